@@ -1,0 +1,31 @@
+"""Squared Earth Mover's Distance losses for Hugging Face classifiers (Hou, Yu & Samaras, arXiv:1611.05916)."""
+
+from importlib.metadata import version
+
+from .centroids import ClassCentroids
+from .decode import decode
+from .ground_distance import (
+    ground_distance_from_centroids,
+    ground_distance_from_positions,
+    percentile_ranks,
+    raw_distances,
+    sdd,
+)
+from .losses import exact_emd_loss, self_guided_loss, squared_emd_loss
+from .metrics import ordinal_metrics
+
+__all__ = [
+    "ClassCentroids",
+    "decode",
+    "exact_emd_loss",
+    "ground_distance_from_centroids",
+    "ground_distance_from_positions",
+    "ordinal_metrics",
+    "percentile_ranks",
+    "raw_distances",
+    "sdd",
+    "self_guided_loss",
+    "squared_emd_loss",
+]
+
+__version__ = version("squared-emd")

@@ -1,0 +1,201 @@
+"""Running class centroids of the network's features, on one process or many."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["ClassCentroids", "add_class_sums", "normalize_features"]
+
+
+def normalize_features(features: Tensor) -> Tensor:
+    """Features divided by their L1 norm (Hou et al. 2016, section 3.1); a zero vector stays zero.
+
+    Args:
+        features: (B, d), any floating dtype, any sign.
+
+    Returns:
+        (B, d), float32, or float64 for float64 features.
+
+    >>> normalize_features(torch.tensor([[1.0, -3.0], [0.0, 0.0]]))
+    tensor([[ 0.2500, -0.7500],
+            [ 0.0000,  0.0000]])
+    """
+    features = features if features.dtype == torch.float64 else features.float()
+    norms = features.abs().sum(1, keepdim=True)  # (B, 1)
+    return features / torch.where(norms == 0, 1, norms)
+
+
+def add_class_sums(class_sums: Tensor, class_counts: Tensor, features: Tensor, labels: Tensor) -> None:
+    """Add the normalised features of a batch to the sums of their classes, in place.
+
+    A sample whose features are not finite is left out. Reads no value on the host, so a GPU is never waited for.
+
+    Args:
+        class_sums: (K, d) float64.
+        class_counts: (K,) float64.
+        features: (B, d) as the head of the network received them.
+        labels: (B,) class indices, or (B, K) distributions: a sample then counts in each class by its weight.
+    """
+    normalized = normalize_features(features.to(class_sums.device))
+    labels = labels.to(class_sums.device)
+    finite = normalized.isfinite().all(1)  # (B,)
+    normalized = torch.where(finite[:, None], normalized, 0).to(class_sums.dtype)
+    weights = finite.to(class_counts.dtype)  # (B,)
+    if labels.dim() == 1:
+        class_sums.index_add_(0, labels, normalized)
+        class_counts.index_add_(0, labels, weights)
+    else:
+        shares = labels.to(class_counts.dtype) * weights[:, None]  # (B, K)
+        class_sums.addmm_(shares.T, normalized)
+        class_counts.add_(shares.sum(0))
+
+
+class ClassCentroids:
+    """Class centroids of L1-normalised features (Hou et al. 2016, section 3.1), estimated anew from each epoch.
+
+    Sums and counts are float64, so that the mean of ten million samples does not drift. A class without a sample in an
+    epoch keeps its last centroid; one that never had a sample is not ``known``.
+
+    Args:
+        num_classes: K.
+        device: where the sums live; on a device without float64 (MPS) they live on the CPU.
+
+    Attributes:
+        centroids: (K, d) float64, of the last :meth:`refresh`; None before the first sample.
+        known: (K,) bool, the classes that ever had a sample.
+
+    >>> classes = ClassCentroids(2)
+    >>> classes.update(torch.tensor([[1.0, 3.0], [3.0, 1.0], [0.0, 2.0]]), torch.tensor([0, 0, 1]))
+    >>> classes.refresh()
+    >>> classes.centroids
+    tensor([[0.5000, 0.5000],
+            [0.0000, 1.0000]], dtype=torch.float64)
+    """
+
+    def __init__(self, num_classes: int, device: torch.device | str = "cpu") -> None:
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+        self.num_classes = num_classes
+        device = torch.device(device)
+        self.device = torch.device("cpu") if device.type == "mps" else device
+        self.class_sums: Tensor | None = None  # (K, d) of the running epoch
+        self.class_counts = torch.zeros(num_classes, dtype=torch.float64, device=self.device)
+        self.centroids: Tensor | None = None
+        self.known = torch.zeros(num_classes, dtype=torch.bool, device=self.device)
+
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Add a batch to the running sums.
+
+        Args:
+            features: (B, d) inputs of the classifier head.
+            labels: (B,) class indices, or (B, K) distributions.
+
+        Raises:
+            ValueError: the shapes do not fit each other or the batches before.
+        """
+        self._check(features, labels)
+        if self.class_sums is None:
+            self.class_sums = torch.zeros(self.num_classes, features.shape[1], dtype=torch.float64, device=self.device)
+        add_class_sums(self.class_sums, self.class_counts, features, labels)
+
+    def merge(self, other: ClassCentroids) -> None:
+        """Add the running sums and counts of ``other``, which saw another share of the same epoch.
+
+        Args:
+            other: centroids of as many classes over features of the same width.
+
+        Raises:
+            ValueError: K or d differ.
+        """
+        if other.num_classes != self.num_classes:
+            raise ValueError(f"cannot merge centroids of {other.num_classes} classes into {self.num_classes}.")
+        if other.class_sums is None:
+            return
+        if self.class_sums is None:
+            self.class_sums = torch.zeros_like(other.class_sums, device=self.device)
+        if other.class_sums.shape != self.class_sums.shape:
+            raise ValueError(
+                f"cannot merge centroids of {other.class_sums.shape[1]} features into {self.class_sums.shape[1]}."
+            )
+        self.class_sums += other.class_sums.to(self.device)
+        self.class_counts += other.class_counts.to(self.device)
+
+    def all_reduce(self) -> None:
+        """Add up the running sums and counts of all ranks, by one all-reduce of K x (d + 1) numbers.
+
+        Every rank must call it, and every rank must have seen a batch. Without ``torch.distributed`` it does nothing.
+
+        Raises:
+            RuntimeError: this rank has seen no batch yet.
+        """
+        if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+            return
+        if self.class_sums is None:
+            raise RuntimeError(
+                f"rank {dist.get_rank()} has seen no batch, so it does not know the width of the features; "
+                "give every rank at least one batch an epoch."
+            )
+        packed = torch.cat([self.class_sums, self.class_counts[:, None]], dim=1)  # (K, d + 1)
+        dist.all_reduce(packed)
+        self.class_sums, self.class_counts = packed[:, :-1].contiguous(), packed[:, -1].contiguous()
+
+    def refresh(self) -> None:
+        """Turn the running sums into centroids and begin a new epoch."""
+        if self.class_sums is None:
+            return
+        seen = self.class_counts > 0  # (K,)
+        means = self.class_sums / torch.where(seen, self.class_counts, 1)[:, None]  # (K, d)
+        before = torch.zeros_like(means) if self.centroids is None else self.centroids
+        self.centroids = torch.where(seen[:, None], means, before)
+        self.known = self.known | seen
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the running sums, not the centroids."""
+        if self.class_sums is not None:
+            self.class_sums.zero_()
+        self.class_counts.zero_()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that :meth:`load_state_dict` needs, as plain tensors.
+
+        Returns:
+            ``class_counts`` and ``known``, and ``class_sums`` and ``centroids`` as far as they exist.
+        """
+        state = {"class_counts": self.class_counts, "known": self.known}
+        if self.class_sums is not None:
+            state["class_sums"] = self.class_sums
+        if self.centroids is not None:
+            state["centroids"] = self.centroids
+        return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over what :meth:`state_dict` gave.
+
+        Args:
+            state: its result, from a process with as many classes.
+
+        Raises:
+            ValueError: ``state`` belongs to another number of classes.
+        """
+        if len(state["known"]) != self.num_classes:
+            raise ValueError(
+                f"the saved centroids are of {len(state['known'])} classes, this run has {self.num_classes}."
+            )
+        for name in ("class_counts", "known", "class_sums", "centroids"):
+            setattr(self, name, state[name].to(self.device).clone() if name in state else None)
+
+    def _check(self, features: Tensor, labels: Tensor) -> None:
+        if features.dim() != 2:
+            raise ValueError(f"features must be (B, d), got shape {tuple(features.shape)}.")
+        if self.class_sums is not None and features.shape[1] != self.class_sums.shape[1]:
+            raise ValueError(
+                f"features must have {self.class_sums.shape[1]} columns like those before, got {features.shape[1]}."
+            )
+        if labels.shape not in ((len(features),), (len(features), self.num_classes)):
+            raise ValueError(
+                f"labels must be ({len(features)},) indices or ({len(features)}, {self.num_classes}) distributions, "
+                f"got shape {tuple(labels.shape)}."
+            )
