@@ -1,0 +1,165 @@
+"""Catches the input of the classifier head, whatever the model: the features whose class means are the centroids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+_LISTED = 6  # layers that an error message names at most
+
+
+class HeadInput:
+    """Gives the features f of a classifier: the input of its final linear layer (Hou et al. 2016, section 3.1).
+
+    A hook keeps what the training step computes anyway, so there is no second forward. It only acts while armed. Which
+    layer is the head shows at the first :meth:`take`: of the layers with ``num_outputs`` outputs, the one whose output
+    is the logits. Construct it before ``torch.compile`` first runs the model: hooks that are added later never run.
+
+    Args:
+        model: the model itself; DistributedDataParallel and ``torch.compile`` come afterwards.
+        num_outputs: number of logits, K (1 for a regression).
+        head: dotted name of the layer whose input is wanted, of any module type. None: it is found.
+
+    Attributes:
+        head: dotted name of the head; None until it has been found.
+
+    Raises:
+        ValueError: ``model`` has no module named ``head``, or no layer with ``num_outputs`` outputs.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+    >>> head_input = HeadInput(model, num_outputs=4)
+    >>> with head_input.armed():
+    ...     logits = model(torch.ones(5, 2))
+    >>> head_input.take(logits).shape, head_input.head
+    (torch.Size([5, 3]), '2')
+    """
+
+    def __init__(self, model: nn.Module, num_outputs: int, head: str | None = None) -> None:
+        layers = {
+            name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, *_CONVOLUTIONS))
+        }
+        candidates = {name: layer for name, layer in layers.items() if _widths(layer)[1] == num_outputs}
+        shown = f"Layers with {num_outputs} outputs: {_listing(candidates)}."
+        if not candidates:
+            shown = f"No layer has {num_outputs} outputs; the last layers: {_listing(layers)}."
+        if head is not None:
+            modules = dict(model.named_modules(remove_duplicate=False))
+            if not head or head not in modules:
+                raise ValueError(f"head must name a module of {type(model).__name__}, got {head!r}. {shown}")
+            candidates = {head: modules[head]}
+        elif not candidates:
+            raise ValueError(
+                f"{type(model).__name__} must have a Linear or convolution layer with {num_outputs} outputs, the "
+                f'classifier head. {shown} Check num_outputs, or pass head="module.name".'
+            )
+        self.head: str | None = head
+        self._search = head is None  # constant, as compiled code depends on it
+        self._shown = shown
+        self._modules = candidates
+        self._armed = False
+        self._held: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {}  # of each layer's last call: input, output
+        self._handles = {
+            name: module.register_forward_hook(partial(self._hold, name), with_kwargs=True)
+            for name, module in candidates.items()
+        }
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Keeps the head's input of the one forward that runs inside the ``with`` block."""
+        self._held.clear()
+        self._armed = True
+        try:
+            yield
+        except BaseException:
+            self._held.clear()
+            raise
+        finally:
+            self._armed = False
+
+    def take(self, logits: torch.Tensor) -> torch.Tensor:
+        """Gives the features of the last armed forward, and lets go of them.
+
+        The first call compares values, and so waits for the device; later ones do not.
+
+        Args:
+            logits: (B, K), what that forward returned, of any floating type.
+
+        Returns:
+            (B, d), detached, of the type the head got: the mean over the positions of a convolution's input
+            (B, d, h, w), or over the middle axes of another layer's (B, T, d).
+
+        Raises:
+            RuntimeError: the head did not run while armed.
+            ValueError: not exactly one layer gives the logits, or the features are not B rows.
+        """
+        held = dict(self._held)
+        self._held.clear()
+        if not held or (self.head is not None and self.head not in held):
+            raise RuntimeError(
+                f"The head ({self.head or ', '.join(self._modules)}) must run inside `with head_input.armed():` before "
+                f"each take(), but did not. Run the model in that block, and construct HeadInput before compiling it."
+            )
+        if self.head is None:
+            self._find(held, logits)
+        features = held[self.head][0]
+        if isinstance(self._modules[self.head], _CONVOLUTIONS):
+            rows = features.flatten(2).mean(2) if features.ndim > 2 else features  # (B, d, h, w) -> (B, d)
+        elif isinstance(self._modules[self.head], nn.Linear) or features.ndim < 4:
+            rows = features.flatten(1, -2).mean(1) if features.ndim > 2 else features  # (B, T, d) -> (B, d)
+        else:
+            rows = features  # which axis holds the channels is unknown: refused below
+        if rows.ndim != 2 or rows.shape[0] != logits.shape[0]:
+            raise ValueError(
+                f"The input of the head {self.head!r} must be one row of features for each of the {logits.shape[0]} "
+                f'samples, got the shape {tuple(features.shape)}. Pass head="module.name", a Linear or convolution '
+                f"layer that runs once on the whole batch. {self._shown}"
+            )
+        return rows
+
+    def remove(self) -> None:
+        """Takes the hooks off the model, for good."""
+        for handle in self._handles.values():
+            handle.remove()
+        self._held.clear()
+
+    def _hold(self, name: str, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
+        if self._armed:
+            features = args[0] if args else next(iter(kwargs.values()))
+            self._held[name] = (features.detach(), output.detach() if self._search else None)
+
+    def _find(self, held: dict[str, tuple[torch.Tensor, torch.Tensor]], logits: torch.Tensor) -> None:
+        found = [name for name, (_, output) in held.items() if _is_cast_of(output, logits)]
+        if len(found) != 1:
+            raise ValueError(
+                f"The output of exactly one layer must be the logits, of shape {tuple(logits.shape)}, got "
+                f'{len(found)} such layers among the {len(held)} that ran. Pass head="module.name". {self._shown}'
+            )
+        self.head = found[0]
+        for name in self._modules.keys() - {self.head}:  # compiled code still runs these hooks: it holds, take() clears
+            self._handles.pop(name).remove()
+
+
+def _is_cast_of(output: torch.Tensor, logits: torch.Tensor) -> bool:
+    """Whether a layer's output is the logits, give or take casts between floating types and axes of length 1."""
+    if output.shape[:1] != logits.shape[:1] or output.numel() != logits.numel():
+        return False
+    rounding = 2 * max(torch.finfo(output.dtype).eps, torch.finfo(logits.dtype).eps)
+    output, logits = output.float().flatten(), logits.detach().float().flatten()
+    return torch.allclose(output, logits, rtol=rounding, atol=rounding * float(logits.abs().amax()), equal_nan=True)
+
+
+def _widths(layer: nn.Module) -> tuple[int, int]:
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features
+    return layer.in_channels, layer.out_channels
+
+
+def _listing(layers: dict[str, nn.Module]) -> str:
+    last = list(layers.items())[-_LISTED:]
+    return ", ".join(f"{name} ({type(layer).__name__}, {'{} -> {}'.format(*_widths(layer))})" for name, layer in last)
