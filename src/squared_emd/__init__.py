@@ -2,7 +2,9 @@
 
 from importlib.metadata import version
 
+from .callbacks import GroundDistanceCallback
 from .centroids import ClassCentroids
+from .config import EMDTrainingArguments
 from .decode import decode
 from .ground_distance import (
     ground_distance_from_centroids,
@@ -13,9 +15,13 @@ from .ground_distance import (
 )
 from .losses import exact_emd_loss, self_guided_loss, squared_emd_loss
 from .metrics import ordinal_metrics
+from .trainer import EMDTrainer
 
 __all__ = [
     "ClassCentroids",
+    "EMDTrainer",
+    "EMDTrainingArguments",
+    "GroundDistanceCallback",
     "decode",
     "exact_emd_loss",
     "ground_distance_from_centroids",

@@ -1,0 +1,214 @@
+"""What a run is told (`EMDTrainingArguments`) and what a saved model tells about it (the `emd` block of its config)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from transformers import PretrainedConfig, TrainingArguments
+
+__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments", "read_ground_distance", "write_model_config"]
+
+logger = logging.getLogger(__name__)
+
+LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2")
+SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
+MAX_CLASSES_IN_CONFIG = 256  # above, D lies in a file of its own: as JSON it would take tens of megabytes
+GROUND_DISTANCE_FILE = "ground_distance.safetensors"
+
+
+@dataclass
+class EMDTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` and the choices of Hou et al. 2016; the defaults are the paper's.
+
+    Raises:
+        ValueError: a field of ours is out of its range.
+    """
+
+    loss: str = field(
+        default="xemd2",
+        metadata={
+            "choices": LOSSES,
+            "help": "xe: cross-entropy. reg: squared error of one linear output. emd: squared EMD of ordered classes "
+            "(Eq. 10). xemd1, xemd2: cross-entropy with the self-guided squared EMD regulariser (Eq. 16) at omega 1, "
+            "mu -0.5 and at omega 2, mu -0.25.",
+        },
+    )
+    omega: float | None = field(
+        default=None, metadata={"help": "Power of the ground distance in Eq. 16. Default: 1 for xemd1, 2 for xemd2."}
+    )
+    mu: float | None = field(
+        default=None,
+        metadata={
+            "help": "Bias of the ground distance in Eq. 16; negative, so that classes near the true one are rewarded. "
+            "Default: -0.5 for xemd1, -0.25 for xemd2."
+        },
+    )
+    regularizer_weight: str = field(
+        default="auto",
+        metadata={
+            "help": "lambda of Eq. 16: a number, or auto: fixed at the end of the jump start so that the regulariser "
+            "is regularizer_ratio times smaller than the cross-entropy (section 4.3)."
+        },
+    )
+    regularizer_ratio: float = field(
+        default=3.5,
+        metadata={"help": "Cross-entropy over regulariser for the automatic weight; the paper: 3 to 4 (section 4.3)."},
+    )
+    jump_start_epochs: int = field(
+        default=4, metadata={"help": "First epochs of a self-guided run with plain cross-entropy (section 4.3)."}
+    )
+    true_class_cost: float | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper: if given, the true class contributes true_class_cost * (1 - p_k)^2 to the "
+            "regulariser in place of mu * p_k^2."
+        },
+    )
+    rank: str = field(
+        default="strict",
+        metadata={
+            "choices": ("strict", "inclusive"),
+            "help": "Percentile ranks behind D. strict: the entries smaller (Eq. 12); inclusive: an entry counts "
+            "itself (how the paper's Table 2 must have been made).",
+        },
+    )
+    ground_distance: str | None = field(
+        default=None,
+        metadata={
+            "help": "A .json, .npy or .safetensors file with a (K, K) matrix to use as a fixed D in place of a "
+            "learned one."
+        },
+    )
+    ground_distance_update_steps: int | None = field(
+        default=None,
+        metadata={
+            "help": "Refresh D every so many optimizer steps as well as at the end of every epoch, for epochs that "
+            "last days. Default: at the end of every epoch only."
+        },
+    )
+    spacing: list[float] | None = field(
+        default=None,
+        metadata={"help": "The K-1 gaps between neighbouring classes for the loss emd. Default: all 1."},
+    )
+    head: str | None = field(
+        default=None,
+        metadata={
+            "help": "Dotted name of the classifier head whose input the features are, where it cannot be found by "
+            "itself."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}.")
+        if self.rank not in ("strict", "inclusive"):
+            raise ValueError(f'rank must be "strict" or "inclusive", got {self.rank!r}.')
+        if self.regularizer_weight != "auto":
+            try:
+                weight = float(self.regularizer_weight)
+            except (TypeError, ValueError):
+                weight = float("nan")
+            if not 0 <= weight < float("inf"):
+                raise ValueError(
+                    f'regularizer_weight must be "auto" or a number of at least 0, got {self.regularizer_weight!r}.'
+                )
+            self.regularizer_weight = weight
+        if not self.regularizer_ratio > 0:
+            raise ValueError(f"regularizer_ratio must be greater than 0, got {self.regularizer_ratio}.")
+        if self.jump_start_epochs < 0:
+            raise ValueError(f"jump_start_epochs must be at least 0, got {self.jump_start_epochs}.")
+        if self.omega is not None and not self.omega > 0:
+            raise ValueError(f"omega must be greater than 0, got {self.omega}.")
+        if self.ground_distance_update_steps is not None and self.ground_distance_update_steps < 1:
+            raise ValueError(
+                f"ground_distance_update_steps must be at least 1, got {self.ground_distance_update_steps}."
+            )
+        needed = 2 if self.ground_distance is None else 1
+        if self.is_self_guided and self.regularizer_weight == "auto" and self.jump_start_epochs < needed:
+            raise ValueError(
+                'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
+                f"before (or a given one); it needs jump_start_epochs of at least {needed}, "
+                f"got {self.jump_start_epochs}. Give more epochs, or a number for regularizer_weight."
+            )
+
+    @property
+    def is_self_guided(self) -> bool:
+        """Whether the loss is Eq. 16, which needs a ground distance."""
+        return self.loss in SELF_GUIDED
+
+    def self_guided_parameters(self) -> tuple[float, float]:
+        """omega and mu of Eq. 16: the user's where given, else the paper's for this loss."""
+        omega, mu = SELF_GUIDED[self.loss]
+        return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
+
+
+def write_model_config(
+    config: PretrainedConfig, ground_distance: torch.Tensor | None, emd: dict[str, Any], num_classes: int
+) -> None:
+    """Put D and the `emd` block into a model's config, as plain JSON values.
+
+    Args:
+        config: the config of the model that is about to be saved; changed in place.
+        ground_distance: (K, K), rounded here to 6 digits; above 256 classes the config names the side file
+            `ground_distance.safetensors` in its place. None leaves the D of an earlier run where it fits the classes.
+        emd: the block: strings, numbers, lists and None.
+        num_classes: K.
+    """
+    config.emd = emd
+    if ground_distance is None:
+        earlier = getattr(config, "ground_distance", None)
+        if isinstance(earlier, list) and len(earlier) != num_classes:
+            logger.warning(
+                "The config held a ground distance of %d classes, this model has %d: it is taken out.",
+                len(earlier),
+                num_classes,
+            )
+            del config.ground_distance
+    elif num_classes > MAX_CLASSES_IN_CONFIG:
+        config.ground_distance = GROUND_DISTANCE_FILE
+    else:
+        config.ground_distance = [[round(entry, 6) for entry in row] for row in ground_distance.tolist()]
+
+
+def read_ground_distance(path: str | Path) -> torch.Tensor:
+    """A ground distance matrix from a file.
+
+    Args:
+        path: .npy, .safetensors with a tensor `ground_distance`, or .json: a list of rows, or an object with such a
+            list under `ground_distance`, as the config.json of a saved model has it.
+
+    Returns:
+        (K, K) float64.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file holds no matrix.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"ground_distance must name a .json, .npy or .safetensors file; there is no {path}.")
+    try:
+        if path.suffix == ".npy":
+            matrix = np.load(path, allow_pickle=False)
+        elif path.suffix == ".safetensors":
+            matrix = load_file(path)["ground_distance"]
+        else:
+            matrix = json.loads(path.read_text(encoding="utf-8"))
+            matrix = matrix["ground_distance"] if isinstance(matrix, dict) else matrix
+        matrix = torch.as_tensor(matrix, dtype=torch.float64)
+    except Exception as error:
+        raise ValueError(
+            f"{path} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object "
+            f"with such a list under 'ground_distance'); reading it gave {type(error).__name__}: {error}"
+        ) from error
+    if matrix.dim() != 2:
+        raise ValueError(f"{path} must hold a (K, K) matrix, got shape {tuple(matrix.shape)}.")
+    return matrix

@@ -1,0 +1,256 @@
+"""From arguments to named loss components; owns D, the class centroids and lambda."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from .centroids import ClassCentroids
+from .config import EMDTrainingArguments, read_ground_distance
+from .ground_distance import check_ground_distance, ground_distance_from_distances, raw_distances, sdd
+from .losses import (
+    accurate,
+    cross_entropy_loss,
+    ground_distance_cost,
+    regression_loss,
+    self_guided_regularizer,
+    squared_emd_loss,
+)
+
+__all__ = ["EMDCriterion"]
+
+logger = logging.getLogger(__name__)
+
+
+class EMDCriterion(nn.Module):
+    """The loss of a run as named components per sample, and what a self-guided loss learns on the way.
+
+    `forward` gives the components whose sum is the loss; `observe` takes the features of a training batch; `end_epoch`
+    refreshes D and, at the end of the jump start, fixes lambda.
+
+    Args:
+        args: the run's arguments.
+        num_classes: K.
+        class_names: names for messages; default: the class indices.
+        device: where the model computes.
+
+    Attributes:
+        ground_distance: (K, K) float64 D, or None before the first refresh.
+        known: (K,) bool, the classes D knows.
+        regularizer_weight: lambda; None as long as it is still to be measured.
+        sdd, sdd_relative: of the last refresh (section 4.7), or None.
+        epoch: epochs completed.
+
+    Raises:
+        ValueError: a given D is no ground distance for K classes, or a given spacing does not have K-1 entries.
+    """
+
+    def __init__(
+        self,
+        args: EMDTrainingArguments,
+        num_classes: int,
+        *,
+        class_names: Sequence[str] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        self.args = args
+        self.num_classes = num_classes
+        self.class_names = [str(name) for name in class_names or range(num_classes)]
+        self.centroids = ClassCentroids(num_classes, device)
+        self.register_buffer("spacing", None)
+        self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
+        self.register_buffer("cost", None)  # (K, K) D^omega + mu, float32
+        if args.loss == "emd" and args.spacing is not None:
+            if len(args.spacing) != num_classes - 1:
+                raise ValueError(
+                    f"spacing must hold the K-1 = {num_classes - 1} gaps between the {num_classes} classes, "
+                    f"got {len(args.spacing)}: {args.spacing}."
+                )
+            self.spacing = torch.tensor(args.spacing, dtype=torch.float32)
+        self._warned: set[int] = set()
+        self.restart()
+        self.to(device)
+
+    def restart(self) -> None:
+        """Forget all that was learned, as before a new run."""
+        args = self.args
+        self.epoch = 0
+        self.sdd: float | None = None
+        self.sdd_relative: float | None = None
+        self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
+        device = self.known.device
+        self.centroids = ClassCentroids(self.num_classes, device)
+        self.known = torch.ones_like(self.known)
+        # sums of the cross-entropy and of |regulariser| in the last epoch of the jump start
+        self.measured = torch.zeros(2, dtype=torch.float64, device=self.centroids.device)
+        self.ground_distance: Tensor | None = None
+        self.cost = None
+        if args.is_self_guided and args.ground_distance is not None:
+            given = read_ground_distance(args.ground_distance)
+            check_ground_distance(given, self.num_classes, source=args.ground_distance)
+            self._set_ground_distance(given)
+
+    @property
+    def learns_ground_distance(self) -> bool:
+        """Whether D is estimated from the network's features."""
+        return self.args.is_self_guided and self.args.ground_distance is None
+
+    @property
+    def in_jump_start(self) -> bool:
+        """Whether lambda is 0 because the jump start (section 4.3) is not over."""
+        return self.args.is_self_guided and self.epoch < self.args.jump_start_epochs
+
+    def forward(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The components of the loss, per sample; the loss is their sum.
+
+        Args:
+            logits: (B, K) scores; (B, 1) or (B,) outputs for `reg`.
+            labels: (B,) class indices (or scores for `reg`), or (B, K) target distributions.
+
+        Returns:
+            `xe`: `ce`. `reg`: `mse`. `emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the weighted
+            regulariser. Each (B,).
+
+        Raises:
+            ValueError: shapes or labels are not as above.
+        """
+        logits = accurate(logits)  # once: the gradients of the components are added before they are rounded
+        if self.args.loss == "reg":
+            return {"mse": regression_loss(logits, labels, reduction="none")}
+        if self.args.loss == "emd":
+            return {"emd": squared_emd_loss(logits, labels, spacing=self.spacing, reduction="none")}
+        if not self._regularizes:
+            entropy = cross_entropy_loss(logits, labels, reduction="none")
+            if self.training and self._measures:
+                self._measure(entropy, logits, labels)
+            return {"ce": entropy}
+        return {
+            "ce": cross_entropy_loss(logits, labels, eps=1e-6, reduction="none"),  # eps: section 4.1
+            "emd": self.regularizer_weight * self._regularizer(logits, labels),
+        }
+
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """Add the features of a training batch to the running class centroids.
+
+        Args:
+            features: (B, d) inputs of the classifier head.
+            labels: (B,) class indices or (B, K) target distributions.
+        """
+        self.centroids.update(features, labels)
+
+    def refresh(self) -> None:
+        """Estimate D from the features seen since the last refresh, on all ranks (Eq. 2, 12 and 13)."""
+        if not self.learns_ground_distance:
+            return
+        self.centroids.all_reduce()
+        self.centroids.refresh()
+        known = self.centroids.known
+        for k in (~known).nonzero().flatten().tolist():
+            if k not in self._warned:
+                self._warned.add(k)
+                logger.warning(
+                    "Class %r has had no sample yet: its ground distances are unknown, so the regulariser neither "
+                    "pushes nor rewards it until one comes.",
+                    self.class_names[k],
+                )
+        if self.centroids.centroids is None:
+            return
+        distances = raw_distances(self.centroids.centroids)
+        self.known = known.to(self.known.device)
+        self._set_ground_distance(ground_distance_from_distances(distances, rank=self.args.rank, known=known))
+        distances = distances[known][:, known]
+        self.sdd = float(sdd(distances))
+        self.sdd_relative = float(sdd(distances, relative=True))
+
+    def end_epoch(self) -> None:
+        """Refresh D; at the end of the jump start fix lambda where it is automatic.
+
+        Raises:
+            ValueError: the regulariser measured 0, so that no weight can bring it into the wanted ratio.
+        """
+        last_of_jump_start = self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
+        self.epoch += 1
+        self.refresh()
+        if not (last_of_jump_start and self.regularizer_weight is None):
+            return
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(self.measured)
+        entropy, regularizer = self.measured.tolist()
+        if not regularizer > 0:
+            raise ValueError(
+                "the automatic regularizer_weight needs a regulariser that is not 0 in the last epoch of the jump "
+                f"start, measured {regularizer}. Give a number for regularizer_weight."
+            )
+        self.regularizer_weight = entropy / (self.args.regularizer_ratio * regularizer)
+        logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", self.regularizer_weight)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
+
+        Returns:
+            Tensors by name, to be given to :meth:`load_state`.
+        """
+        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict().items()}
+        state["epoch"] = torch.tensor(self.epoch)
+        state["measured"] = self.measured.clone()
+        for name in ("regularizer_weight", "sdd", "sdd_relative"):
+            if getattr(self, name) is not None:
+                state[name] = torch.tensor(getattr(self, name), dtype=torch.float64)
+        if self.ground_distance is not None:
+            state["ground_distance"] = self.ground_distance.clone()
+            state["known"] = self.known.clone()
+        return state
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over what :meth:`state` gave.
+
+        Args:
+            state: its result, from a run with as many classes.
+
+        Raises:
+            ValueError: it is of another number of classes.
+        """
+        self.centroids.load_state_dict(
+            {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
+        )
+        self.epoch = int(state["epoch"])
+        self.measured = state["measured"].to(self.measured.device).clone()
+        for name in ("regularizer_weight", "sdd", "sdd_relative"):
+            if name in state:
+                setattr(self, name, float(state[name]))
+        if "ground_distance" in state:
+            self.known = state["known"].to(self.known.device)
+            self._set_ground_distance(state["ground_distance"])
+
+    @property
+    def _regularizes(self) -> bool:
+        ready = self.cost is not None and self.regularizer_weight != 0
+        return self.args.is_self_guided and not self.in_jump_start and ready
+
+    @property
+    def _measures(self) -> bool:
+        last = self.epoch + 1 == self.args.jump_start_epochs
+        return self.in_jump_start and last and self.regularizer_weight is None and self.cost is not None
+
+    def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
+        # D is symmetric: the transposed cost makes the columns of the labels contiguous rows
+        return self_guided_regularizer(
+            logits, labels, self.cost.T, true_class_cost=self.args.true_class_cost, reduction="none"
+        )
+
+    @torch.no_grad()
+    def _measure(self, entropy: Tensor, logits: Tensor, labels: Tensor) -> None:
+        sums = torch.stack([entropy.sum(), self._regularizer(logits, labels).abs().sum()])
+        self.measured += sums.to(self.measured)
+
+    def _set_ground_distance(self, ground_distance: Tensor) -> None:
+        omega, mu = self.args.self_guided_parameters()
+        self.ground_distance = ground_distance.to(self.centroids.device)
+        known = self.known.to(self.centroids.device)
+        cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known)
+        self.cost = cost.float().to(self.known.device)

@@ -1,0 +1,117 @@
+"""The arguments: the paper's defaults, the command line, and every refusal."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import HfArgumentParser
+
+from squared_emd import EMDTrainingArguments
+from squared_emd.config import read_ground_distance
+
+
+def test_defaults_are_the_papers(tmp_path):
+    args = EMDTrainingArguments(str(tmp_path))
+    assert (args.loss, args.rank, args.regularizer_weight) == ("xemd2", "strict", "auto")
+    assert (args.jump_start_epochs, args.regularizer_ratio, args.true_class_cost) == (4, 3.5, None)
+    assert args.self_guided_parameters() == (2, -0.25)
+    args.loss = "xemd1"
+    assert args.self_guided_parameters() == (1, -0.5)
+    args.omega, args.mu = 3, -0.1
+    assert args.self_guided_parameters() == (3, -0.1)
+
+
+def test_every_field_of_ours_on_the_command_line(tmp_path):
+    words = (
+        "--loss emd --omega 1.5 --mu -0.3 --regularizer_weight 0.5 --regularizer_ratio 4 --jump_start_epochs 2 "
+        "--true_class_cost 1 --rank inclusive --ground_distance d.npy --ground_distance_update_steps 7 "
+        "--spacing 1 2.5 3 --head classifier"
+    )
+    (args,) = HfArgumentParser(EMDTrainingArguments).parse_args_into_dataclasses(
+        ["--output_dir", str(tmp_path), *words.split()]
+    )
+    assert (args.loss, args.omega, args.mu, args.regularizer_weight, args.regularizer_ratio) == (
+        "emd",
+        1.5,
+        -0.3,
+        0.5,
+        4,
+    )
+    assert (args.jump_start_epochs, args.true_class_cost, args.rank, args.ground_distance) == (
+        2,
+        1,
+        "inclusive",
+        "d.npy",
+    )
+    assert (args.ground_distance_update_steps, args.spacing, args.head) == (7, [1, 2.5, 3], "classifier")
+    json.dumps(args.to_dict())
+
+
+def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
+    for weight in (2, "2", 2.0):
+        assert EMDTrainingArguments(str(tmp_path), regularizer_weight=weight).regularizer_weight == 2.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"loss": "emd2"}, "loss must be one of xe, reg, emd, xemd1, xemd2, got 'emd2'."),
+        ({"rank": "dense"}, 'rank must be "strict" or "inclusive", got \'dense\'.'),
+        (
+            {"regularizer_weight": "much"},
+            "regularizer_weight must be \"auto\" or a number of at least 0, got 'much'.",
+        ),
+        ({"regularizer_weight": -1}, 'regularizer_weight must be "auto" or a number of at least 0, got -1.'),
+        ({"regularizer_ratio": 0}, "regularizer_ratio must be greater than 0, got 0."),
+        ({"jump_start_epochs": -1}, "jump_start_epochs must be at least 0, got -1."),
+        ({"omega": 0}, "omega must be greater than 0, got 0."),
+        ({"ground_distance_update_steps": 0}, "ground_distance_update_steps must be at least 1, got 0."),
+        (
+            {"jump_start_epochs": 1},
+            'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before '
+            "(or a given one); it needs jump_start_epochs of at least 2, got 1. Give more epochs, or a number for "
+            "regularizer_weight.",
+        ),
+        (
+            {"jump_start_epochs": 0, "ground_distance": "d.npy"},
+            'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before '
+            "(or a given one); it needs jump_start_epochs of at least 1, got 0. Give more epochs, or a number for "
+            "regularizer_weight.",
+        ),
+    ],
+)
+def test_errors(tmp_path, fields, message):
+    with pytest.raises(ValueError) as error:
+        EMDTrainingArguments(str(tmp_path), **fields)
+    assert str(error.value) == message
+
+
+def test_reads_a_matrix_from_every_kind_of_file(tmp_path):
+    matrix = torch.tensor([[0.0, 0.5], [0.5, 0.0]], dtype=torch.float64)
+    np.save(tmp_path / "d.npy", matrix.numpy())
+    save_file({"ground_distance": matrix}, tmp_path / "d.safetensors")
+    (tmp_path / "rows.json").write_text(json.dumps(matrix.tolist()))
+    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": matrix.tolist(), "model_type": "vit"}))
+    for name in ("d.npy", "d.safetensors", "rows.json", "config.json"):
+        assert torch.equal(read_ground_distance(tmp_path / name), matrix)
+
+
+def test_files_that_hold_no_matrix(tmp_path):
+    missing, text, row = tmp_path / "no.npy", tmp_path / "text.json", tmp_path / "row.json"
+    text.write_text("[1, 2")
+    row.write_text("[1, 2]")
+    with pytest.raises(FileNotFoundError) as error:
+        read_ground_distance(missing)
+    assert str(error.value) == (f"ground_distance must name a .json, .npy or .safetensors file; there is no {missing}.")
+    with pytest.raises(ValueError) as error:
+        read_ground_distance(text)
+    assert str(error.value) == (
+        f"{text} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object with "
+        "such a list under 'ground_distance'); reading it gave JSONDecodeError: Expecting ',' delimiter: line 1 column "
+        "6 (char 5)"
+    )
+    with pytest.raises(ValueError) as error:
+        read_ground_distance(row)
+    assert str(error.value) == f"{row} must hold a (K, K) matrix, got shape (2,)."

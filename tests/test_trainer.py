@@ -1,0 +1,469 @@
+"""The Trainer: scaling, the stock Trainer as reference, D, the automatic weight, what is saved and restored."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.spatial.distance import pdist, squareform
+from scipy.special import softmax
+from scipy.stats import percentileofscore
+from torch import nn
+from transformers import (
+    AutoModelForImageClassification,
+    Trainer,
+    TrainingArguments,
+    ViTConfig,
+    ViTForImageClassification,
+)
+
+from squared_emd import EMDTrainer, EMDTrainingArguments, ordinal_metrics
+
+K, D, N = 4, 6, 24
+HAND_CHECKED = 1e-6  # float32 sums of a few dozen terms of order 1
+
+
+class Network(nn.Module):
+    """A classifier whose forward takes no **kwargs and that has no config."""
+
+    num_classes = K
+
+    def __init__(self, num_classes=K):
+        super().__init__()
+        self.num_classes = num_classes
+        self.body = nn.Linear(3, D)
+        self.head = nn.Linear(D, num_classes)
+
+    def forward(self, inputs):
+        return {"logits": self.head(self.body(inputs).relu())}
+
+
+def samples(soft=False, num_classes=K):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(N, 3, generator=generator)
+    labels = torch.arange(N) % num_classes
+    inputs[:, 0] += labels  # something to learn
+    if soft:
+        labels = (torch.eye(num_classes)[labels] + 0.1).div(1 + 0.1 * num_classes)
+    return [{"inputs": x, "labels": k if soft else int(k)} for x, k in zip(inputs, labels, strict=True)]
+
+
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    return [{"pixel_values": torch.randn(3, 8, 8, generator=generator) + k % K, "labels": k % K} for k in range(N)]
+
+
+def tiny_vit(num_labels=K):
+    torch.manual_seed(0)
+    config = ViTConfig(
+        image_size=8,
+        patch_size=4,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        num_labels=num_labels,
+    )
+    return ViTForImageClassification(config)
+
+
+def arguments(folder, cls=EMDTrainingArguments, **fields):
+    fields = {
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 4,
+        "learning_rate": 0.1,
+        "optim": "sgd",
+        "logging_strategy": "epoch",
+        "save_strategy": "no",
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "seed": 3,
+    } | fields
+    return cls(str(folder), **fields)
+
+
+def train(folder, model=None, data=None, **fields):
+    if model is None:
+        torch.manual_seed(0)
+        model = Network()
+    if fields.get("loss", "xemd2").startswith("xemd"):
+        fields = {"jump_start_epochs": 2} | fields
+    trainer = EMDTrainer(model, arguments(folder, **fields), train_dataset=data or samples())
+    trainer.train()
+    return trainer
+
+
+def logged(trainer, name):
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+def features_and_logits(model, data):
+    """By hand from the weights: the head's input and output for every sample, float64."""
+    inputs = torch.stack([sample["inputs"] for sample in data]).double()
+    weights = {name: tensor.detach().double() for name, tensor in model.named_parameters()}
+    features = (inputs @ weights["body.weight"].T + weights["body.bias"]).clamp(min=0)
+    logits = features @ weights["head.weight"].T + weights["head.bias"]
+    return features.numpy(), logits.numpy()
+
+
+def ground_distance_slowly(features, labels):
+    """Sections 3.1: L1-normalised class means, Euclidean distances, percentile ranks, mean with the transpose."""
+    normalized = features / np.abs(features).sum(1, keepdims=True)
+    distances = squareform(pdist(np.stack([normalized[labels == k].mean(0) for k in range(K)])))
+    ranks = np.array([[percentileofscore(row, entry, kind="strict") / 100 for entry in row] for row in distances])
+    return (ranks + ranks.T) / 2, distances
+
+
+class TestScaling:
+    @pytest.mark.parametrize("loss", ["xe", "emd", "xemd2"])
+    @pytest.mark.parametrize("soft", [False, True])
+    def test_batch_times_accumulation(self, tmp_path, loss, soft):
+        runs = [
+            train(
+                tmp_path,
+                data=samples(soft),
+                loss=loss,
+                per_device_train_batch_size=batch,
+                gradient_accumulation_steps=8 // batch,
+                logging_strategy="steps",
+                logging_steps=1,
+                regularizer_weight=2.0,
+            )
+            for batch in (8, 4, 2)
+        ]
+        for run in runs[1:]:
+            for name in ("loss", "grad_norm"):
+                np.testing.assert_allclose(logged(run, name), logged(runs[0], name), rtol=1e-5, atol=HAND_CHECKED)
+            if loss == "xemd2":
+                assert torch.equal(run.criterion.ground_distance, runs[0].criterion.ground_distance)
+                np.testing.assert_allclose(run.criterion.sdd, runs[0].criterion.sdd, rtol=1e-5)
+
+    def test_uneven_last_accumulation(self, tmp_path):
+        # 22 samples: batches of 4, windows of 4, so the last window is 4 + 2; against one batch of 16 and one of 6.
+        data = samples()[:22]
+        runs = [
+            train(
+                tmp_path,
+                data=data,
+                loss="emd",
+                per_device_train_batch_size=batch,
+                gradient_accumulation_steps=16 // batch,
+                logging_strategy="steps",
+                logging_steps=1,
+            )
+            for batch in (16, 4)
+        ]
+        for name in ("loss", "grad_norm"):
+            np.testing.assert_allclose(logged(runs[1], name), logged(runs[0], name), rtol=1e-5, atol=HAND_CHECKED)
+
+    def test_components_add_up_to_the_loss(self, tmp_path):
+        trainer = train(tmp_path, gradient_accumulation_steps=2, per_device_train_batch_size=4)
+        after = [entry for entry in trainer.state.log_history if "loss_emd" in entry]
+        assert len(after) == 2
+        for entry in after:
+            assert entry["loss_ce"] + entry["loss_emd"] == pytest.approx(entry["loss"], rel=1e-5)
+        assert {"regularizer_weight", "sdd", "sdd_relative"} <= after[-1].keys()
+
+
+class TestAgainstTheStockTrainer:
+    @pytest.mark.parametrize("fields", [{"loss": "xe"}, {"loss": "xemd2", "regularizer_weight": 0.0}])
+    def test_cross_entropy_to_the_bit(self, tmp_path, fields):
+        stock = Trainer(tiny_vit(), arguments(tmp_path, TrainingArguments), train_dataset=pictures())
+        stock.train()
+        ours = train(tmp_path, tiny_vit(), pictures(), jump_start_epochs=2, **fields)
+        for (name, expected), got in zip(stock.model.named_parameters(), ours.model.parameters(), strict=True):
+            assert torch.equal(got, expected), name
+        np.testing.assert_allclose(logged(ours, "loss"), logged(stock, "loss"), rtol=1e-6)
+
+    def test_label_smoothing(self, tmp_path):
+        stock = Trainer(
+            tiny_vit(), arguments(tmp_path, TrainingArguments, label_smoothing_factor=0.2), train_dataset=pictures()
+        )
+        stock.train()
+        ours = train(tmp_path, tiny_vit(), pictures(), loss="xe", label_smoothing_factor=0.2)
+        np.testing.assert_allclose(logged(ours, "loss"), logged(stock, "loss"), rtol=1e-5)
+
+    def test_evaluation_and_prediction(self, tmp_path):
+        trainer = EMDTrainer(
+            tiny_vit(), arguments(tmp_path, loss="emd"), eval_dataset=pictures(), compute_metrics=ordinal_metrics()
+        )
+        metrics = trainer.evaluate()
+        assert metrics["eval_loss"] == pytest.approx(metrics["eval_squared_emd"], rel=1e-5)
+        unlabelled = [{"pixel_values": picture["pixel_values"]} for picture in pictures()]
+        assert trainer.predict(unlabelled).predictions.shape == (N, K)
+
+
+class TestGroundDistance:
+    def test_of_frozen_weights_by_hand(self, tmp_path):
+        data = samples()
+        trainer = train(tmp_path, data=data, learning_rate=0.0)
+        features, _ = features_and_logits(trainer.model, data)
+        expected, distances = ground_distance_slowly(features, np.arange(N) % K)
+        np.testing.assert_allclose(trainer.criterion.ground_distance, expected, atol=1e-12)
+        assert trainer.criterion.sdd == pytest.approx(distances.std(), rel=1e-5)
+        assert logged(trainer, "sdd") == pytest.approx([distances.std()] * 4, rel=1e-5)
+
+    @pytest.mark.parametrize(("loss", "omega", "mu"), [("xemd1", 1, -0.5), ("xemd2", 2, -0.25)])
+    def test_automatic_weight_hits_its_ratio(self, tmp_path, loss, omega, mu):
+        data = samples()
+        trainer = train(tmp_path, data=data, learning_rate=0.0, loss=loss)
+        features, logits = features_and_logits(trainer.model, data)
+        labels = np.arange(N) % K
+        matrix, _ = ground_distance_slowly(features, labels)
+        p = softmax(logits, axis=1)
+        regularizer = np.abs(
+            [sum(p[n, i] ** 2 * (matrix[i, labels[n]] ** omega + mu) for i in range(K)) for n in range(N)]
+        )
+        entropy = -np.log(p[np.arange(N), labels])
+        assert trainer.criterion.regularizer_weight == pytest.approx(
+            entropy.mean() / (3.5 * regularizer.mean()), rel=1e-5
+        )
+        # and the logged components after the jump start are those of Eq. 16
+        signed = [sum(p[n, i] ** 2 * (matrix[i, labels[n]] ** omega + mu) for i in range(K)) for n in range(N)]
+        expected = trainer.criterion.regularizer_weight * np.mean(signed)
+        assert logged(trainer, "loss_emd") == pytest.approx([expected] * 2, rel=1e-4)
+
+    def test_a_given_weight_wins(self, tmp_path):
+        assert train(tmp_path, regularizer_weight=0.7).criterion.regularizer_weight == 0.7
+
+    def test_refresh_every_few_steps(self, tmp_path):
+        seen = []
+
+        def remember(trainer):
+            refresh = trainer.criterion.refresh
+
+            def spy():
+                seen.append((trainer.state.global_step, float(trainer.criterion.centroids.class_counts.sum())))
+                refresh()
+
+            trainer.criterion.refresh = spy
+
+        torch.manual_seed(0)
+        args = arguments(tmp_path, jump_start_epochs=2, ground_distance_update_steps=2, num_train_epochs=3)
+        trainer = EMDTrainer(Network(), args, train_dataset=samples())
+        remember(trainer)
+        trainer.train()
+        # three steps of 8 an epoch: after steps 2, 4, 6, 8 with what came since, and at each epoch's end
+        assert seen == [(2, 16), (3, 8), (4, 8), (6, 16), (6, 0), (8, 16), (9, 8)]
+
+    def test_a_given_matrix_stays(self, tmp_path):
+        line = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
+        np.save(tmp_path / "d.npy", line)
+        (tmp_path / "d.json").write_text(json.dumps({"ground_distance": line.tolist()}))
+        for name in ("d.npy", "d.json"):
+            trainer = train(tmp_path, ground_distance=str(tmp_path / name), jump_start_epochs=1)
+            assert trainer.criterion.ground_distance.tolist() == line.tolist()
+            assert trainer.criterion.sdd is None
+
+    def test_class_without_a_sample(self, tmp_path, caplog):
+        model = Network(K + 1)
+        trainer = train(tmp_path, model, num_train_epochs=5)
+        matrix = trainer.criterion.ground_distance
+        assert (matrix[K] == 0).all()
+        assert (matrix[:, K] == 0).all()
+        assert not matrix.isnan().any()
+        assert [record.getMessage() for record in caplog.records if "no sample" in record.getMessage()] == [
+            "Class '4' has had no sample yet: its ground distances are unknown, so the regulariser neither pushes nor "
+            "rewards it until one comes."
+        ]
+        assert all(math.isfinite(loss) for loss in logged(trainer, "loss"))
+
+    def test_a_second_run_begins_anew(self, tmp_path):
+        trainer = train(tmp_path, learning_rate=0.0)
+        first = trainer.criterion.state()
+        trainer.train()
+        assert {name: tensor.tolist() for name, tensor in trainer.criterion.state().items()} == {
+            name: tensor.tolist() for name, tensor in first.items()
+        }
+
+
+class TestSaving:
+    def test_config_carries_d(self, tmp_path):
+        trainer = train(tmp_path, tiny_vit(), pictures())
+        trainer.save_model()
+        loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+        expected = trainer.criterion.ground_distance
+        torch.testing.assert_close(torch.tensor(loaded.config.ground_distance).double(), expected, rtol=0, atol=1e-6)
+        emd = loaded.config.emd
+        assert (emd["loss"], emd["omega"], emd["mu"], emd["rank"], emd["epoch"]) == ("xemd2", 2, -0.25, "strict", 4)
+        assert emd["regularizer_weight"] == trainer.criterion.regularizer_weight
+        assert emd["sdd"] == trainer.criterion.sdd
+        assert loaded.config.problem_type == "single_label_classification"
+
+    def test_many_classes_go_to_a_file(self, tmp_path):
+        many = 300
+        model = tiny_vit(many)
+        data = [picture | {"labels": k} for k, picture in zip(range(many), pictures() * 13, strict=False)]
+        trainer = train(
+            tmp_path, model, data, regularizer_weight=1.0, num_train_epochs=3, per_device_train_batch_size=64
+        )
+        trainer.save_model()
+        loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+        assert loaded.config.ground_distance == "ground_distance.safetensors"
+        matrix = load_file(tmp_path / "ground_distance.safetensors")["ground_distance"]
+        torch.testing.assert_close(matrix, trainer.criterion.ground_distance.float())
+
+    def test_plain_module(self, tmp_path):
+        trainer = train(tmp_path)
+        trainer.save_model()
+        matrix = load_file(tmp_path / "ground_distance.safetensors")["ground_distance"]
+        torch.testing.assert_close(matrix, trainer.criterion.ground_distance.float())
+
+    def test_a_matrix_of_other_classes_is_taken_out(self, tmp_path, caplog):
+        model = tiny_vit()
+        model.config.ground_distance = [[0.0] * 5] * 5
+        trainer = train(tmp_path, model, pictures(), loss="emd")
+        trainer.save_model()
+        assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
+        assert "The config held a ground distance of 5 classes, this model has 4: it is taken out." in caplog.messages
+
+    @pytest.mark.parametrize("strategy", [{"save_strategy": "epoch"}, {"save_strategy": "steps", "save_steps": 1}])
+    @pytest.mark.parametrize("step", [3, 4, 6, 7, 9])
+    def test_resumed_run_is_the_uninterrupted_one(self, tmp_path, strategy, step):
+        # 3 steps an epoch, jump start of 2: within and at the end of the jump start, and after it
+        if strategy["save_strategy"] == "epoch":
+            step = 3 * (step // 3)
+        strategy = strategy | {"logging_strategy": "steps", "logging_steps": 1}
+        whole = train(tmp_path, **strategy)
+        torch.manual_seed(1)
+        args = arguments(tmp_path, jump_start_epochs=2, **strategy)
+        resumed = EMDTrainer(Network(), args, train_dataset=samples())
+        resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
+        for expected, got in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+            assert torch.equal(got, expected)
+        expected, got = whole.criterion.state(), resumed.criterion.state()
+        assert expected.keys() == got.keys()
+        for name in expected:
+            assert torch.equal(got[name], expected[name]), name
+        for name in ("loss", "loss_ce", "loss_emd", "regularizer_weight", "sdd"):
+            assert logged(resumed, name) == pytest.approx(logged(whole, name), rel=1e-6)
+
+    def test_best_model_comes_with_its_matrix(self, tmp_path):
+        metrics = iter([0.1, 0.9, 0.3, 0.2])
+        matrices = []
+
+        def compute_metrics(_):
+            matrices.append(trainer.criterion.ground_distance.clone())
+            return {"aem": next(metrics)}
+
+        torch.manual_seed(0)
+        args = arguments(
+            tmp_path,
+            jump_start_epochs=2,
+            save_strategy="epoch",
+            eval_strategy="epoch",
+            load_best_model_at_end=True,
+            metric_for_best_model="aem",
+            learning_rate=1.0,
+        )
+        trainer = EMDTrainer(
+            Network(), args, train_dataset=samples(), eval_dataset=samples(), compute_metrics=compute_metrics
+        )
+        trainer.train()
+        assert trainer.criterion.epoch == 2
+        assert torch.equal(trainer.criterion.ground_distance, matrices[1])
+        assert not torch.equal(matrices[1], matrices[3])
+
+
+class TestOtherUses:
+    def test_regression(self, tmp_path):
+        torch.manual_seed(0)
+        trainer = train(tmp_path, Network(1), loss="reg", num_train_epochs=20)
+        assert logged(trainer, "loss")[-1] < logged(trainer, "loss")[0] / 2
+        assert logged(trainer, "loss_mse") == pytest.approx(logged(trainer, "loss"), rel=1e-5)
+
+    def test_squared_emd_with_spacing_learns(self, tmp_path):
+        trainer = train(tmp_path, loss="emd", spacing=[1.0, 2.0, 3.0], num_train_epochs=20, learning_rate=1.0)
+        assert logged(trainer, "loss")[-1] < logged(trainer, "loss")[0] / 2
+
+    def test_model_init(self, tmp_path):
+        def make():
+            torch.manual_seed(0)
+            return Network()
+
+        args = arguments(tmp_path, jump_start_epochs=2)
+        trainer = EMDTrainer(None, args, train_dataset=samples(), model_init=make)
+        trainer.train()
+        assert torch.equal(trainer.criterion.ground_distance, train(tmp_path).criterion.ground_distance)
+
+    def test_a_head_that_must_be_named(self, tmp_path):
+        class TwoHeads(Network):
+            def __init__(self):
+                super().__init__()
+                self.second = nn.Linear(D, K)
+
+            def forward(self, inputs):
+                features = self.body(inputs).relu()
+                return {"logits": (self.head(features) + self.second(features)) / 2}
+
+        with pytest.raises(ValueError, match=r'Pass head="module\.name"'):
+            train(tmp_path, TwoHeads())
+        assert train(tmp_path, TwoHeads(), head="head").criterion.ground_distance is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"num_train_epochs": 2},
+            "the loss xemd2 needs more epochs than its jump start of 4, or the run would be plain cross-entropy; this "
+            "run has 2. Raise num_train_epochs (or max_steps), or lower jump_start_epochs.",
+        ),
+        (
+            {"max_steps": 12, "num_train_epochs": 99},  # 3 steps an epoch
+            "the loss xemd2 needs more epochs than its jump start of 4, or the run would be plain cross-entropy; this "
+            "run has 4. Raise num_train_epochs (or max_steps), or lower jump_start_epochs.",
+        ),
+    ],
+)
+def test_a_run_shorter_than_its_jump_start(tmp_path, fields, message):
+    with pytest.raises(ValueError) as error:
+        train(tmp_path, jump_start_epochs=4, **fields)
+    assert str(error.value) == message
+
+
+def test_errors_at_construction(tmp_path):
+    with pytest.raises(TypeError) as error:
+        EMDTrainer(Network(), arguments(tmp_path, TrainingArguments))
+    assert str(error.value) == (
+        "EMDTrainer needs EMDTrainingArguments, got TrainingArguments. "
+        "They take every field of TrainingArguments, and `loss`."
+    )
+    with pytest.raises(ValueError) as error:
+        EMDTrainer(Network(), arguments(tmp_path), compute_loss_func=lambda *_, **__: 0)
+    assert str(error.value) == (
+        "EMDTrainer computes the loss 'xemd2' itself and takes no compute_loss_func. "
+        "Use transformers.Trainer for a loss of your own."
+    )
+    with pytest.raises(ValueError) as error:
+        EMDTrainer(nn.Linear(2, 2), arguments(tmp_path))
+    assert str(error.value) == (
+        "EMDTrainer needs to know the number of classes of Linear: give the model an attribute "
+        "num_classes (a Hugging Face model has config.num_labels)."
+    )
+    with pytest.raises(ValueError) as error:
+        EMDTrainer(Network(), arguments(tmp_path, loss="emd", spacing=[1.0, 2.0]))
+    assert str(error.value) == "spacing must hold the K-1 = 3 gaps between the 4 classes, got 2: [1.0, 2.0]."
+
+
+def test_data_parallel_is_refused(tmp_path):
+    args = arguments(tmp_path)
+    args._n_gpu = 2
+    with pytest.raises(ValueError) as error:
+        EMDTrainer(Network(), args)
+    assert str(error.value) == (
+        "the loss 'xemd2' cannot learn its ground distance under torch.nn.DataParallel, which this run would use for "
+        "its 2 GPUs. Start it with `accelerate launch`, one process a GPU."
+    )
+
+
+def test_batch_without_labels(tmp_path):
+    data = [{"inputs": sample["inputs"], "age": sample["labels"]} for sample in samples()]
+    with pytest.raises(ValueError) as error:
+        train(tmp_path, data=data, remove_unused_columns=False, loss="emd")
+    assert str(error.value) == (
+        "EMDTrainer needs `labels` in every batch, got ['age', 'inputs']. Name the data set's label column `label` or "
+        "`labels`, and keep it with remove_unused_columns=False where a transform makes the inputs."
+    )
