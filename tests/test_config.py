@@ -66,6 +66,11 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
         ({"regularizer_weight": -1}, 'regularizer_weight must be "auto" or a number of at least 0, got -1.'),
         ({"regularizer_ratio": 0}, "regularizer_ratio must be greater than 0, got 0."),
         ({"jump_start_epochs": -1}, "jump_start_epochs must be at least 0, got -1."),
+        (
+            {"loss": "reg", "label_smoothing_factor": 0.1},
+            "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
+            "it must be 0, got 0.1.",
+        ),
         ({"omega": 0}, "omega must be greater than 0, got 0."),
         ({"ground_distance_update_steps": 0}, "ground_distance_update_steps must be at least 1, got 0."),
         (

@@ -194,6 +194,15 @@ class TestAgainstTheStockTrainer:
         unlabelled = [{"pixel_values": picture["pixel_values"]} for picture in pictures()]
         assert trainer.predict(unlabelled).predictions.shape == (N, K)
 
+    def test_bfloat16_autocast(self, tmp_path):
+        # the features are rounded to 8 bits, and centroids average that out; ranks may swap where distances are near
+        exact, rounded = (train(tmp_path, learning_rate=0.0, bf16=bf16) for bf16 in (False, True))
+        assert rounded.criterion.centroids.centroids.dtype == torch.float64
+        torch.testing.assert_close(
+            rounded.criterion.centroids.centroids, exact.criterion.centroids.centroids, rtol=0, atol=4e-3
+        )
+        np.testing.assert_allclose(logged(rounded, "loss_ce"), logged(exact, "loss_ce"), rtol=1e-2)
+
 
 class TestGroundDistance:
     def test_of_frozen_weights_by_hand(self, tmp_path):

@@ -31,13 +31,7 @@ class GroundDistanceCallback(TrainerCallback):
         Raises:
             ValueError: the run has no epoch after the jump start.
         """
-        ours = self.criterion.args
-        if ours.is_self_guided and state.num_train_epochs <= ours.jump_start_epochs:
-            raise ValueError(
-                f"the loss {ours.loss} needs more epochs than its jump start of {ours.jump_start_epochs}, or the run "
-                f"would be plain cross-entropy; this run has {state.num_train_epochs}. "
-                "Raise num_train_epochs (or max_steps), or lower jump_start_epochs."
-            )
+        self.criterion.args.check_jump_start(state.num_train_epochs)
         if state.global_step == 0:
             self.criterion.restart()
 

@@ -131,6 +131,11 @@ class EMDTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"ground_distance_update_steps must be at least 1, got {self.ground_distance_update_steps}."
             )
+        if self.loss == "reg" and self.label_smoothing_factor:
+            raise ValueError(
+                f"label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
+                f"it must be 0, got {self.label_smoothing_factor}."
+            )
         needed = 2 if self.ground_distance is None else 1
         if self.is_self_guided and self.regularizer_weight == "auto" and self.jump_start_epochs < needed:
             raise ValueError(
@@ -143,6 +148,22 @@ class EMDTrainingArguments(TrainingArguments):
     def is_self_guided(self) -> bool:
         """Whether the loss is Eq. 16, which needs a ground distance."""
         return self.loss in SELF_GUIDED
+
+    def check_jump_start(self, num_epochs: int) -> None:
+        """Refuse a self-guided run that would end within its jump start.
+
+        Args:
+            num_epochs: the epochs the run will have.
+
+        Raises:
+            ValueError: none of them comes after the jump start.
+        """
+        if self.is_self_guided and num_epochs <= self.jump_start_epochs:
+            raise ValueError(
+                f"the loss {self.loss} needs more epochs than its jump start of {self.jump_start_epochs}, or the run "
+                f"would be plain cross-entropy; this run has {num_epochs}. "
+                "Raise num_train_epochs (or max_steps), or lower jump_start_epochs."
+            )
 
     def self_guided_parameters(self) -> tuple[float, float]:
         """omega and mu of Eq. 16: the user's where given, else the paper's for this loss."""
