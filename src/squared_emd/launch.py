@@ -1,0 +1,69 @@
+"""Whether a run has the ranks it was asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import psutil
+from accelerate.commands.config.config_args import default_config_file, load_config_from_file
+from transformers import TrainingArguments
+
+__all__ = ["check_ranks", "ranks_asked_for"]
+
+logger = logging.getLogger(__name__)
+
+
+def ranks_asked_for() -> int:
+    """The number of processes that the launcher was told to start, as far as it can be seen from inside.
+
+    Returns:
+        `WORLD_SIZE` where a launcher set it; else what `--num_processes`, or the config file, said to the `accelerate
+        launch` that started this process (with `--cpu` it sets no variable); else 1.
+    """
+    if "WORLD_SIZE" in os.environ:
+        return int(os.environ["WORLD_SIZE"])
+    try:
+        command = psutil.Process().parent().cmdline()
+    except (psutil.Error, AttributeError):  # no parent that may be looked at
+        return 1
+    if sys.argv[0] in command:
+        command = command[: command.index(sys.argv[0])]  # what follows are the script's own options
+    start = " ".join(command[:4])
+    words = [word for part in command for word in part.replace("--num-processes", "--num_processes").split("=", 1)]
+    if "accelerate" not in start or "launch" not in start:
+        return 1
+    if "--num_processes" in words[:-1]:
+        count = words[words.index("--num_processes") + 1]
+        return int(count) if count.isdigit() else 1
+    file = words[words.index("--config_file") + 1] if "--config_file" in words[:-1] else default_config_file
+    return load_config_from_file(file).num_processes if os.path.isfile(file) else 1
+
+
+def check_ranks(args: TrainingArguments) -> None:
+    """Say so where a run is alone although more ranks were asked for.
+
+    `accelerate launch --cpu --num_processes 2` starts one process: a warning. `torchrun` without `--use_cpu True` on a
+    machine without a GPU starts several that know nothing of each other and overwrite each other's files: an error.
+
+    Args:
+        args: the run's arguments.
+
+    Raises:
+        RuntimeError: several unconnected processes run the same script.
+    """
+    asked, have = ranks_asked_for(), args.world_size
+    if asked <= have:
+        return
+    if "WORLD_SIZE" in os.environ:
+        raise RuntimeError(
+            f"{asked} processes were started, but this one is connected to none of the others: each would train alone "
+            "and overwrite the files of the rest. On a machine without a GPU add --use_cpu True."
+        )
+    logger.warning(
+        "%d processes were asked for, %d is running (accelerate launch --cpu starts one only). For two ranks on one "
+        "machine: torchrun --nproc_per_node 2 SCRIPT --use_cpu True",
+        asked,
+        have,
+    )

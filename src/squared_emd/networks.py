@@ -1,0 +1,112 @@
+"""The networks of the recipes: any timm or Hub image classifier, pre-trained or from random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import timm
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    BaseImageProcessor,
+    PreTrainedModel,
+    TimmWrapperConfig,
+    TimmWrapperImageProcessor,
+)
+
+__all__ = ["SMALL", "ImageClassifier", "load_image_classifier"]
+
+# A pre-activation bottleneck network as the paper's RES, with one block a stage: 0.13 M weights, for small pictures.
+SMALL = "small"
+_SMALL_ARGUMENTS = {"layers": [1, 1, 1, 1], "channels": [32, 64, 128, 256], "stem_chs": 16}
+_SMALL_SIZE = 64
+
+
+class ImageClassifier(NamedTuple):
+    """A model and how its pictures must be prepared: side in pixels, channel means and standard deviations.
+
+    The processor says the same to whoever loads the saved model.
+    """
+
+    model: PreTrainedModel
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    processor: BaseImageProcessor
+
+
+def load_image_classifier(
+    name: str, class_names: Sequence[str], *, num_outputs: int | None = None, from_scratch: bool = False
+) -> ImageClassifier:
+    """An image classifier with one output a class; a saved head stays where it has as many outputs, else it is new.
+
+    Args:
+        name: `timm/<model>`, a Hub repository, a folder with a saved model, or `small` (always from random weights).
+        class_names: the K classes in order.
+        num_outputs: outputs of the head; default K, 1 for a regression.
+        from_scratch: random weights. For `timm/<architecture>` this needs no network; a tag behind the architecture
+            says how pictures are prepared.
+
+    Returns:
+        The model, with the side, mean and standard deviation of its pictures.
+
+    Raises:
+        ValueError: there is no such model, it is no image classifier, or it cannot be loaded.
+    """
+    num_outputs = len(class_names) if num_outputs is None else num_outputs
+    labels = list(class_names) if num_outputs == len(class_names) else [f"output_{i}" for i in range(num_outputs)]
+    naming = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "num_labels": num_outputs,  # without it the config of a saved timm model keeps its own number
+    }
+    if name == SMALL:
+        return _from_timm_registry("resnetv2_50", naming, model_args=_SMALL_ARGUMENTS, size=_SMALL_SIZE)
+    if from_scratch and name.startswith("timm/") and not Path(name).is_dir():
+        return _from_timm_registry(name.removeprefix("timm/"), naming)
+    try:
+        if from_scratch:
+            model = AutoModelForImageClassification.from_config(AutoConfig.from_pretrained(name, **naming))
+        else:
+            model = AutoModelForImageClassification.from_pretrained(name, **naming, ignore_mismatched_sizes=True)
+        processor = AutoImageProcessor.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"the model {name!r} cannot be loaded: {reason}. Give timm/<model>, a Hub image classifier or a "
+            "folder with a saved one; without a network, timm/<architecture> with --from_scratch."
+        ) from error
+    return ImageClassifier(model, *_preparation(processor), processor)
+
+
+def _from_timm_registry(
+    name: str, naming: dict, *, model_args: dict | None = None, size: int | None = None
+) -> ImageClassifier:
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        close = timm.list_models(f"{architecture[:6]}*")[:8]
+        raise ValueError(f"timm has no architecture {architecture!r}; near it: {', '.join(close) or 'none'}.")
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise ValueError(f"timm's {architecture} has no tag {tag!r}; it has: {', '.join(tags) or 'none'}.")
+    described = timm.get_pretrained_cfg(name).to_dict()
+    if size is not None:
+        described |= {"input_size": (3, size, size), "test_input_size": None, "crop_pct": 1.0, "test_crop_pct": None}
+    config = TimmWrapperConfig(
+        architecture=architecture, model_args=model_args, pretrained_cfg=described, do_pooling=True, **naming
+    )
+    model = AutoModelForImageClassification.from_config(config)
+    processor = TimmWrapperImageProcessor(pretrained_cfg=described, architecture=architecture)
+    return ImageClassifier(model, *_preparation(processor), processor)
+
+
+def _preparation(processor: BaseImageProcessor) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
+    if isinstance(processor, TimmWrapperImageProcessor):
+        data = processor.data_config
+        return data["input_size"][-1], tuple(data["mean"]), tuple(data["std"])
+    size = getattr(processor, "crop_size", None) or processor.size
+    side = size.get("height") or size.get("shortest_edge")
+    return side, tuple(processor.image_mean), tuple(processor.image_std)
