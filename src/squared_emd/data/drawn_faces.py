@@ -73,6 +73,23 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
     return target
 
 
+def cached_drawn_faces(num_faces: int = 1500) -> Path:
+    """Draws faces into the user's cache folder, once.
+
+    Args:
+        num_faces: How many pictures.
+
+    Returns:
+        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_adience`.
+
+    Raises:
+        ValueError: There are too few faces.
+        FileExistsError: That folder holds something else.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return draw_faces(cache / "squared-emd" / f"drawn_faces_{num_faces}_v{VERSION}", num_faces=num_faces)
+
+
 def _is_there(target: Path, settings: dict) -> bool:
     """Whether the folder holds this very set; raises where it holds something else."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):

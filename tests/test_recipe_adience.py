@@ -1,0 +1,176 @@
+"""The recipe for Adience from end to end on a few drawn faces: what it writes and says, and how it refuses."""
+
+import json
+import math
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+from transformers import AutoModelForImageClassification
+
+from squared_emd.data.drawn_faces import draw_faces
+
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "adience.py"
+METRICS = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
+SMALL_RUN = ("--num_faces", "150", "--num_train_epochs", "6", "--jump_start_epochs", "2", "--loss", "xemd2")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where the faces are drawn, once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def run(cache, *command):
+    """The recipe in processes of its own, as a user starts it on a machine without a GPU."""
+    ours = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {"XDG_CACHE_HOME": str(cache), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=400)
+
+
+@pytest.fixture
+def one_thread():
+    """Small tensors: on a busy machine threads that wait for each other take ten times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run_here(monkeypatch, cache, *arguments):
+    """The recipe in this process, which has imported everything already."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(sys, "argv", [str(RECIPE), *map(str, arguments), "--use_cpu", "True"])
+    runpy.run_path(str(RECIPE), run_name="__main__")
+
+
+def check_results(folder):
+    results = json.loads((folder / "all_results.json").read_text())
+    assert (results["loss"], results["fold"], results["data"]) == ("xemd2", 0, "drawn faces")
+    assert (results["model"], results["tested_on"], results["learning_rate"]) == ("small", "test fold", 0.01)
+    assert all(math.isfinite(results[name]) for name in (*METRICS, "sdd"))
+    assert 0 <= results["eval_aem"] <= results["eval_aeo"] <= 1
+    for name in ("curves.png", "ground_distance.png"):
+        assert imread(folder / name).std() > 0.01  # not blank
+    config = AutoModelForImageClassification.from_pretrained(folder).config
+    matrix = np.array(config.ground_distance)
+    assert matrix.shape == (8, 8)
+    assert (matrix == matrix.T).all()
+    assert (np.diag(matrix) == 0).all()
+    assert ((matrix >= 0) & (matrix <= 1)).all()
+    assert matrix.max() > 0
+    assert list(config.id2label.values()) == ["0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-"]
+    assert (config.emd["loss"], config.emd["epoch"]) == ("xemd2", 6)
+    assert config.emd["sdd"] == pytest.approx(results["sdd"], rel=1e-6)
+
+
+def check_said(said, folder, cache):
+    """Each once, however many ranks there are: the kind of data first, then D, the results and where they lie."""
+    lines = said.splitlines()
+    wanted = [
+        "These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.",
+        "xemd2, test fold 0: 6 epochs, learning rate 0.01",
+        "Ground distance D learned by XEMD2, fold 0:",
+        "Results on the test fold, drawn faces:",
+        "Loss   Fold  AEM %  AEO %    MAE   EMD2",
+        f"Written to {folder}: all_results.json and curves.png; each run's model and figures.",
+    ]
+    assert [line for line in lines if line in wanted] == wanted
+    assert (
+        len(re.findall(rf"(?m)^150 faces of \d+ people in 8 age groups, from {re.escape(str(cache))}.*\.$", said)) == 1
+    )
+    assert len(re.findall(r"(?m)^XEMD2  0 +\d+\.\d +\d+\.\d +\d\.\d{3}  \d\.\d{3}$", said)) == 1
+
+
+def test_one_process_draws_its_faces(cache, tmp_path):
+    ran = run(cache, RECIPE, *SMALL_RUN, "--output_dir", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    check_said(ran.stdout, tmp_path, cache)
+    check_results(tmp_path)
+
+
+def test_two_ranks(cache, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    ran = run(cache, *launcher, RECIPE, *SMALL_RUN, "--use_cpu", "True", "--output_dir", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    check_said(ran.stdout, tmp_path, cache)
+    check_results(tmp_path)
+
+
+def test_all_losses(one_thread, monkeypatch, capsys, cache, tmp_path):
+    few = ("--num_faces", 98, "--num_train_epochs", 3, "--jump_start_epochs", 2, "--dataloader_num_workers", 0)
+    run_here(monkeypatch, cache, *few, "--loss", "all", "--output_dir", tmp_path)
+    table = capsys.readouterr().out.split("Results on the test fold, drawn faces:\n")[1].splitlines()
+    assert [line.split()[:2] for line in table[2:7]] == [[name, "0"] for name in ("XE", "REG", "EMD", "XEMD1", "XEMD2")]
+    rows = json.loads((tmp_path / "all_results.json").read_text())
+    assert [row["loss"] for row in rows] == ["xe", "reg", "emd", "xemd1", "xemd2"]
+    assert all(math.isfinite(row[name]) for row in rows for name in METRICS[:3])
+    for row in rows:
+        folder = tmp_path / row["loss"] / "fold_0"
+        about = json.loads((folder / "all_results.json").read_text())
+        assert {name: about[name] for name in row} == row
+        self_guided = row["loss"].startswith("xemd")
+        assert (folder / "ground_distance.png").exists() == self_guided
+        assert (row["sdd"] is not None) == self_guided
+        config = AutoModelForImageClassification.from_pretrained(folder).config
+        assert config.num_labels == (1 if row["loss"] == "reg" else 8)
+        assert config.emd["loss"] == row["loss"]
+    assert (tmp_path / "curves.png").exists()
+
+
+class TestUserErrors:
+    def test_status_and_stderr(self, cache, tmp_path):
+        ran = run(cache, RECIPE, "--fold", "7", "--output_dir", tmp_path / "out")
+        assert ran.returncode == 1
+        assert "Traceback" not in ran.stderr
+        assert ran.stderr.splitlines()[-1] == "adience.py: fold must be 0 .. 4 or all, got '7'."
+        assert not (tmp_path / "out").exists()
+
+    def refused(self, monkeypatch, cache, *arguments):
+        """Python writes the string of a SystemExit to stderr and ends with status 1."""
+        with pytest.raises(SystemExit) as caught:
+            run_here(monkeypatch, cache, *arguments)
+        return caught.value.code
+
+    def test_no_such_folder(self, monkeypatch, cache, tmp_path):
+        said = self.refused(monkeypatch, cache, "--data_dir", tmp_path / "none", "--output_dir", tmp_path / "out")
+        assert said.startswith(f"adience.py: data_dir must be a folder, {tmp_path / 'none'} is not one. Adience is ")
+
+    def test_a_run_within_its_jump_start(self, monkeypatch, cache, tmp_path):
+        said = self.refused(monkeypatch, cache, "--loss", "all", "--num_train_epochs", 3, "--output_dir", tmp_path)
+        assert said.startswith("adience.py: the loss xemd2 needs more epochs than its jump start of 4, ")
+
+    def test_no_such_matrix(self, monkeypatch, cache, tmp_path):
+        arguments = ("--num_faces", 98, "--ground_distance", tmp_path / "d.npy", "--output_dir", tmp_path / "out")
+        said = self.refused(monkeypatch, cache, *arguments)
+        assert said.startswith("adience.py: ground_distance must name a .json, .npy or .safetensors file; there is no")
+
+    def test_no_such_model(self, monkeypatch, cache, tmp_path):
+        arguments = ("--model", "timm/test_resnett", "--from_scratch", "--output_dir", tmp_path / "out")
+        said = self.refused(monkeypatch, cache, "--num_faces", 98, *arguments)
+        assert said == "adience.py: timm has no architecture 'test_resnett'; near it: test_resnet."
+
+    def test_a_truncated_picture(self, one_thread, monkeypatch, capsys, cache, tmp_path):
+        draw_faces(tmp_path / "tree", num_faces=98)
+        picture = min((tmp_path / "tree").glob("aligned/*/*.jpg"))
+        picture.write_bytes(picture.read_bytes()[:600])
+        arguments = ("--data_dir", tmp_path / "tree", "--model", "small", "--loss", "xe", "--num_train_epochs", 1)
+        said = self.refused(monkeypatch, cache, *arguments, "--output_dir", tmp_path / "out")
+        first = f"adience.py: 1 of 98 pictures in {tmp_path / 'tree' / 'aligned'} are absent or cannot be decoded, the "
+        assert said.startswith(f"{first}first: {picture} (cannot be decoded: ")
+        assert said.endswith(
+            "Unpack the archive again, or leave them out with --skip_bad_images (skip_bad_images=True)."
+        )
+
+        capsys.readouterr()
+        run_here(monkeypatch, cache, *arguments, "--skip_bad_images", "--output_dir", tmp_path / "out")
+        assert capsys.readouterr().out.startswith("97 faces of ")
+        assert math.isfinite(json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_aem"])
