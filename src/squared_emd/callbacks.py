@@ -1,14 +1,19 @@
-"""When D is refreshed: the callback between the Trainer's epochs and the criterion."""
+"""What happens between the Trainer's steps and epochs: D is refreshed and compared, NaN is noticed."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+import torch
+import torch.distributed as dist
+from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from .criterion import EMDCriterion
+from .finite import FiniteCheck
 
-__all__ = ["GroundDistanceCallback"]
+__all__ = ["GroundDistanceCallback", "NonFiniteCallback"]
 
 
 class GroundDistanceCallback(TrainerCallback):
@@ -31,9 +36,9 @@ class GroundDistanceCallback(TrainerCallback):
         Raises:
             ValueError: the run has no epoch after the jump start.
         """
-        self.criterion.args.check_jump_start(state.num_train_epochs)
         if state.global_step == 0:
             self.criterion.restart()
+        self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Refresh D in the middle of an epoch where `ground_distance_update_steps` asks for it."""
@@ -44,5 +49,84 @@ class GroundDistanceCallback(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Refresh D, and fix lambda at the end of the jump start."""
+        """Refresh D, fix lambda at the end of the jump start, and hold the ranks against each other.
+
+        Raises:
+            RuntimeError: D or lambda is not the same, to the bit, on every rank.
+        """
         self.criterion.end_epoch()
+        check_in_step(self.criterion)
+
+
+class NonFiniteCallback(TrainerCallback):
+    """Acts on NaN and infinite values as `nan_policy` says.
+
+    `EMDTrainer` adds it by itself.
+
+    Args:
+        check: counts them while the loss is computed.
+        policy: `raise` or `skip`.
+        steps: how many steps in a row may have no finite sample; the count is read at every so many steps.
+    """
+
+    def __init__(self, check: FiniteCheck, policy: str, steps: int) -> None:
+        self.check = check
+        self.policy = policy
+        self.steps = steps
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
+    ) -> None:
+        """Under `skip`, set a gradient that is not finite to 0; with fp16 the gradient scaler leaves the step out."""
+        if self.policy == "raise" or args.fp16:
+            return
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        finite = (norm.full_tensor() if hasattr(norm, "full_tensor") else norm).isfinite()
+        for gradient in gradients:
+            local = gradient.to_local() if hasattr(gradient, "to_local") else gradient  # FSDP shards it
+            local.copy_(torch.where(finite, local, 0))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Count the step, and under `raise` end the run after too many without a finite sample.
+
+        Raises:
+            FloatingPointError: `steps` steps in a row had features or logits without one finite sample.
+        """
+        self.check.end_step()
+        if self.policy == "raise" and state.global_step % self.steps == 0:
+            without = int(self.check.steps_without)
+            if without >= self.steps:
+                raise FloatingPointError(
+                    f"for {without} steps, up to step {state.global_step}, all features or logits were NaN or infinite "
+                    "on this rank: the weights are most likely NaN. Lower learning_rate, raise warmup_steps, lower "
+                    "max_grad_norm, or look for NaN in the data; resume_from_checkpoint=True goes on from the last "
+                    "checkpoint. nan_policy='skip' leaves such steps out."
+                )
+
+
+def check_in_step(criterion: EMDCriterion) -> None:
+    """Compare a digest of D and lambda over the ranks: 8 bytes each.
+
+    Args:
+        criterion: of this rank.
+
+    Raises:
+        RuntimeError: a rank has another one.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return
+    matrix = criterion.ground_distance
+    content = b"" if matrix is None else matrix.cpu().numpy().tobytes()
+    content += repr((criterion.epoch, criterion.regularizer_weight)).encode()
+    digest = int.from_bytes(hashlib.sha256(content).digest()[:7], "little")
+    own = torch.tensor([digest], device=criterion.known.device)
+    digests = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(digests, own)
+    others = [rank for rank, other in enumerate(digests) if int(other) != int(digests[0])]
+    if others:
+        raise RuntimeError(
+            f"after epoch {criterion.epoch} the ground distance or lambda of rank 0 is not that of ranks {others}; all "
+            "must be the same to the bit. Give all ranks the same library versions and kind of device, and leave "
+            "trainer.criterion alone while training."
+        )

@@ -97,6 +97,20 @@ class EMDTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": "The K-1 gaps between neighbouring classes for the loss emd. Default: all 1."},
     )
+    nan_policy: str = field(
+        default="raise",
+        metadata={
+            "choices": ("raise", "skip"),
+            "help": "What happens where features or logits are NaN or infinite. Such a sample never enters the "
+            "centroids and is counted in the log. raise: the run ends when all samples of a rank were such for "
+            "nan_steps steps, and before weights that are not finite are saved. skip: their loss counts as 0, and a "
+            "step whose gradient is not finite gets a gradient of 0.",
+        },
+    )
+    nan_steps: int = field(
+        default=10,
+        metadata={"help": "How many steps in a row may have no finite sample; it is looked at every so many steps."},
+    )
     head: str | None = field(
         default=None,
         metadata={
@@ -131,6 +145,10 @@ class EMDTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"ground_distance_update_steps must be at least 1, got {self.ground_distance_update_steps}."
             )
+        if self.nan_policy not in ("raise", "skip"):
+            raise ValueError(f'nan_policy must be "raise" or "skip", got {self.nan_policy!r}.')
+        if self.nan_steps < 1:
+            raise ValueError(f"nan_steps must be at least 1, got {self.nan_steps}.")
         if self.loss == "reg" and self.label_smoothing_factor:
             raise ValueError(
                 f"label_smoothing_factor spreads mass over classes, which the loss reg does not have; "

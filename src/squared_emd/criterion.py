@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import torch
@@ -44,6 +45,7 @@ class EMDCriterion(nn.Module):
         regularizer_weight: lambda; None as long as it is still to be measured.
         sdd, sdd_relative: of the last refresh (section 4.7), or None.
         epoch: epochs completed.
+        first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
 
     Raises:
         ValueError: a given D is no ground distance for K classes, or a given spacing does not have K-1 entries.
@@ -79,7 +81,7 @@ class EMDCriterion(nn.Module):
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""
         args = self.args
-        self.epoch = 0
+        self.epoch = self.first_epoch = 0
         self.sdd: float | None = None
         self.sdd_relative: float | None = None
         self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
@@ -105,12 +107,13 @@ class EMDCriterion(nn.Module):
         """Whether lambda is 0 because the jump start (section 4.3) is not over."""
         return self.args.is_self_guided and self.epoch < self.args.jump_start_epochs
 
-    def forward(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, logits: Tensor, labels: Tensor, finite: Tensor | None = None) -> dict[str, Tensor]:
         """The components of the loss, per sample; the loss is their sum.
 
         Args:
             logits: (B, K) scores; (B, 1) or (B,) outputs for `reg`.
             labels: (B,) class indices (or scores for `reg`), or (B, K) target distributions.
+            finite: (B,) bool, the samples that count where lambda is measured. Default: all.
 
         Returns:
             `xe`: `ce`. `reg`: `mse`. `emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the weighted
@@ -127,7 +130,7 @@ class EMDCriterion(nn.Module):
         if not self._regularizes:
             entropy = cross_entropy_loss(logits, labels, reduction="none")
             if self.training and self._measures:
-                self._measure(entropy, logits, labels)
+                self._measure(entropy, logits, labels, finite)
             return {"ce": entropy}
         return {
             "ce": cross_entropy_loss(logits, labels, eps=1e-6, reduction="none"),  # eps: section 4.1
@@ -171,7 +174,7 @@ class EMDCriterion(nn.Module):
         """Refresh D; at the end of the jump start fix lambda where it is automatic.
 
         Raises:
-            ValueError: the regulariser measured 0, so that no weight can bring it into the wanted ratio.
+            ValueError: the regulariser measured 0 or NaN, so that no weight can bring it into the wanted ratio.
         """
         last_of_jump_start = self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
         self.epoch += 1
@@ -181,10 +184,11 @@ class EMDCriterion(nn.Module):
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(self.measured)
         entropy, regularizer = self.measured.tolist()
-        if not regularizer > 0:
+        if not (regularizer > 0 and math.isfinite(entropy / regularizer)):
             raise ValueError(
-                "the automatic regularizer_weight needs a regulariser that is not 0 in the last epoch of the jump "
-                f"start, measured {regularizer}. Give a number for regularizer_weight."
+                "the automatic regularizer_weight needs a finite cross-entropy and a regulariser that is not 0 in the "
+                f"last epoch of the jump start, measured {entropy} and {regularizer}. Give a number for "
+                "regularizer_weight."
             )
         self.regularizer_weight = entropy / (self.args.regularizer_ratio * regularizer)
         logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", self.regularizer_weight)
@@ -197,6 +201,7 @@ class EMDCriterion(nn.Module):
         """
         state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict().items()}
         state["epoch"] = torch.tensor(self.epoch)
+        state["first_epoch"] = torch.tensor(self.first_epoch)
         state["measured"] = self.measured.clone()
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             if getattr(self, name) is not None:
@@ -219,6 +224,7 @@ class EMDCriterion(nn.Module):
             {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
         )
         self.epoch = int(state["epoch"])
+        self.first_epoch = int(state["first_epoch"])
         self.measured = state["measured"].to(self.measured.device).clone()
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             if name in state:
@@ -244,9 +250,11 @@ class EMDCriterion(nn.Module):
         )
 
     @torch.no_grad()
-    def _measure(self, entropy: Tensor, logits: Tensor, labels: Tensor) -> None:
-        sums = torch.stack([entropy.sum(), self._regularizer(logits, labels).abs().sum()])
-        self.measured += sums.to(self.measured)
+    def _measure(self, entropy: Tensor, logits: Tensor, labels: Tensor, finite: Tensor | None) -> None:
+        both = torch.stack([entropy, self._regularizer(logits, labels).abs()])  # (2, B)
+        if finite is not None:
+            both = torch.where(finite, both, 0)
+        self.measured += both.sum(1).to(self.measured)
 
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
         omega, mu = self.args.self_guided_parameters()

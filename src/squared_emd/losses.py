@@ -354,6 +354,23 @@ def _check(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor | None
             f"the ground distance must be (K, K) = ({num_classes}, {num_classes}) like the logits' classes, "
             f"got shape {tuple(matrix.shape)}."
         )
+    return check_labels(labels, batch, num_classes)
+
+
+def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
+    """The labels, as int64 where they are indices, once they are found to fit the classes.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        batch: B.
+        num_classes: K.
+
+    Returns:
+        (B,) int64, or (B, K) as it came.
+
+    Raises:
+        ValueError: the shape is neither; a label is out of range or a row no distribution (read on the CPU only).
+    """
     hard = labels.shape == (batch,) and not labels.is_floating_point()
     soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
     if not hard and not soft:

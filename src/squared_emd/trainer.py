@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -11,19 +14,24 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import Trainer
+from transformers import TrainerCallback
 
-from .callbacks import GroundDistanceCallback
+from .batches import NUM_FRESH
+from .callbacks import GroundDistanceCallback, NonFiniteCallback
+from .checkpoints import STATE_FILE
 from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
 from .criterion import EMDCriterion
 from .features import HeadInput
+from .finite import FiniteCheck
+from .losses import check_labels
+from .resumable_trainer import ResumableTrainer
 
 __all__ = ["EMDTrainer"]
 
-STATE_FILE = "emd_state.safetensors"
+logger = logging.getLogger(__name__)
 
 
-class EMDTrainer(Trainer):
+class EMDTrainer(ResumableTrainer):
     """A drop-in `transformers.Trainer` with the losses of Hou et al. 2016.
 
     Takes what `Trainer` takes, with `EMDTrainingArguments` for `args`. The model may be any Hugging Face or timm
@@ -31,8 +39,9 @@ class EMDTrainer(Trainer):
     `labels`: (B,) class indices, or (B, K) distributions.
 
     The loss of an optimizer step is the mean over all its samples, however they are cut into ranks, batches and
-    accumulation steps. `loss_ce` and `loss_emd` (whose sum is the loss), `regularizer_weight`, `sdd` and
-    `sdd_relative` are logged with it.
+    accumulation steps, and samples that Accelerate repeats to even out the ranks do not count. `loss_ce` and `loss_emd`
+    (whose sum is the loss), `regularizer_weight`, `sdd` and `sdd_relative` are logged with it, and
+    `non_finite_samples` where there are any.
 
     Attributes:
         criterion: holds D, the class centroids and lambda.
@@ -68,12 +77,17 @@ class EMDTrainer(Trainer):
         self.criterion = EMDCriterion(
             args, self._num_classes(self.model), class_names=self._class_names(self.model), device=args.device
         )
+        self.finite = FiniteCheck(args.device)
         self._logged_sums: dict[str, Tensor] = {}  # of each component, over the steps since the last log
         self._reduced_components: dict[str, float] = {}
+        self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
+        self._resumed: dict[str, Tensor] | None = None  # what a checkpoint says about the log, until training begins
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
         self.add_callback(GroundDistanceCallback(self.criterion))
+        self.add_callback(NonFiniteCallback(self.finite, args.nan_policy, args.nan_steps))
+        self.add_callback(_OnTrainBegin(self._take_up_log))
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
         """As `Trainer`; the features are caught from the new model."""
@@ -107,7 +121,7 @@ class EMDTrainer(Trainer):
             ValueError: the batch has no `labels`, or they do not fit the model.
         """
         inputs = dict(inputs)
-        labels = inputs.pop("labels", None)
+        labels, fresh = inputs.pop("labels", None), inputs.pop(NUM_FRESH, None)
         if labels is None:
             raise ValueError(
                 f"EMDTrainer needs `labels` in every batch, got {sorted(inputs)}. Name the data set's label column "
@@ -117,14 +131,25 @@ class EMDTrainer(Trainer):
         with self.head_input.armed() if learns else nullcontext():
             outputs = model(**inputs)
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        if self.label_smoother is not None:
-            labels = self._smooth(labels, logits)
+        targets = labels if self.label_smoother is None else self._smooth(labels, logits)
         self.criterion.train(model.training)
-        components = self.criterion(logits, labels)  # name -> (B,)
-        losses = sum(components.values())  # (B,)
+        if not model.training:
+            loss = sum(self.criterion(logits, targets).values()).mean()
+            return (loss, outputs) if return_outputs else loss
+
+        fresh = len(labels) if fresh is None else fresh  # what comes after are repeats
+        features = [self.head_input.take(logits)] if learns else []
+        finite = self.finite.look(logits, *features, fresh=fresh)  # (B,)
+        if self.args.nan_policy == "skip":
+            logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
+        components = self.criterion(logits, targets, finite)  # name -> (B,)
+        components = {name: values[:fresh] for name, values in components.items()}
+        if self.args.nan_policy == "skip":
+            components = {name: torch.where(finite[:fresh], values, 0) for name, values in components.items()}
+        losses = sum(components.values())  # (fresh,)
         if learns:
-            self.criterion.observe(self.head_input.take(logits), labels)
-        if num_items_in_batch is None or not model.training:
+            self.criterion.observe(torch.where(finite[:, None], *features, torch.nan)[:fresh], labels[:fresh])
+        if num_items_in_batch is None:
             loss = losses.mean()
         else:
             for name, values in components.items():
@@ -153,22 +178,34 @@ class EMDTrainer(Trainer):
         """Samples (not label entries, which soft labels have K of) over accumulation steps and ranks."""
         if not batch_samples or "labels" not in batch_samples[0]:
             return None
-        samples = sum(len(batch["labels"]) for batch in batch_samples)
+        samples = sum(batch.get(NUM_FRESH, len(batch["labels"])) for batch in batch_samples)
         if self.args.world_size == 1:
             return samples
         return self.accelerator.reduce(torch.tensor(samples, device=device), "sum")
 
-    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Tensor, grad_norm: Tensor | float | None, *args: Any, learning_rate: float | None = None
+    ) -> None:
+        self._last_step = grad_norm, learning_rate
         # The Trainer gathers its own loss over the ranks right after this, under the same condition.
         if self.control.should_log and self.state.global_step > self._globalstep_last_logged and self._logged_sums:
-            names = sorted(self._logged_sums)
-            sums = self.accelerator.reduce(torch.stack([self._logged_sums[name] for name in names]), "sum")
+            names, sums = self._reduce_logged_sums()
             steps = self.state.global_step - self._globalstep_last_logged
+            *totals, not_finite = sums.tolist()
             self._reduced_components = {
-                f"loss_{name}": total / steps for name, total in zip(names, sums.tolist(), strict=True)
+                f"loss_{name}": total / steps for name, total in zip(names, totals, strict=True)
             }
+            if not_finite:
+                self._reduced_components["non_finite_samples"] = not_finite
             self._logged_sums = {}
-        super()._maybe_log_save_evaluate(*args, **kwargs)
+            self.finite.not_finite.zero_()
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate)
+
+    def _reduce_logged_sums(self) -> tuple[list[str], Tensor]:
+        """Names of the components, and over all ranks their sums and the number of samples that were not finite."""
+        names = sorted(self._logged_sums)
+        sums = [self._logged_sums[name] for name in names] + [self.finite.not_finite.to(torch.float32)]
+        return names, self.accelerator.reduce(torch.stack(sums), "sum")
 
     def _smooth(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Labels as `label_smoothing_factor` asks: this share of the mass spread evenly over the classes."""
@@ -197,46 +234,121 @@ class EMDTrainer(Trainer):
             block["regularizer_weight"] = criterion.regularizer_weight
         return block
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        # Written before the rest, so that a checkpoint that is pushed or rotated has it.
-        folder = os.path.join(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
+    def write_state(self, folder: str) -> None:
+        """Write what was learned beside the weights, and the sums that the next log and the next D continue.
+
+        The sums are those of all ranks. Every rank then goes on as a resumed run would: the first one with the sums,
+        the others with zeros. So both do the same arithmetic.
+
+        Args:
+            folder: of the checkpoint.
+
+        Raises:
+            FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
+        """
+        if self.args.nan_policy == "raise":
+            self._refuse_weights_that_are_not_finite()
         state = self.criterion.state()
         for name in ("centroids.class_sums", "centroids.class_counts", "measured"):
             if name in state:
                 state[name] = self.accelerator.reduce(state[name], "sum")
+        loss = self.accelerator.reduce(self._tr_loss.clone(), "mean")
+        state["log.loss"] = loss.to(self._tr_loss.dtype)
+        state["log.step"] = torch.tensor(self._globalstep_last_logged)
+        names, sums = self._reduce_logged_sums()
+        state |= {f"log.sum.{name}": total.clone() for name, total in zip([*names, "not_finite"], sums, strict=True)}
+        for name, value in zip(("log.grad_norm", "log.learning_rate"), self._last_step, strict=True):
+            if value is not None:
+                state[name] = torch.tensor(float(value), dtype=torch.float64)
         if self.args.should_save:
             os.makedirs(folder, exist_ok=True)
             save_file({name: tensor.cpu() for name, tensor in state.items()}, os.path.join(folder, STATE_FILE))
-        super()._save_checkpoint(model, trial)
+        if self.accelerator.num_processes > 1:
+            self._go_on_from(state)
+            self._take_up_sums(state)
+
+    def _refuse_weights_that_are_not_finite(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            local = parameter.to_local() if hasattr(parameter, "to_local") else parameter  # FSDP shards it
+            if not local.detach().isfinite().all():
+                raise FloatingPointError(
+                    f"at step {self.state.global_step} the weights {name} are NaN or infinite, so no checkpoint is "
+                    "written over good ones. Lower learning_rate, raise warmup_steps, lower max_grad_norm, or look for "
+                    "NaN in the data."
+                )
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        self._load_criterion(checkpoint)
-        # A checkpoint of the last step of an epoch is written before that epoch ends; a resumed run begins after it.
-        if self.criterion.epoch < int(self.state.epoch or 0):
-            self.criterion.end_epoch()
+        if checkpoint is not None:
+            self._resumed = self._load_criterion(checkpoint)
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
         self._load_criterion(self.state.best_model_checkpoint)
 
-    def _load_criterion(self, checkpoint: str) -> None:
+    def _load_criterion(self, checkpoint: str) -> dict[str, Tensor] | None:
         path = os.path.join(checkpoint, STATE_FILE)
-        if not os.path.isfile(path):
-            if self.args.is_self_guided:
-                raise FileNotFoundError(
-                    f"{checkpoint} has no {STATE_FILE}, which holds the ground distance of a {self.args.loss!r} run. "
-                    "Continue from a checkpoint that EMDTrainer wrote, or start a new run from its weights."
-                )
+        if os.path.isfile(path):
+            state = load_file(path)
+            self._go_on_from(state)
+            return state
+        self.criterion.restart()
+        self.criterion.first_epoch = int(self.state.epoch or 0)
+        if self.args.is_self_guided and self.args.should_save:
+            logger.warning(
+                "%s was not written by EMDTrainer: its weights and optimizer are taken over, the ground distance "
+                "starts empty and the jump start of %d epochs begins now.",
+                checkpoint,
+                self.args.jump_start_epochs,
+            )
+        return None
+
+    def _go_on_from(self, state: dict[str, Tensor]) -> None:
+        """Take over the criterion of a checkpoint, whose running sums are those of all ranks."""
+        if not self.is_world_process_zero():
+            sums = ("centroids.class_sums", "centroids.class_counts", "measured")
+            state = {name: torch.zeros_like(value) if name in sums else value for name, value in state.items()}
+        self.criterion.load_state({name: value for name, value in state.items() if not name.startswith("log.")})
+
+    def _take_up_sums(self, state: dict[str, Tensor]) -> None:
+        self._tr_loss.copy_(state["log.loss"])
+        first = 1 if self.is_world_process_zero() else 0
+        sums = {
+            name.removeprefix("log.sum."): first * value.to(self.args.device)
+            for name, value in state.items()
+            if name.startswith("log.sum.")
+        }
+        self.finite.not_finite.copy_(sums.pop("not_finite"))
+        self._logged_sums = sums
+
+    def _take_up_log(self) -> None:
+        """Once a resumed run is set up: continue the log where it was cut; end an epoch that only lacked its end."""
+        state, self._resumed = self._resumed, None
+        if state is None:
             return
-        state = load_file(path)
-        if not self.is_world_process_zero():  # the saved sums are those of all ranks: one rank goes on with them
-            for name in ("centroids.class_sums", "centroids.class_counts", "measured"):
-                if name in state:
-                    state[name].zero_()
-        self.criterion.load_state(state)
+        self._take_up_sums(state)
+        self._globalstep_last_logged = int(state["log.step"])
+        # A checkpoint of the last step of an epoch is written before that epoch ends.
+        if self.criterion.first_epoch + self.criterion.epoch < int(self.state.epoch):
+            control = self.control
+            control.should_log = control.should_evaluate = control.should_save = False
+            self.control = self.callback_handler.on_epoch_end(self.args, self.state, control)
+            norm, rate = (state.get(name) for name in ("log.grad_norm", "log.learning_rate"))
+            self._maybe_log_save_evaluate(
+                self._tr_loss,
+                None if norm is None else float(norm),
+                self.model_wrapped,
+                None,
+                int(self.state.epoch) - 1,
+                None,
+                None,
+                learning_rate=None if rate is None else float(rate),
+            )
+
+    @property
+    def batch_check(self) -> Callable[[Any], None]:
+        """What raises a ValueError where the labels of a training batch do not fit the model."""
+        return super().batch_check if self.args.loss == "reg" else partial(_check_labels, self.criterion.num_classes)
 
     def _find_head(self, model: nn.Module) -> HeadInput | None:
         return HeadInput(model, self.criterion.num_classes, self.args.head) if self._learns else None
@@ -265,3 +377,20 @@ class EMDTrainer(Trainer):
             f"EMDTrainer needs to know the number of classes of {type(model).__name__}: give the model an attribute "
             "num_classes (a Hugging Face model has config.num_labels)."
         )
+
+
+class _OnTrainBegin(TrainerCallback):
+    """Calls a function when the Trainer has set everything up and no step is made yet."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.function()
+
+
+def _check_labels(num_classes: int, batch: Any) -> None:
+    """A label out of range, or a row of soft labels that is no distribution: a ValueError."""
+    if isinstance(batch, Mapping) and "labels" in batch:
+        labels = torch.as_tensor(batch["labels"])
+        check_labels(labels, len(labels), num_classes)
