@@ -17,6 +17,7 @@ from datasets import Dataset
 from transformers import HfArgumentParser, set_seed
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, ordinal_metrics
+from squared_emd.checkpoints import last_whole_checkpoint
 from squared_emd.config import LOSSES
 from squared_emd.cross_validation import fold_split, validation_split
 from squared_emd.data.adience import AGE_GROUPS, load_adience
@@ -57,7 +58,9 @@ class AdienceArguments(EMDTrainingArguments):
         default=False, metadata={"help": "Test on people cut from the training folds, never on the test fold."}
     )
     learning_rate: float | None = field(default=None, metadata={"help": "Default: one for each loss."})
-    output_dir: str | None = field(default="outputs/adience", metadata={"help": "Where everything is written."})
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Where everything is written. Default: outputs/adience or outputs/drawn_faces."}
+    )
     num_train_epochs: float = 30
     per_device_train_batch_size: int = 32
     per_device_eval_batch_size: int = 64
@@ -74,13 +77,34 @@ class AdienceArguments(EMDTrainingArguments):
             raise ValueError(f"fold must be 0 .. 4 or all, got {self.fold!r}.")
         self.folds = range(5) if self.fold == "all" else [int(self.fold)]
         self.losses = LOSSES if self.loss == "all" else [self.loss]
-        self.loss = "xemd2" if self.loss == "all" else self.loss  # the one whose fields can be wrong
+        self.loss = self.losses[-1]
         self.rate = self.learning_rate
         self.learning_rate = REAL_RATE if self.rate is None else self.rate
+        if self.output_dir is None:
+            self.output_dir = "outputs/adience" if self.data_dir else "outputs/drawn_faces"
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         super().__post_init__()
-        if self.max_steps < 0:
-            self.check_jump_start(math.ceil(self.num_train_epochs))
+        for loss in self.losses:  # before any of them is trained
+            self.loss = loss
+            self.check_fields()
+            if self.max_steps < 0:
+                self.check_jump_start(math.ceil(self.num_train_epochs))
+
+    def check_steps(self, num_train: int) -> None:
+        """Refuse `max_steps` that end within the jump start of one of the losses, before any of them is trained.
+
+        Args:
+            num_train: samples an epoch.
+
+        Raises:
+            ValueError: no epoch comes after the jump start.
+        """
+        if self.max_steps > 0:
+            batches = math.ceil(num_train / (self.train_batch_size * self.world_size))
+            steps = math.ceil(batches / self.gradient_accumulation_steps)
+            for loss in self.losses:
+                self.loss = loss
+                self.check_jump_start(math.ceil(self.max_steps / steps))
 
 
 def main() -> None:
@@ -92,6 +116,8 @@ def main() -> None:
         with args.main_process_first():
             folder = args.data_dir or cached_drawn_faces(args.num_faces)
             faces = load_adience(folder, odd_labels=args.odd_labels, skip_bad_images=args.skip_bad_images)
+        for fold in args.folds:
+            args.check_steps(len(fold_split(faces, fold)[0]))
     say = print if args.should_save else lambda *_: None
     name = args.model or (REAL_MODEL if args.data_dir else SMALL)
     data = "Adience files" if args.data_dir else "drawn faces"
@@ -110,7 +136,7 @@ def main() -> None:
                 run.learning_rate = DRAWN_RATES[loss]
             say(f"\n{loss}, test fold {fold}: {run.num_train_epochs:g} epochs, learning rate {run.learning_rate:.2g}")
             trainer = build_trainer(run, faces, fold, name)
-            trainer.train()
+            trainer.train(resume_from_checkpoint=args.resume_from_checkpoint and last_whole_checkpoint(run.output_dir))
             rows.append({"loss": loss, "fold": fold, **trainer.evaluate(), "sdd": trainer.criterion.sdd})
             rows[-1] |= {"data": data, "model": name, "learning_rate": run.learning_rate, "seed": run.seed}
             rows[-1] |= {"tested_on": "validation people" if run.validate else "test fold"}
@@ -120,7 +146,8 @@ def main() -> None:
                 write_json(Path(run.output_dir) / "all_results.json", rows[-1])
             if args.should_save and trainer.criterion.ground_distance is not None:
                 matrices[loss] = trainer.criterion.ground_distance.cpu().numpy()
-                title = f"Ground distance learned by {loss.upper()}, {data}"
+                origin = f"learned by {loss.upper()}, {data}" if run.ground_distance is None else run.ground_distance
+                title = f"Ground distance {origin}"
                 plot_ground_distance(
                     matrices[loss], AGE_GROUPS, Path(run.output_dir, "ground_distance.png"), title=title
                 )
@@ -133,8 +160,11 @@ def main() -> None:
     for loss, matrix in matrices.items():
         print(f"\nGround distance D learned by {loss.upper()}, fold {args.folds[-1]}:")
         print(matrix_table(matrix, AGE_GROUPS))
-    comparable = len(faces) >= ADIENCE_FACES and not args.from_scratch and not args.validate
-    paper = PAPER_ADIENCE.get(TABLE_1_COLUMNS.get(name)) if comparable else None
+    alike = len(faces) >= ADIENCE_FACES and len(args.folds) == 5 and args.odd_labels == "drop"
+    column = TABLE_1_COLUMNS.get(name) if alike and not args.from_scratch and not args.validate else None
+    paper = PAPER_ADIENCE.get(column)
+    if paper:
+        print(f"\nThe paper's rows are those of its {column.upper()}, for which {name} stands here.")
     print(f"\nResults on the {rows[0]['tested_on']}, {data}:\n{results_table(rows, paper=paper)}")
     curves = {loss: mean_over_folds(runs) for loss, runs in histories.items()}
     plot_curves(
@@ -146,7 +176,7 @@ def main() -> None:
 
 def build_trainer(run: AdienceArguments, faces: Dataset, fold: int, name: str) -> EMDTrainer:
     """Trained on four folds (section 4.1: augmentation), tested on the fifth (centre crop and its mirror image)."""
-    train_faces, test_faces = fold_split(faces, fold)
+    train_faces, test_faces = fold_split(faces, fold)  # main has seen that it can be split
     if run.validate:
         train_faces, test_faces = validation_split(train_faces, share=0.2, seed=run.seed)
     set_seed(run.seed)

@@ -25,15 +25,15 @@ def test_defaults_are_the_papers(tmp_path):
 
 def test_every_field_of_ours_on_the_command_line(tmp_path):
     words = (
-        "--loss emd --omega 1.5 --mu -0.3 --regularizer_weight 0.5 --regularizer_ratio 4 --jump_start_epochs 2 "
+        "--loss xemd1 --omega 1.5 --mu -0.3 --regularizer_weight 0.5 --regularizer_ratio 4 --jump_start_epochs 2 "
         "--true_class_cost 1 --rank inclusive --ground_distance d.npy --ground_distance_update_steps 7 "
-        "--spacing 1 2.5 3 --head classifier"
+        "--head classifier --nan_policy skip --nan_steps 3"
     )
     (args,) = HfArgumentParser(EMDTrainingArguments).parse_args_into_dataclasses(
         ["--output_dir", str(tmp_path), *words.split()]
     )
     assert (args.loss, args.omega, args.mu, args.regularizer_weight, args.regularizer_ratio) == (
-        "emd",
+        "xemd1",
         1.5,
         -0.3,
         0.5,
@@ -45,8 +45,13 @@ def test_every_field_of_ours_on_the_command_line(tmp_path):
         "inclusive",
         "d.npy",
     )
-    assert (args.ground_distance_update_steps, args.spacing, args.head) == (7, [1, 2.5, 3], "classifier")
+    assert (args.ground_distance_update_steps, args.head) == (7, "classifier")
+    assert (args.nan_policy, args.nan_steps) == ("skip", 3)
     json.dumps(args.to_dict())
+    (args,) = HfArgumentParser(EMDTrainingArguments).parse_args_into_dataclasses(
+        ["--output_dir", str(tmp_path), *["--loss", "emd", "--spacing", "1", "2.5", "3"]]
+    )
+    assert args.spacing == [1, 2.5, 3]
 
 
 def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
@@ -71,6 +76,13 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
             "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
             "it must be 0, got 0.1.",
         ),
+        ({"spacing": [1.0, 2.0]}, "spacing is for the loss emd; xemd2 has none. Leave it out."),
+        (
+            {"loss": "emd", "ground_distance": "d.npy"},
+            "ground_distance is for the losses xemd1 and xemd2; emd has none. Leave it out.",
+        ),
+        ({"nan_policy": "ignore"}, 'nan_policy must be "raise" or "skip", got \'ignore\'.'),
+        ({"nan_steps": 0}, "nan_steps must be at least 1, got 0."),
         ({"omega": 0}, "omega must be greater than 0, got 0."),
         ({"ground_distance_update_steps": 0}, "ground_distance_update_steps must be at least 1, got 0."),
         (

@@ -42,6 +42,14 @@ def test_tensors_stay_tensors():
     assert isinstance(decode(P), np.ndarray)
 
 
+def test_a_class_that_was_never_seen_is_never_decided_for():
+    matrix = np.array([[0, 1.0, 0, 4], [1, 0, 0, 2], [0, 0, 0, 0], [4, 2, 0, 0]])
+    probabilities = np.array([[0.1, 0.5, 0.0, 0.4], [0.9, 0.0, 0.1, 0.0]])
+    # of classes 0, 1, 3: 0.5 + 1.6, 0.1 + 0.8, 0.4 + 1.0 and 0, 0.9, 3.6
+    assert decode(probabilities, "min_distance", ground_distance=matrix).tolist() == [1, 0]
+    assert decode(probabilities, "min_distance", ground_distance=np.zeros((4, 4))).tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

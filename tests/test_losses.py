@@ -99,7 +99,7 @@ class TestSquaredEMD:
         ]
         torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64))
 
-    @pytest.mark.parametrize("p", [1, 2, 3.5])
+    @pytest.mark.parametrize("p", [1, 1.5, 2, 3.5])
     def test_gradient_and_its_gradient(self, logits, hard, soft, p):
         logits = logits.requires_grad_()
         for labels in (hard, soft):
@@ -109,6 +109,22 @@ class TestSquaredEMD:
 
             assert gradcheck(loss, logits)
             assert gradgradcheck(loss, logits)
+
+    def test_second_derivative_at_a_gap_of_zero(self):
+        # exp(-800) is 0 in float64, so the first gap is exactly 0: abs(x)^1.5 has no second derivative there
+        logits = torch.tensor([[-800.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
+        loss = squared_emd_loss(logits, torch.tensor([1]), p=1.5)
+        (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
+        (second,) = torch.autograd.grad(gradient[0, 1], logits)
+        assert gradient.isfinite().all()
+        assert second.isfinite().all()
+        assert second.any()
+
+    def test_keeps_one_number_a_logit_for_backward(self, logits, hard):
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.shape) or x, lambda x: x):
+            squared_emd_loss(logits.requires_grad_(), hard, reduction="none")
+        assert kept == [(B, K), (B,)]  # the probabilities and the labels
 
     def test_gradient_is_equation_11(self, logits, hard):
         # The paper's coefficients of p'_j, written as it prints them, through a full softmax Jacobian.
@@ -355,7 +371,11 @@ class TestEveryLoss:
     [
         (
             lambda x, y: squared_emd_loss(x, y, p=0.5),
-            "p must be at least 1, got 0.5. Use p=2 for Eq. 10 or p=1 for the plain EMD.",
+            "p must be at least 1 and finite, got 0.5. Use p=2 for Eq. 10 or p=1 for the plain EMD.",
+        ),
+        (
+            lambda x, y: squared_emd_loss(x, y, p=float("nan")),
+            "p must be at least 1 and finite, got nan. Use p=2 for Eq. 10 or p=1 for the plain EMD.",
         ),
         (
             lambda x, y: squared_emd_loss(x, y, spacing=torch.ones(K)),
@@ -394,3 +414,15 @@ def test_compiled_losses_equal_eager_ones(logits, hard, soft, ground_distance):
     (expected,) = torch.autograd.grad(all_losses(logits.requires_grad_(), hard, soft, ground_distance), logits)
     (got,) = torch.autograd.grad(compiled(logits, hard, soft, ground_distance), logits)
     torch.testing.assert_close(got, expected)
+
+
+def test_a_class_that_was_never_seen_costs_nothing(logits):
+    matrix = torch.rand(K, K, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = (matrix + matrix.T).fill_diagonal_(0)
+    matrix[3] = matrix[:, 3] = 0
+    seen = [0, 1, 2, 4]
+    got = self_guided_loss(logits, torch.full((B,), 4), matrix, weight=1, omega=2, mu=-0.25, reduction="none")
+    p = softmax(logits.numpy(), axis=1)
+    cost = matrix.numpy()[seen][:, 4] ** 2 - 0.25
+    expected = -np.log(p[:, 4] + 1e-6) + (p[:, seen] ** 2 * cost).sum(1)
+    torch.testing.assert_close(got, torch.tensor(expected))

@@ -146,7 +146,18 @@ class TestUserErrors:
 
     def test_a_run_within_its_jump_start(self, monkeypatch, cache, tmp_path):
         said = self.refused(monkeypatch, cache, "--loss", "all", "--num_train_epochs", 3, "--output_dir", tmp_path)
-        assert said.startswith("adience.py: the loss xemd2 needs more epochs than its jump start of 4, ")
+        assert said.startswith("adience.py: the loss xemd1 needs more epochs than its jump start of 4, ")
+
+    def test_steps_within_its_jump_start(self, monkeypatch, cache, tmp_path):
+        arguments = ("--num_faces", 98, "--loss", "all", "--max_steps", 6, "--output_dir", tmp_path)
+        said = self.refused(monkeypatch, cache, *arguments)
+        assert said.startswith("adience.py: the loss xemd1 needs more epochs than its jump start of 4, ")
+        assert "this run has 2." in said  # 78 or so training faces in batches of 32
+
+    def test_a_field_that_one_of_the_losses_does_not_have(self, monkeypatch, cache, tmp_path):
+        arguments = ("--loss", "all", "--label_smoothing_factor", 0.1, "--output_dir", tmp_path)
+        said = self.refused(monkeypatch, cache, *arguments)
+        assert said.startswith("adience.py: label_smoothing_factor spreads mass over classes, which the loss reg does")
 
     def test_no_such_matrix(self, monkeypatch, cache, tmp_path):
         arguments = ("--num_faces", 98, "--ground_distance", tmp_path / "d.npy", "--output_dir", tmp_path / "out")

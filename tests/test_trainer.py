@@ -243,9 +243,9 @@ class TestGroundDistance:
         def remember(trainer):
             refresh = trainer.criterion.refresh
 
-            def spy():
+            def spy(**kwargs):
                 seen.append((trainer.state.global_step, float(trainer.criterion.centroids.class_counts.sum())))
-                refresh()
+                refresh(**kwargs)
 
             trainer.criterion.refresh = spy
 
@@ -254,8 +254,8 @@ class TestGroundDistance:
         trainer = EMDTrainer(Network(), args, train_dataset=samples())
         remember(trainer)
         trainer.train()
-        # three steps of 8 an epoch: after steps 2, 4, 6, 8 with what came since, and at each epoch's end
-        assert seen == [(2, 16), (3, 8), (4, 8), (6, 16), (6, 0), (8, 16), (9, 8)]
+        # three steps of 8 an epoch: after steps 2, 4, 6, 8 with what the epoch brought, and with all of it at its end
+        assert seen == [(2, 16), (3, 24), (4, 8), (6, 24), (6, 24), (8, 16), (9, 24)]
 
     def test_a_given_matrix_stays(self, tmp_path):
         line = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
@@ -279,10 +279,31 @@ class TestGroundDistance:
         ]
         assert all(math.isfinite(loss) for loss in logged(trainer, "loss"))
 
+    def test_label_smoothing_leaves_it_alone(self, tmp_path):
+        sharp, smooth = (
+            train(tmp_path, tiny_vit(K + 1), pictures(), learning_rate=0.0, label_smoothing_factor=share)
+            for share in (0.0, 0.2)
+        )
+        assert torch.equal(smooth.criterion.ground_distance, sharp.criterion.ground_distance)
+        assert smooth.criterion.known.tolist() == [True] * K + [False]
+
+    def test_a_given_matrix_with_an_unseen_class(self, tmp_path):
+        matrix = np.abs(np.subtract.outer(np.arange(K + 1), np.arange(K + 1))) / K
+        matrix[K] = matrix[:, K] = 0
+        np.save(tmp_path / "d.npy", matrix)
+        trainer = train(
+            tmp_path, Network(K + 1), ground_distance=str(tmp_path / "d.npy"), jump_start_epochs=1, num_train_epochs=2
+        )
+        cost = trainer.criterion.cost
+        assert not cost[K].any()
+        assert not cost[:, K].any()
+        assert cost[0, 0] == -0.25
+
     def test_a_second_run_begins_anew(self, tmp_path):
-        trainer = train(tmp_path, learning_rate=0.0)
-        first = trainer.criterion.state()
+        trainer = train(tmp_path, learning_rate=0.0, logging_strategy="steps", logging_steps=5)  # of 12 steps
+        first, history = trainer.criterion.state(), trainer.state.log_history[:-1]
         trainer.train()
+        assert trainer.state.log_history[:-1] == history
         assert {name: tensor.tolist() for name, tensor in trainer.criterion.state().items()} == {
             name: tensor.tolist() for name, tensor in first.items()
         }
@@ -327,6 +348,25 @@ class TestSaving:
         trainer.save_model()
         assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
         assert "The config held a ground distance of 5 classes, this model has 4: it is taken out." in caplog.messages
+
+    def test_a_file_of_an_earlier_run_is_taken_out(self, tmp_path, caplog):
+        model = tiny_vit()
+        model.config.ground_distance = "ground_distance.safetensors"
+        trainer = train(tmp_path, model, pictures(), loss="emd")
+        trainer.save_model()
+        assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
+        assert (
+            "The config named the ground distance file ground_distance.safetensors of an earlier run: it is taken out."
+            in caplog.messages
+        )
+
+    @pytest.mark.parametrize("strategy", ["epoch", "steps"])
+    def test_the_last_checkpoint_has_the_last_matrix(self, tmp_path, strategy):
+        trainer = train(tmp_path, tiny_vit(), pictures(), save_strategy=strategy, save_steps=3)
+        config = AutoModelForImageClassification.from_pretrained(tmp_path / "checkpoint-12").config
+        expected = trainer.criterion.ground_distance
+        torch.testing.assert_close(torch.tensor(config.ground_distance).double(), expected, rtol=0, atol=1e-6)
+        assert config.emd["epoch"] == 4
 
     @pytest.mark.parametrize("strategy", [{"save_strategy": "epoch"}, {"save_strategy": "steps", "save_steps": 1}])
     @pytest.mark.parametrize("step", [3, 4, 6, 7, 9])

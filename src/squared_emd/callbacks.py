@@ -44,7 +44,7 @@ class GroundDistanceCallback(TrainerCallback):
         """Refresh D in the middle of an epoch where `ground_distance_update_steps` asks for it."""
         every = self.criterion.args.ground_distance_update_steps
         if every is not None and state.global_step % every == 0:
-            self.criterion.refresh()
+            self.criterion.refresh(end_epoch=False)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -141,8 +141,12 @@ class ClassCentroids:
         dist.all_reduce(packed)
         self.class_sums, self.class_counts = packed[:, :-1].contiguous(), packed[:, -1].contiguous()
 
-    def refresh(self) -> None:
-        """Turn the running sums into centroids and begin a new epoch."""
+    def refresh(self, *, reset: bool = True) -> None:
+        """Turn the running sums into centroids.
+
+        Args:
+            reset: begin a new epoch; otherwise what comes is added to the same sums.
+        """
         if self.class_sums is None:
             return
         seen = self.class_counts > 0  # (K,)
@@ -150,7 +154,8 @@ class ClassCentroids:
         before = torch.zeros_like(means) if self.centroids is None else self.centroids
         self.centroids = torch.where(seen[:, None], means, before)
         self.known = self.known | seen
-        self.reset()
+        if reset:
+            self.reset()
 
     def reset(self) -> None:
         """Forget the running sums, not the centroids."""

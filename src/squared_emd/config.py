@@ -89,8 +89,8 @@ class EMDTrainingArguments(TrainingArguments):
     ground_distance_update_steps: int | None = field(
         default=None,
         metadata={
-            "help": "Refresh D every so many optimizer steps as well as at the end of every epoch, for epochs that "
-            "last days. Default: at the end of every epoch only."
+            "help": "Refresh D every so many optimizer steps too, from what the epoch has brought so far, for epochs "
+            "that last days. Default: at the end of every epoch only."
         },
     )
     spacing: list[float] | None = field(
@@ -121,6 +121,10 @@ class EMDTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_fields()
+
+    def check_fields(self) -> None:
+        """Raise a ValueError where a field of ours is out of its range, or does not go with the loss."""
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}.")
         if self.rank not in ("strict", "inclusive"):
@@ -154,6 +158,10 @@ class EMDTrainingArguments(TrainingArguments):
                 f"label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
                 f"it must be 0, got {self.label_smoothing_factor}."
             )
+        if self.spacing is not None and self.loss != "emd":
+            raise ValueError(f"spacing is for the loss emd; {self.loss} has none. Leave it out.")
+        if self.ground_distance is not None and not self.is_self_guided:
+            raise ValueError(f"ground_distance is for the losses xemd1 and xemd2; {self.loss} has none. Leave it out.")
         needed = 2 if self.ground_distance is None else 1
         if self.is_self_guided and self.regularizer_weight == "auto" and self.jump_start_epochs < needed:
             raise ValueError(
@@ -197,7 +205,8 @@ def write_model_config(
     Args:
         config: the config of the model that is about to be saved; changed in place.
         ground_distance: (K, K), rounded here to 6 digits; above 256 classes the config names the side file
-            `ground_distance.safetensors` in its place. None leaves the D of an earlier run where it fits the classes.
+            `ground_distance.safetensors` in its place. None leaves the D of an earlier run where it is in the config
+            and fits the classes.
         emd: the block: strings, numbers, lists and None.
         num_classes: K.
     """
@@ -210,6 +219,9 @@ def write_model_config(
                 len(earlier),
                 num_classes,
             )
+            del config.ground_distance
+        elif isinstance(earlier, str):
+            logger.warning("The config named the ground distance file %s of an earlier run: it is taken out.", earlier)
             del config.ground_distance
     elif num_classes > MAX_CLASSES_IN_CONFIG:
         config.ground_distance = GROUND_DISTANCE_FILE

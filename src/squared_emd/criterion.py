@@ -95,6 +95,8 @@ class EMDCriterion(nn.Module):
         if args.is_self_guided and args.ground_distance is not None:
             given = read_ground_distance(args.ground_distance)
             check_ground_distance(given, self.num_classes, source=args.ground_distance)
+            if given.any():  # a class whose distances are all 0 was never seen where D was learned
+                self.known = given.any(0).to(self.known.device)
             self._set_ground_distance(given)
 
     @property
@@ -146,12 +148,19 @@ class EMDCriterion(nn.Module):
         """
         self.centroids.update(features, labels)
 
-    def refresh(self) -> None:
-        """Estimate D from the features seen since the last refresh, on all ranks (Eq. 2, 12 and 13)."""
+    def refresh(self, *, end_epoch: bool = True) -> None:
+        """Estimate D from the features of the epoch so far, on all ranks (Eq. 2, 12 and 13).
+
+        Args:
+            end_epoch: the next features are those of another epoch.
+        """
         if not self.learns_ground_distance:
             return
+        own = self.centroids.class_sums, self.centroids.class_counts
         self.centroids.all_reduce()
-        self.centroids.refresh()
+        self.centroids.refresh(reset=end_epoch)
+        if not end_epoch:
+            self.centroids.class_sums, self.centroids.class_counts = own
         known = self.centroids.known
         for k in (~known).nonzero().flatten().tolist():
             if k not in self._warned:

@@ -22,7 +22,8 @@ def decode(
 
     ``argmax``: the likeliest class. ``median``: the first class at which the cumulated probability reaches 1/2.
     ``expected``: ``sum_i p_i s_i`` (the expected score of Hou et al. 2016, section 4.6). ``min_distance``: the class
-    with the least expected ground distance, ``argmin_j sum_i p_i D[i, j]``.
+    with the least expected ground distance, ``argmin_j sum_i p_i D[i, j]``, among those that D knows: a class whose
+    distances are all 0 was never seen in training.
 
     Args:
         probabilities: (B, K) rows that sum to 1 (not logits), a tensor or an array.
@@ -71,7 +72,11 @@ def decode(
         raise ValueError(
             f"ground_distance must be ({num_classes}, {num_classes}), got shape {tuple(ground_distance.shape)}."
         )
-    return (probabilities @ ground_distance).argmin(-1)
+    expected = probabilities @ ground_distance  # (B, K)
+    known = (ground_distance != 0).any(0)
+    if known.any():  # a class that training never saw has a D of 0 to all others, which says nothing
+        expected = expected.masked_fill(~known, torch.inf)
+    return expected.argmin(-1)
 
 
 def _check(probabilities: Tensor, rule: str) -> None:

@@ -27,6 +27,11 @@ class FiniteCheck:
         self.steps_without = torch.zeros((), dtype=torch.int64, device=device)  # in a row, without a finite sample
         self._in_step = torch.zeros(2, dtype=torch.int64, device=device)  # samples, and finite ones
 
+    def reset(self) -> None:
+        """Forget all counts, as before a new run."""
+        for counts in (self.not_finite, self.steps_without, self._in_step):
+            counts.zero_()
+
     @torch.no_grad()
     def look(self, *tensors: Tensor, fresh: int | None = None) -> Tensor:
         """Count the samples of a batch.

@@ -29,7 +29,8 @@ def squared_emd_loss(
 
     ``sum_i spacing_i * abs(CDF_i(p) - CDF_i(t)) ** p``: with the default ``p=2`` and unit gaps this is Eq. 10 of Hou et
     al. 2016, without 1/K and without a root; ``p=1`` is the plain EMD on a line (Eq. 9). The gradient in the logits is
-    the closed form of Eq. 11 through the softmax; second derivatives are supported.
+    the closed form of Eq. 11 through the softmax; second derivatives are supported. None flows into ``labels`` or
+    ``spacing``.
 
     Args:
         logits: (B, K) scores, any floating dtype; half precision is computed in float32.
@@ -50,8 +51,8 @@ def squared_emd_loss(
     tensor(0.3125)
     """
     labels = _check(logits, labels, reduction)
-    if p < 1:
-        raise ValueError(f"p must be at least 1, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
+    if not 1 <= p < float("inf"):
+        raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
     if spacing is not None:
         spacing = torch.as_tensor(spacing, dtype=accurate(logits).dtype, device=logits.device)
         if spacing.shape != (logits.shape[1] - 1,):
@@ -148,13 +149,16 @@ def ground_distance_cost(ground_distance: Tensor, *, omega: float, mu: float, kn
         ground_distance: (K, K) D.
         omega: power of D.
         mu: bias.
-        known: (K,) bool; the rows and columns of the other classes cost 0: neither push nor reward.
+        known: (K,) bool; the rows and columns of the other classes cost 0: neither push nor reward. Default: a class
+            whose distances are all 0 was never seen, unless all of D is 0.
 
     Returns:
         (K, K), dtype and device of ``ground_distance``.
     """
-    cost = ground_distance.pow(omega) + mu
-    return cost if known is None else cost * known.outer(known)
+    if known is None:
+        known = (ground_distance != 0).any(0)
+        known = known | ~known.any()
+    return (ground_distance.pow(omega) + mu) * known.outer(known)
 
 
 def self_guided_regularizer(
@@ -269,49 +273,56 @@ def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "me
 
 
 class _SquaredEMD(torch.autograd.Function):
-    """Per-sample loss and its gradient in one pass; what is kept for backward is that gradient."""
+    """Per-sample loss; for backward it keeps the probabilities, as cross-entropy does, and the labels."""
 
     @staticmethod
     def forward(logits: Tensor, labels: Tensor, p: float, spacing: Tensor | None) -> tuple[Tensor, Tensor]:
-        return _squared_emd_and_gradient(logits, labels, p, spacing)
+        probabilities = accurate(logits).softmax(-1)  # (B, K)
+        powers = _gaps(probabilities, labels).abs().pow(p)
+        return (powers if spacing is None else powers * spacing).sum(-1), probabilities  # (B,) Eq. 9 and 10
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
         logits, labels, ctx.p, spacing = inputs
-        _, gradient = output
-        ctx.mark_non_differentiable(gradient)
-        ctx.save_for_backward(gradient, logits, labels, spacing)
+        ctx.dtype = logits.dtype
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(output[1], labels, spacing)
 
     @staticmethod
-    def backward(ctx, grad_losses: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN001
-        gradient, logits, labels, spacing = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True: a gradient that can itself be differentiated
-            _, gradient = _squared_emd_and_gradient(logits, labels, ctx.p, spacing)
-        return (grad_losses[:, None] * gradient).to(logits.dtype), None, None, None
+    def backward(ctx, grad_losses: Tensor | None, grad_probabilities: Tensor | None) -> tuple:  # noqa: ANN001
+        # The probabilities are an output so that a second derivative can flow through them; the first has none there.
+        probabilities, labels, spacing = ctx.saved_tensors
+        total = grad_probabilities
+        if grad_losses is not None:
+            slopes = _slopes(_gaps(probabilities, labels), ctx.p)
+            slopes = slopes if spacing is None else slopes * spacing
+            # Eq. 11: the coefficient of p'_j is the sum of the slopes from j on
+            coefficients = F.pad(slopes.flip(-1).cumsum(-1).flip(-1), (0, 1))  # (B, K)
+            coefficients = coefficients * grad_losses[:, None]
+            total = coefficients if total is None else total + coefficients
+        if total is None:
+            return None, None, None, None
+        mean = (probabilities * total).sum(-1, keepdim=True)  # (B, 1) the softmax's Jacobian
+        return (probabilities * (total - mean)).to(ctx.dtype), None, None, None
 
 
-def _squared_emd_and_gradient(
-    logits: Tensor, labels: Tensor, p: float, spacing: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    probabilities = accurate(logits).softmax(-1)  # (B, K)
+def _gaps(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """(B, K-1) CDF(p) - CDF(t); the K-th is 0."""
     if labels.dim() == 1:
         difference = probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1]))
     else:
         difference = probabilities - labels.to(probabilities)
-    gaps = difference[:, :-1].cumsum(-1)  # (B, K-1) CDF(p) - CDF(t); the K-th is 0
+    return difference[:, :-1].cumsum(-1)
+
+
+def _slopes(gaps: Tensor, p: float) -> Tensor:
+    """The derivative of ``abs(gaps) ** p``; at a gap of 0 it is 0, and so is its own derivative for p < 2."""
     if p == 2:
-        powers, slopes = gaps.square(), 2 * gaps
-    elif p == 1:
-        powers, slopes = gaps.abs(), gaps.sign()
-    else:
-        powers, slopes = gaps.abs().pow(p), p * gaps.abs().pow(p - 1) * gaps.sign()
-    if spacing is not None:
-        powers, slopes = powers * spacing, slopes * spacing
-    losses = powers.sum(-1)  # (B,) Eq. 9 and 10
-    # Eq. 11: the coefficient of p'_j is the sum of the slopes from j on
-    coefficients = F.pad(slopes.flip(-1).cumsum(-1).flip(-1), (0, 1))  # (B, K)
-    mean = (probabilities * coefficients).sum(-1, keepdim=True)
-    return losses, probabilities * (coefficients - mean)
+        return 2 * gaps
+    if p == 1:
+        return gaps.sign()
+    sizes = torch.where(gaps == 0, 1, gaps.abs())
+    return p * sizes.pow(p - 1) * gaps.sign()
 
 
 def _cost_of_labels(labels: Tensor, cost: Tensor) -> Tensor:

@@ -109,4 +109,11 @@ def _preparation(processor: BaseImageProcessor) -> tuple[int, tuple[float, ...],
         return data["input_size"][-1], tuple(data["mean"]), tuple(data["std"])
     size = getattr(processor, "crop_size", None) or processor.size
     side = size.get("height") or size.get("shortest_edge")
+    if getattr(processor, "do_flip_channel_order", False):
+        raise ValueError(
+            f"{type(processor).__name__} wants its pictures as BGR, which our transforms do not give. Take another "
+            "model, or prepare the pictures with the processor itself."
+        )
+    if not processor.do_normalize:
+        return side, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     return side, tuple(processor.image_mean), tuple(processor.image_std)

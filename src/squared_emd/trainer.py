@@ -18,7 +18,7 @@ from transformers import TrainerCallback
 
 from .batches import NUM_FRESH
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
-from .checkpoints import STATE_FILE
+from .checkpoints import STATE_FILE, mark_whole, unmark, what_is_missing
 from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
 from .criterion import EMDCriterion
 from .features import HeadInput
@@ -69,7 +69,7 @@ class EMDTrainer(ResumableTrainer):
                 f"EMDTrainer computes the loss {args.loss!r} itself and takes no compute_loss_func. "
                 "Use transformers.Trainer for a loss of your own."
             )
-        if args.is_self_guided and args.n_gpu > 1:
+        if args.is_self_guided and args.ground_distance is None and args.n_gpu > 1:
             raise ValueError(
                 f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
                 f"would use for its {args.n_gpu} GPUs. Start it with `accelerate launch`, one process a GPU."
@@ -170,7 +170,8 @@ class EMDTrainer(ResumableTrainer):
             self._reduced_components = {}
             for name in ("regularizer_weight", "sdd", "sdd_relative"):
                 value = getattr(self.criterion, name)
-                if self.args.is_self_guided and value is not None:
+                ahead = name == "regularizer_weight" and self.criterion.in_jump_start  # not in force yet
+                if self.args.is_self_guided and value is not None and not ahead:
                     logs[name] = value
         super().log(logs, start_time)
 
@@ -216,14 +217,35 @@ class EMDTrainer(ResumableTrainer):
         return labels.to(logits.device, torch.float32) * (1 - share) + share / num_classes
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        criterion, output_dir = self.criterion, output_dir or self.args.output_dir
+        output_dir = output_dir or self.args.output_dir
+        if self.args.should_save:
+            os.makedirs(output_dir, exist_ok=True)
+            self._write_ground_distance(output_dir)
+        super()._save(output_dir, state_dict)
+
+    def _write_ground_distance(self, folder: str) -> None:
+        """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
+        criterion, config = self.criterion, self._config
         matrix = criterion.ground_distance if self.args.is_self_guided else None
-        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
         if config is not None:
             write_model_config(config, matrix, self._emd_block(), criterion.num_classes)
-        super()._save(output_dir, state_dict)
         if matrix is not None and (config is None or criterion.num_classes > MAX_CLASSES_IN_CONFIG):
-            save_file({"ground_distance": matrix.float().cpu()}, os.path.join(output_dir, GROUND_DISTANCE_FILE))
+            save_file({"ground_distance": matrix.float().cpu()}, os.path.join(folder, GROUND_DISTANCE_FILE))
+
+    def _finalize_training(self, *args: Any) -> Any:
+        # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
+        folder = os.path.join(self._get_output_dir(trial=args[0]), f"checkpoint-{self.state.global_step}")
+        if self.args.should_save and self.args.is_self_guided and what_is_missing(folder) is None:
+            unmark(folder)
+            self._write_ground_distance(folder)
+            if self._config is not None:
+                self._config.save_pretrained(folder)
+            mark_whole(folder)
+        return super()._finalize_training(*args)
+
+    @property
+    def _config(self) -> Any:
+        return getattr(self.accelerator.unwrap_model(self.model), "config", None)
 
     def _emd_block(self) -> dict[str, Any]:
         args, criterion = self.args, self.criterion
@@ -324,7 +346,9 @@ class EMDTrainer(ResumableTrainer):
     def _take_up_log(self) -> None:
         """Once a resumed run is set up: continue the log where it was cut; end an epoch that only lacked its end."""
         state, self._resumed = self._resumed, None
+        self.finite.reset()
         if state is None:
+            self._logged_sums = {}
             return
         self._take_up_sums(state)
         self._globalstep_last_logged = int(state["log.step"])
