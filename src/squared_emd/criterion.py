@@ -193,6 +193,7 @@ class EMDCriterion(nn.Module):
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(self.measured)
         entropy, regularizer = self.measured.tolist()
+        self.measured.zero_()
         if not (regularizer > 0 and math.isfinite(entropy / regularizer)):
             raise ValueError(
                 "the automatic regularizer_weight needs a finite cross-entropy and a regulariser that is not 0 in the "

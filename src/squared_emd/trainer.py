@@ -81,7 +81,8 @@ class EMDTrainer(ResumableTrainer):
         self._logged_sums: dict[str, Tensor] = {}  # of each component, over the steps since the last log
         self._reduced_components: dict[str, float] = {}
         self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
-        self._resumed: dict[str, Tensor] | None = None  # what a checkpoint says about the log, until training begins
+        self._resumed: tuple[str, dict[str, Tensor]] | None = None  # a checkpoint and its state, until training begins
+        self._random_state_is_set = False
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
@@ -302,7 +303,13 @@ class EMDTrainer(ResumableTrainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
-            self._resumed = self._load_criterion(checkpoint)
+            state = self._load_criterion(checkpoint)
+            self._resumed = None if state is None else (checkpoint, state)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if not self._random_state_is_set:
+            super()._load_rng_state(checkpoint)
+        self._random_state_is_set = False
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
@@ -345,17 +352,20 @@ class EMDTrainer(ResumableTrainer):
 
     def _take_up_log(self) -> None:
         """Once a resumed run is set up: continue the log where it was cut; end an epoch that only lacked its end."""
-        state, self._resumed = self._resumed, None
+        resumed, self._resumed = self._resumed, None
         self.finite.reset()
-        if state is None:
+        if resumed is None:
             self._logged_sums = {}
             return
+        checkpoint, state = resumed
         self._take_up_sums(state)
         self._globalstep_last_logged = int(state["log.step"])
         # A checkpoint of the last step of an epoch is written before that epoch ends.
         if self.criterion.first_epoch + self.criterion.epoch < int(self.state.epoch):
             control = self.control
             control.should_log = control.should_evaluate = control.should_save = False
+            self._load_rng_state(checkpoint)  # evaluation draws from it, and the next epoch goes on from there
+            self._random_state_is_set = True
             self.control = self.callback_handler.on_epoch_end(self.args, self.state, control)
             norm, rate = (state.get(name) for name in ("log.grad_norm", "log.learning_rate"))
             self._maybe_log_save_evaluate(
