@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from accelerate.data_loader import BatchSamplerShard, DataLoaderDispatcher, IterableDatasetShard
 from accelerate.state import PartialState
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
-__all__ = ["NUM_FRESH", "MapBatches", "NumberedSampler", "count_stream", "mark_repeats"]
+from .losses import check_labels
+
+__all__ = [
+    "NUM_FRESH",
+    "MapBatches",
+    "NumberedSampler",
+    "check_batch_labels",
+    "check_label_column",
+    "count_stream",
+    "mark_repeats",
+]
 
 NUM_FRESH = "num_fresh_samples"  # a batch with this key ends with samples that count elsewhere already
 
@@ -146,6 +157,48 @@ def mark_repeats(batch: Any, loader: Any) -> Any:
     if fresh < size:
         batch[NUM_FRESH] = fresh
     return batch
+
+
+def check_batch_labels(num_classes: int, batch: Any) -> None:
+    """Raise where the labels of a batch do not fit the classes.
+
+    Args:
+        num_classes: K.
+        batch: a mapping with `labels`, on the CPU; anything else is left alone.
+
+    Raises:
+        ValueError: a label is out of range, or a row of soft labels is no distribution.
+    """
+    if isinstance(batch, Mapping) and "labels" in batch:
+        labels = torch.as_tensor(batch["labels"])
+        check_labels(labels, len(labels), num_classes)
+
+
+def check_label_column(dataset: Any, num_classes: int) -> None:
+    """Raise where a data set's column of labels does not fit the classes, as far as it can be read by itself.
+
+    Args:
+        dataset: a `datasets.Dataset` with a column `labels` or `label` of integers and no transform, which could make
+            other labels of them; anything else is left alone.
+        num_classes: K.
+
+    Raises:
+        ValueError: a label is out of range.
+    """
+    if not isinstance(dataset, datasets.Dataset) or dataset.format["type"] == "custom":
+        return
+    for name in ("labels", "label"):
+        if name not in dataset.column_names or not len(dataset):
+            continue
+        labels = dataset.select_columns(name).with_format("numpy")[:][name]
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            continue
+        wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+        if len(wrong):
+            raise ValueError(
+                f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; the column {name!r} "
+                f"has {len(wrong)} others, the first in row {wrong[0]}: {labels[wrong[0]]}."
+            )
 
 
 class _CountedStream(IterableDataset):

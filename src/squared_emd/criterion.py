@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -95,9 +96,25 @@ class EMDCriterion(nn.Module):
         if args.is_self_guided and args.ground_distance is not None:
             given = read_ground_distance(args.ground_distance)
             check_ground_distance(given, self.num_classes, source=args.ground_distance)
-            if given.any():  # a class whose distances are all 0 was never seen where D was learned
-                self.known = given.any(0).to(self.known.device)
+            # a class whose distances are all 0 was never seen where D was learned
+            self.known = (given.any(0) | ~given.any()).to(self.known.device)
             self._set_ground_distance(given)
+
+    def adopt(self, config: Any) -> None:
+        """Take D and lambda from the config of a model that was saved, so that it can be evaluated; training restarts.
+
+        Args:
+            config: with `ground_distance` as K rows and `emd` of the same loss; without them, nothing happens.
+        """
+        matrix, emd = getattr(config, "ground_distance", None), getattr(config, "emd", None) or {}
+        weight = emd.get("regularizer_weight")
+        fits = isinstance(matrix, list) and len(matrix) == self.num_classes and weight is not None
+        if self.learns_ground_distance and fits and emd.get("loss") == self.args.loss:
+            given = torch.tensor(matrix, dtype=torch.float64)
+            check_ground_distance(given, self.num_classes, source="the model's config")
+            self.known = (given.any(0) | ~given.any()).to(self.known.device)
+            self._set_ground_distance(given)
+            self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
 
     @property
     def learns_ground_distance(self) -> bool:

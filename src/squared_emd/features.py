@@ -151,7 +151,8 @@ def _is_cast_of(output: torch.Tensor, logits: torch.Tensor) -> bool:
         return False
     rounding = 2 * max(torch.finfo(output.dtype).eps, torch.finfo(logits.dtype).eps)
     output, logits = output.float().flatten(), logits.detach().float().flatten()
-    return torch.allclose(output, logits, rtol=rounding, atol=rounding * float(logits.abs().amax()), equal_nan=True)
+    largest = float(torch.where(logits.isfinite(), logits.abs(), 0).amax())
+    return torch.allclose(output, logits, rtol=rounding, atol=rounding * largest, equal_nan=True)
 
 
 def _widths(layer: nn.Module) -> tuple[int, int]:

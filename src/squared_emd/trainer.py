@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -14,16 +14,16 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
-from .batches import NUM_FRESH
+from .batches import NUM_FRESH, check_batch_labels, check_label_column
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
 from .checkpoints import STATE_FILE, mark_whole, unmark, what_is_missing
 from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
 from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck
-from .losses import check_labels
 from .resumable_trainer import ResumableTrainer
 
 __all__ = ["EMDTrainer"]
@@ -83,6 +83,7 @@ class EMDTrainer(ResumableTrainer):
         self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
         self._resumed: tuple[str, dict[str, Tensor]] | None = None  # a checkpoint and its state, until training begins
         self._random_state_is_set = False
+        self.criterion.adopt(getattr(self.model, "config", None))
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
@@ -135,6 +136,7 @@ class EMDTrainer(ResumableTrainer):
         targets = labels if self.label_smoother is None else self._smooth(labels, logits)
         self.criterion.train(model.training)
         if not model.training:
+            self._need_ground_distance()
             loss = sum(self.criterion(logits, targets).values()).mean()
             return (loss, outputs) if return_outputs else loss
 
@@ -158,6 +160,23 @@ class EMDTrainer(ResumableTrainer):
                 self._logged_sums[name] = self._logged_sums.get(name, 0) + share
             loss = losses.sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _need_ground_distance(self) -> None:
+        if self.args.is_self_guided and self.criterion.ground_distance is None and not self.is_in_train:
+            raise ValueError(
+                f"the loss {self.args.loss} needs a ground distance to be evaluated, and there is none yet: train "
+                "first, give ground_distance, or load a model that was saved after training with this loss."
+            )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """As `Trainer`; labels that can be read without making a sample are looked at before training starts.
+
+        Raises:
+            ValueError: a label is out of range.
+        """
+        if self.args.loss != "reg":
+            check_label_column(self.train_dataset, self.criterion.num_classes)
+        return super().get_train_dataloader()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As `Trainer`; the training log also has the loss components and what is known of D.
@@ -382,7 +401,9 @@ class EMDTrainer(ResumableTrainer):
     @property
     def batch_check(self) -> Callable[[Any], None]:
         """What raises a ValueError where the labels of a training batch do not fit the model."""
-        return super().batch_check if self.args.loss == "reg" else partial(_check_labels, self.criterion.num_classes)
+        return (
+            super().batch_check if self.args.loss == "reg" else partial(check_batch_labels, self.criterion.num_classes)
+        )
 
     def _find_head(self, model: nn.Module) -> HeadInput | None:
         return HeadInput(model, self.criterion.num_classes, self.args.head) if self._learns else None
@@ -421,10 +442,3 @@ class _OnTrainBegin(TrainerCallback):
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         self.function()
-
-
-def _check_labels(num_classes: int, batch: Any) -> None:
-    """A label out of range, or a row of soft labels that is no distribution: a ValueError."""
-    if isinstance(batch, Mapping) and "labels" in batch:
-        labels = torch.as_tensor(batch["labels"])
-        check_labels(labels, len(labels), num_classes)
