@@ -74,6 +74,10 @@ class NonFiniteCallback(TrainerCallback):
         self.policy = policy
         self.steps = steps
 
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Begin to count."""
+        self.check.reset()
+
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
     ) -> None:

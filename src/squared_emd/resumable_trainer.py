@@ -8,13 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import datasets
+import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
 from .batches import MapBatches, count_stream, mark_repeats
-from .checkpoints import last_whole_checkpoint, load_weights, mark_whole, unmark, what_is_missing
+from .checkpoints import STATE_FILE, last_whole_checkpoint, load_weights, mark_whole, unmark, what_is_missing
 
 __all__ = ["ResumableTrainer"]
 
@@ -27,7 +29,28 @@ class ResumableTrainer(Trainer):
     What is random in the training data depends on the seed, the epoch and the position in it alone. A batch that
     Accelerate filled up with samples of the epoch's beginning says so. A checkpoint is whole or passed over, and the
     older ones are deleted only once it is whole. Weights come back under the names that the architecture has in files.
+    The log goes on where it was cut.
+
+    A subclass adds to `sums_since_log` what it wants in the log, and gives its own state by `own_state`.
+
+    Attributes:
+        sums_since_log: by name, a scalar on the device: this rank's sum over the steps since the last log.
+        sums_to_log: those of all ranks, while the log is written.
+        steps_to_log: the steps that they are of.
     """
+
+    own_sums: tuple[str, ...] = ()  # entries of `own_state` that are to be added up over the ranks
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sums_since_log: dict[str, Tensor] = {}
+        self.sums_to_log: dict[str, float] = {}
+        self.steps_to_log = 0
+        self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
+        self._epochs_ended = 0
+        self._resumed: tuple[str, dict[str, Tensor]] | None = None  # a checkpoint and its state, until training begins
+        self._random_state_is_set = False
+        self.add_callback(_Around(self))
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As `Trainer`; half-written checkpoints are passed over, with a message.
@@ -64,11 +87,19 @@ class ResumableTrainer(Trainer):
         """
         return _no_check
 
-    def write_state(self, folder: str) -> None:
-        """Write what else a checkpoint holds; called on every rank, before anything else is written.
+    def own_state(self) -> dict[str, Tensor]:
+        """What a resumed run needs besides weights, optimizer and log; the entries `own_sums` are those of this rank.
+
+        Called on every rank before a checkpoint is written; what it raises keeps the checkpoint from being written.
+        """
+        return {}
+
+    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> None:
+        """Take over what :meth:`own_state` gave; the first rank gets the sums of all ranks, the others zeros.
 
         Args:
-            folder: of the checkpoint.
+            state: or None where the checkpoint is one of the plain `Trainer`.
+            checkpoint: its folder.
         """
 
     def _get_dataloader(
@@ -116,7 +147,7 @@ class ResumableTrainer(Trainer):
             unmark(folder)
         try:
             self.args.save_total_limit = None  # the older ones go when this one is whole
-            self.write_state(folder)
+            self._write_state(folder)
             super()._save_checkpoint(model, trial)
         except Exception as error:
             logger.error(
@@ -135,6 +166,111 @@ class ResumableTrainer(Trainer):
             mark_whole(folder)
             rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
 
+    def _write_state(self, folder: str) -> None:
+        # The sums are those of all ranks. Every rank then goes on as a resumed run would: the first one with the sums,
+        # the others with zeros. So both do the same arithmetic.
+        own = self.own_state()
+        for name in self.own_sums:
+            if name in own:
+                own[name] = self.accelerator.reduce(own[name], "sum")
+        names, sums = self._reduce_sums()
+        log = {f"sum.{name}": total.clone() for name, total in zip(names, sums, strict=True)}
+        log["loss"] = self.accelerator.reduce(self._tr_loss.clone(), "mean").to(self._tr_loss.dtype)
+        log["step"] = torch.tensor(self._globalstep_last_logged)
+        log["epochs_ended"] = torch.tensor(self._epochs_ended)
+        for name, value in zip(("grad_norm", "learning_rate"), self._last_step, strict=True):
+            if value is not None:
+                log[name] = torch.tensor(float(value), dtype=torch.float64)
+        state = own | {f"log.{name}": value for name, value in log.items()}
+        if self.args.should_save:
+            os.makedirs(folder, exist_ok=True)
+            save_file({name: tensor.cpu() for name, tensor in state.items()}, os.path.join(folder, STATE_FILE))
+        if self.accelerator.num_processes > 1:
+            self._load_own_part(state, folder)
+            self._take_up_sums(state)
+
+    def _reduce_sums(self) -> tuple[list[str], Tensor]:
+        names = sorted(self.sums_since_log)
+        if not names:
+            return [], torch.zeros(0)
+        return names, self.accelerator.reduce(torch.stack([self.sums_since_log[name] for name in names]), "sum")
+
+    def _load_state(self, checkpoint: str) -> dict[str, Tensor] | None:
+        path = os.path.join(checkpoint, STATE_FILE)
+        state = load_file(path) if os.path.isfile(path) else None
+        if state is None:
+            self.load_own_state(None, checkpoint)
+        else:
+            self._load_own_part(state, checkpoint)
+        return state
+
+    def _load_own_part(self, state: dict[str, Tensor], checkpoint: str) -> None:
+        own = {name: value for name, value in state.items() if not name.startswith("log.")}
+        if not self.is_world_process_zero():
+            own = {name: torch.zeros_like(value) if name in self.own_sums else value for name, value in own.items()}
+        self.load_own_state(own, checkpoint)
+
+    def _take_up_sums(self, state: dict[str, Tensor]) -> None:
+        self._tr_loss.copy_(state["log.loss"])
+        first = 1 if self.is_world_process_zero() else 0
+        self.sums_since_log = {
+            name.removeprefix("log.sum."): first * value.to(self.args.device)
+            for name, value in state.items()
+            if name.startswith("log.sum.")
+        }
+
+    def _take_up_log(self) -> None:
+        """Once a run is set up: continue the log where it was cut; end an epoch that only lacked its end."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is None:
+            self.sums_since_log, self._epochs_ended = {}, int(self.state.epoch or 0)
+            return
+        checkpoint, state = resumed
+        self._take_up_sums(state)
+        self._globalstep_last_logged = int(state["log.step"])
+        self._epochs_ended = int(state["log.epochs_ended"])
+        # A checkpoint of the last step of an epoch is written before that epoch ends.
+        if self._epochs_ended < int(self.state.epoch):
+            control = self.control
+            control.should_log = control.should_evaluate = control.should_save = False
+            self._load_rng_state(checkpoint)  # evaluation draws from it, and the next epoch goes on from there
+            self._random_state_is_set = True
+            self.control = self.callback_handler.on_epoch_end(self.args, self.state, control)
+            norm, rate = (state.get(name) for name in ("log.grad_norm", "log.learning_rate"))
+            self._maybe_log_save_evaluate(
+                self._tr_loss,
+                None if norm is None else float(norm),
+                self.model_wrapped,
+                None,
+                int(self.state.epoch) - 1,
+                None,
+                None,
+                learning_rate=None if rate is None else float(rate),
+            )
+
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Tensor, grad_norm: Tensor | float | None, *args: Any, learning_rate: float | None = None
+    ) -> None:
+        self._last_step = grad_norm, learning_rate
+        # The Trainer gathers its own loss over the ranks right after this, under the same condition.
+        if self.control.should_log and self.state.global_step > self._globalstep_last_logged:
+            names, sums = self._reduce_sums()
+            self.sums_to_log = dict(zip(names, sums.tolist(), strict=True))
+            self.steps_to_log = self.state.global_step - self._globalstep_last_logged
+            self.sums_since_log = {}
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            state = self._load_state(checkpoint)
+            self._resumed = None if state is None else (checkpoint, state)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if not self._random_state_is_set:
+            super()._load_rng_state(checkpoint)
+        self._random_state_is_set = False
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         model = self.model if model is None else model
         if not self._loads_as_pretrained(model, resume_from_checkpoint):
@@ -143,10 +279,24 @@ class ResumableTrainer(Trainer):
     def _load_best_model(self) -> None:
         if not self._loads_as_pretrained(self.model, self.state.best_model_checkpoint):
             super()._load_best_model()
+        self._load_state(self.state.best_model_checkpoint)
 
     def _loads_as_pretrained(self, model: nn.Module, folder: str) -> bool:
         plain = isinstance(model, PreTrainedModel) and not (self.is_fsdp_enabled or self.is_deepspeed_enabled)
         return plain and os.path.isfile(os.path.join(folder, "config.json")) and load_weights(model, folder)
+
+
+class _Around(TrainerCallback):
+    """Tells the Trainer that training begins, with everything set up, and that an epoch ended."""
+
+    def __init__(self, trainer: ResumableTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer._take_up_log()
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer._epochs_ended += 1
 
 
 def _no_check(batch: Any) -> None:

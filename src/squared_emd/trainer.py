@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import TrainerCallback
 
 from .batches import NUM_FRESH, check_batch_labels, check_label_column
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
-from .checkpoints import STATE_FILE, mark_whole, unmark, what_is_missing
+from .checkpoints import mark_whole, unmark, what_is_missing
 from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
 from .criterion import EMDCriterion
 from .features import HeadInput
@@ -29,6 +28,8 @@ from .resumable_trainer import ResumableTrainer
 __all__ = ["EMDTrainer"]
 
 logger = logging.getLogger(__name__)
+
+_NOT_FINITE = "not finite"  # among the sums for the log: how many samples were NaN or infinite
 
 
 class EMDTrainer(ResumableTrainer):
@@ -78,18 +79,12 @@ class EMDTrainer(ResumableTrainer):
             args, self._num_classes(self.model), class_names=self._class_names(self.model), device=args.device
         )
         self.finite = FiniteCheck(args.device)
-        self._logged_sums: dict[str, Tensor] = {}  # of each component, over the steps since the last log
-        self._reduced_components: dict[str, float] = {}
-        self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
-        self._resumed: tuple[str, dict[str, Tensor]] | None = None  # a checkpoint and its state, until training begins
-        self._random_state_is_set = False
         self.criterion.adopt(getattr(self.model, "config", None))
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
         self.add_callback(GroundDistanceCallback(self.criterion))
         self.add_callback(NonFiniteCallback(self.finite, args.nan_policy, args.nan_steps))
-        self.add_callback(_OnTrainBegin(self._take_up_log))
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
         """As `Trainer`; the features are caught from the new model."""
@@ -155,9 +150,10 @@ class EMDTrainer(ResumableTrainer):
         if num_items_in_batch is None:
             loss = losses.mean()
         else:
-            for name, values in components.items():
-                share = values.detach().sum() / num_items_in_batch
-                self._logged_sums[name] = self._logged_sums.get(name, 0) + share
+            shares = {name: values.detach().sum() / num_items_in_batch for name, values in components.items()}
+            shares[_NOT_FINITE] = (fresh - finite.sum()).to(losses.dtype)
+            for name, share in shares.items():
+                self.sums_since_log[name] = self.sums_since_log.get(name, 0) + share
             loss = losses.sum() / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
@@ -185,9 +181,12 @@ class EMDTrainer(ResumableTrainer):
             logs: the values to log.
             start_time: when training began.
         """
-        if self._reduced_components and "loss" in logs:
-            logs.update(self._reduced_components)
-            self._reduced_components = {}
+        if self.sums_to_log and "loss" in logs:
+            sums, self.sums_to_log = self.sums_to_log, {}
+            not_finite = sums.pop(_NOT_FINITE)
+            logs.update({f"loss_{name}": total / self.steps_to_log for name, total in sums.items()})
+            if not_finite:
+                logs["non_finite_samples"] = not_finite
             for name in ("regularizer_weight", "sdd", "sdd_relative"):
                 value = getattr(self.criterion, name)
                 ahead = name == "regularizer_weight" and self.criterion.in_jump_start  # not in force yet
@@ -203,30 +202,6 @@ class EMDTrainer(ResumableTrainer):
         if self.args.world_size == 1:
             return samples
         return self.accelerator.reduce(torch.tensor(samples, device=device), "sum")
-
-    def _maybe_log_save_evaluate(
-        self, tr_loss: Tensor, grad_norm: Tensor | float | None, *args: Any, learning_rate: float | None = None
-    ) -> None:
-        self._last_step = grad_norm, learning_rate
-        # The Trainer gathers its own loss over the ranks right after this, under the same condition.
-        if self.control.should_log and self.state.global_step > self._globalstep_last_logged and self._logged_sums:
-            names, sums = self._reduce_logged_sums()
-            steps = self.state.global_step - self._globalstep_last_logged
-            *totals, not_finite = sums.tolist()
-            self._reduced_components = {
-                f"loss_{name}": total / steps for name, total in zip(names, totals, strict=True)
-            }
-            if not_finite:
-                self._reduced_components["non_finite_samples"] = not_finite
-            self._logged_sums = {}
-            self.finite.not_finite.zero_()
-        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate)
-
-    def _reduce_logged_sums(self) -> tuple[list[str], Tensor]:
-        """Names of the components, and over all ranks their sums and the number of samples that were not finite."""
-        names = sorted(self._logged_sums)
-        sums = [self._logged_sums[name] for name in names] + [self.finite.not_finite.to(torch.float32)]
-        return names, self.accelerator.reduce(torch.stack(sums), "sum")
 
     def _smooth(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Labels as `label_smoothing_factor` asks: this share of the mass spread evenly over the classes."""
@@ -276,41 +251,15 @@ class EMDTrainer(ResumableTrainer):
             block["regularizer_weight"] = criterion.regularizer_weight
         return block
 
-    def write_state(self, folder: str) -> None:
-        """Write what was learned beside the weights, and the sums that the next log and the next D continue.
+    own_sums = ("centroids.class_sums", "centroids.class_counts", "measured")
 
-        The sums are those of all ranks. Every rank then goes on as a resumed run would: the first one with the sums,
-        the others with zeros. So both do the same arithmetic.
-
-        Args:
-            folder: of the checkpoint.
+    def own_state(self) -> dict[str, Tensor]:
+        """The state of the criterion.
 
         Raises:
             FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
         """
-        if self.args.nan_policy == "raise":
-            self._refuse_weights_that_are_not_finite()
-        state = self.criterion.state()
-        for name in ("centroids.class_sums", "centroids.class_counts", "measured"):
-            if name in state:
-                state[name] = self.accelerator.reduce(state[name], "sum")
-        loss = self.accelerator.reduce(self._tr_loss.clone(), "mean")
-        state["log.loss"] = loss.to(self._tr_loss.dtype)
-        state["log.step"] = torch.tensor(self._globalstep_last_logged)
-        names, sums = self._reduce_logged_sums()
-        state |= {f"log.sum.{name}": total.clone() for name, total in zip([*names, "not_finite"], sums, strict=True)}
-        for name, value in zip(("log.grad_norm", "log.learning_rate"), self._last_step, strict=True):
-            if value is not None:
-                state[name] = torch.tensor(float(value), dtype=torch.float64)
-        if self.args.should_save:
-            os.makedirs(folder, exist_ok=True)
-            save_file({name: tensor.cpu() for name, tensor in state.items()}, os.path.join(folder, STATE_FILE))
-        if self.accelerator.num_processes > 1:
-            self._go_on_from(state)
-            self._take_up_sums(state)
-
-    def _refuse_weights_that_are_not_finite(self) -> None:
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.model.named_parameters() if self.args.nan_policy == "raise" else ():
             local = parameter.to_local() if hasattr(parameter, "to_local") else parameter  # FSDP shards it
             if not local.detach().isfinite().all():
                 raise FloatingPointError(
@@ -318,28 +267,18 @@ class EMDTrainer(ResumableTrainer):
                     "written over good ones. Lower learning_rate, raise warmup_steps, lower max_grad_norm, or look for "
                     "NaN in the data."
                 )
+        return self.criterion.state()
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            state = self._load_criterion(checkpoint)
-            self._resumed = None if state is None else (checkpoint, state)
+    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> None:
+        """Take over the state of a criterion; of a plain Trainer's checkpoint there is none, and D starts empty.
 
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        if not self._random_state_is_set:
-            super()._load_rng_state(checkpoint)
-        self._random_state_is_set = False
-
-    def _load_best_model(self) -> None:
-        super()._load_best_model()
-        self._load_criterion(self.state.best_model_checkpoint)
-
-    def _load_criterion(self, checkpoint: str) -> dict[str, Tensor] | None:
-        path = os.path.join(checkpoint, STATE_FILE)
-        if os.path.isfile(path):
-            state = load_file(path)
-            self._go_on_from(state)
-            return state
+        Args:
+            state: what `own_state` gave, or None.
+            checkpoint: the folder it comes from.
+        """
+        if state is not None:
+            self.criterion.load_state(state)
+            return
         self.criterion.restart()
         self.criterion.first_epoch = int(self.state.epoch or 0)
         if self.args.is_self_guided and self.args.should_save:
@@ -348,54 +287,6 @@ class EMDTrainer(ResumableTrainer):
                 "starts empty and the jump start of %d epochs begins now.",
                 checkpoint,
                 self.args.jump_start_epochs,
-            )
-        return None
-
-    def _go_on_from(self, state: dict[str, Tensor]) -> None:
-        """Take over the criterion of a checkpoint, whose running sums are those of all ranks."""
-        if not self.is_world_process_zero():
-            sums = ("centroids.class_sums", "centroids.class_counts", "measured")
-            state = {name: torch.zeros_like(value) if name in sums else value for name, value in state.items()}
-        self.criterion.load_state({name: value for name, value in state.items() if not name.startswith("log.")})
-
-    def _take_up_sums(self, state: dict[str, Tensor]) -> None:
-        self._tr_loss.copy_(state["log.loss"])
-        first = 1 if self.is_world_process_zero() else 0
-        sums = {
-            name.removeprefix("log.sum."): first * value.to(self.args.device)
-            for name, value in state.items()
-            if name.startswith("log.sum.")
-        }
-        self.finite.not_finite.copy_(sums.pop("not_finite"))
-        self._logged_sums = sums
-
-    def _take_up_log(self) -> None:
-        """Once a resumed run is set up: continue the log where it was cut; end an epoch that only lacked its end."""
-        resumed, self._resumed = self._resumed, None
-        self.finite.reset()
-        if resumed is None:
-            self._logged_sums = {}
-            return
-        checkpoint, state = resumed
-        self._take_up_sums(state)
-        self._globalstep_last_logged = int(state["log.step"])
-        # A checkpoint of the last step of an epoch is written before that epoch ends.
-        if self.criterion.first_epoch + self.criterion.epoch < int(self.state.epoch):
-            control = self.control
-            control.should_log = control.should_evaluate = control.should_save = False
-            self._load_rng_state(checkpoint)  # evaluation draws from it, and the next epoch goes on from there
-            self._random_state_is_set = True
-            self.control = self.callback_handler.on_epoch_end(self.args, self.state, control)
-            norm, rate = (state.get(name) for name in ("log.grad_norm", "log.learning_rate"))
-            self._maybe_log_save_evaluate(
-                self._tr_loss,
-                None if norm is None else float(norm),
-                self.model_wrapped,
-                None,
-                int(self.state.epoch) - 1,
-                None,
-                None,
-                learning_rate=None if rate is None else float(rate),
             )
 
     @property
@@ -432,13 +323,3 @@ class EMDTrainer(ResumableTrainer):
             f"EMDTrainer needs to know the number of classes of {type(model).__name__}: give the model an attribute "
             "num_classes (a Hugging Face model has config.num_labels)."
         )
-
-
-class _OnTrainBegin(TrainerCallback):
-    """Calls a function when the Trainer has set everything up and no step is made yet."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self.function = function
-
-    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.function()
