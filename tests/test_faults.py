@@ -219,6 +219,7 @@ args = arguments(sys.argv[1], jump_start_epochs=2, save_strategy="steps", save_s
 trainer = EMDTrainer(Network(), args, train_dataset=samples(), callbacks=[Die()])
 trainer.train(resume_from_checkpoint=sys.argv[2] == "resume")
 print("DONE", trainer.state.global_step, flush=True)
+trainer.accelerator.end_training()  # else the process group may abort the interpreter's end
 """
 
 
