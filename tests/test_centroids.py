@@ -1,11 +1,9 @@
 """Class centroids: shards against the whole, two processes against one, classes without a sample."""
 
-import os
-
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.ranks import on_ranks
 
 from squared_emd import ClassCentroids
 from squared_emd.centroids import normalize_features
@@ -156,8 +154,7 @@ def test_errors(call, message):
 
 
 def reduce_on_one_rank(rank, folder):
-    os.environ |= {"MASTER_ADDR": "127.0.0.1"}
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    dist.init_process_group("gloo")
     features, labels = samples()
     mine = labels.ne(3) if rank == 0 else labels.eq(3)  # a class that one rank alone has seen
     classes = ClassCentroids(K)
@@ -165,11 +162,10 @@ def reduce_on_one_rank(rank, folder):
     classes.all_reduce()
     classes.refresh()
     torch.save(classes.centroids, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_are_one(tmp_path):
-    mp.spawn(reduce_on_one_rank, (tmp_path,), nprocs=2)
+    on_ranks(2, reduce_on_one_rank, tmp_path)
     features, labels = samples()
     alone = ClassCentroids(K)
     alone.update(features, labels)

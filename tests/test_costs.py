@@ -2,15 +2,14 @@
 
 import gc
 import json
-import os
 import tracemalloc
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.ranks import on_ranks
 from tests.test_ranks import D as FEATURES
-from tests.test_ranks import K, Network, TakesKwargs, free_port, samples
+from tests.test_ranks import K, Network, TakesKwargs, samples
 from tests.test_trainer import arguments
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -22,9 +21,7 @@ COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast"
                "all_gather_object", "broadcast_object_list", "gather", "scatter", "reduce_scatter")  # fmt: skip
 
 
-def count(rank, port, folder):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def count(rank, folder):
     calls = []
 
     def spy(name):
@@ -63,7 +60,7 @@ class TakesLoss(TakesKwargs):
 
 
 def test_one_all_reduce_a_refresh(tmp_path):
-    mp.spawn(count, (free_port(), tmp_path), nprocs=2)
+    on_ranks(2, count, tmp_path)
     for rank in range(2):
         stock, ours = (json.loads((tmp_path / f"{name}_{rank}.json").read_text()) for name in ("Trainer", "EMDTrainer"))
 

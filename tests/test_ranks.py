@@ -1,14 +1,12 @@
 """One, two and four ranks (gloo, loopback) find the same numbers, whatever way the data reach them."""
 
 import json
-import os
-import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
+from tests.ranks import on_ranks
 from torch import nn
 from torch.utils.data import IterableDataset
 
@@ -134,19 +132,10 @@ def train(folder, world_size, count=0, labels=None, soft=False, stream=False, ne
     }
 
 
-def all_cases(rank, world_size, port, folder):
+def all_cases(rank, world_size, folder):
     """Every case, one after the other, in a process that is one of `world_size`."""
-    if world_size > 1:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     for name, case in CASES.items():
         (folder / f"{name}_{rank}.json").write_text(json.dumps(train(folder / name, world_size, **case)))
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +147,9 @@ def results(tmp_path_factory):
         own = folder / str(world_size)
         own.mkdir()
         if world_size == 1:
-            all_cases(0, 1, None, own)
+            all_cases(0, 1, own)
         else:
-            mp.spawn(all_cases, (world_size, free_port(), own), nprocs=world_size)
+            on_ranks(world_size, all_cases, world_size, own)
         for name in CASES:
             for rank in range(world_size):
                 found[world_size, rank, name] = json.loads((own / f"{name}_{rank}.json").read_text())

@@ -13,16 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
+from tests.ranks import on_ranks
 from tests.test_features import MODELS
 from tests.test_features import B as BATCH_OF_MODELS
 from tests.test_features import K as CLASSES_OF_MODELS
-from tests.test_ranks import free_port
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
-from squared_emd.checkpoints import last_whole_checkpoint, mark_whole, what_is_missing
+from squared_emd.checkpoints import last_whole_checkpoint
 
 K, D, N = 4, 6, 24  # three steps of 8 an epoch
 TIMES = ("runtime", "samples_per_second", "steps_per_second", "total_flos", "train_loss")
@@ -125,9 +124,12 @@ def whole(tmp_path_factory):
     return runs
 
 
-pytestmark = pytest.mark.xdist_group("resume")
+# what shares a fixture runs in one worker of pytest-xdist, or each would train it anew
+of_whole = pytest.mark.xdist_group("resume")
+of_two_ranks = pytest.mark.xdist_group("resume_ranks")
 
 
+@of_whole
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     ("saves", "logs", "step"),
@@ -150,6 +152,7 @@ def test_from_every_checkpoint(whole, tmp_path, workers, saves, logs, step):
     check_equal(outcome(resumed), expected)
 
 
+@of_whole
 @pytest.mark.parametrize("step", [2, 5, 9])
 def test_killed_by_the_system(whole, tmp_path, step):
     def run():
@@ -165,6 +168,7 @@ def test_killed_by_the_system(whole, tmp_path, step):
     check_equal(outcome(resumed), whole[0, "steps"][1])
 
 
+@of_whole
 @pytest.mark.parametrize("lacks", ["manifest", "weights", "half a file", "everything"])
 def test_a_half_written_checkpoint_is_passed_over(whole, tmp_path, caplog, lacks):
     folder, expected = whole[0, "steps"]
@@ -207,6 +211,7 @@ def test_messages_where_there_is_nothing_to_go_on_from(tmp_path):
     )
 
 
+@of_whole
 def test_nothing_of_ours_is_pickled(whole):
     folder, _ = whole[0, "steps"]
     plain = make(folder / "plain", cls=Trainer, arguments=TrainingArguments, max_steps=1, eval_strategy="no")
@@ -326,6 +331,7 @@ class StopAt(TrainerCallback):
         return control
 
 
+@of_whole
 class TestFullDisk:
     def test_the_previous_checkpoint_stays_usable(self, whole, tmp_path):
         # a file size limit fails a write in the middle, as a full disk does
@@ -372,32 +378,11 @@ def fail():
     raise OSError(28, "No space left on device")
 
 
-class TestWhole:
-    def test_what_is_missing(self, tmp_path):
-        assert what_is_missing(tmp_path / "none") == "there is no such folder"
-        (tmp_path / "a").write_text("12")
-        mark_whole(tmp_path)
-        assert what_is_missing(tmp_path) is None
-        (tmp_path / "files.json").write_text('{"a": ')
-        assert what_is_missing(tmp_path) == "files.json is half-written"
-
-    def test_the_last_is_the_highest_number(self, tmp_path):
-        assert last_whole_checkpoint(tmp_path / "none") is None
-        for step in (9, 10, 100):
-            (tmp_path / f"checkpoint-{step}").mkdir()
-            mark_whole(tmp_path / f"checkpoint-{step}")
-        (tmp_path / "checkpoint-best").mkdir()
-        (tmp_path / "checkpoint-1000").write_text("no folder")
-        assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
-
-
 RANK_STEPS = (2, 3, 5, 6, 9, 12)
 
 
-def rank_runs(rank, world_size, port, folder):
+def rank_runs(rank, folder):
     """On every rank: runs that were not killed, and some from each of their checkpoints."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     trainer = make(folder / "whole")
     trainer.train()
     write(folder / f"whole_{rank}.json", trainer)
@@ -428,10 +413,11 @@ def on_two_ranks(tmp_path_factory):
     alone = make_certain(folder / "alone")
     alone.train()
     write(folder / "alone.json", alone)
-    mp.spawn(rank_runs, (2, free_port(), folder), nprocs=2)
+    on_ranks(2, rank_runs, folder)
     return folder
 
 
+@of_two_ranks
 @pytest.mark.parametrize("step", RANK_STEPS)
 def test_on_two_ranks(on_two_ranks, step):
     for rank in range(2):
@@ -439,6 +425,7 @@ def test_on_two_ranks(on_two_ranks, step):
         check_equal(json.loads((on_two_ranks / f"whole_{step}_{rank}.json").read_text()), expected)
 
 
+@of_two_ranks
 @pytest.mark.parametrize("step", RANK_STEPS)
 def test_on_another_number_of_ranks(on_two_ranks, tmp_path, step):
     expected = json.loads((on_two_ranks / "alone.json").read_text())

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from .criterion import EMDCriterion
-from .finite import FiniteCheck
+from .finite import FiniteCheck, local_part
 
 __all__ = ["GroundDistanceCallback", "NonFiniteCallback"]
 
@@ -88,7 +88,7 @@ class NonFiniteCallback(TrainerCallback):
         norm = nn.utils.get_total_norm(gradients)
         finite = (norm.full_tensor() if hasattr(norm, "full_tensor") else norm).isfinite()
         for gradient in gradients:
-            local = gradient.to_local() if hasattr(gradient, "to_local") else gradient  # FSDP shards it
+            local = local_part(gradient)
             local.copy_(torch.where(finite, local, 0))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -1,11 +1,11 @@
-"""Notices samples that are NaN or infinite, without making a GPU wait."""
+"""Notices what is NaN or infinite: samples, without making a GPU wait, and weights before they are saved."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["FiniteCheck"]
+__all__ = ["FiniteCheck", "local_part", "not_finite"]
 
 
 class FiniteCheck:
@@ -55,3 +55,34 @@ class FiniteCheck:
         without = torch.where(self._in_step[1] > 0, 0, self.steps_without + 1)
         self.steps_without = torch.where(self._in_step[0] > 0, without, self.steps_without)
         self._in_step.zero_()
+
+
+def local_part(tensor: Tensor) -> Tensor:
+    """The part of a weight or gradient that this rank holds.
+
+    Args:
+        tensor: whole, or sharded by FSDP2 or by DeepSpeed ZeRO-3.
+
+    Returns:
+        A plain tensor that shares its memory.
+    """
+    tensor = getattr(tensor, "ds_tensor", tensor)  # ZeRO-3 leaves the parameter itself empty
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+@torch.no_grad()
+def not_finite(model: nn.Module) -> list[str]:
+    """The weights of which this rank holds NaN or infinite values.
+
+    Args:
+        model: as the Trainer has it; it may be sharded.
+
+    Returns:
+        Their names.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> _ = layer.bias.data.fill_(float("nan"))
+    >>> not_finite(layer)
+    ['bias']
+    """
+    return [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]

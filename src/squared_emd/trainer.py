@@ -22,7 +22,7 @@ from .checkpoints import mark_whole, unmark, what_is_missing
 from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
 from .criterion import EMDCriterion
 from .features import HeadInput
-from .finite import FiniteCheck
+from .finite import FiniteCheck, not_finite
 from .resumable_trainer import ResumableTrainer
 
 __all__ = ["EMDTrainer"]
@@ -50,7 +50,7 @@ class EMDTrainer(ResumableTrainer):
     Raises:
         TypeError: `args` are no `EMDTrainingArguments`.
         ValueError: `compute_loss_func` is given; the number of classes or the classifier head cannot be found; a
-            self-guided run is about to use `torch.nn.DataParallel`.
+            self-guided run is about to use `torch.nn.DataParallel`; `nan_policy` is `skip` under DeepSpeed.
     """
 
     loss_is_scaled_for_ga = True  # our sum is divided by the samples of the whole accumulated batch
@@ -74,6 +74,11 @@ class EMDTrainer(ResumableTrainer):
             raise ValueError(
                 f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
                 f"would use for its {args.n_gpu} GPUs. Start it with `accelerate launch`, one process a GPU."
+            )
+        if args.nan_policy == "skip" and self.is_deepspeed_enabled:
+            raise ValueError(
+                "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
+                "nan_policy='raise' with DeepSpeed."
             )
         self.criterion = EMDCriterion(
             args, self._num_classes(self.model), class_names=self._class_names(self.model), device=args.device
@@ -201,7 +206,7 @@ class EMDTrainer(ResumableTrainer):
         samples = sum(batch.get(NUM_FRESH, len(batch["labels"])) for batch in batch_samples)
         if self.args.world_size == 1:
             return samples
-        return self.accelerator.reduce(torch.tensor(samples, device=device), "sum")
+        return self.accelerator.reduce(torch.full((), samples, device=device), "sum")  # filled there: no copy waits
 
     def _smooth(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Labels as `label_smoothing_factor` asks: this share of the mass spread evenly over the classes."""
@@ -259,13 +264,14 @@ class EMDTrainer(ResumableTrainer):
         Raises:
             FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
         """
-        for name, parameter in self.model.named_parameters() if self.args.nan_policy == "raise" else ():
-            local = parameter.to_local() if hasattr(parameter, "to_local") else parameter  # FSDP shards it
-            if not local.detach().isfinite().all():
+        if self.args.nan_policy == "raise":
+            broken = not_finite(self.model)
+            # where the weights are sharded, all ranks stop with the one that holds them
+            if self.accelerator.reduce(torch.tensor(len(broken), device=self.args.device), "sum"):
                 raise FloatingPointError(
-                    f"at step {self.state.global_step} the weights {name} are NaN or infinite, so no checkpoint is "
-                    "written over good ones. Lower learning_rate, raise warmup_steps, lower max_grad_norm, or look for "
-                    "NaN in the data."
+                    f"at step {self.state.global_step} the weights {broken[0] if broken else 'of another rank'} are "
+                    "NaN or infinite, so no checkpoint is written over good ones. Lower learning_rate, raise "
+                    "warmup_steps, lower max_grad_norm, or look for NaN in the data."
                 )
         return self.criterion.state()
 
