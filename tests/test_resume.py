@@ -18,13 +18,14 @@ from tests.test_features import MODELS
 from tests.test_features import B as BATCH_OF_MODELS
 from tests.test_features import K as CLASSES_OF_MODELS
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
-from squared_emd.checkpoints import last_whole_checkpoint
+from squared_emd.checkpoints import last_whole_checkpoint, what_is_missing
 
 K, D, N = 4, 6, 24  # three steps of 8 an epoch
-TIMES = ("runtime", "samples_per_second", "steps_per_second", "total_flos", "train_loss")
+TIMES = ("runtime", "samples_per_second", "steps_per_second")
 
 
 class Network(nn.Module):
@@ -57,6 +58,41 @@ class Fixed(Augmented):
         return {"inputs": torch.randn(3, generator=generator) + index % K, "labels": index % K}
 
 
+class ByEpoch(Augmented):
+    """Gives other samples in each epoch."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return sample | {"inputs": sample["inputs"] + self.epoch}
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Draws as `Augmented` does, keeps a buffer as shuffled streams do, and has no length."""
+
+    def __iter__(self):
+        buffer = []
+        for index in range(N):
+            buffer.append(Augmented()[index])
+            if len(buffer) == 5:
+                yield buffer.pop(random.randrange(5))
+        yield from buffer
+
+
+class Weighted(EMDTrainer):
+    def _get_train_sampler(self, *args):
+        return torch.utils.data.WeightedRandomSampler([1.0 + n for n in range(N)], N)
+
+
+class Grouped(EMDTrainer):
+    def _get_train_sampler(self, *args):
+        return LengthGroupedSampler(8, lengths=[1 + n * 7 % 5 for n in range(N)])
+
+
 class KillAt(TrainerCallback):
     def __init__(self, step):
         self.step = step
@@ -67,7 +103,7 @@ class KillAt(TrainerCallback):
 
 
 def make(folder, seed=0, data=None, callbacks=None, cls=EMDTrainer, arguments=EMDTrainingArguments, **fields):
-    ours = {"loss": "xemd2", "jump_start_epochs": 2} if cls is EMDTrainer else {}
+    ours = {"loss": "xemd2", "jump_start_epochs": 2} if issubclass(cls, EMDTrainer) else {}
     world_size = int(os.environ.get("WORLD_SIZE", 1))
     fields = (
         ours
@@ -150,6 +186,97 @@ def test_from_every_checkpoint(whole, tmp_path, workers, saves, logs, step):
     resumed = make(tmp_path, seed=1, save_strategy=saves, logging_strategy=logs, dataloader_num_workers=workers)
     resumed.train(resume_from_checkpoint=True)
     check_equal(outcome(resumed), expected)
+
+
+WORKER = {"dataloader_num_workers": 1, "dataloader_multiprocessing_context": "fork"}
+OTHER_WAYS = {
+    "stream": {"data": Stream(), "max_steps": 12},
+    "stream and worker": {"data": Stream(), "max_steps": 12, **WORKER},
+    "worker that lives on": {**WORKER, "dataloader_persistent_workers": True},
+    "stream and worker that lives on": {
+        "data": Stream(),
+        "max_steps": 12,
+        **WORKER,
+        "dataloader_persistent_workers": True,
+    },
+    "grouped by length": {"cls": Grouped},
+    "sampler of one's own": {"cls": Weighted},
+    "data set told the epoch": {"data": ByEpoch()},
+    "last step within an epoch": {"max_steps": 11},
+    "part of an epoch": {"num_train_epochs": 3.5},
+    "accumulation that does not divide": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
+    "D within epochs": {"ground_distance_update_steps": 2},
+    "evaluation within epochs": {"eval_strategy": "steps", "eval_steps": 2},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_WAYS)
+def test_other_ways_to_train(tmp_path, name):
+    way = OTHER_WAYS[name]
+    whole = make(tmp_path / "whole", **way)
+    whole.train()
+    expected = outcome(whole)
+    last = whole.state.global_step
+    slow = "dataloader_persistent_workers" in way  # their end is waited for
+    for step in [4] if slow else {1, 3, 4, 6, 7, last - 1, last}:
+        resumed = make(tmp_path / "resumed", seed=1, **way | {"save_strategy": "no"})
+        resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{step}"))
+        check_equal(outcome(resumed), expected)
+
+
+@pytest.mark.parametrize("step", [2, 3, 5, 6])
+def test_a_run_that_stopped_early_stays_stopped(tmp_path, step):
+    def stops(folder, **fields):
+        # the loss that is to fall rises: the second evaluation ends the run
+        losses = iter([0.1, 0.9, 0.9, 0.9])
+        trainer = make(
+            folder, callbacks=[EarlyStoppingCallback(1)], metric_for_best_model="badness", greater_is_better=False,
+            **fields,
+        )  # fmt: skip
+        trainer.compute_metrics = lambda _: {"badness": next(losses) if trainer.state.global_step == 3 else 0.9}
+        return trainer
+
+    whole = stops(tmp_path / "whole", load_best_model_at_end=False)
+    whole.train()
+    assert whole.state.global_step == 6
+    resumed = stops(tmp_path / "resumed", seed=1, save_strategy="no")
+    resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{step}"))
+    check_equal(outcome(resumed), outcome(whole))
+
+
+def test_the_mean_loss_is_that_of_the_whole_run(tmp_path):
+    whole = make(tmp_path, logging_steps=1)
+    said = whole.train().training_loss
+    losses = [entry["loss"] for entry in whole.state.log_history if "loss" in entry]
+    assert said == pytest.approx(np.mean(losses), rel=1e-6)
+    resumed = make(tmp_path, seed=1, logging_steps=1, save_strategy="no")
+    assert resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-10")).training_loss == said
+
+
+def test_a_cross_entropy_run_goes_on_self_guided(tmp_path, caplog):
+    make(tmp_path, loss="xe", num_train_epochs=2).train()
+    trainer = make(tmp_path, num_train_epochs=6)
+    trainer.train(resume_from_checkpoint=True)
+    assert "was not written by a self-guided run of EMDTrainer" in caplog.text
+    assert (trainer.criterion.first_epoch, trainer.criterion.epoch) == (2, 4)
+    assert trainer.criterion.regularizer_weight > 0
+
+
+def test_what_is_uploaded_can_be_resumed(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Trainer, "_push_from_checkpoint", lambda self, folder: seen.append(what_is_missing(folder)))
+    trainer = make(tmp_path, max_steps=4, jump_start_epochs=1, regularizer_weight=1.0)
+    trainer.train()
+    (tmp_path / "checkpoint-4" / "files.json").unlink()
+    trainer._push_from_checkpoint(str(tmp_path / "checkpoint-4"))
+    assert seen == [None]
+
+
+def test_the_checkpoint_of_another_run_is_left_alone(tmp_path):
+    make(tmp_path, num_train_epochs=3).train()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoint-9").iterdir()}
+    make(tmp_path, num_train_epochs=3, save_strategy="no").train()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoint-9").iterdir()} == before
 
 
 @of_whole
@@ -238,8 +365,8 @@ def test_a_checkpoint_of_the_plain_trainer(tmp_path, caplog, step):
     trainer = make(tmp_path, num_train_epochs=6)
     trainer.train(resume_from_checkpoint=True)
     said = (
-        f"{tmp_path / f'checkpoint-{step}'} was not written by EMDTrainer: its weights and optimizer are taken over, "
-        "the ground distance starts empty and the jump start of 2 epochs begins now."
+        f"{tmp_path / f'checkpoint-{step}'} was not written by a self-guided run of EMDTrainer: its weights and "
+        "optimizer are taken over, the ground distance starts empty and the jump start of 2 epochs begins now."
     )
     assert caplog.messages.count(said) == 1
     assert trainer.state.global_step == 18

@@ -1,30 +1,19 @@
-"""The batches of a training run: drawn alike before and after an interruption, checked, without unknown repeats."""
+"""Batches of a map-style data set: drawn alike before and after an interruption, checked, without unknown repeats."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import datasets
-import numpy as np
 import torch
-from accelerate.data_loader import BatchSamplerShard, DataLoaderDispatcher, IterableDatasetShard
+from accelerate.data_loader import BatchSamplerShard, DataLoaderDispatcher
 from accelerate.state import PartialState
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
-from .losses import check_labels
+from .randomness import own_generator, own_randomness, seed_all
 
-__all__ = [
-    "NUM_FRESH",
-    "MapBatches",
-    "NumberedSampler",
-    "check_batch_labels",
-    "check_label_column",
-    "count_stream",
-    "mark_repeats",
-]
+__all__ = ["NUM_FRESH", "MapBatches", "NumberedSampler", "mark_repeats"]
 
 NUM_FRESH = "num_fresh_samples"  # a batch with this key ends with samples that count elsewhere already
 
@@ -34,13 +23,19 @@ Draw = tuple[int, int, int]  # epoch, position in the epoch, index in the data s
 class NumberedSampler(Sampler):
     """The indices of another sampler, each with its epoch and its position there.
 
+    The order of an epoch depends on the seed and the epoch alone, also where the other sampler draws from the global
+    generators.
+
     Args:
         sampler: gives indices; one that has `set_epoch` is told the epoch.
+        seed: of the run.
     """
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: Sampler, seed: int) -> None:
         self.sampler = sampler
+        self.seed = seed
         self.epoch = 0
+        self.skip_once = 0  # so many indices of the next pass are left out
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next pass is.
@@ -56,19 +51,27 @@ class NumberedSampler(Sampler):
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Draw]:
-        for position, index in enumerate(self.sampler):
+        skip, self.skip_once = self.skip_once, 0
+        with own_randomness():
+            seed_all(self.seed, self.epoch)
+            generator = getattr(self.sampler, "generator", None)
+            if isinstance(generator, torch.Generator) and not hasattr(self.sampler, "set_epoch"):
+                generator.manual_seed(int(torch.randint(2**62, ())))
+            order = list(self.sampler)
+        for position, index in enumerate(order[skip:], skip):
             yield self.epoch, position, index
 
 
 class MapBatches(Dataset):
-    """A map-style data set that gives collated batches, each drawn under a seed of its own.
+    """A map-style data set that gives collated batches, each sample drawn under a seed of its own.
 
-    What is random in the data set or the collator then depends on the seed, the epoch and the batch's first position
-    alone: not on the workers, on what was drawn before, or on whether the run was interrupted. The seed is undone
-    after the batch, so that dropout in the same process draws as if the data were fixed.
+    What is random in a sample then depends on the seed, the epoch and its position there alone: not on the workers,
+    the ranks, the batch size, what was drawn before, or on whether the run was interrupted. (In the collator it depends
+    on the batch's first position; so do the samples of a data set with a `__getitems__` of its own.) The seeds are
+    undone after the batch, so that dropout in the same process draws as if the data were fixed.
 
     Args:
-        dataset: gives one sample an index.
+        dataset: gives one sample an index; one that has `set_epoch` is told the epoch.
         seed: of the run.
         check: is called with each batch and raises where it does not fit the model.
     """
@@ -77,20 +80,30 @@ class MapBatches(Dataset):
         self.dataset = dataset
         self.seed = seed
         self.check = check
+        self.epoch: int | None = None
         self.collate: Callable[[list], Any] | None = None
+        fixed = isinstance(dataset, datasets.Dataset) and dataset.format["type"] != "custom"
+        by_the_item = isinstance(dataset, (datasets.Dataset, Subset)) and not fixed
+        self.fetches_batches = callable(getattr(dataset, "__getitems__", None)) and not by_the_item
 
-    def take_over(self, loader: DataLoader) -> None:
+    def take_over(self, loader: DataLoader, collate: Callable[[list], Any] | None = None) -> NumberedSampler:
         """Number what `loader` samples, and collate in its place.
 
         Args:
             loader: made by Accelerate, of this data set.
+            collate: in place of the loader's own.
+
+        Returns:
+            What numbers the samples.
         """
-        base = getattr(loader, "base_dataloader", loader)
-        self.collate, base.collate_fn = base.collate_fn, _only
+        base = own_generator(loader, self.seed)
+        self.collate, base.collate_fn = collate or base.collate_fn, _only
         batch_sampler = loader.batch_sampler
         if isinstance(batch_sampler, BatchSamplerShard):
             batch_sampler = batch_sampler.batch_sampler
-        loader.set_sampler(NumberedSampler(batch_sampler.sampler))
+        sampler = NumberedSampler(batch_sampler.sampler, self.seed)
+        loader.set_sampler(sampler)
+        return sampler
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -100,31 +113,28 @@ class MapBatches(Dataset):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
+
     def __getitems__(self, draws: Sequence[Draw]) -> list:
-        indices = [index for _, _, index in draws]
-        epoch, position, _ = draws[0]
-        with _seeded(self.seed, epoch, position):
-            if callable(getattr(self.dataset, "__getitems__", None)):
-                samples = self.dataset.__getitems__(indices)
+        epoch, first, _ = draws[0]
+        if epoch != self.epoch:
+            self.epoch = epoch
+            if hasattr(self.dataset, "set_epoch"):
+                self.dataset.set_epoch(epoch)
+        with own_randomness():
+            if self.fetches_batches:
+                seed_all(self.seed, epoch, 1 + first)
+                samples = self.dataset.__getitems__([index for _, _, index in draws])
             else:
-                samples = [self.dataset[index] for index in indices]
+                samples = []
+                for _, position, index in draws:
+                    seed_all(self.seed, epoch, 1 + position)
+                    samples.append(self.dataset[index])
+            seed_all(self.seed, epoch, 1 + first, 1)
             batch = self.collate(samples)
         self.check(batch)
         return [batch]
-
-
-def count_stream(loader: DataLoader, check: Callable[[Any], None]) -> None:
-    """Check each batch of an iterable data set; where every rank reads the stream, also mark its repeats.
-
-    Args:
-        loader: made by Accelerate, of an iterable data set.
-        check: is called with each batch and raises where it does not fit the model.
-    """
-    base = getattr(loader, "base_dataloader", loader)
-    shard = base.dataset if isinstance(base.dataset, IterableDatasetShard) else None
-    if shard is not None:
-        shard.dataset = _CountedStream(shard.dataset)
-    base.collate_fn = _StreamCollator(base.collate_fn, check, shard)
 
 
 def mark_repeats(batch: Any, loader: Any) -> Any:
@@ -159,111 +169,6 @@ def mark_repeats(batch: Any, loader: Any) -> Any:
     return batch
 
 
-def check_batch_labels(num_classes: int, batch: Any) -> None:
-    """Raise where the labels of a batch do not fit the classes.
-
-    Args:
-        num_classes: K.
-        batch: a mapping with `labels`, on the CPU; anything else is left alone.
-
-    Raises:
-        ValueError: a label is out of range, or a row of soft labels is no distribution.
-    """
-    if isinstance(batch, Mapping) and "labels" in batch:
-        labels = torch.as_tensor(batch["labels"])
-        check_labels(labels, len(labels), num_classes)
-
-
-def check_label_column(dataset: Any, num_classes: int) -> None:
-    """Raise where a data set's column of labels does not fit the classes, as far as it can be read by itself.
-
-    Args:
-        dataset: a `datasets.Dataset` with a column `labels` or `label` of integers and no transform, which could make
-            other labels of them; anything else is left alone.
-        num_classes: K.
-
-    Raises:
-        ValueError: a label is out of range.
-    """
-    if not isinstance(dataset, datasets.Dataset) or dataset.format["type"] == "custom":
-        return
-    for name in ("labels", "label"):
-        if name not in dataset.column_names or not len(dataset):
-            continue
-        labels = dataset.select_columns(name).with_format("numpy")[:][name]
-        if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            continue
-        wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-        if len(wrong):
-            raise ValueError(
-                f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; the column {name!r} "
-                f"has {len(wrong)} others, the first in row {wrong[0]}: {labels[wrong[0]]}."
-            )
-
-
-class _CountedStream(IterableDataset):
-    """A stream that knows how many samples it gave, and in how many batches they left."""
-
-    def __init__(self, dataset: IterableDataset) -> None:
-        self.dataset = dataset
-        self.given = self.batches = 0
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "dataset":
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __iter__(self) -> Iterator:
-        self.given = self.batches = 0
-        for sample in self.dataset:
-            self.given += 1
-            yield sample
-
-
-class _StreamCollator:
-    """Collates in the process that reads the stream, and so knows which samples came from it and which again."""
-
-    def __init__(
-        self, collate: Callable[[list], Any], check: Callable[[Any], None], shard: IterableDatasetShard | None
-    ) -> None:
-        self.collate = collate
-        self.check = check
-        self.shard = shard
-
-    def __call__(self, samples: list) -> Any:
-        batch = self.collate(samples)
-        self.check(batch)
-        if self.shard is None or not isinstance(batch, MutableMapping):
-            return batch
-        shard, stream = self.shard, self.shard.dataset
-        together = shard.batch_size * (1 if shard.split_batches else shard.num_processes)
-        before = stream.batches * together + shard.process_index * len(samples)
-        stream.batches += 1
-        fresh = min(max(stream.given - before, 0), len(samples))
-        if fresh < len(samples):
-            batch[NUM_FRESH] = fresh
-        return batch
-
-
 def _only(batches: list) -> Any:
     (batch,) = batches
     return batch
-
-
-@contextmanager
-def _seeded(*entropy: int) -> Iterator[None]:
-    """Seeds of their own for Python, NumPy and PyTorch on the CPU; afterwards all is as before."""
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seeds = np.random.SeedSequence([abs(number) for number in entropy]).generate_state(3)
-    random.seed(int(seeds[0]))
-    np.random.seed(int(seeds[1]))
-    torch.default_generator.manual_seed(int(seeds[2]))
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])

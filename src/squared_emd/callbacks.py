@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from .criterion import EMDCriterion
 from .finite import FiniteCheck, local_part
 
 __all__ = ["GroundDistanceCallback", "NonFiniteCallback"]
+
+logger = logging.getLogger(__name__)
 
 
 class GroundDistanceCallback(TrainerCallback):
@@ -57,6 +60,18 @@ class GroundDistanceCallback(TrainerCallback):
         self.criterion.end_epoch()
         check_in_step(self.criterion)
 
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Say so where the run ended within its jump start: how many epochs a stream has only shows at its end."""
+        if self.criterion.in_jump_start and state.is_world_process_zero:
+            logger.warning(
+                "The run ended within its jump start of %d epochs, after %d: all of it was plain cross-entropy. Raise "
+                "max_steps, or lower jump_start_epochs.",
+                self.criterion.args.jump_start_epochs,
+                self.criterion.epoch,
+            )
+
 
 class NonFiniteCallback(TrainerCallback):
     """Acts on NaN and infinite values as `nan_policy` says.
@@ -66,7 +81,7 @@ class NonFiniteCallback(TrainerCallback):
     Args:
         check: counts them while the loss is computed.
         policy: `raise` or `skip`.
-        steps: how many steps in a row may have no finite sample; the count is read at every so many steps.
+        steps: after how many steps in a row without a finite sample `raise` ends the run.
     """
 
     def __init__(self, check: FiniteCheck, policy: str, steps: int) -> None:
@@ -98,15 +113,14 @@ class NonFiniteCallback(TrainerCallback):
             FloatingPointError: `steps` steps in a row had features or logits without one finite sample.
         """
         self.check.end_step()
-        if self.policy == "raise" and state.global_step % self.steps == 0:
-            without = int(self.check.steps_without)
-            if without >= self.steps:
-                raise FloatingPointError(
-                    f"for {without} steps, up to step {state.global_step}, all features or logits were NaN or infinite "
-                    "on this rank: the weights are most likely NaN. Lower learning_rate, raise warmup_steps, lower "
-                    "max_grad_norm, or look for NaN in the data; resume_from_checkpoint=True goes on from the last "
-                    "checkpoint. nan_policy='skip' leaves such steps out."
-                )
+        without = self.check.steps_without
+        if self.policy == "raise" and without >= self.steps:
+            raise FloatingPointError(
+                f"for {without} steps, up to step {state.global_step}, all features or logits were NaN or infinite "
+                "on this rank: the weights are most likely NaN. Lower learning_rate, raise warmup_steps, lower "
+                "max_grad_norm, or look for NaN in the data; resume_from_checkpoint=True goes on from the last "
+                "checkpoint. nan_policy='skip' leaves such steps out."
+            )
 
 
 def check_in_step(criterion: EMDCriterion) -> None:

@@ -7,8 +7,14 @@ import logging
 import re
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from .config import GROUND_DISTANCE_FILE
 
 __all__ = ["STATE_FILE", "last_whole_checkpoint", "load_weights", "mark_whole", "unmark", "what_is_missing"]
 
@@ -16,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 STATE_FILE = "emd_state.safetensors"  # of the criterion and the log; the first file of a checkpoint
 MANIFEST = "files.json"  # every file of a checkpoint and its size; the last file
+REPLACED = ("config.json", GROUND_DISTANCE_FILE)  # may be replaced, whole, once the checkpoint is: of any size
 
 
 def mark_whole(folder: str | Path) -> None:
@@ -26,7 +33,8 @@ def mark_whole(folder: str | Path) -> None:
     """
     folder = Path(folder)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    names = {path: path.relative_to(folder).as_posix() for path in files if path.name != MANIFEST}
+    sizes = {name: None if name in REPLACED else path.stat().st_size for path, name in names.items()}
     (folder / MANIFEST).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
 
 
@@ -59,7 +67,7 @@ def what_is_missing(folder: str | Path) -> str | None:
         for name, size in sizes.items():
             if not (folder / name).is_file():
                 return f"{name} is missing"
-            if (folder / name).stat().st_size != size:
+            if size is not None and (folder / name).stat().st_size != size:
                 return f"{name} has {(folder / name).stat().st_size} bytes in place of {size}"
         return None
     if (folder / STATE_FILE).exists():
@@ -93,8 +101,8 @@ def last_whole_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
-def load_weights(model: PreTrainedModel, folder: str | Path) -> bool:
-    """Load weights as `from_pretrained` does, which knows the names that an architecture has in files.
+def load_weights(model: PreTrainedModel, folder: str | Path) -> None:
+    """Load weights under the names that an architecture has in files.
 
     `save_pretrained` writes ViT, Swin, AST and others under names that `load_state_dict` does not know.
 
@@ -102,11 +110,28 @@ def load_weights(model: PreTrainedModel, folder: str | Path) -> bool:
         model: gets the weights.
         folder: what `save_pretrained` of such a model wrote.
 
-    Returns:
-        Whether it could be done; otherwise the model is as it was.
+    Raises:
+        ValueError: the files hold other weights than the model has.
     """
-    loaded = type(model).from_pretrained(folder, dtype=model.dtype).state_dict()
-    if loaded.keys() != model.state_dict().keys():
-        return False
-    model.load_state_dict(loaded)
-    return True
+    saved: dict[str, Tensor] = {}
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        if path.name.startswith("model"):
+            saved |= load_file(path)
+    own = model.state_dict()
+    named = revert_weight_conversion(model, dict(own))  # as in files
+    places = {tensor.data_ptr() for tensor in own.values()}
+    if not all(tensor.data_ptr() in places for tensor in named.values()):  # some are merged or split in files
+        saved = type(model).from_pretrained(folder, dtype=model.dtype).state_dict()
+        named = own
+    loaded = {named[name].data_ptr() for name in saved.keys() & named.keys()}  # tied weights are saved once
+    ignored = re.compile("|".join(model._keys_to_ignore_on_save or ["$^"]))
+    missing = [name for name, tensor in named.items() if tensor.data_ptr() not in loaded and not ignored.search(name)]
+    unknown = sorted(saved.keys() - named.keys())
+    if missing or unknown:
+        raise ValueError(
+            f"the weights in {folder} must be those of this {type(model).__name__}; missing are "
+            f"{missing[:3] or 'none'}, unknown {unknown[:3] or 'none'}. Build the model as in the run that wrote them."
+        )
+    with torch.no_grad():
+        for name, tensor in saved.items():
+            named[name].copy_(tensor)

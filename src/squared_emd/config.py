@@ -109,7 +109,7 @@ class EMDTrainingArguments(TrainingArguments):
     )
     nan_steps: int = field(
         default=10,
-        metadata={"help": "How many steps in a row may have no finite sample; it is looked at every so many steps."},
+        metadata={"help": "After how many steps in a row without a finite sample nan_policy raise ends the run."},
     )
     head: str | None = field(
         default=None,
@@ -206,14 +206,16 @@ def write_model_config(
         config: the config of the model that is about to be saved; changed in place.
         ground_distance: (K, K), rounded here to 6 digits; above 256 classes the config names the side file
             `ground_distance.safetensors` in its place. None leaves the D of an earlier run where it is in the config
-            and fits the classes.
+            and fits the classes; of a self-guided run, which has none yet then, it takes it out.
         emd: the block: strings, numbers, lists and None.
         num_classes: K.
     """
     config.emd = emd
     if ground_distance is None:
         earlier = getattr(config, "ground_distance", None)
-        if isinstance(earlier, list) and len(earlier) != num_classes:
+        if earlier is not None and emd["loss"] in SELF_GUIDED:
+            del config.ground_distance
+        elif isinstance(earlier, list) and len(earlier) != num_classes:
             logger.warning(
                 "The config held a ground distance of %d classes, this model has %d: it is taken out.",
                 len(earlier),

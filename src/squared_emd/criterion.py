@@ -230,6 +230,7 @@ class EMDCriterion(nn.Module):
         state["epoch"] = torch.tensor(self.epoch)
         state["first_epoch"] = torch.tensor(self.first_epoch)
         state["measured"] = self.measured.clone()
+        state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             if getattr(self, name) is not None:
                 state[name] = torch.tensor(getattr(self, name), dtype=torch.float64)
@@ -239,7 +240,7 @@ class EMDCriterion(nn.Module):
         return state
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take over what :meth:`state` gave.
+        """Take over what :meth:`state` gave, and forget all else.
 
         Args:
             state: its result, from a run with as many classes.
@@ -247,6 +248,7 @@ class EMDCriterion(nn.Module):
         Raises:
             ValueError: it is of another number of classes.
         """
+        self.restart()
         self.centroids.load_state_dict(
             {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
         )

@@ -12,24 +12,35 @@ class FiniteCheck:
     """Which samples have features or logits that are finite, and for how many steps in a row none had.
 
     Args:
-        device: where the model computes; the count stays there until somebody asks.
+        device: where the model computes, and where the count is made.
+
+    Attributes:
+        steps_without: steps in a row without a finite sample. Of a GPU it may lag a few steps behind, as nothing waits
+            for it.
 
     >>> check = FiniteCheck()
     >>> check.look(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))
     tensor([ True, False])
     >>> check.end_step()
-    >>> check.steps_without.item()
+    >>> check.steps_without
     0
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
-        self.steps_without = torch.zeros((), dtype=torch.int64, device=device)  # in a row, without a finite sample
+        self._steps_without = torch.zeros((), dtype=torch.int64, device=device)
+        pinned = self._steps_without.device.type == "cuda"
+        self._on_host = torch.zeros((), dtype=torch.int64, pin_memory=pinned)  # its copy, made in the background
         self._in_step = torch.zeros(2, dtype=torch.int64, device=device)  # samples, and finite ones
 
     def reset(self) -> None:
         """Forget all steps, as before a new run."""
-        self.steps_without.zero_()
+        self._steps_without.zero_()
+        self._on_host.zero_()
         self._in_step.zero_()
+
+    @property
+    def steps_without(self) -> int:
+        return int(self._on_host)
 
     @torch.no_grad()
     def look(self, *tensors: Tensor, fresh: int | None = None) -> Tensor:
@@ -52,8 +63,9 @@ class FiniteCheck:
 
     def end_step(self) -> None:
         """An optimizer step is over; one in which this rank had no sample says nothing."""
-        without = torch.where(self._in_step[1] > 0, 0, self.steps_without + 1)
-        self.steps_without = torch.where(self._in_step[0] > 0, without, self.steps_without)
+        without = torch.where(self._in_step[1] > 0, 0, self._steps_without + 1)
+        self._steps_without = torch.where(self._in_step[0] > 0, without, self._steps_without)
+        self._on_host.copy_(self._steps_without, non_blocking=True)
         self._in_step.zero_()
 
 

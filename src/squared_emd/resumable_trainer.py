@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+import weakref
 from typing import Any
 
-import datasets
 import torch
+from accelerate.utils import broadcast_object_list
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
-from transformers import PreTrainedModel, Trainer, TrainerCallback
-from transformers.trainer_utils import rotate_checkpoints
+from transformers import PreTrainedModel, TrainerCallback
+from transformers.trainer_utils import TrainOutput, has_length, rotate_checkpoints
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from .batches import MapBatches, count_stream, mark_repeats
 from .checkpoints import STATE_FILE, last_whole_checkpoint, load_weights, mark_whole, unmark, what_is_missing
+from .seeded_trainer import SeededTrainer
 
 __all__ = ["ResumableTrainer"]
 
 logger = logging.getLogger(__name__)
 
 
-class ResumableTrainer(Trainer):
-    """`transformers.Trainer`, exact where it is interrupted and where ranks do not divide the data.
+class ResumableTrainer(SeededTrainer):
+    """A `SeededTrainer` whose interrupted runs end as those that were not.
 
-    What is random in the training data depends on the seed, the epoch and the position in it alone. A batch that
-    Accelerate filled up with samples of the epoch's beginning says so. A checkpoint is whole or passed over, and the
-    older ones are deleted only once it is whole. Weights come back under the names that the architecture has in files.
-    The log goes on where it was cut.
+    A checkpoint is whole or passed over, and the older ones are deleted only once it is whole. Weights come back under
+    the names that the architecture has in files. The log goes on where it was cut, and so does a stream.
 
     A subclass adds to `sums_since_log` what it wants in the log, and gives its own state by `own_state`.
 
@@ -37,6 +36,7 @@ class ResumableTrainer(Trainer):
         sums_since_log: by name, a scalar on the device: this rank's sum over the steps since the last log.
         sums_to_log: those of all ranks, while the log is written.
         steps_to_log: the steps that they are of.
+        written: the checkpoints that this process has written.
     """
 
     own_sums: tuple[str, ...] = ()  # entries of `own_state` that are to be added up over the ranks
@@ -46,11 +46,15 @@ class ResumableTrainer(Trainer):
         self.sums_since_log: dict[str, Tensor] = {}
         self.sums_to_log: dict[str, float] = {}
         self.steps_to_log = 0
+        self.written: set[str] = set()
         self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
         self._epochs_ended = 0
+        self._steps_in_epoch = 0
+        self._is_over = False  # a resumed run has nothing left to train
+        self._train_loss = 0.0  # mean over all steps of the run
         self._resumed: tuple[str, dict[str, Tensor]] | None = None  # a checkpoint and its state, until training begins
         self._random_state_is_set = False
-        self.add_callback(_Around(self))
+        self.add_callback(_Around(weakref.proxy(self)))  # a cycle would hold up the end of DataLoader's workers
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As `Trainer`; half-written checkpoints are passed over, with a message.
@@ -63,8 +67,10 @@ class ResumableTrainer(Trainer):
         Raises:
             ValueError: there is no whole checkpoint, or the one that is named is not whole.
         """
+        self._random_state_is_set = False
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = last_whole_checkpoint(self.args.output_dir)
+            found = [last_whole_checkpoint(self.args.output_dir)]
+            resume_from_checkpoint = broadcast_object_list(found)[0]  # of the first rank: all go on from the same
             if resume_from_checkpoint is None:
                 raise ValueError(
                     f"resume_from_checkpoint=True needs a whole checkpoint in {self.args.output_dir}; there is none. "
@@ -79,14 +85,6 @@ class ResumableTrainer(Trainer):
                 )
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
-    @property
-    def batch_check(self) -> Callable[[Any], None]:
-        """What raises where a training batch does not fit the model.
-
-        It gets what the collator gave, on the CPU, and is sent to the workers of the DataLoader.
-        """
-        return _no_check
-
     def own_state(self) -> dict[str, Tensor]:
         """What a resumed run needs besides weights, optimizer and log; the entries `own_sums` are those of this rank.
 
@@ -94,51 +92,17 @@ class ResumableTrainer(Trainer):
         """
         return {}
 
-    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> None:
+    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
         """Take over what :meth:`own_state` gave; the first rank gets the sums of all ranks, the others zeros.
 
         Args:
             state: or None where the checkpoint is one of the plain `Trainer`.
             checkpoint: its folder.
+
+        Returns:
+            Whether it was taken over; if not, the log begins anew.
         """
-
-    def _get_dataloader(
-        self, dataset: Dataset, description: str, *args: Any, is_training: bool = False, **kwargs: Any
-    ) -> DataLoader:
-        if not is_training:
-            return super()._get_dataloader(dataset, description, *args, is_training=False, **kwargs)
-        if isinstance(dataset, IterableDataset):
-            loader = super()._get_dataloader(dataset, description, *args, is_training=True, **kwargs)
-            count_stream(loader, self.batch_check)
-            return loader
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        if self.args.train_sampling_strategy == "batch_rebalance":  # cuts its batches itself: they have no positions
-            return super()._get_dataloader(dataset, description, *args, is_training=True, **kwargs)
-        whole, sampler_fn = dataset, kwargs.pop("sampler_fn", None)
-        if isinstance(dataset, datasets.Dataset):
-            dataset = self._remove_unused_columns(dataset, description=description)
-        batches = MapBatches(dataset, seed, self.batch_check)
-        loader = super()._get_dataloader(
-            batches,
-            description,
-            *args,
-            is_training=True,
-            sampler_fn=sampler_fn and (lambda _: sampler_fn(whole)),
-            **kwargs,
-        )
-        batches.take_over(loader)
-        return loader
-
-    def get_batch_samples(self, epoch_iterator: Any, *args: Any) -> tuple[list, Tensor | int | None]:
-        """As `Trainer`; a batch that ends with repeats says so.
-
-        Args:
-            epoch_iterator: over the epoch's batches.
-            args: as `Trainer` takes them.
-        """
-        state = self.accelerator.gradient_state
-        marked = (mark_repeats(batch, state.active_dataloader) for batch in epoch_iterator)
-        return super().get_batch_samples(marked if self.accelerator.num_processes > 1 else epoch_iterator, *args)
+        return state is not None
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         run_folder, limit = self._get_output_dir(trial=trial), self.args.save_total_limit
@@ -146,8 +110,8 @@ class ResumableTrainer(Trainer):
         if self.args.should_save:
             unmark(folder)
         try:
-            self.args.save_total_limit = None  # the older ones go when this one is whole
             self._write_state(folder)
+            self.args.save_total_limit = None  # the older ones go when this one is whole
             super()._save_checkpoint(model, trial)
         except Exception as error:
             logger.error(
@@ -161,10 +125,19 @@ class ResumableTrainer(Trainer):
             raise
         finally:
             self.args.save_total_limit = limit
+        self._mark_whole(folder)
+        if self.args.should_save:
+            rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        self._mark_whole(checkpoint_folder)  # what is uploaded can be resumed
+        super()._push_from_checkpoint(checkpoint_folder)
+
+    def _mark_whole(self, folder: str) -> None:
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             mark_whole(folder)
-            rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
+            self.written.add(folder)
 
     def _write_state(self, folder: str) -> None:
         # The sums are those of all ranks. Every rank then goes on as a resumed run would: the first one with the sums,
@@ -176,8 +149,10 @@ class ResumableTrainer(Trainer):
         names, sums = self._reduce_sums()
         log = {f"sum.{name}": total.clone() for name, total in zip(names, sums, strict=True)}
         log["loss"] = self.accelerator.reduce(self._tr_loss.clone(), "mean").to(self._tr_loss.dtype)
+        log["total_loss"] = torch.tensor(self._total_loss_scalar, dtype=torch.float64)
         log["step"] = torch.tensor(self._globalstep_last_logged)
         log["epochs_ended"] = torch.tensor(self._epochs_ended)
+        log["steps_in_epoch"] = torch.tensor(self._steps_in_epoch)
         for name, value in zip(("grad_norm", "learning_rate"), self._last_step, strict=True):
             if value is not None:
                 log[name] = torch.tensor(float(value), dtype=torch.float64)
@@ -198,17 +173,15 @@ class ResumableTrainer(Trainer):
     def _load_state(self, checkpoint: str) -> dict[str, Tensor] | None:
         path = os.path.join(checkpoint, STATE_FILE)
         state = load_file(path) if os.path.isfile(path) else None
-        if state is None:
-            self.load_own_state(None, checkpoint)
-        else:
-            self._load_own_part(state, checkpoint)
-        return state
+        return state if self._load_own_part(state, checkpoint) else None
 
-    def _load_own_part(self, state: dict[str, Tensor], checkpoint: str) -> None:
+    def _load_own_part(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
+        if state is None:
+            return self.load_own_state(None, checkpoint)
         own = {name: value for name, value in state.items() if not name.startswith("log.")}
         if not self.is_world_process_zero():
             own = {name: torch.zeros_like(value) if name in self.own_sums else value for name, value in own.items()}
-        self.load_own_state(own, checkpoint)
+        return self.load_own_state(own, checkpoint)
 
     def _take_up_sums(self, state: dict[str, Tensor]) -> None:
         self._tr_loss.copy_(state["log.loss"])
@@ -219,18 +192,33 @@ class ResumableTrainer(Trainer):
             if name.startswith("log.sum.")
         }
 
+    def _init_training_state(self, *args: Any) -> tuple[int, int]:
+        epochs, batches = super()._init_training_state(*args)
+        checkpoint = args[3]
+        if checkpoint is not None and not has_length(self.train_dataset):  # stock: as if it were one long epoch
+            path = os.path.join(checkpoint, STATE_FILE)
+            if os.path.isfile(path):
+                with safe_open(path, "pt") as state:
+                    epochs = int(state.get_tensor("log.epochs_ended"))
+                    steps = int(state.get_tensor("log.steps_in_epoch"))
+                batches = 0 if self.args.ignore_data_skip else steps * self.args.gradient_accumulation_steps
+        return epochs, batches
+
     def _take_up_log(self) -> None:
         """Once a run is set up: continue the log where it was cut; end an epoch that only lacked its end."""
         resumed, self._resumed = self._resumed, None
+        self._is_over = self.state.global_step >= self.state.max_steps
         if resumed is None:
-            self.sums_since_log, self._epochs_ended = {}, int(self.state.epoch or 0)
+            self.sums_since_log, self._epochs_ended, self._steps_in_epoch = {}, int(self.state.epoch or 0), 0
             return
         checkpoint, state = resumed
         self._take_up_sums(state)
+        self._total_loss_scalar = float(state["log.total_loss"])
         self._globalstep_last_logged = int(state["log.step"])
         self._epochs_ended = int(state["log.epochs_ended"])
+        self._steps_in_epoch = int(state["log.steps_in_epoch"])
         # A checkpoint of the last step of an epoch is written before that epoch ends.
-        if self._epochs_ended < int(self.state.epoch):
+        if self._steps_in_epoch > 0 and (self._is_over or self._epochs_ended < int(self.state.epoch)):
             control = self.control
             control.should_log = control.should_evaluate = control.should_save = False
             self._load_rng_state(checkpoint)  # evaluation draws from it, and the next epoch goes on from there
@@ -247,6 +235,30 @@ class ResumableTrainer(Trainer):
                 None,
                 learning_rate=None if rate is None else float(rate),
             )
+        self._is_over = self._is_over or self.control.should_training_stop
+
+    def _run_epoch(self, **kwargs: Any) -> None:
+        if self._is_over:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(**kwargs)
+
+    def _finalize_training(self, *args: Any) -> TrainOutput:
+        # Stock divides by the steps since the run was resumed.
+        total = self._total_loss_scalar + self._tr_loss.item()
+        self._train_loss = total / max(self.state.global_step, 1)
+        return super()._finalize_training(*args)._replace(training_loss=self._train_loss)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As `Trainer`; `train_loss` is the mean over the whole run, whether or not it was interrupted.
+
+        Args:
+            logs: the values to log.
+            start_time: when training began.
+        """
+        if "train_loss" in logs:
+            logs["train_loss"] = self._train_loss
+        super().log(logs, start_time)
 
     def _maybe_log_save_evaluate(
         self, tr_loss: Tensor, grad_norm: Tensor | float | None, *args: Any, learning_rate: float | None = None
@@ -282,12 +294,16 @@ class ResumableTrainer(Trainer):
         self._load_state(self.state.best_model_checkpoint)
 
     def _loads_as_pretrained(self, model: nn.Module, folder: str) -> bool:
-        plain = isinstance(model, PreTrainedModel) and not (self.is_fsdp_enabled or self.is_deepspeed_enabled)
-        return plain and os.path.isfile(os.path.join(folder, "config.json")) and load_weights(model, folder)
+        plain = isinstance(model, PreTrainedModel) and not getattr(model, "hf_quantizer", None)
+        saved = any(os.path.isfile(os.path.join(folder, name)) for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
+        if not plain or not saved or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return False
+        load_weights(model, folder)
+        return True
 
 
 class _Around(TrainerCallback):
-    """Tells the Trainer that training begins, with everything set up, and that an epoch ended."""
+    """Tells the Trainer that training begins, with everything set up, and that a step or an epoch ended."""
 
     def __init__(self, trainer: ResumableTrainer) -> None:
         self.trainer = trainer
@@ -295,9 +311,9 @@ class _Around(TrainerCallback):
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._take_up_log()
 
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer._steps_in_epoch += 1
+
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._epochs_ended += 1
-
-
-def _no_check(batch: Any) -> None:
-    """Any batch will do."""
+        self.trainer._steps_in_epoch = 0

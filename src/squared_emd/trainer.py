@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -15,14 +16,15 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from transformers import DataCollatorWithPadding, default_data_collator
 
-from .batches import NUM_FRESH, check_batch_labels, check_label_column
+from .batches import NUM_FRESH
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
-from .checkpoints import mark_whole, unmark, what_is_missing
 from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
 from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck, not_finite
+from .labels import check_batch_labels, check_label_column
 from .resumable_trainer import ResumableTrainer
 
 __all__ = ["EMDTrainer"]
@@ -135,12 +137,13 @@ class EMDTrainer(ResumableTrainer):
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         targets = labels if self.label_smoother is None else self._smooth(labels, logits)
         self.criterion.train(model.training)
+        fresh = len(labels) if fresh is None else fresh  # what comes after are repeats
         if not model.training:
             self._need_ground_distance()
-            loss = sum(self.criterion(logits, targets).values()).mean()
+            # of a batch of repeats alone, Trainer drops the loss
+            loss = sum(self.criterion(logits, targets).values())[: max(fresh, 1)].mean()
             return (loss, outputs) if return_outputs else loss
 
-        fresh = len(labels) if fresh is None else fresh  # what comes after are repeats
         features = [self.head_input.take(logits)] if learns else []
         finite = self.finite.look(logits, *features, fresh=fresh)  # (B,)
         if self.args.nan_policy == "skip":
@@ -163,7 +166,8 @@ class EMDTrainer(ResumableTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _need_ground_distance(self) -> None:
-        if self.args.is_self_guided and self.criterion.ground_distance is None and not self.is_in_train:
+        has_trained = self.is_in_train or self.state.global_step > 0  # then it may be in its jump start
+        if self.args.is_self_guided and self.criterion.ground_distance is None and not has_trained:
             raise ValueError(
                 f"the loss {self.args.loss} needs a ground distance to be evaluated, and there is none yet: train "
                 "first, give ground_distance, or load a model that was saved after training with this loss."
@@ -175,7 +179,8 @@ class EMDTrainer(ResumableTrainer):
         Raises:
             ValueError: a label is out of range.
         """
-        if self.args.loss != "reg":
+        standard = self.data_collator is default_data_collator or type(self.data_collator) is DataCollatorWithPadding
+        if self.args.loss != "reg" and standard:  # another one may make other labels
             check_label_column(self.train_dataset, self.criterion.num_classes)
         return super().get_train_dataloader()
 
@@ -235,12 +240,13 @@ class EMDTrainer(ResumableTrainer):
     def _finalize_training(self, *args: Any) -> Any:
         # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
         folder = os.path.join(self._get_output_dir(trial=args[0]), f"checkpoint-{self.state.global_step}")
-        if self.args.should_save and self.args.is_self_guided and what_is_missing(folder) is None:
-            unmark(folder)
-            self._write_ground_distance(folder)
-            if self._config is not None:
-                self._config.save_pretrained(folder)
-            mark_whole(folder)
+        if folder in self.written and self.args.is_self_guided:
+            with tempfile.TemporaryDirectory(dir=self.args.output_dir) as temporary:
+                self._write_ground_distance(temporary)
+                if self._config is not None:
+                    self._config.save_pretrained(temporary)
+                for name in os.listdir(temporary):  # each at once, so that the checkpoint is whole all the time
+                    os.replace(os.path.join(temporary, name), os.path.join(folder, name))
         return super()._finalize_training(*args)
 
     @property
@@ -275,25 +281,29 @@ class EMDTrainer(ResumableTrainer):
                 )
         return self.criterion.state()
 
-    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> None:
-        """Take over the state of a criterion; of a plain Trainer's checkpoint there is none, and D starts empty.
+    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
+        """Take over the state of a criterion; without one, or with one that knew no D, D starts empty.
 
         Args:
             state: what `own_state` gave, or None.
             checkpoint: the folder it comes from.
+
+        Returns:
+            Whether it was taken over.
         """
-        if state is not None:
+        if state is not None and (state["is_self_guided"] or not self.args.is_self_guided):
             self.criterion.load_state(state)
-            return
+            return True
         self.criterion.restart()
         self.criterion.first_epoch = int(self.state.epoch or 0)
         if self.args.is_self_guided and self.args.should_save:
             logger.warning(
-                "%s was not written by EMDTrainer: its weights and optimizer are taken over, the ground distance "
-                "starts empty and the jump start of %d epochs begins now.",
+                "%s was not written by a self-guided run of EMDTrainer: its weights and optimizer are taken over, the "
+                "ground distance starts empty and the jump start of %d epochs begins now.",
                 checkpoint,
                 self.args.jump_start_epochs,
             )
+        return False
 
     @property
     def batch_check(self) -> Callable[[Any], None]:
