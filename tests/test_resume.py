@@ -506,6 +506,14 @@ def fail():
 
 
 RANK_STEPS = (2, 3, 5, 6, 9, 12)
+STEPS_OF_WAYS = (4, 6, 11)
+WAYS_OF_RANKS = {
+    "dispatch": {"accelerator_config": {"dispatch_batches": True}},
+    "split": {"accelerator_config": {"split_batches": True}, "per_device_train_batch_size": 8},
+    "stream": {"data": Stream(), "max_steps": 12},
+    "stream everywhere": {"data": Stream(), "max_steps": 12, "accelerator_config": {"dispatch_batches": False}},
+    "sampler of one's own": {"cls": Weighted},
+}
 
 
 def rank_runs(rank, folder):
@@ -521,6 +529,14 @@ def rank_runs(rank, folder):
         resumed.train(resume_from_checkpoint=str(folder / "alone" / f"checkpoint-{step}"))
         write(folder / f"alone_{step}_{rank}.json", resumed)
     make_certain(folder / "together").train()
+    for name, way in WAYS_OF_RANKS.items():
+        trainer = make(folder / name, **way)
+        trainer.train()
+        write(folder / f"{name}_{rank}.json", trainer)
+        for step in STEPS_OF_WAYS:
+            resumed = make(folder / f"{name}_{step}", seed=1, **way)
+            resumed.train(resume_from_checkpoint=str(folder / name / f"checkpoint-{step}"))
+            write(folder / f"{name}_{step}_{rank}.json", resumed)
 
 
 def make_certain(folder, **fields):
@@ -561,6 +577,15 @@ def test_on_another_number_of_ranks(on_two_ranks, tmp_path, step):
     resumed = make_certain(tmp_path, seed=1)  # of two ranks, in one process
     resumed.train(resume_from_checkpoint=str(on_two_ranks / "together" / f"checkpoint-{step}"))
     check_close(outcome(resumed), expected)
+
+
+@of_two_ranks
+@pytest.mark.parametrize("step", STEPS_OF_WAYS)
+@pytest.mark.parametrize("name", WAYS_OF_RANKS)
+def test_other_ways_on_two_ranks(on_two_ranks, name, step):
+    for rank in range(2):
+        expected = json.loads((on_two_ranks / f"{name}_{rank}.json").read_text())
+        check_equal(json.loads((on_two_ranks / f"{name}_{step}_{rank}.json").read_text()), expected)
 
 
 def check_close(got, expected):

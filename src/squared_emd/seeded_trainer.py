@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import datasets
+import torch
 from accelerate.data_loader import DataLoaderDispatcher
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import Trainer
+from transformers.trainer_utils import EvalLoopOutput
 
-from .batches import MapBatches, NumberedSampler, mark_repeats
+from .batches import NUM_FRESH, MapBatches, NumberedSampler, mark_repeats
 from .randomness import own_generator
 from .streams import Stream, take_over_stream
 
@@ -23,7 +25,7 @@ class SeededTrainer(Trainer):
 
     What is random in the training data depends on the seed, the epoch and the position in it alone. A batch that
     Accelerate filled up with samples of the epoch's beginning says so under `NUM_FRESH`, which `compute_loss` is to
-    take out.
+    take out. The loss of an evaluation is the mean over its samples.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,12 +77,13 @@ class SeededTrainer(Trainer):
         steps_trained_in_current_epoch: int,
         **kwargs: Any,
     ) -> None:
-        # Of a loader whose first rank reads for all, Accelerate skips too few batches when a run is resumed.
-        dispatches = isinstance(train_dataloader, DataLoaderDispatcher) and not train_dataloader.split_batches
-        if epoch == epochs_trained and dispatches and self._numbered is not None:
-            others = self.accelerator.num_processes - 1
-            batch_size = self.args.train_batch_size
-            self._numbered.skip_once = others * batch_size * steps_trained_in_current_epoch
+        if self._numbered is not None:
+            self._numbered.set_epoch(epoch)  # Accelerate does not find it below every loader of a resumed epoch
+            # Of a loader whose first rank reads for all, Accelerate skips too few batches.
+            dispatches = isinstance(train_dataloader, DataLoaderDispatcher) and not train_dataloader.split_batches
+            if epoch == epochs_trained and dispatches:
+                others = self.accelerator.num_processes - 1
+                self._numbered.skip_once = others * self.args.train_batch_size * steps_trained_in_current_epoch
         super()._run_epoch(
             epoch=epoch,
             train_dataloader=train_dataloader,
@@ -110,7 +113,29 @@ class SeededTrainer(Trainer):
         """
         if self.accelerator.num_processes > 1:
             inputs = self._mark_repeats(inputs)
-        return super().prediction_step(model, inputs, *args, **kwargs)
+        result = super().prediction_step(model, inputs, *args, **kwargs)
+        if result[0] is not None and "labels" in inputs:
+            fresh = inputs.get(NUM_FRESH, len(inputs["labels"]))
+            loss = result[0].to(self._evaluated)
+            self._evaluated += torch.stack([loss * fresh, torch.full_like(loss, fresh)])
+        return result
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+        """As `Trainer`; the loss is the mean over all samples, however ranks and batches cut them.
+
+        Args:
+            args: as `Trainer` takes them.
+            metric_key_prefix: before the names of the metrics.
+            kwargs: as `Trainer` takes them.
+        """
+        device = "cpu" if self.args.device.type == "mps" else self.args.device  # MPS has no float64
+        self._evaluated = torch.zeros(2, dtype=torch.float64, device=device)  # sum of the losses, and samples
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        name = f"{metric_key_prefix}_loss"
+        total, samples = self.accelerator.reduce(self._evaluated, "sum").tolist()
+        if name in output.metrics and samples:
+            output.metrics[name] = total / samples
+        return output
 
     def _mark_repeats(self, batch: Any) -> Any:
         return mark_repeats(batch, self.accelerator.gradient_state.active_dataloader)
