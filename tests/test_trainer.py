@@ -415,6 +415,35 @@ class TestSaving:
         assert torch.equal(trainer.criterion.ground_distance, matrices[1])
         assert not torch.equal(matrices[1], matrices[3])
 
+    def test_best_model_within_the_jump_start_has_none(self, tmp_path):
+        metrics = iter([0.9, 0.1, 0.1, 0.1, 0.9])
+        args = arguments(
+            tmp_path,
+            jump_start_epochs=2,
+            save_strategy="steps",
+            save_steps=1,
+            eval_strategy="steps",
+            eval_steps=1,
+            max_steps=9,
+            load_best_model_at_end=True,
+            metric_for_best_model="aem",
+        )
+        trainer = EMDTrainer(
+            tiny_vit(),
+            args,
+            train_dataset=pictures(),
+            eval_dataset=pictures(),
+            compute_metrics=lambda _: {"aem": next(metrics, 0.1)},
+        )
+        trainer.train()
+        criterion = trainer.criterion
+        assert (criterion.epoch, criterion.ground_distance, criterion.regularizer_weight) == (0, None, None)
+        assert trainer.evaluate()["eval_loss"] == pytest.approx(logged(trainer, "eval_loss")[0], rel=1e-6)
+        trainer.save_model()
+        config = json.loads((tmp_path / "config.json").read_text())
+        assert (config["emd"]["epoch"], config["emd"]["sdd"]) == (0, None)
+        assert "ground_distance" not in config
+
 
 class TestOtherUses:
     def test_regression(self, tmp_path):
@@ -506,6 +535,36 @@ def test_data_parallel_is_refused(tmp_path):
         "the loss 'xemd2' cannot learn its ground distance under torch.nn.DataParallel, which this run would use for "
         "its 2 GPUs. Start it with `accelerate launch`, one process a GPU."
     )
+
+
+def test_skip_is_refused_under_deepspeed(tmp_path):
+    class Engine(EMDTrainer):  # DeepSpeed itself is not among the packages of the tests
+        def create_accelerator_and_postprocess(self):
+            super().create_accelerator_and_postprocess()
+            self.is_deepspeed_enabled = True
+
+    with pytest.raises(ValueError) as error:
+        Engine(Network(), arguments(tmp_path, nan_policy="skip"))
+    assert str(error.value) == (
+        "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
+        "nan_policy='raise' with DeepSpeed."
+    )
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(samples())
+
+
+@pytest.mark.parametrize(("max_steps", "times"), [(2, 1), (6, 1), (7, 0)])  # passes of three steps
+def test_a_stream_that_ends_within_the_jump_start_says_so(tmp_path, caplog, max_steps, times):
+    args = arguments(tmp_path, jump_start_epochs=2, max_steps=max_steps)
+    EMDTrainer(Network(), args, train_dataset=Stream()).train()
+    said = (
+        "The run ended within its jump start of 2 epochs: all of it was plain cross-entropy. Raise max_steps, or lower "
+        "jump_start_epochs."
+    )
+    assert caplog.messages.count(said) == times
 
 
 def test_batch_without_labels(tmp_path):

@@ -64,12 +64,12 @@ class GroundDistanceCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Say so where the run ended within its jump start: how many epochs a stream has only shows at its end."""
-        if self.criterion.in_jump_start and state.is_world_process_zero:
+        epochs = self.criterion.args.jump_start_epochs if self.criterion.args.is_self_guided else 0
+        if 0 < self.criterion.epoch <= epochs and state.is_world_process_zero:
             logger.warning(
-                "The run ended within its jump start of %d epochs, after %d: all of it was plain cross-entropy. Raise "
-                "max_steps, or lower jump_start_epochs.",
-                self.criterion.args.jump_start_epochs,
-                self.criterion.epoch,
+                "The run ended within its jump start of %d epochs: all of it was plain cross-entropy. Raise max_steps, "
+                "or lower jump_start_epochs.",
+                epochs,
             )
 
 
