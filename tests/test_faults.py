@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from tests.ranks import on_ranks
 from tests.test_trainer import K, N, Network, arguments, logged, pictures, samples, tiny_vit, train
+from torch.multiprocessing import ProcessRaisedException
 from transformers import AutoModelForImageClassification, TrainerCallback
 
 from squared_emd import EMDTrainer
@@ -201,6 +204,21 @@ def test_ranks_out_of_step_are_noticed(tmp_path, monkeypatch):
         "bit. Give all ranks the same library versions and kind of device, and leave trainer.criterion alone while "
         "training."
     )
+
+
+def hangs(rank, folder):
+    class Hang(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 2 and rank == 1:
+                time.sleep(100)
+
+    args = arguments(folder, loss="emd", per_device_train_batch_size=4, ddp_timeout=5)
+    EMDTrainer(Network(), args, train_dataset=samples(), callbacks=[Hang()]).train()
+
+
+def test_a_rank_that_hangs_ends_the_others(tmp_path):
+    with pytest.raises(ProcessRaisedException, match=r"Process 0 terminated(.|\n)*Timed out waiting 5000ms"):
+        on_ranks(2, hangs, tmp_path)
 
 
 SCRIPT = """

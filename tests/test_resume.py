@@ -21,7 +21,7 @@ from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd import EMDTrainer, EMDTrainingArguments, resumable_trainer
 from squared_emd.checkpoints import last_whole_checkpoint, what_is_missing
 
 K, D, N = 4, 6, 24  # three steps of 8 an epoch
@@ -291,6 +291,44 @@ def test_killed_by_the_system(whole, tmp_path, step):
     assert process.exitcode == -signal.SIGKILL
     assert last_whole_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{step}")
     resumed = make(tmp_path, seed=1)
+    resumed.train(resume_from_checkpoint=True)
+    check_equal(outcome(resumed), whole[0, "steps"][1])
+
+
+# of the calls while a run saves: the owner, the name, which call kills, and what is whole then
+WITHIN_A_SAVE = [
+    (resumable_trainer, "unmark", 5, 4),
+    (resumable_trainer, "save_file", 5, 4),
+    (EMDTrainer, "_save", 5, 4),
+    (EMDTrainer, "_save_optimizer_and_scheduler", 5, 4),
+    (EMDTrainer, "_save_rng_state", 5, 4),
+    (resumable_trainer, "mark_whole", 5, 4),
+    (resumable_trainer, "rotate_checkpoints", 5, 5),
+    (os, "replace", 1, 12),  # of D in the last checkpoint, once training is over
+]
+
+
+@of_whole
+@pytest.mark.parametrize(("owner", "name", "call", "last"), WITHIN_A_SAVE, ids=[case[1] for case in WITHIN_A_SAVE])
+def test_killed_within_a_save(whole, tmp_path, owner, name, call, last):
+    calls, original = [], getattr(owner, name)
+
+    def counted(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    def run():
+        setattr(owner, name, counted)
+        make(tmp_path, save_total_limit=1).train()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert last_whole_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{last}")
+    resumed = make(tmp_path, seed=1, save_total_limit=1)
     resumed.train(resume_from_checkpoint=True)
     check_equal(outcome(resumed), whole[0, "steps"][1])
 
