@@ -14,7 +14,9 @@ FLOORS = {
     "centroids": {"torch"},
     "features": {"torch"},
     "decode": {"torch", "numpy"},
+    "finite": {"torch"},
     "metrics": {"numpy", "scipy"},
+    "randomness": {"torch"},
 }
 
 
