@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from accelerate import PartialState
 from datasets import Dataset
 from transformers import HfArgumentParser, set_seed
 
@@ -213,3 +214,4 @@ def user_errors() -> Iterator[None]:
 
 if __name__ == "__main__":
     main()
+    PartialState().destroy_process_group()  # else one of several ranks may abort at its very end

@@ -238,7 +238,7 @@ args = arguments(sys.argv[1], jump_start_epochs=2, save_strategy="steps", save_s
 trainer = EMDTrainer(Network(), args, train_dataset=samples(), callbacks=[Die()])
 trainer.train(resume_from_checkpoint=sys.argv[2] == "resume")
 Path(sys.argv[1], f"{sys.argv[2]}_{args.process_index}").write_text(str(trainer.state.global_step))
-trainer.accelerator.end_training()  # else the process group may abort the interpreter's end
+trainer.accelerator.state.destroy_process_group()  # else it may abort the interpreter's end
 """
 
 

@@ -8,11 +8,11 @@ import weakref
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from accelerate.utils import broadcast_object_list
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import _set_pg_timeout
 from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_utils import TrainOutput, has_length, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
@@ -45,7 +45,7 @@ class ResumableTrainer(SeededTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.args.use_cpu and self.args.world_size > 1:  # there transformers passes ddp_timeout over
-            _set_pg_timeout(self.args.ddp_timeout_delta)
+            dist.set_timeout(self.args.ddp_timeout_delta)
         self.sums_since_log: dict[str, Tensor] = {}
         self.sums_to_log: dict[str, float] = {}
         self.steps_to_log = 0
