@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from squared_emd import EMDTrainer, losses
+from squared_emd.callbacks import NonFiniteCallback
 
 EPOCHS, STEPS = 4, 3  # of each epoch
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "barrier",
@@ -77,13 +78,16 @@ def test_one_all_reduce_a_refresh(tmp_path):
 
 
 class Waits(TorchDispatchMode):
-    """Names the operations that would make the host wait for a GPU."""
+    """Names the operations that would make the host wait for a GPU; a tensor that lies on the host may be read."""
 
-    def __init__(self):
+    def __init__(self, on_host):
         super().__init__()
+        self.on_host = on_host
         self.seen = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if args and args[0] is self.on_host:
+            return function(*args, **(kwargs or {}))
         if function.overloadpacket.__name__ in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "_to_copy"):
             result = function(*args, **(kwargs or {}))
             copies = function.overloadpacket.__name__ == "_to_copy"
@@ -99,19 +103,36 @@ def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch, loss, policy):
     monkeypatch.setattr(losses, "_may_look_at", lambda tensor: False)  # as on a GPU
     waits = []
 
-    class Watched(EMDTrainer):
-        def compute_loss(self, *args, **kwargs):
-            with Waits() as watch:
-                result = super().compute_loss(*args, **kwargs)
+    def watched(part):
+        def wrapped(*args, **kwargs):
+            with Waits(trainer.finite._on_host) as watch:
+                result = part(*args, **kwargs)
             waits.append(watch.seen)
             return result
 
+        return wrapped
+
     fields = {"jump_start_epochs": 2} if loss.startswith("xemd") else {}
     args = arguments(tmp_path, loss=loss, nan_policy=policy, **fields)
-    trainer = Watched(Network(), args, train_dataset=samples(24))
+    trainer = EMDTrainer(Network(), args, train_dataset=samples(24))
+    trainer.compute_loss = watched(trainer.compute_loss)
+    (callback,) = (
+        callback for callback in trainer.callback_handler.callbacks if isinstance(callback, NonFiniteCallback)
+    )
+    for name in ("on_pre_optimizer_step", "on_step_end"):
+        setattr(callback, name, watched(getattr(callback, name)))
     trainer.train()
-    assert len(waits) == 12
+    assert len(waits) == 3 * 12
     assert not any(waits[1:])  # the first step finds the head
+
+
+def test_what_waits_is_seen():
+    numbers = torch.ones(3)
+    with Waits(None) as watch:
+        numbers.sum().item()
+        numbers.nonzero()
+        bool(numbers.isnan().any())
+    assert len(watch.seen) == 3
 
 
 def test_memory_does_not_grow(tmp_path):

@@ -1,4 +1,4 @@
-"""Labels that do not fit the model's classes are found before training where they can be, else in their batch."""
+"""The classes of a model, and labels that do not fit them: found before training where they can be, else in a batch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,40 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from torch import nn
 
 from .losses import check_labels
 
-__all__ = ["check_batch_labels", "check_label_column"]
+__all__ = ["check_batch_labels", "check_label_column", "class_names_of", "num_classes_of"]
+
+
+def num_classes_of(model: nn.Module) -> int:
+    """The number of classes K.
+
+    Args:
+        model: of Hugging Face, or any with an attribute `num_classes` or `num_labels`.
+
+    Raises:
+        ValueError: it does not say.
+    """
+    config = getattr(model, "config", None)
+    for owner, name in ((config, "num_labels"), (model, "num_classes"), (model, "num_labels")):
+        if isinstance(getattr(owner, name, None), int):
+            return getattr(owner, name)
+    raise ValueError(
+        f"EMDTrainer needs to know the number of classes of {type(model).__name__}: give the model an attribute "
+        "num_classes (a Hugging Face model has config.num_labels)."
+    )
+
+
+def class_names_of(model: nn.Module) -> list[str] | None:
+    """The names of the classes, in their order.
+
+    Args:
+        model: of Hugging Face; of any other None is returned.
+    """
+    names = getattr(getattr(model, "config", None), "id2label", None)
+    return None if names is None else [names[k] for k in sorted(names)]
 
 
 def check_batch_labels(num_classes: int, batch: Any) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 __all__ = ["own_generator", "own_randomness", "seed_all"]
 
@@ -33,6 +33,9 @@ def own_generator(loader: DataLoader, seed: int) -> DataLoader:
 @contextmanager
 def own_randomness() -> Iterator[None]:
     """Afterwards the generators of Python, NumPy and PyTorch on the CPU are as before."""
+    if get_worker_info() is not None:  # in a worker nobody else draws
+        yield
+        return
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield

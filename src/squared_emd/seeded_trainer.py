@@ -59,12 +59,12 @@ class SeededTrainer(Trainer):
             return loader
         if self.args.train_sampling_strategy == "batch_rebalance":  # cuts its batches itself: they have no positions
             return make(dataset, description, *args, is_training=True, **kwargs)
-        whole, collate, sampler_fn = dataset, None, kwargs.pop("sampler_fn", None)
+        whole, collate, make_sampler = dataset, None, kwargs.pop("sampler_fn", None)
         if isinstance(dataset, datasets.Dataset):  # as Trainer: its columns are taken out here, not in the collator
             dataset, collate = self._remove_unused_columns(dataset, description=description), self.data_collator
         batches = MapBatches(dataset, seed, self.batch_check)
-        numbers_all = sampler_fn and (lambda _: sampler_fn(whole))
-        loader = make(batches, description, *args, is_training=True, sampler_fn=numbers_all, **kwargs)
+        sampler_fn = make_sampler and (lambda _: make_sampler(whole))
+        loader = make(batches, description, *args, is_training=True, sampler_fn=sampler_fn, **kwargs)
         self._numbered = batches.take_over(loader, collate)
         return loader
 

@@ -24,7 +24,7 @@ from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArgu
 from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck, not_finite
-from .labels import check_batch_labels, check_label_column
+from .labels import check_batch_labels, check_label_column, class_names_of, num_classes_of
 from .resumable_trainer import ResumableTrainer
 
 __all__ = ["EMDTrainer"]
@@ -83,7 +83,7 @@ class EMDTrainer(ResumableTrainer):
                 "nan_policy='raise' with DeepSpeed."
             )
         self.criterion = EMDCriterion(
-            args, self._num_classes(self.model), class_names=self._class_names(self.model), device=args.device
+            args, num_classes_of(self.model), class_names=class_names_of(self.model), device=args.device
         )
         self.finite = FiniteCheck(args.device)
         self.criterion.adopt(getattr(self.model, "config", None))
@@ -322,20 +322,3 @@ class EMDTrainer(ResumableTrainer):
     def _set_problem_type(self, model: nn.Module) -> None:
         if hasattr(model, "config"):
             model.config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
-
-    @staticmethod
-    def _class_names(model: nn.Module) -> list[str] | None:
-        config = getattr(model, "config", None)
-        names = getattr(config, "id2label", None)
-        return None if names is None else [names[k] for k in sorted(names)]
-
-    @staticmethod
-    def _num_classes(model: nn.Module) -> int:
-        config = getattr(model, "config", None)
-        for owner, name in ((config, "num_labels"), (model, "num_classes"), (model, "num_labels")):
-            if isinstance(getattr(owner, name, None), int):
-                return getattr(owner, name)
-        raise ValueError(
-            f"EMDTrainer needs to know the number of classes of {type(model).__name__}: give the model an attribute "
-            "num_classes (a Hugging Face model has config.num_labels)."
-        )
