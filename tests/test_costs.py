@@ -3,6 +3,7 @@
 import gc
 import json
 import tracemalloc
+from unittest import mock
 
 import pytest
 import torch
@@ -80,21 +81,41 @@ def test_one_all_reduce_a_refresh(tmp_path):
 class Waits(TorchDispatchMode):
     """Names the operations that would make the host wait for a GPU; a tensor that lies on the host may be read."""
 
+    NAMES = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2")
+    METHODS = ("cpu", "numpy", "tolist")
+
     def __init__(self, on_host):
         super().__init__()
+        self.patches = []
         self.on_host = on_host
         self.seen = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if args and args[0] is self.on_host:
-            return function(*args, **(kwargs or {}))
-        if function.overloadpacket.__name__ in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "_to_copy"):
-            result = function(*args, **(kwargs or {}))
-            copies = function.overloadpacket.__name__ == "_to_copy"
-            if not copies or result.device != args[0].device:
-                self.seen.append(str(function))
-            return result
+        name = function.overloadpacket.__name__
+        by_mask = name in ("index", "index_put_") and any(
+            index is not None and index.dtype == torch.bool for index in args[1]
+        )
+        if by_mask or (name in self.NAMES and args[0] is not self.on_host):
+            self.seen.append(name)
         return function(*args, **(kwargs or {}))
+
+    def __enter__(self):
+        for name in self.METHODS:  # what they do on the CPU is dispatched to nowhere
+            original = getattr(torch.Tensor, name)
+
+            def noted(tensor, *args, name=name, original=original, **kwargs):
+                self.seen.append(name)
+                return original(tensor, *args, **kwargs)
+
+            self.patches.append(mock.patch.object(torch.Tensor, name, noted))
+        for patch in self.patches:
+            patch.start()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        for patch in self.patches:
+            patch.stop()
+        return super().__exit__(*error)
 
 
 @pytest.mark.parametrize("loss", ["xe", "emd", "xemd1", "xemd2"])
@@ -132,7 +153,17 @@ def test_what_waits_is_seen():
         numbers.sum().item()
         numbers.nonzero()
         bool(numbers.isnan().any())
-    assert len(watch.seen) == 3
+        numbers[numbers > 0]
+        numbers[numbers > 2] = torch.ones(0)
+        numbers.masked_select(numbers > 0)
+        numbers.unique()
+        numbers.cpu()
+        numbers.tolist()
+        numbers.numpy()
+    assert watch.seen == [
+        "_local_scalar_dense", "nonzero", "_local_scalar_dense", "index", "index_put_", "masked_select", "_unique2",
+        "cpu", "tolist", "numpy",
+    ]  # fmt: skip
 
 
 def test_memory_does_not_grow(tmp_path):

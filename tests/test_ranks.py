@@ -94,13 +94,22 @@ CASES = {
         **FROZEN,
     },
     "workers": {"count": 21, **WORKER, **FROZEN},
-    "stream": {"count": 21, "around": Stream, "max_steps": 12, **FROZEN},
+    "stream": {"count": 21, "around": Stream, "max_steps": 12, **FROZEN, **EVALUATED},
+    "stream_accumulation": {
+        "count": 18,
+        "around": Stream,
+        "max_steps": 8,
+        "gradient_accumulation_steps": 2,
+        **FROZEN,
+        **IN_STEPS,
+    },
     "stream_everywhere": {
         "count": 21,
         "around": Stream,
         "max_steps": 12,
         "accelerator_config": {"dispatch_batches": False},
         **FROZEN,
+        **EVALUATED,
     },
     "stream_worker": {
         "count": 21,
@@ -149,7 +158,9 @@ def train(folder, world_size, count=0, labels=None, soft=False, around=list, net
     torch.manual_seed(0)
     args = EMDTrainingArguments(str(folder), **fields)
     assert args.world_size == world_size
-    trainer = EMDTrainer(network(), args, train_dataset=around(data), eval_dataset=data)
+    trainer = EMDTrainer(
+        network(), args, train_dataset=around(data), eval_dataset=Stream(data) if around is Stream else data
+    )
     trainer.train()
     criterion = trainer.criterion
     return {

@@ -415,7 +415,7 @@ class TestSaving:
         assert torch.equal(trainer.criterion.ground_distance, matrices[1])
         assert not torch.equal(matrices[1], matrices[3])
 
-    def test_best_model_within_the_jump_start_has_none(self, tmp_path):
+    def test_best_model_within_the_jump_start_has_none(self, tmp_path, caplog):
         metrics = iter([0.9, 0.1, 0.1, 0.1, 0.9])
         args = arguments(
             tmp_path,
@@ -438,6 +438,9 @@ class TestSaving:
         trainer.train()
         criterion = trainer.criterion
         assert (criterion.epoch, criterion.ground_distance, criterion.regularizer_weight) == (0, None, None)
+        assert not hasattr(trainer.model.config, "ground_distance")
+        assert trainer.model.config.emd["epoch"] == 0
+        assert "within its jump start" not in caplog.text  # the run went on past it
         assert trainer.evaluate()["eval_loss"] == pytest.approx(logged(trainer, "eval_loss")[0], rel=1e-6)
         trainer.save_model()
         config = json.loads((tmp_path / "config.json").read_text())
@@ -554,6 +557,43 @@ def test_skip_is_refused_under_deepspeed(tmp_path):
 class Stream(torch.utils.data.IterableDataset):
     def __iter__(self):
         return iter(samples())
+
+
+def test_a_stream_that_can_be_read_once_ends_without_an_error(tmp_path, caplog):
+    once = iter(samples())
+
+    class Once(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return once
+
+    everywhere = {"dispatch_batches": False}  # else Accelerate itself refuses an empty pass
+    args = arguments(tmp_path, jump_start_epochs=2, max_steps=9, accelerator_config=everywhere)
+    trainer = EMDTrainer(Network(), args, train_dataset=Once())
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert "The run ended within its jump start of 2 epochs" in caplog.text
+
+
+def test_what_a_stream_has_left_makes_no_step_and_leaves_no_gradient(tmp_path):
+    fields = {"loss": "xe", "learning_rate": 0.0, "gradient_accumulation_steps": 2, "logging_strategy": "steps"}
+    args = arguments(tmp_path, max_steps=4, logging_steps=1, **fields)
+    torch.manual_seed(0)
+    trainer = EMDTrainer(Network(), args, train_dataset=Stream())  # of three batches, two make the step of a pass
+    trainer.train()
+    logits = features_and_logits(trainer.model, samples()[:16])[1]
+    labels = [sample["labels"] for sample in samples()[:16]]
+    expected = -np.log(softmax(logits, axis=1)[np.arange(16), labels]).mean()
+    assert logged(trainer, "loss") == pytest.approx([expected] * 4, abs=HAND_CHECKED)
+    assert len(set(logged(trainer, "grad_norm"))) == 1
+
+
+def test_checkpoints_in_the_middle_of_a_step_are_refused(tmp_path):
+    with pytest.raises(ValueError) as error:
+        EMDTrainer(Network(), arguments(tmp_path, enable_jit_checkpoint=True))
+    assert str(error.value) == (
+        "enable_jit_checkpoint saves in the middle of a step, where the running sums hold part of it. Use "
+        "save_strategy='steps': a run that is killed goes on from its last checkpoint, to the bit."
+    )
 
 
 @pytest.mark.parametrize(("max_steps", "times"), [(2, 1), (6, 1), (7, 0)])  # passes of three steps

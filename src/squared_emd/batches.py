@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from itertools import islice
 from typing import Any
 
 import datasets
@@ -57,7 +58,7 @@ class NumberedSampler(Sampler):
             generator = getattr(self.sampler, "generator", None)
             if isinstance(generator, torch.Generator) and not hasattr(self.sampler, "set_epoch"):
                 generator.manual_seed(int(torch.randint(2**62, ())))
-            order = list(self.sampler)
+            order = list(islice(self.sampler, len(self)))
         for position, index in enumerate(order[skip:], skip):
             yield self.epoch, position, index
 

@@ -30,6 +30,8 @@ class GroundDistanceCallback(TrainerCallback):
 
     def __init__(self, criterion: EMDCriterion) -> None:
         self.criterion = criterion
+        self._epoch = 0  # reached by this run; the criterion's goes back where the best model comes back
+        self._began_at: int | None = None  # step at which the running epoch began
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -41,7 +43,14 @@ class GroundDistanceCallback(TrainerCallback):
         """
         if state.global_step == 0:
             self.criterion.restart()
+        self._epoch = self.criterion.epoch
         self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note where the epoch begins."""
+        self._began_at = state.global_step
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Refresh D in the middle of an epoch where `ground_distance_update_steps` asks for it."""
@@ -57,7 +66,10 @@ class GroundDistanceCallback(TrainerCallback):
         Raises:
             RuntimeError: D or lambda is not the same, to the bit, on every rank.
         """
+        if control.should_training_stop and state.global_step == self._began_at:
+            return  # a stream had nothing left: this was no epoch
         self.criterion.end_epoch()
+        self._epoch = self.criterion.epoch
         check_in_step(self.criterion)
 
     def on_train_end(
@@ -65,7 +77,7 @@ class GroundDistanceCallback(TrainerCallback):
     ) -> None:
         """Say so where the run ended within its jump start: how many epochs a stream has only shows at its end."""
         epochs = self.criterion.args.jump_start_epochs if self.criterion.args.is_self_guided else 0
-        if 0 < self.criterion.epoch <= epochs and state.is_world_process_zero:
+        if 0 < self._epoch <= epochs and state.is_world_process_zero:
             logger.warning(
                 "The run ended within its jump start of %d epochs: all of it was plain cross-entropy. Raise max_steps, "
                 "or lower jump_start_epochs.",

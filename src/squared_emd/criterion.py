@@ -248,7 +248,6 @@ class EMDCriterion(nn.Module):
         Raises:
             ValueError: it is of another number of classes.
         """
-        self.restart()
         self.centroids.load_state_dict(
             {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
         )
@@ -256,11 +255,12 @@ class EMDCriterion(nn.Module):
         self.first_epoch = int(state["first_epoch"])
         self.measured = state["measured"].to(self.measured.device).clone()
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
-            if name in state:
-                setattr(self, name, float(state[name]))
+            setattr(self, name, float(state[name]) if name in state else None)
         if "ground_distance" in state:
             self.known = state["known"].to(self.known.device)
             self._set_ground_distance(state["ground_distance"])
+        else:
+            self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
 
     @property
     def _regularizes(self) -> bool:

@@ -44,6 +44,11 @@ class ResumableTrainer(SeededTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.args.enable_jit_checkpoint:
+            raise ValueError(
+                "enable_jit_checkpoint saves in the middle of a step, where the running sums hold part of it. Use "
+                "save_strategy='steps': a run that is killed goes on from its last checkpoint, to the bit."
+            )
         if self.args.use_cpu and self.args.world_size > 1:  # there transformers passes ddp_timeout over
             dist.set_timeout(self.args.ddp_timeout_delta)
         self.sums_since_log: dict[str, Tensor] = {}
@@ -79,7 +84,8 @@ class ResumableTrainer(SeededTrainer):
                     f"resume_from_checkpoint=True needs a whole checkpoint in {self.args.output_dir}; there is none. "
                     "Start without it."
                 )
-        elif isinstance(resume_from_checkpoint, str):
+        elif resume_from_checkpoint:
+            resume_from_checkpoint = os.fspath(resume_from_checkpoint)
             missing = what_is_missing(resume_from_checkpoint)
             if missing is not None:
                 raise ValueError(

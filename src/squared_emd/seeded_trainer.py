@@ -11,7 +11,7 @@ from accelerate.data_loader import DataLoaderDispatcher
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import Trainer
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, has_length
 
 from .batches import NUM_FRESH, MapBatches, NumberedSampler, mark_repeats
 from .randomness import own_generator
@@ -31,6 +31,8 @@ class SeededTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._numbered: NumberedSampler | None = None
+        device = "cpu" if self.args.device.type == "mps" else self.args.device  # MPS has no float64
+        self._evaluated = torch.zeros(2, dtype=torch.float64, device=device)  # sum of the losses, and samples
 
     @property
     def batch_check(self) -> Callable[[Any], None]:
@@ -45,17 +47,17 @@ class SeededTrainer(Trainer):
     ) -> DataLoader:
         make = super()._get_dataloader
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        if not is_training:
-            loader = make(dataset, description, *args, is_training=False, **kwargs)
-            own_generator(loader, seed)
-            return loader
         if isinstance(dataset, IterableDataset):
             # Accelerate deals out the shards of a stream of Hugging Face where every rank reads it
             dealt_out = isinstance(dataset, datasets.IterableDataset) and self.accelerator.dispatch_batches is False
             if self.accelerator.num_processes == 1 or not dealt_out:
                 dataset = Stream(dataset, seed)
-            loader = make(dataset, description, *args, is_training=True, **kwargs)
-            take_over_stream(loader, seed, self.batch_check)
+            loader = make(dataset, description, *args, is_training=is_training, **kwargs)
+            take_over_stream(loader, seed, self.batch_check if is_training else _no_check)
+            return loader
+        if not is_training:
+            loader = make(dataset, description, *args, is_training=False, **kwargs)
+            own_generator(loader, seed)
             return loader
         if self.args.train_sampling_strategy == "batch_rebalance":  # cuts its batches itself: they have no positions
             return make(dataset, description, *args, is_training=True, **kwargs)
@@ -83,7 +85,7 @@ class SeededTrainer(Trainer):
             dispatches = isinstance(train_dataloader, DataLoaderDispatcher) and not train_dataloader.split_batches
             if epoch == epochs_trained and dispatches:
                 others = self.accelerator.num_processes - 1
-                self._numbered.skip_once = others * self.args.train_batch_size * steps_trained_in_current_epoch
+                self._numbered.skip_once = others * self._train_batch_size * steps_trained_in_current_epoch
         super()._run_epoch(
             epoch=epoch,
             train_dataloader=train_dataloader,
@@ -92,15 +94,21 @@ class SeededTrainer(Trainer):
             **kwargs,
         )
 
-    def get_batch_samples(self, epoch_iterator: Any, *args: Any) -> tuple[list, Tensor | int | None]:
-        """As `Trainer`; a batch that ends with repeats says so.
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, *args: Any) -> tuple[list, Tensor | int | None]:
+        """As `Trainer`; a batch that ends with repeats says so, and too few at the end of a stream are left out.
 
         Args:
             epoch_iterator: over the epoch's batches.
+            num_batches: as many as an optimizer step accumulates.
             args: as `Trainer` takes them.
         """
         marked = (self._mark_repeats(batch) for batch in epoch_iterator)
-        return super().get_batch_samples(marked if self.accelerator.num_processes > 1 else epoch_iterator, *args)
+        batches, samples = super().get_batch_samples(
+            marked if self.accelerator.num_processes > 1 else epoch_iterator, num_batches, *args
+        )
+        # Trainer makes no step of what a stream has left at its end, but would keep its gradient for the next step.
+        cut = len(batches) < num_batches and not has_length(self.train_dataset)
+        return ([], None) if cut else (batches, samples)
 
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
         """As `Trainer`; a batch that ends with repeats says so.
@@ -113,6 +121,8 @@ class SeededTrainer(Trainer):
         """
         if self.accelerator.num_processes > 1:
             inputs = self._mark_repeats(inputs)
+        if "labels" not in inputs:
+            inputs.pop(NUM_FRESH, None)  # which only the loss wants
         result = super().prediction_step(model, inputs, *args, **kwargs)
         if result[0] is not None and "labels" in inputs:
             fresh = inputs.get(NUM_FRESH, len(inputs["labels"]))
@@ -120,17 +130,25 @@ class SeededTrainer(Trainer):
             self._evaluated += torch.stack([loss * fresh, torch.full_like(loss, fresh)])
         return result
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
         """As `Trainer`; the loss is the mean over all samples, however ranks and batches cut them.
 
         Args:
-            args: as `Trainer` takes them.
+            dataloader: as `Trainer` takes it.
+            description: as `Trainer` takes it.
+            prediction_loss_only: as `Trainer` takes it.
+            ignore_keys: as `Trainer` takes it.
             metric_key_prefix: before the names of the metrics.
-            kwargs: as `Trainer` takes them.
         """
-        device = "cpu" if self.args.device.type == "mps" else self.args.device  # MPS has no float64
-        self._evaluated = torch.zeros(2, dtype=torch.float64, device=device)  # sum of the losses, and samples
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        self._evaluated.zero_()
+        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         name = f"{metric_key_prefix}_loss"
         total, samples = self.accelerator.reduce(self._evaluated, "sum").tolist()
         if name in output.metrics and samples:

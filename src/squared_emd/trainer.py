@@ -231,11 +231,19 @@ class EMDTrainer(ResumableTrainer):
     def _write_ground_distance(self, folder: str) -> None:
         """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
         criterion, config = self.criterion, self._config
-        matrix = criterion.ground_distance if self.args.is_self_guided else None
-        if config is not None:
-            write_model_config(config, matrix, self._emd_block(), criterion.num_classes)
+        matrix = self._tell_config()
         if matrix is not None and (config is None or criterion.num_classes > MAX_CLASSES_IN_CONFIG):
             save_file({"ground_distance": matrix.float().cpu()}, os.path.join(folder, GROUND_DISTANCE_FILE))
+
+    def _tell_config(self) -> Tensor | None:
+        matrix = self.criterion.ground_distance if self.args.is_self_guided else None
+        if self._config is not None:
+            write_model_config(self._config, matrix, self._emd_block(), self.criterion.num_classes)
+        return matrix
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        self._tell_config()
 
     def _finalize_training(self, *args: Any) -> Any:
         # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
