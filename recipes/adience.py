@@ -137,7 +137,10 @@ def main() -> None:
                 run.learning_rate = DRAWN_RATES[loss]
             say(f"\n{loss}, test fold {fold}: {run.num_train_epochs:g} epochs, learning rate {run.learning_rate:.2g}")
             trainer = build_trainer(run, faces, fold, name)
-            trainer.train(resume_from_checkpoint=args.resume_from_checkpoint and last_whole_checkpoint(run.output_dir))
+            checkpoint = last_whole_checkpoint(run.output_dir) if args.resume_from_checkpoint else None
+            if args.resume_from_checkpoint:
+                say(f"It goes on from {checkpoint}." if checkpoint else "No checkpoint to go on from: it begins anew.")
+            trainer.train(resume_from_checkpoint=checkpoint)
             rows.append({"loss": loss, "fold": fold, **trainer.evaluate(), "sdd": trainer.criterion.sdd})
             rows[-1] |= {"data": data, "model": name, "learning_rate": run.learning_rate, "seed": run.seed}
             rows[-1] |= {"tested_on": "validation people" if run.validate else "test fold"}
