@@ -638,9 +638,9 @@ def check_close(got, expected):
     for part in ("weights", "criterion"):
         assert got[part].keys() == expected[part].keys()
         for name, values in expected[part].items():
-            np.testing.assert_allclose(got[part][name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(got[part][name], values, rtol=1e-6, atol=1e-6, err_msg=name)
     assert len(got["history"]) == len(expected["history"])
     for mine, theirs in zip(got["history"], expected["history"], strict=True):
         assert mine.keys() == theirs.keys()
         for key in mine:
-            np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-5, atol=1e-6, err_msg=key)
+            np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-6, atol=1e-6, err_msg=key)

@@ -56,6 +56,7 @@ class EMDTrainer(ResumableTrainer):
     """
 
     loss_is_scaled_for_ga = True  # our sum is divided by the samples of the whole accumulated batch
+    own_sums = ("centroids.class_sums", "centroids.class_counts", "measured")
 
     def __init__(
         self, model: nn.Module | None = None, args: EMDTrainingArguments | None = None, *others: Any, **kwargs: Any
@@ -269,8 +270,6 @@ class EMDTrainer(ResumableTrainer):
             block |= {"omega": omega, "mu": mu, "rank": args.rank, "sdd": criterion.sdd}
             block["regularizer_weight"] = criterion.regularizer_weight
         return block
-
-    own_sums = ("centroids.class_sums", "centroids.class_counts", "measured")
 
     def own_state(self) -> dict[str, Tensor]:
         """The state of the criterion.
