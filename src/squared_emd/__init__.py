@@ -6,6 +6,7 @@ from .callbacks import GroundDistanceCallback
 from .centroids import ClassCentroids
 from .config import EMDTrainingArguments
 from .decode import decode
+from .evaluation import load_metric
 from .ground_distance import (
     ground_distance_from_centroids,
     ground_distance_from_positions,
@@ -26,6 +27,7 @@ __all__ = [
     "exact_emd_loss",
     "ground_distance_from_centroids",
     "ground_distance_from_positions",
+    "load_metric",
     "ordinal_metrics",
     "percentile_ranks",
     "raw_distances",

@@ -1,0 +1,249 @@
+"""What the metric modules share: each batch is reduced to a small table, and the tables are folded at the end."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+
+CHUNK_ROWS = 2**16
+
+CITATION = """\
+@article{hou2016squared,
+  title={Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks},
+  author={Hou, Le and Yu, Chen-Ping and Samaras, Dimitris},
+  journal={arXiv preprint arXiv:1611.05916},
+  year={2016}
+}
+"""
+
+Columns = dict[str, np.ndarray]  # equally long
+
+
+class BatchMetric(evaluate.Metric, abc.ABC):
+    """A metric whose every batch is reduced to a table of arrays at once.
+
+    The tables lie where ``evaluate`` keeps its examples: in its cache file of each process, or in memory with
+    ``keep_in_memory``. They are written and read as arrays, a chunk at a time, never as Python objects. What
+    ``compute`` takes beside the inputs may be given when the metric is loaded, too.
+
+    Raises:
+        TypeError: a setting that the metric does not have.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        stock = inspect.signature(evaluate.Metric.__init__).parameters
+        self.settings = {name: kwargs.pop(name) for name in list(kwargs) if name not in stock}
+        super().__init__(*args, **kwargs)
+        self._check_settings(self.settings)
+        self._tables: list[pa.Table] = []  # with keep_in_memory
+        self._schema: pa.Schema | None = None
+        self._count = 0
+
+    @abc.abstractmethod
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        """The table of a batch; raises ``ValueError`` where the inputs do not fit."""
+
+    @abc.abstractmethod
+    def _compute(self, tables: Iterator[Columns]) -> dict[str, Any]:
+        """The results; settings are keyword-only arguments after ``tables``, which holds at least one sample."""
+
+    def __len__(self) -> int:
+        """How many samples have been added."""
+        return self._count
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Add one sample.
+
+        Args:
+            prediction: the prediction.
+            reference: the reference.
+        """
+        self._check_inputs(prediction, reference, kwargs)
+        self.add_batch(predictions=[prediction], references=[reference])
+
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Add a batch of samples; it is checked and reduced now, and none of it is added if any of it is wrong.
+
+        Args:
+            predictions: list, array or tensor of N predictions.
+            references: list, array or tensor of N references.
+        """
+        self._check_inputs(predictions, references, kwargs)
+        if len(predictions) == len(references) == 0:
+            return  # the last, empty batch of a loop
+        self._store(self._reduced(predictions, references))
+        self._count += len(references)
+
+    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
+        """The results over all samples added since the last call, and those given here.
+
+        If it raises, what was added before is still there: call it again.
+
+        Args:
+            predictions: list, array or tensor of N predictions. Optional.
+            references: list, array or tensor of N references. Optional.
+            **kwargs: the metric's settings.
+
+        Returns:
+            The results; None in processes other than the first.
+        """
+        settings = {**self.settings, **kwargs}
+        self._check_settings(settings)
+        given = []
+        if predictions is not None or references is not None:
+            self._check_inputs(predictions, references, {})
+            if self.num_process > 1:
+                self.add_batch(predictions=predictions, references=references)
+            elif len(predictions) or len(references):
+                given = [self._reduced(predictions, references)]
+        if self.num_process > 1 and self.writer is None and self.file_paths is None:
+            # a process without samples takes part in the meeting: a file that holds no table
+            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
+        if self.process_id > 0:
+            self._hand_over()
+            return None
+        tables = _peek(self._read(given))
+        if tables is None:
+            raise ValueError(f"{self.name} got no samples: add a batch first, or give predictions and references.")
+        results = self._compute(tables, **settings)
+        self._clear()
+        return results
+
+    def _check_inputs(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
+        if others or predictions is None or references is None:
+            got = [
+                name for name, value in (("predictions", predictions), ("references", references)) if value is not None
+            ]
+            raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {[*got, *others]}.")
+        for name, value in (("predictions", predictions), ("references", references)):
+            if not np.shape(value):
+                raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        known = [n for n, p in inspect.signature(self._compute).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+
+    def _reduced(self, predictions: Any, references: Any) -> pa.Table:
+        table = _as_table(self._reduce(predictions, references))
+        _check_same(self._schema or table.schema, table.schema)
+        return table
+
+    def _open(self, features: datasets.Features) -> None:
+        self.selected_feature_format = features
+        self._init_writer()
+
+    def _store(self, table: pa.Table) -> None:
+        self._schema = table.schema
+        if self.keep_in_memory:
+            self._tables.append(table)
+            return
+        if self.writer is None:
+            self._open(datasets.Features.from_arrow_schema(table.schema))
+        self.writer.write_table(table, CHUNK_ROWS)
+
+    def _hand_over(self) -> None:
+        """Closes this process' file and lets the first process read it."""
+        self.writer.finalize()
+        self.filelock.release()
+        self._forget()
+
+    def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
+        """The tables of this process, then those of the others, in chunks."""
+        if self.num_process > 1 and self.file_paths is None:
+            self.file_paths, self.filelocks = self._get_all_cache_files()
+        schema, paths = self._schema, []
+        if self.writer is not None:
+            self.writer.stream.flush()
+            paths = [self.cache_file_name]
+        for path in paths if self.file_paths is None else self.file_paths:
+            # this process' own file is still open: the stream ends where nothing follows
+            with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
+                for batch in stream:
+                    schema = schema or batch.schema
+                    _check_same(schema, batch.schema)
+                    yield _as_columns(batch)
+        for table in [*self._tables, *given]:
+            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
+                yield _as_columns(batch)
+
+    def _clear(self) -> None:
+        if self.writer is not None:
+            self.writer.finalize()
+        paths = self.file_paths or ([self.cache_file_name] if self.cache_file_name else [])
+        locks = self.filelocks or ([self.filelock] if self.filelock else [])
+        for path, lock in reversed(list(zip(paths, locks, strict=True))):  # this process' own last
+            os.remove(path)
+            lock.release()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
+        self.selected_feature_format = self._schema = None
+        self._tables, self._count = [], 0
+
+
+def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.MetricInfo:
+    """What ``evaluate`` shows of a metric, from the docstring of its class.
+
+    Args:
+        metric: the metric.
+        *features: the kinds of inputs it takes.
+    """
+    description, _, inputs = inspect.cleandoc(type(metric).__doc__).partition("\n\nInputs:\n")
+    return evaluate.MetricInfo(
+        description=description,
+        citation=CITATION,
+        inputs_description=f"\n\nInputs:\n{inputs}",
+        features=list(features),
+        reference_urls=["https://arxiv.org/abs/1611.05916"],
+    )
+
+
+def _as_table(columns: Columns) -> pa.Table:
+    """(N,) arrays as they are, (N, K) as lists of fixed size; no copy."""
+    return pa.table(
+        {
+            name: pa.array(column)
+            if column.ndim == 1
+            else pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), column.shape[1])
+            for name, column in columns.items()
+        }
+    )
+
+
+def _as_columns(batch: pa.RecordBatch) -> Columns:
+    """Undoes :func:`_as_table`."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+        else:
+            columns[name] = column.to_numpy()
+    return columns
+
+
+def _peek(tables: Iterator[Columns]) -> Iterator[Columns] | None:
+    """The same tables, or None if there is none."""
+    first = next(tables, None)
+    return None if first is None else chain([first], tables)
+
+
+def _check_same(first: pa.Schema, this: pa.Schema) -> None:
+    if first != this:
+        before, now = (", ".join(f"{field.name} {_shape(field.type)}" for field in s) for s in (first, this))
+        raise ValueError(f"every batch must have the shapes of the first: that had {before}; this one has {now}.")
+
+
+def _shape(type: pa.DataType) -> str:
+    return f"(N, {type.list_size})" if pa.types.is_fixed_size_list(type) else "(N,)"

@@ -1,0 +1,72 @@
+"""Accuracy of decisions between ordered classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import evaluate
+
+from ..metrics.accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
+from .batch_metric import BatchMetric, Columns, metric_info
+from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
+
+
+class OrdinalAccuracy(BatchMetric):
+    """How often the predicted class is the true one or near it, and how many classes off it is on average.
+
+    AEM is the exact match, AEO the match within one class (Hou et al. 2016, arXiv:1611.05916, section 4.4).
+
+    Inputs:
+        predictions: N class indices; or N rows of K probabilities or logits, of which the largest decides (the first,
+            among equals).
+        references: N class indices.
+
+    Settings:
+        tolerances (whole numbers): also the match within so many classes, as ``within_<tolerance>``. Default: none.
+        per_class (bool): also the accuracy of each true class; None where it has no sample.
+
+    Returns:
+        ``aem`` and ``aeo`` (fractions), ``mae`` and ``macro_mae`` (in classes; the second gives each class that occurs
+        the same weight, Baccianella et al. 2009). On request ``within_<tolerance>`` (fraction) and
+        ``accuracy_per_class`` (up to the largest class among predictions and references).
+
+    Raises:
+        ValueError: no samples; an entry that is no class index, NaN; a tolerance that is not a whole number from 0.
+
+    >>> metric = OrdinalAccuracy()
+    >>> metric.compute(predictions=[0, 2, 5, 1], references=[0, 1, 1, 1])
+    {'aem': 0.5, 'aeo': 0.75, 'mae': 1.25, 'macro_mae': 0.8333333333333334}
+    >>> metric.compute(predictions=[[0.2, 0.8], [0.6, 0.4]], references=[1, 1], per_class=True)["accuracy_per_class"]
+    [None, 0.5]
+    """
+
+    example: ClassVar = {"predictions": [0, 2, 5, 1], "references": [0, 1, 1, 1]}
+
+    def _info(self) -> evaluate.MetricInfo:
+        return metric_info(self, *LABELS_OR_SCORES)
+
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        return count_pairs(predictions, references)
+
+    def _compute(
+        self, tables: Iterator[Columns], *, tolerances: Sequence[int] = (), per_class: bool = False
+    ) -> dict[str, Any]:
+        if any(tolerance != int(tolerance) or tolerance < 0 for tolerance in tolerances):
+            raise ValueError(f"tolerances must be whole numbers of classes from 0, got {list(tolerances)}.")
+        pairs = add_up(tables)
+        predictions, references, counts = pairs["predictions"], pairs["references"], pairs["counts"]
+        results = {
+            "aem": within(predictions, references, sample_weight=counts),
+            "aeo": within(predictions, references, tolerance=1, sample_weight=counts),
+            "mae": mean_absolute_error(predictions, references, sample_weight=counts),
+            "macro_mae": macro_mean_absolute_error(predictions, references, sample_weight=counts),
+        }
+        for tolerance in tolerances:
+            share = within(predictions, references, tolerance=tolerance, sample_weight=counts)
+            results[f"within_{int(tolerance)}"] = share
+        if per_class:
+            found = accuracy_per_class(predictions, references, sample_weight=counts)
+            classes = range(1 + max(predictions.max(), references.max()))
+            results["accuracy_per_class"] = [found.get(k) for k in classes]
+        return results

@@ -1,0 +1,51 @@
+"""Share of samples whose true class is not among the likeliest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+
+from ..metrics.top_k import ranks_of_truth, top_k_error
+from .batch_metric import BatchMetric, Columns, metric_info
+
+
+class TopKError(BatchMetric):
+    """Share of samples whose true class is not among the k with the highest scores (Hou et al. 2016, Table 5).
+
+    Among equal scores the class with the smaller index comes first, so that the top-1 error is that of ``argmax``.
+
+    Inputs:
+        predictions: N rows of K probabilities or logits.
+        references: N class indices.
+
+    Settings:
+        k (whole number, or several): how many classes may be named. Default: 1 and 5.
+
+    Returns:
+        ``top_<k>_error`` for each k: fractions; 0 where k is K or more.
+
+    Raises:
+        ValueError: no samples; a label that is no class, NaN; a ``k`` below 1.
+
+    >>> metric = TopKError()
+    >>> metric.compute(predictions=[[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], references=[2, 1], k=[1, 2])
+    {'top_1_error': 1.0, 'top_2_error': 0.5}
+    """
+
+    example: ClassVar = {"predictions": [[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]], "references": [2, 1, 2]}
+
+    def _info(self) -> evaluate.MetricInfo:
+        rows, labels = datasets.List(datasets.Value("float64")), datasets.Value("int64")
+        return metric_info(self, datasets.Features({"predictions": rows, "references": labels}))
+
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        counts = np.bincount(ranks_of_truth(predictions, references))
+        return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
+
+    def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:
+        ranks, counts = (np.concatenate(parts) for parts in zip(*(t.values() for t in tables), strict=True))
+        return {f"top_{n}_error": top_k_error(ranks, n, sample_weight=counts) for n in np.atleast_1d(k).tolist()}

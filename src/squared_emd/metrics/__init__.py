@@ -1,0 +1,24 @@
+"""Metrics of ordered classes as functions of arrays."""
+
+from .accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
+from .correlation import correlation, expected_score
+from .emd import exact_emd, ranked_probability_score, squared_emd
+from .kappa import weighted_kappa
+from .ordinal_metrics import ordinal_metrics
+from .top_k import ranks_of_truth, top_k_error
+
+__all__ = [
+    "accuracy_per_class",
+    "correlation",
+    "exact_emd",
+    "expected_score",
+    "macro_mean_absolute_error",
+    "mean_absolute_error",
+    "ordinal_metrics",
+    "ranked_probability_score",
+    "ranks_of_truth",
+    "squared_emd",
+    "top_k_error",
+    "weighted_kappa",
+    "within",
+]

@@ -1,0 +1,117 @@
+"""How many classes off: functions of predicted and true class indices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .inputs import as_labels, check_lengths
+
+
+def within(
+    predictions: np.ndarray, references: np.ndarray, *, tolerance: int = 0, sample_weight: np.ndarray | None = None
+) -> float:
+    """Share of samples whose predicted class is at most ``tolerance`` classes off.
+
+    0 is the exact match AEM, 1 the within-one AEO (Hou et al. 2016, section 4.4).
+
+    Args:
+        predictions: (N,) class indices.
+        references: (N,) class indices.
+        tolerance: classes off that still count.
+        sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is no class index.
+
+    >>> within(np.array([0, 2, 5]), np.array([0, 1, 1]), tolerance=1)
+    0.6666666666666666
+    """
+    return float(np.average(_classes_off(predictions, references)[0] <= tolerance, weights=sample_weight))
+
+
+def mean_absolute_error(
+    predictions: np.ndarray, references: np.ndarray, *, sample_weight: np.ndarray | None = None
+) -> float:
+    """Mean distance between predicted and true class, in classes.
+
+    Args:
+        predictions: (N,) class indices.
+        references: (N,) class indices.
+        sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
+
+    Returns:
+        A number of classes.
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is no class index.
+
+    >>> mean_absolute_error(np.array([0, 2, 5]), np.array([0, 1, 1]))
+    1.6666666666666667
+    """
+    return float(np.average(_classes_off(predictions, references)[0], weights=sample_weight))
+
+
+def macro_mean_absolute_error(
+    predictions: np.ndarray, references: np.ndarray, *, sample_weight: np.ndarray | None = None
+) -> float:
+    """The mean absolute error of each true class, averaged over the classes that occur (Baccianella et al. 2009).
+
+    A rare class counts as much as a frequent one.
+
+    Args:
+        predictions: (N,) class indices.
+        references: (N,) class indices.
+        sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
+
+    Returns:
+        A number of classes.
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is no class index.
+
+    >>> macro_mean_absolute_error(np.array([0, 2, 5]), np.array([0, 1, 1]))  # class 0: 0, class 1: (1 + 4) / 2
+    1.25
+    """
+    off, references = _classes_off(predictions, references)
+    return float(np.mean(list(_per_class(off, references, sample_weight).values())))
+
+
+def accuracy_per_class(
+    predictions: np.ndarray, references: np.ndarray, *, sample_weight: np.ndarray | None = None
+) -> dict[int, float]:
+    """Share of exact matches among the samples of each true class (its recall).
+
+    Args:
+        predictions: (N,) class indices.
+        references: (N,) class indices.
+        sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
+
+    Returns:
+        From class index to fraction, for the classes that occur among ``references``.
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is no class index.
+
+    >>> accuracy_per_class(np.array([0, 2, 1]), np.array([0, 1, 1]))
+    {0: 1.0, 1: 0.5}
+    """
+    off, references = _classes_off(predictions, references)
+    return _per_class(off == 0, references, sample_weight)
+
+
+def _per_class(values: np.ndarray, references: np.ndarray, sample_weight: np.ndarray | None) -> dict[int, float]:
+    """The mean of ``values`` over each class that has weight."""
+    classes, positions = np.unique(references, return_inverse=True)
+    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    totals = np.bincount(positions, weights)  # (classes,)
+    sums = np.bincount(positions, weights * values)  # (classes,)
+    return {int(k): float(s / n) for k, s, n in zip(classes, sums, totals, strict=True) if n > 0}
+
+
+def _classes_off(predictions: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    predictions, references = as_labels(predictions, "predictions"), as_labels(references, "references")
+    check_lengths(predictions, references)
+    return np.abs(predictions - references), references

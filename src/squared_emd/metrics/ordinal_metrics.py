@@ -1,0 +1,92 @@
+"""``compute_metrics`` of a Trainer on ordered classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from .accuracy import mean_absolute_error, within
+from .correlation import correlation, expected_score
+from .emd import squared_emd
+from .inputs import as_array, as_labels_or_distributions, as_reals, as_scores, check_lengths
+
+
+def ordinal_metrics(
+    *, class_names: Sequence[str] | None = None, scores: Sequence[float] | None = None
+) -> Callable[..., dict[str, float]]:
+    """A ``compute_metrics`` for a Trainer on ordered classes.
+
+    With ``batch_eval_metrics=True`` among the Trainer's arguments it is called batch by batch and keeps five numbers a
+    sample, not the logits.
+
+    Args:
+        class_names: names of the K classes in order; needed only for a regression network (one output), whose
+            prediction is the nearest class index, clamped to 0 .. K-1.
+        scores: (K,) value of each class; adds ``spearman`` of the expected score against the labels' scores.
+
+    Returns:
+        A function of an ``EvalPrediction`` that gives ``aem``, ``aeo`` (fractions), ``mae`` (classes),
+        ``squared_emd`` and, with ``scores``, ``spearman``. It raises ``ValueError`` where logits are not finite or
+        labels do not fit them.
+
+    >>> from types import SimpleNamespace
+    >>> logits = np.log([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+    >>> ordinal_metrics()(SimpleNamespace(predictions=logits, label_ids=np.array([0, 1])))["aem"]
+    0.5
+    """
+    batches: list[dict[str, np.ndarray]] = []
+
+    def compute_metrics(evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
+        samples = _samples(evaluation.predictions, evaluation.label_ids, class_names, scores)
+        if compute_result is None:
+            return _summary(samples)
+        batches.append(samples)
+        if not compute_result:
+            return {}
+        samples = {name: np.concatenate([batch[name] for batch in batches]) for name in samples}
+        batches.clear()
+        return _summary(samples)
+
+    return compute_metrics
+
+
+def _samples(
+    logits: Any, references: Any, class_names: Sequence[str] | None, scores: Sequence[float] | None
+) -> dict[str, np.ndarray]:
+    """What the metrics need to know of each sample."""
+    logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
+    if logits.ndim == 1 or logits.shape[1] == 1:
+        if class_names is None:
+            raise ValueError("a network with one output needs ordinal_metrics(class_names=...) to know its classes.")
+        nearest = np.rint(as_reals(logits.reshape(-1), "outputs")).clip(0, len(class_names) - 1).astype(int)
+        probabilities = np.eye(len(class_names))[nearest]  # (N, K)
+    else:
+        probabilities = softmax(as_scores(logits, "logits"), axis=1)
+    references = as_labels_or_distributions(references, probabilities.shape[1])
+    check_lengths(probabilities, references)
+    soft = references.ndim == 2
+    samples = {
+        "predicted": probabilities.argmax(1),
+        "true": references.argmax(1) if soft else references,
+        "squared_emd": squared_emd(probabilities, references, reduction="none"),
+    }
+    if scores is not None:
+        samples["expected_score"] = expected_score(probabilities, np.asarray(scores))
+        samples["true_score"] = expected_score(references, scores) if soft else np.asarray(scores)[references]
+    return samples
+
+
+def _summary(samples: dict[str, np.ndarray]) -> dict[str, float]:
+    predicted, true = samples["predicted"], samples["true"]
+    metrics = {
+        "aem": within(predicted, true),
+        "aeo": within(predicted, true, tolerance=1),
+        "mae": mean_absolute_error(predicted, true),
+        "squared_emd": float(samples["squared_emd"].mean()),
+    }
+    if "true_score" in samples:
+        metrics["spearman"] = correlation(samples["expected_score"], samples["true_score"])
+    return metrics
