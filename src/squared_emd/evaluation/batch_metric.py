@@ -1,4 +1,4 @@
-"""What the metric modules share: each batch is reduced to a small table, and the tables are folded at the end."""
+"""What the modules share: each batch is reduced to a small table, and the tables are folded at the end."""
 
 from __future__ import annotations
 

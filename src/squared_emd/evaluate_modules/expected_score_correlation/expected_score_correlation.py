@@ -1,0 +1,629 @@
+"""Correlation of the expected score with the true one."""
+
+# Built from squared-emd by `python -m squared_emd.evaluation.spaces`: change the package and build again.
+
+from __future__ import annotations
+
+import abc
+import inspect
+import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+from scipy.special import softmax
+from scipy.stats import kendalltau, pearsonr, spearmanr
+
+# inputs: What a metric is given, as arrays that fit, or an error that says what does not.
+
+
+MAX_CLASSES = 2**20  # a larger label is taken for an error: an identifier, a price
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """Lists, NumPy, pandas and ``datasets`` columns, torch tensors on any device, as a NumPy array of numbers."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
+    elif isinstance(values, (list, tuple)) and len(values) > 0 and hasattr(values[0], "detach"):
+        values = [as_array(value, name) for value in values]
+    if values is None:
+        raise ValueError(f"{name} is missing: give as many predictions as references.")
+    try:
+        array = np.asarray(values)
+    except ValueError:  # NumPy's word for a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        kind = "rows of different lengths, or other objects" if array.dtype.kind == "O" else f"type {array.dtype}"
+        raise ValueError(f"{name} must be numbers, in rows of equal length; got {kind}.")
+    return array
+
+
+def as_labels(values: Any, name: str, num_classes: int | None = None) -> np.ndarray:
+    """(N,) int64 class indices in 0 .. K-1; floats only where they are whole."""
+    array = as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be (N,) class indices, got shape {array.shape}.")
+    if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+        raise ValueError(
+            f"{name} must be class indices, whole numbers; got {array[array != np.rint(array)][0]}. "
+            "Round the output of a regression to the nearest class first."
+        )
+    last = (MAX_CLASSES if num_classes is None else num_classes) - 1
+    if array.size and not 0 <= array.min() <= array.max() <= last:
+        raise ValueError(
+            f"{name} must be class indices in 0 .. {last}, got {array.min():.20g} .. {array.max():.20g}. "
+            "Leave out samples without a label."
+        )
+    return array.astype(np.int64)
+
+
+def as_scores(values: Any, name: str) -> np.ndarray:
+    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; -inf is a logit like others."""
+    array = as_array(values, name)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must be (N, K), one number for each class, got shape {array.shape}.")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if array.size and not array.max() < np.inf:
+        row = int(np.flatnonzero(~(array < np.inf).all(1))[0])
+        raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
+    return array
+
+
+def as_reals(values: Any, name: str) -> np.ndarray:
+    """(N,) float64 without NaN or infinity."""
+    array = as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be (N,) numbers, got shape {array.shape}.")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite; entry {row} is {array[row]}.")
+    return array
+
+
+def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
+    """References: (N,) class indices, or (N, K) as :func:`as_scores` has them."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    array = as_scores(array, "references")
+    if array.shape[1] != num_classes:
+        raise ValueError(
+            f"references must be (N,) class indices, or (N, {num_classes}) distributions like the predictions; "
+            f"got shape {array.shape}."
+        )
+    return array
+
+
+def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
+    """(K, K) float64 distances, finite and not negative."""
+    array = as_array(values, "ground_distance").astype(np.float64)
+    if array.shape != (num_classes, num_classes):
+        raise ValueError(
+            f"ground_distance must be (K, K) = ({num_classes}, {num_classes}) like the classes, "
+            f"got shape {array.shape}."
+        )
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"ground_distance must be finite and not negative, got {array.min()} .. {array.max()}.")
+    return array
+
+
+def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
+    """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
+    sums = rows.sum(1)
+    wrong = (np.abs(sums - 1) > 1e-2) | (rows.min(1) < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"each row of {name} must be a distribution: no negative entry, sum 1; "
+            f"row {row} has entries from {rows[row].min():.4g} and the sum {sums[row]:.4g}.{hint}"
+        )
+
+
+def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:
+    """Raises where there are not as many of one as of the other, or none."""
+    if len(predictions) != len(references) or len(predictions) == 0:
+        raise ValueError(
+            f"predictions and references must be equally many, at least one; "
+            f"got {len(predictions)} and {len(references)}."
+        )
+
+
+# emd: Earth Mover's Distances between predicted and true distributions.
+
+
+LOGITS_HINT = " Are these logits? Then say from_logits=True, or take their softmax."
+
+
+def squared_emd(
+    probabilities: np.ndarray,
+    references: np.ndarray,
+    *,
+    p: float = 2,
+    spacing: np.ndarray | None = None,
+    reduction: str = "mean",
+) -> float | np.ndarray:
+    """Squared EMD between predicted distributions and the truth, for ordered classes.
+
+    ``sum_i spacing_i * abs(CDF_i(p) - CDF_i(t)) ** p``: Eq. 10 of Hou et al. 2016 with the default ``p=2`` and unit
+    gaps, the plain EMD on a line (Eq. 9) with ``p=1``.
+
+    Args:
+        probabilities: (N, K) rows that sum to 1.
+        references: (N,) class indices, or (N, K) distributions.
+        p: order of the norm, at least 1.
+        spacing: (K-1,) non-negative gaps between neighbouring classes, in any unit. Default: all 1.
+        reduction: ``"mean"``, or ``"none"`` for one value a sample.
+
+    Returns:
+        The mean over the samples, or (N,).
+
+    Raises:
+        ValueError: the lengths differ or are 0; a row is no distribution, a label no class; ``p``, ``spacing`` or
+            ``reduction`` is not as above.
+
+    >>> squared_emd(np.array([[0.5, 0.25, 0.25]]), np.array([0]))  # CDF (0.5, 0.75), target (1, 1): 0.25 + 0.0625
+    0.3125
+    """
+    probabilities, references = _check(probabilities, references)
+    if not 1 <= p < np.inf:
+        raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for the squared EMD or p=1 for the EMD.")
+    gaps = _cdf_gaps(probabilities, references)  # (N, K-1)
+    powers = np.square(gaps, out=gaps) if p == 2 else np.abs(gaps) ** p
+    if spacing is None:
+        values = powers.sum(1)  # (N,)
+    else:
+        spacing = as_reals(spacing, "spacing")
+        if spacing.shape != gaps.shape[1:] or (spacing < 0).any():
+            raise ValueError(
+                f"spacing must hold the K-1 = {gaps.shape[1]} gaps between neighbouring classes, none negative; "
+                f"got {spacing.tolist()}."
+            )
+        values = powers @ spacing  # (N,)
+    return _reduce(values, reduction)
+
+
+def exact_emd(
+    probabilities: np.ndarray, references: np.ndarray, ground_distance: np.ndarray, *, reduction: str = "mean"
+) -> float | np.ndarray:
+    """Exact EMD between predicted distributions and the truth, under any ground distance.
+
+    For a label k it is ``sum_i p_i D[i, k]`` (Hou et al. 2016, Eq. 14). Two full distributions are a transport problem,
+    which POT's ``ot.emd2`` solves, one sample after the other. (The loss ``exact_emd_loss`` takes the expectation of
+    Eq. 14 there: an upper bound, with a gradient that costs nothing.)
+
+    Args:
+        probabilities: (N, K) rows that sum to 1.
+        references: (N,) class indices, or (N, K) distributions.
+        ground_distance: (K, K) D, in any unit; ``D[i, k]`` is the cost of moving mass from class i to class k.
+        reduction: ``"mean"``, or ``"none"`` for one value a sample.
+
+    Returns:
+        The mean over the samples, or (N,), in the unit of ``ground_distance``.
+
+    Raises:
+        ValueError: the lengths differ or are 0; a row is no distribution, a label no class; ``ground_distance`` or
+            ``reduction`` is not as above.
+        ImportError: the references are distributions and POT is not installed.
+
+    >>> ground_distance = np.array([[0, 1, 4], [1, 0, 2], [4, 2, 0]])
+    >>> exact_emd(np.array([[0.5, 0.25, 0.25]]), np.array([0]), ground_distance)  # 0.25 * 1 + 0.25 * 4
+    1.25
+    """
+    probabilities, references = _check(probabilities, references)
+    ground_distance = as_ground_distance(ground_distance, probabilities.shape[1])
+    if references.ndim == 1:
+        return _reduce((probabilities * ground_distance.T[references]).sum(1), reduction)  # Eq. 14
+    try:
+        from ot import emd2
+    except ImportError:
+        raise ImportError(
+            "the EMD between two full distributions under a ground distance needs POT (pip install pot). "
+            "Class indices as references, or p=1 with spacing for classes on a line, do without."
+        ) from None
+    sources, targets = (rows / rows.sum(1, keepdims=True) for rows in (probabilities, references))
+    values = [emd2(source, target, ground_distance) for source, target in zip(sources, targets, strict=True)]
+    return _reduce(np.array(values, dtype=np.float64), reduction)
+
+
+def ranked_probability_score(squared_emd: float, num_classes: int) -> float:
+    """The ranked probability score (Epstein 1969; Murphy 1971): the squared EMD over its largest value, K - 1.
+
+    Args:
+        squared_emd: as :func:`squared_emd` gives it with its defaults.
+        num_classes: K.
+
+    Returns:
+        A number in [0, 1]; 0 where there is one class, which cannot be missed.
+
+    >>> ranked_probability_score(0.3125, 3)
+    0.15625
+    """
+    return squared_emd / max(num_classes - 1, 1)
+
+
+def _cdf_gaps(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """(N, K-1) CDF(p) - CDF(t); the K-th is 0."""
+    if references.ndim == 2:
+        difference = probabilities - references  # (N, K)
+    else:
+        difference = probabilities.copy()
+        difference[np.arange(len(references)), references] -= 1
+    return np.cumsum(difference, axis=1, out=difference)[:, :-1]
+
+
+def _check(probabilities: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = as_scores(probabilities, "predictions")
+    references = as_labels_or_distributions(references, probabilities.shape[1])
+    check_lengths(probabilities, references)
+    check_distributions(probabilities, "predictions", LOGITS_HINT)
+    if references.ndim == 2:
+        check_distributions(references, "references")
+    return probabilities, references
+
+
+def _reduce(values: np.ndarray, reduction: str) -> float | np.ndarray:
+    if reduction not in ("mean", "none"):
+        raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}.')
+    return values if reduction == "none" else float(values.mean())
+
+
+# correlation: Correlation of an expected score with the true one.
+
+
+CORRELATIONS = {"spearman": spearmanr, "pearson": pearsonr, "kendall": kendalltau}
+
+
+def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
+    """The mean of the classes' scores under each predicted distribution (Hou et al. 2016, section 4.6).
+
+    Args:
+        probabilities: (N, K) rows that sum to 1.
+        scores: (K,) score of each class, in any unit. Default: the class index 0 .. K-1.
+
+    Returns:
+        (N,) in the unit of ``scores``; equal rows give equal scores, to the bit.
+
+    Raises:
+        ValueError: a row is no distribution; there is not one score a class.
+
+    >>> expected_score(np.array([[0.5, 0.25, 0.25]]), np.array([1, 5, 10]))
+    array([4.25])
+    """
+    probabilities = as_scores(probabilities, "predictions")
+    check_distributions(probabilities, "predictions", LOGITS_HINT)
+    num_classes = probabilities.shape[1]
+    scores = np.arange(num_classes) if scores is None else as_reals(scores, "scores")
+    if scores.shape != (num_classes,):
+        raise ValueError(f"scores must hold one number for each of the {num_classes} classes, got {scores.tolist()}.")
+    return (probabilities * scores).sum(1)
+
+
+def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "spearman") -> float:
+    """Correlation of predicted with true scores, as SciPy has it: ties share their mean rank.
+
+    Args:
+        predictions: (N,) real-valued scores.
+        references: (N,) real-valued scores.
+        kind: ``"spearman"``, ``"pearson"`` or ``"kendall"`` (tau-b).
+
+    Returns:
+        A number in [-1, 1]; 0 where either side is constant, as a single sample is: it has no correlation.
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is not finite; ``kind`` is not as above.
+
+    >>> round(correlation(np.array([1, 2, 3, 4]), np.array([1, 3, 2, 4]), "kendall"), 6)  # 5 pairs agree, 1 not: 4 / 6
+    0.666667
+    """
+    predictions, references = as_reals(predictions, "predictions"), as_reals(references, "references")
+    check_lengths(predictions, references)
+    if kind not in CORRELATIONS:
+        raise ValueError(f"kind must be one of {list(CORRELATIONS)}, got {kind!r}.")
+    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+        return 0.0
+    return float(CORRELATIONS[kind](predictions, references).statistic)
+
+
+# batch_metric: What the modules share: each batch is reduced to a small table, and the tables are folded at the end.
+
+
+CHUNK_ROWS = 2**16
+
+CITATION = """\
+@article{hou2016squared,
+  title={Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks},
+  author={Hou, Le and Yu, Chen-Ping and Samaras, Dimitris},
+  journal={arXiv preprint arXiv:1611.05916},
+  year={2016}
+}
+"""
+
+Columns = dict[str, np.ndarray]  # equally long
+
+
+class BatchMetric(evaluate.Metric, abc.ABC):
+    """A metric whose every batch is reduced to a table of arrays at once.
+
+    The tables lie where ``evaluate`` keeps its examples: in its cache file of each process, or in memory with
+    ``keep_in_memory``. They are written and read as arrays, a chunk at a time, never as Python objects. What
+    ``compute`` takes beside the inputs may be given when the metric is loaded, too.
+
+    Raises:
+        TypeError: a setting that the metric does not have.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        stock = inspect.signature(evaluate.Metric.__init__).parameters
+        self.settings = {name: kwargs.pop(name) for name in list(kwargs) if name not in stock}
+        super().__init__(*args, **kwargs)
+        self._check_settings(self.settings)
+        self._tables: list[pa.Table] = []  # with keep_in_memory
+        self._schema: pa.Schema | None = None
+        self._count = 0
+
+    @abc.abstractmethod
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        """The table of a batch; raises ``ValueError`` where the inputs do not fit."""
+
+    @abc.abstractmethod
+    def _compute(self, tables: Iterator[Columns]) -> dict[str, Any]:
+        """The results; settings are keyword-only arguments after ``tables``, which holds at least one sample."""
+
+    def __len__(self) -> int:
+        """How many samples have been added."""
+        return self._count
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Add one sample.
+
+        Args:
+            prediction: the prediction.
+            reference: the reference.
+        """
+        self._check_inputs(prediction, reference, kwargs)
+        self.add_batch(predictions=[prediction], references=[reference])
+
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Add a batch of samples; it is checked and reduced now, and none of it is added if any of it is wrong.
+
+        Args:
+            predictions: list, array or tensor of N predictions.
+            references: list, array or tensor of N references.
+        """
+        self._check_inputs(predictions, references, kwargs)
+        if len(predictions) == len(references) == 0:
+            return  # the last, empty batch of a loop
+        self._store(self._reduced(predictions, references))
+        self._count += len(references)
+
+    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
+        """The results over all samples added since the last call, and those given here.
+
+        If it raises, what was added before is still there: call it again.
+
+        Args:
+            predictions: list, array or tensor of N predictions. Optional.
+            references: list, array or tensor of N references. Optional.
+            **kwargs: the metric's settings.
+
+        Returns:
+            The results; None in processes other than the first.
+        """
+        settings = {**self.settings, **kwargs}
+        self._check_settings(settings)
+        given = []
+        if predictions is not None or references is not None:
+            self._check_inputs(predictions, references, {})
+            if self.num_process > 1:
+                self.add_batch(predictions=predictions, references=references)
+            elif len(predictions) or len(references):
+                given = [self._reduced(predictions, references)]
+        if self.num_process > 1 and self.writer is None and self.file_paths is None:
+            # a process without samples takes part in the meeting: a file that holds no table
+            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
+        if self.process_id > 0:
+            self._hand_over()
+            return None
+        tables = _peek(self._read(given))
+        if tables is None:
+            raise ValueError(f"{self.name} got no samples: add a batch first, or give predictions and references.")
+        results = self._compute(tables, **settings)
+        self._clear()
+        return results
+
+    def _check_inputs(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
+        if others or predictions is None or references is None:
+            got = [
+                name for name, value in (("predictions", predictions), ("references", references)) if value is not None
+            ]
+            raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {[*got, *others]}.")
+        for name, value in (("predictions", predictions), ("references", references)):
+            if not np.shape(value):
+                raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        known = [n for n, p in inspect.signature(self._compute).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+
+    def _reduced(self, predictions: Any, references: Any) -> pa.Table:
+        table = _as_table(self._reduce(predictions, references))
+        _check_same(self._schema or table.schema, table.schema)
+        return table
+
+    def _open(self, features: datasets.Features) -> None:
+        self.selected_feature_format = features
+        self._init_writer()
+
+    def _store(self, table: pa.Table) -> None:
+        self._schema = table.schema
+        if self.keep_in_memory:
+            self._tables.append(table)
+            return
+        if self.writer is None:
+            self._open(datasets.Features.from_arrow_schema(table.schema))
+        self.writer.write_table(table, CHUNK_ROWS)
+
+    def _hand_over(self) -> None:
+        """Closes this process' file and lets the first process read it."""
+        self.writer.finalize()
+        self.filelock.release()
+        self._forget()
+
+    def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
+        """The tables of this process, then those of the others, in chunks."""
+        if self.num_process > 1 and self.file_paths is None:
+            self.file_paths, self.filelocks = self._get_all_cache_files()
+        schema, paths = self._schema, []
+        if self.writer is not None:
+            self.writer.stream.flush()
+            paths = [self.cache_file_name]
+        for path in paths if self.file_paths is None else self.file_paths:
+            # this process' own file is still open: the stream ends where nothing follows
+            with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
+                for batch in stream:
+                    schema = schema or batch.schema
+                    _check_same(schema, batch.schema)
+                    yield _as_columns(batch)
+        for table in [*self._tables, *given]:
+            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
+                yield _as_columns(batch)
+
+    def _clear(self) -> None:
+        if self.writer is not None:
+            self.writer.finalize()
+        paths = self.file_paths or ([self.cache_file_name] if self.cache_file_name else [])
+        locks = self.filelocks or ([self.filelock] if self.filelock else [])
+        for path, lock in reversed(list(zip(paths, locks, strict=True))):  # this process' own last
+            os.remove(path)
+            lock.release()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
+        self.selected_feature_format = self._schema = None
+        self._tables, self._count = [], 0
+
+
+def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.MetricInfo:
+    """What ``evaluate`` shows of a metric, from the docstring of its class.
+
+    Args:
+        metric: the metric.
+        *features: the kinds of inputs it takes.
+    """
+    description, _, inputs = inspect.cleandoc(type(metric).__doc__).partition("\n\nInputs:\n")
+    return evaluate.MetricInfo(
+        description=description,
+        citation=CITATION,
+        inputs_description=f"\n\nInputs:\n{inputs}",
+        features=list(features),
+        reference_urls=["https://arxiv.org/abs/1611.05916"],
+    )
+
+
+def _as_table(columns: Columns) -> pa.Table:
+    """(N,) arrays as they are, (N, K) as lists of fixed size; no copy."""
+    return pa.table(
+        {
+            name: pa.array(column)
+            if column.ndim == 1
+            else pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), column.shape[1])
+            for name, column in columns.items()
+        }
+    )
+
+
+def _as_columns(batch: pa.RecordBatch) -> Columns:
+    """Undoes :func:`_as_table`."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+        else:
+            columns[name] = column.to_numpy()
+    return columns
+
+
+def _peek(tables: Iterator[Columns]) -> Iterator[Columns] | None:
+    """The same tables, or None if there is none."""
+    first = next(tables, None)
+    return None if first is None else chain([first], tables)
+
+
+def _check_same(first: pa.Schema, this: pa.Schema) -> None:
+    if first != this:
+        before, now = (", ".join(f"{field.name} {_shape(field.type)}" for field in s) for s in (first, this))
+        raise ValueError(f"every batch must have the shapes of the first: that had {before}; this one has {now}.")
+
+
+def _shape(type: pa.DataType) -> str:
+    return f"(N, {type.list_size})" if pa.types.is_fixed_size_list(type) else "(N,)"
+
+
+class ExpectedScoreCorrelation(BatchMetric):
+    """Correlation of the expected score of predicted distributions with real-valued true scores.
+
+    The expected score is ``sum_i p_i scores_i``. This is how the paper measures aesthetics (AADB): a network trained on
+    classes is held against the real scores (Hou et al. 2016, arXiv:1611.05916, section 4.6).
+
+    Inputs:
+        predictions: N rows of K probabilities, or of logits with ``from_logits``; or N expected scores (those of an
+            ensemble, or of a regression).
+        references: N real numbers.
+
+    Settings:
+        scores (K numbers): the score of each class, in any unit. Default: the class index 0 .. K-1.
+        from_logits (bool): take the softmax of the predictions first. Default: False.
+
+    Returns:
+        ``spearman``, ``pearson`` and ``kendall`` (tau-b) in [-1, 1], with ties as SciPy has them; 0 where either side
+        is constant, as a single sample is: it has no correlation.
+
+    Raises:
+        ValueError: no samples; a row that is no distribution, NaN or infinity; a setting does not fit.
+
+    >>> metric = ExpectedScoreCorrelation()
+    >>> predictions = [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]]  # expected scores 1, 1.5, 3
+    >>> results = metric.compute(predictions=predictions, references=[0.1, 0.2, 0.5], scores=[1, 2, 3])
+    >>> {name: round(value, 6) for name, value in results.items()}
+    {'spearman': 1.0, 'pearson': 1.0, 'kendall': 1.0}
+    """
+
+    example: ClassVar = {"predictions": [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]], "references": [0.1, 0.3, 0.5]}
+
+    def _info(self) -> evaluate.MetricInfo:
+        number = datasets.Value("float64")
+        return metric_info(
+            self,
+            datasets.Features({"predictions": datasets.List(number), "references": number}),
+            datasets.Features({"predictions": number, "references": number}),
+        )
+
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        predictions = as_array(predictions, "predictions")
+        as_fits = as_scores if predictions.ndim == 2 else as_reals
+        predictions, references = as_fits(predictions, "predictions"), as_reals(references, "references")
+        check_lengths(predictions, references)
+        return {"predictions": predictions, "references": references}
+
+    def _compute(self, tables: Iterator[Columns], *, scores: Any = None, from_logits: bool = False) -> dict[str, Any]:
+        predicted, true = [], []
+        for table in tables:
+            predictions = table["predictions"]
+            if predictions.ndim == 2:
+                predictions = softmax(predictions, axis=1) if from_logits else predictions
+                predictions = expected_score(predictions, scores)  # (N,)
+            elif scores is not None or from_logits:
+                raise ValueError("predictions are (N,) expected scores already: scores and from_logits do not apply.")
+            predicted.append(predictions)
+            true.append(table["references"])
+        predicted, true = np.concatenate(predicted), np.concatenate(true)  # (N,)
+        return {kind: correlation(predicted, true, kind) for kind in CORRELATIONS}

@@ -1,0 +1,533 @@
+"""Agreement beyond chance between ordered classes."""
+
+# Built from squared-emd by `python -m squared_emd.evaluation.spaces`: change the package and build again.
+
+from __future__ import annotations
+
+import abc
+import inspect
+import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+
+# inputs: What a metric is given, as arrays that fit, or an error that says what does not.
+
+
+MAX_CLASSES = 2**20  # a larger label is taken for an error: an identifier, a price
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """Lists, NumPy, pandas and ``datasets`` columns, torch tensors on any device, as a NumPy array of numbers."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
+    elif isinstance(values, (list, tuple)) and len(values) > 0 and hasattr(values[0], "detach"):
+        values = [as_array(value, name) for value in values]
+    if values is None:
+        raise ValueError(f"{name} is missing: give as many predictions as references.")
+    try:
+        array = np.asarray(values)
+    except ValueError:  # NumPy's word for a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        kind = "rows of different lengths, or other objects" if array.dtype.kind == "O" else f"type {array.dtype}"
+        raise ValueError(f"{name} must be numbers, in rows of equal length; got {kind}.")
+    return array
+
+
+def as_labels(values: Any, name: str, num_classes: int | None = None) -> np.ndarray:
+    """(N,) int64 class indices in 0 .. K-1; floats only where they are whole."""
+    array = as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be (N,) class indices, got shape {array.shape}.")
+    if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+        raise ValueError(
+            f"{name} must be class indices, whole numbers; got {array[array != np.rint(array)][0]}. "
+            "Round the output of a regression to the nearest class first."
+        )
+    last = (MAX_CLASSES if num_classes is None else num_classes) - 1
+    if array.size and not 0 <= array.min() <= array.max() <= last:
+        raise ValueError(
+            f"{name} must be class indices in 0 .. {last}, got {array.min():.20g} .. {array.max():.20g}. "
+            "Leave out samples without a label."
+        )
+    return array.astype(np.int64)
+
+
+def as_scores(values: Any, name: str) -> np.ndarray:
+    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; -inf is a logit like others."""
+    array = as_array(values, name)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must be (N, K), one number for each class, got shape {array.shape}.")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if array.size and not array.max() < np.inf:
+        row = int(np.flatnonzero(~(array < np.inf).all(1))[0])
+        raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
+    return array
+
+
+def as_reals(values: Any, name: str) -> np.ndarray:
+    """(N,) float64 without NaN or infinity."""
+    array = as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be (N,) numbers, got shape {array.shape}.")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite; entry {row} is {array[row]}.")
+    return array
+
+
+def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
+    """References: (N,) class indices, or (N, K) as :func:`as_scores` has them."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    array = as_scores(array, "references")
+    if array.shape[1] != num_classes:
+        raise ValueError(
+            f"references must be (N,) class indices, or (N, {num_classes}) distributions like the predictions; "
+            f"got shape {array.shape}."
+        )
+    return array
+
+
+def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
+    """(K, K) float64 distances, finite and not negative."""
+    array = as_array(values, "ground_distance").astype(np.float64)
+    if array.shape != (num_classes, num_classes):
+        raise ValueError(
+            f"ground_distance must be (K, K) = ({num_classes}, {num_classes}) like the classes, "
+            f"got shape {array.shape}."
+        )
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"ground_distance must be finite and not negative, got {array.min()} .. {array.max()}.")
+    return array
+
+
+def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
+    """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
+    sums = rows.sum(1)
+    wrong = (np.abs(sums - 1) > 1e-2) | (rows.min(1) < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"each row of {name} must be a distribution: no negative entry, sum 1; "
+            f"row {row} has entries from {rows[row].min():.4g} and the sum {sums[row]:.4g}.{hint}"
+        )
+
+
+def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:
+    """Raises where there are not as many of one as of the other, or none."""
+    if len(predictions) != len(references) or len(predictions) == 0:
+        raise ValueError(
+            f"predictions and references must be equally many, at least one; "
+            f"got {len(predictions)} and {len(references)}."
+        )
+
+
+# kappa: Agreement beyond chance on ordered classes.
+
+
+POWERS = {"linear": 1, "quadratic": 2}
+
+
+def weighted_kappa(
+    predictions: np.ndarray,
+    references: np.ndarray,
+    *,
+    weights: str | None = None,
+    ground_distance: np.ndarray | None = None,
+    sample_weight: np.ndarray | None = None,
+) -> float:
+    """Cohen's weighted kappa: 1 - observed disagreement / disagreement expected by chance (Cohen 1968).
+
+    A pair of classes (i, k) disagrees by ``(i - k)^2`` (quadratic), ``abs(i - k)`` (linear) or ``D[i, k]``. Class
+    indices are positions: a class that nobody used still keeps its two neighbours apart.
+
+    Args:
+        predictions: (N,) class indices.
+        references: (N,) class indices.
+        weights: ``"quadratic"`` (default) or ``"linear"``.
+        ground_distance: (K, K) D, in place of ``weights``; ``D[i, k]`` for prediction i and reference k.
+        sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
+
+    Returns:
+        A number up to 1; 0 is chance. 0, too, where chance leaves nothing to disagree on, as when both sides are
+        constant and equal: there kappa is 0/0.
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is no class index; ``weights`` or ``ground_distance`` is not
+            as above, or both are given.
+
+    >>> weighted_kappa(np.array([0, 1, 2, 1]), np.array([0, 1, 2, 2]))  # observed 1/4, expected 20/16
+    0.8
+    """
+    predictions, references = as_labels(predictions, "predictions"), as_labels(references, "references")
+    check_lengths(predictions, references)
+    if weights is not None and ground_distance is not None:
+        raise ValueError("give weights or ground_distance, not both: each says how far two classes are apart.")
+    weights = "quadratic" if weights is None else weights
+    if weights not in POWERS:
+        raise ValueError(f'weights must be "quadratic" or "linear", got {weights!r}.')
+    rows, predictions = np.unique(predictions, return_inverse=True)  # the classes that occur
+    columns, references = np.unique(references, return_inverse=True)
+    if ground_distance is None:
+        disagreement = np.abs(rows[:, None] - columns[None, :]).astype(np.float64) ** POWERS[weights]
+    else:
+        ground_distance = as_ground_distance(ground_distance, len(ground_distance))
+        if max(rows[-1], columns[-1]) >= len(ground_distance):
+            raise ValueError(
+                f"ground_distance must cover every class: it is for 0 .. {len(ground_distance) - 1}, "
+                f"got class {max(rows[-1], columns[-1])}."
+            )
+        disagreement = ground_distance[np.ix_(rows, columns)]
+    observed = np.average(disagreement[predictions, references], weights=sample_weight)
+    expected = _shares(predictions, sample_weight) @ disagreement @ _shares(references, sample_weight)
+    return float(1 - observed / expected) if expected > 0 else 0.0
+
+
+def _shares(positions: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+    counts = np.bincount(positions, sample_weight)
+    return counts / counts.sum()
+
+
+# batch_metric: What the modules share: each batch is reduced to a small table, and the tables are folded at the end.
+
+
+CHUNK_ROWS = 2**16
+
+CITATION = """\
+@article{hou2016squared,
+  title={Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks},
+  author={Hou, Le and Yu, Chen-Ping and Samaras, Dimitris},
+  journal={arXiv preprint arXiv:1611.05916},
+  year={2016}
+}
+"""
+
+Columns = dict[str, np.ndarray]  # equally long
+
+
+class BatchMetric(evaluate.Metric, abc.ABC):
+    """A metric whose every batch is reduced to a table of arrays at once.
+
+    The tables lie where ``evaluate`` keeps its examples: in its cache file of each process, or in memory with
+    ``keep_in_memory``. They are written and read as arrays, a chunk at a time, never as Python objects. What
+    ``compute`` takes beside the inputs may be given when the metric is loaded, too.
+
+    Raises:
+        TypeError: a setting that the metric does not have.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        stock = inspect.signature(evaluate.Metric.__init__).parameters
+        self.settings = {name: kwargs.pop(name) for name in list(kwargs) if name not in stock}
+        super().__init__(*args, **kwargs)
+        self._check_settings(self.settings)
+        self._tables: list[pa.Table] = []  # with keep_in_memory
+        self._schema: pa.Schema | None = None
+        self._count = 0
+
+    @abc.abstractmethod
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        """The table of a batch; raises ``ValueError`` where the inputs do not fit."""
+
+    @abc.abstractmethod
+    def _compute(self, tables: Iterator[Columns]) -> dict[str, Any]:
+        """The results; settings are keyword-only arguments after ``tables``, which holds at least one sample."""
+
+    def __len__(self) -> int:
+        """How many samples have been added."""
+        return self._count
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Add one sample.
+
+        Args:
+            prediction: the prediction.
+            reference: the reference.
+        """
+        self._check_inputs(prediction, reference, kwargs)
+        self.add_batch(predictions=[prediction], references=[reference])
+
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Add a batch of samples; it is checked and reduced now, and none of it is added if any of it is wrong.
+
+        Args:
+            predictions: list, array or tensor of N predictions.
+            references: list, array or tensor of N references.
+        """
+        self._check_inputs(predictions, references, kwargs)
+        if len(predictions) == len(references) == 0:
+            return  # the last, empty batch of a loop
+        self._store(self._reduced(predictions, references))
+        self._count += len(references)
+
+    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
+        """The results over all samples added since the last call, and those given here.
+
+        If it raises, what was added before is still there: call it again.
+
+        Args:
+            predictions: list, array or tensor of N predictions. Optional.
+            references: list, array or tensor of N references. Optional.
+            **kwargs: the metric's settings.
+
+        Returns:
+            The results; None in processes other than the first.
+        """
+        settings = {**self.settings, **kwargs}
+        self._check_settings(settings)
+        given = []
+        if predictions is not None or references is not None:
+            self._check_inputs(predictions, references, {})
+            if self.num_process > 1:
+                self.add_batch(predictions=predictions, references=references)
+            elif len(predictions) or len(references):
+                given = [self._reduced(predictions, references)]
+        if self.num_process > 1 and self.writer is None and self.file_paths is None:
+            # a process without samples takes part in the meeting: a file that holds no table
+            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
+        if self.process_id > 0:
+            self._hand_over()
+            return None
+        tables = _peek(self._read(given))
+        if tables is None:
+            raise ValueError(f"{self.name} got no samples: add a batch first, or give predictions and references.")
+        results = self._compute(tables, **settings)
+        self._clear()
+        return results
+
+    def _check_inputs(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
+        if others or predictions is None or references is None:
+            got = [
+                name for name, value in (("predictions", predictions), ("references", references)) if value is not None
+            ]
+            raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {[*got, *others]}.")
+        for name, value in (("predictions", predictions), ("references", references)):
+            if not np.shape(value):
+                raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        known = [n for n, p in inspect.signature(self._compute).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+
+    def _reduced(self, predictions: Any, references: Any) -> pa.Table:
+        table = _as_table(self._reduce(predictions, references))
+        _check_same(self._schema or table.schema, table.schema)
+        return table
+
+    def _open(self, features: datasets.Features) -> None:
+        self.selected_feature_format = features
+        self._init_writer()
+
+    def _store(self, table: pa.Table) -> None:
+        self._schema = table.schema
+        if self.keep_in_memory:
+            self._tables.append(table)
+            return
+        if self.writer is None:
+            self._open(datasets.Features.from_arrow_schema(table.schema))
+        self.writer.write_table(table, CHUNK_ROWS)
+
+    def _hand_over(self) -> None:
+        """Closes this process' file and lets the first process read it."""
+        self.writer.finalize()
+        self.filelock.release()
+        self._forget()
+
+    def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
+        """The tables of this process, then those of the others, in chunks."""
+        if self.num_process > 1 and self.file_paths is None:
+            self.file_paths, self.filelocks = self._get_all_cache_files()
+        schema, paths = self._schema, []
+        if self.writer is not None:
+            self.writer.stream.flush()
+            paths = [self.cache_file_name]
+        for path in paths if self.file_paths is None else self.file_paths:
+            # this process' own file is still open: the stream ends where nothing follows
+            with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
+                for batch in stream:
+                    schema = schema or batch.schema
+                    _check_same(schema, batch.schema)
+                    yield _as_columns(batch)
+        for table in [*self._tables, *given]:
+            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
+                yield _as_columns(batch)
+
+    def _clear(self) -> None:
+        if self.writer is not None:
+            self.writer.finalize()
+        paths = self.file_paths or ([self.cache_file_name] if self.cache_file_name else [])
+        locks = self.filelocks or ([self.filelock] if self.filelock else [])
+        for path, lock in reversed(list(zip(paths, locks, strict=True))):  # this process' own last
+            os.remove(path)
+            lock.release()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
+        self.selected_feature_format = self._schema = None
+        self._tables, self._count = [], 0
+
+
+def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.MetricInfo:
+    """What ``evaluate`` shows of a metric, from the docstring of its class.
+
+    Args:
+        metric: the metric.
+        *features: the kinds of inputs it takes.
+    """
+    description, _, inputs = inspect.cleandoc(type(metric).__doc__).partition("\n\nInputs:\n")
+    return evaluate.MetricInfo(
+        description=description,
+        citation=CITATION,
+        inputs_description=f"\n\nInputs:\n{inputs}",
+        features=list(features),
+        reference_urls=["https://arxiv.org/abs/1611.05916"],
+    )
+
+
+def _as_table(columns: Columns) -> pa.Table:
+    """(N,) arrays as they are, (N, K) as lists of fixed size; no copy."""
+    return pa.table(
+        {
+            name: pa.array(column)
+            if column.ndim == 1
+            else pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), column.shape[1])
+            for name, column in columns.items()
+        }
+    )
+
+
+def _as_columns(batch: pa.RecordBatch) -> Columns:
+    """Undoes :func:`_as_table`."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+        else:
+            columns[name] = column.to_numpy()
+    return columns
+
+
+def _peek(tables: Iterator[Columns]) -> Iterator[Columns] | None:
+    """The same tables, or None if there is none."""
+    first = next(tables, None)
+    return None if first is None else chain([first], tables)
+
+
+def _check_same(first: pa.Schema, this: pa.Schema) -> None:
+    if first != this:
+        before, now = (", ".join(f"{field.name} {_shape(field.type)}" for field in s) for s in (first, this))
+        raise ValueError(f"every batch must have the shapes of the first: that had {before}; this one has {now}.")
+
+
+def _shape(type: pa.DataType) -> str:
+    return f"(N, {type.list_size})" if pa.types.is_fixed_size_list(type) else "(N,)"
+
+
+# pair_counts: How often each pair of predicted and true class occurs: all that a metric of decisions needs to know.
+
+
+LABELS = datasets.Value("int64")
+LABELS_OR_SCORES = (
+    datasets.Features({"predictions": LABELS, "references": LABELS}),
+    datasets.Features({"predictions": datasets.List(datasets.Value("float64")), "references": LABELS}),
+)
+
+
+def count_pairs(predictions: Any, references: Any) -> Columns:
+    """The pairs of a batch; predictions (N,) labels, or (N, K) probabilities or logits, of which the largest decides.
+
+    Returns:
+        ``predictions``, ``references``, ``counts``: each pair that occurs, once, and how often.
+    """
+    predictions = as_array(predictions, "predictions")
+    if predictions.ndim == 2:
+        scores = as_scores(predictions, "predictions")
+        predictions, num_classes = scores.argmax(1), scores.shape[1]
+    else:
+        predictions, num_classes = as_labels(predictions, "predictions"), None
+    references = as_labels(references, "references", num_classes)
+    check_lengths(predictions, references)
+    return _merge(predictions, references)
+
+
+def add_up(tables: Iterator[Columns]) -> Columns:
+    """The pairs of all tables."""
+    total = next(tables)
+    for table in tables:
+        total = _merge(*(np.concatenate([total[name], table[name]]) for name in total))
+    return total
+
+
+def _merge(predictions: np.ndarray, references: np.ndarray, counts: np.ndarray | None = None) -> Columns:
+    pairs, positions = np.unique(predictions * MAX_CLASSES + references, return_inverse=True)
+    return {
+        "predictions": pairs // MAX_CLASSES,
+        "references": pairs % MAX_CLASSES,
+        "counts": np.bincount(positions, counts).astype(np.int64),
+    }
+
+
+class QuadraticWeightedKappa(BatchMetric):
+    """Cohen's weighted kappa of predicted and true classes: 1 is full agreement, 0 what chance would give.
+
+    A pair of classes (i, k) disagrees by ``(i - k)^2``, on request by ``abs(i - k)`` or by ``D[i, k]`` (Cohen 1968).
+    Class indices are positions: a class that nobody used still keeps its two neighbours apart.
+
+    Inputs:
+        predictions: N class indices; or N rows of K probabilities or logits, of which the largest decides (the first,
+            among equals).
+        references: N class indices.
+
+    Settings:
+        weights (str): "quadratic" (default) or "linear".
+        ground_distance (K x K numbers): D, in place of ``weights``; ``D[i][k]`` for prediction i and reference k.
+
+    Returns:
+        ``quadratic_weighted_kappa``, ``linear_weighted_kappa``, or with a ground distance ``weighted_kappa``: up to 1.
+        It is 0 where chance leaves nothing to disagree on (both sides constant and equal, where kappa is 0/0).
+
+    Raises:
+        ValueError: no samples; an entry that is no class index, NaN; a setting does not fit.
+
+    >>> metric = QuadraticWeightedKappa()
+    >>> metric.compute(predictions=[0, 1, 2, 1], references=[0, 1, 2, 2])
+    {'quadratic_weighted_kappa': 0.8}
+    >>> metric.compute(predictions=[0, 1, 2, 1], references=[0, 1, 2, 2], weights="linear")
+    {'linear_weighted_kappa': 0.7142857142857143}
+    """
+
+    example: ClassVar = {"predictions": [0, 1, 2, 1], "references": [0, 1, 2, 2]}
+
+    def _info(self) -> evaluate.MetricInfo:
+        return metric_info(self, *LABELS_OR_SCORES)
+
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        return count_pairs(predictions, references)
+
+    def _compute(
+        self, tables: Iterator[Columns], *, weights: str | None = None, ground_distance: Any = None
+    ) -> dict[str, Any]:
+        pairs = add_up(tables)
+        kappa = weighted_kappa(
+            pairs["predictions"],
+            pairs["references"],
+            weights=weights,
+            ground_distance=ground_distance,
+            sample_weight=pairs["counts"],
+        )
+        if ground_distance is not None:
+            return {"weighted_kappa": kappa}
+        return {f"{weights or 'quadratic'}_weighted_kappa": kappa}

@@ -1,0 +1,459 @@
+"""Share of samples whose true class is not among the likeliest."""
+
+# Built from squared-emd by `python -m squared_emd.evaluation.spaces`: change the package and build again.
+
+from __future__ import annotations
+
+import abc
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+import pyarrow as pa
+
+# inputs: What a metric is given, as arrays that fit, or an error that says what does not.
+
+
+MAX_CLASSES = 2**20  # a larger label is taken for an error: an identifier, a price
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """Lists, NumPy, pandas and ``datasets`` columns, torch tensors on any device, as a NumPy array of numbers."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
+    elif isinstance(values, (list, tuple)) and len(values) > 0 and hasattr(values[0], "detach"):
+        values = [as_array(value, name) for value in values]
+    if values is None:
+        raise ValueError(f"{name} is missing: give as many predictions as references.")
+    try:
+        array = np.asarray(values)
+    except ValueError:  # NumPy's word for a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        kind = "rows of different lengths, or other objects" if array.dtype.kind == "O" else f"type {array.dtype}"
+        raise ValueError(f"{name} must be numbers, in rows of equal length; got {kind}.")
+    return array
+
+
+def as_labels(values: Any, name: str, num_classes: int | None = None) -> np.ndarray:
+    """(N,) int64 class indices in 0 .. K-1; floats only where they are whole."""
+    array = as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be (N,) class indices, got shape {array.shape}.")
+    if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+        raise ValueError(
+            f"{name} must be class indices, whole numbers; got {array[array != np.rint(array)][0]}. "
+            "Round the output of a regression to the nearest class first."
+        )
+    last = (MAX_CLASSES if num_classes is None else num_classes) - 1
+    if array.size and not 0 <= array.min() <= array.max() <= last:
+        raise ValueError(
+            f"{name} must be class indices in 0 .. {last}, got {array.min():.20g} .. {array.max():.20g}. "
+            "Leave out samples without a label."
+        )
+    return array.astype(np.int64)
+
+
+def as_scores(values: Any, name: str) -> np.ndarray:
+    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; -inf is a logit like others."""
+    array = as_array(values, name)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must be (N, K), one number for each class, got shape {array.shape}.")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if array.size and not array.max() < np.inf:
+        row = int(np.flatnonzero(~(array < np.inf).all(1))[0])
+        raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
+    return array
+
+
+def as_reals(values: Any, name: str) -> np.ndarray:
+    """(N,) float64 without NaN or infinity."""
+    array = as_array(values, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be (N,) numbers, got shape {array.shape}.")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite; entry {row} is {array[row]}.")
+    return array
+
+
+def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
+    """References: (N,) class indices, or (N, K) as :func:`as_scores` has them."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    array = as_scores(array, "references")
+    if array.shape[1] != num_classes:
+        raise ValueError(
+            f"references must be (N,) class indices, or (N, {num_classes}) distributions like the predictions; "
+            f"got shape {array.shape}."
+        )
+    return array
+
+
+def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
+    """(K, K) float64 distances, finite and not negative."""
+    array = as_array(values, "ground_distance").astype(np.float64)
+    if array.shape != (num_classes, num_classes):
+        raise ValueError(
+            f"ground_distance must be (K, K) = ({num_classes}, {num_classes}) like the classes, "
+            f"got shape {array.shape}."
+        )
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"ground_distance must be finite and not negative, got {array.min()} .. {array.max()}.")
+    return array
+
+
+def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
+    """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
+    sums = rows.sum(1)
+    wrong = (np.abs(sums - 1) > 1e-2) | (rows.min(1) < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"each row of {name} must be a distribution: no negative entry, sum 1; "
+            f"row {row} has entries from {rows[row].min():.4g} and the sum {sums[row]:.4g}.{hint}"
+        )
+
+
+def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:
+    """Raises where there are not as many of one as of the other, or none."""
+    if len(predictions) != len(references) or len(predictions) == 0:
+        raise ValueError(
+            f"predictions and references must be equally many, at least one; "
+            f"got {len(predictions)} and {len(references)}."
+        )
+
+
+# top_k: Whether the true class is among the likeliest.
+
+
+def ranks_of_truth(scores: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """The place of the true class among all classes by falling score; 0 is the argmax.
+
+    Among equal scores the class with the smaller index comes first, as ``argmax`` has it.
+
+    Args:
+        scores: (N, K) probabilities or logits.
+        references: (N,) class indices.
+
+    Returns:
+        (N,) int64 in 0 .. K-1.
+
+    Raises:
+        ValueError: the lengths differ or are 0; a score is NaN; a label is no class.
+
+    >>> ranks_of_truth(np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]]), np.array([2, 1]))
+    array([2, 1])
+    """
+    scores = as_scores(scores, "predictions")
+    references = as_labels(references, "references", scores.shape[1])
+    check_lengths(scores, references)
+    truth = np.take_along_axis(scores, references[:, None], axis=1)  # (N, 1)
+    before = np.arange(scores.shape[1]) < references[:, None]  # (N, K)
+    return ((scores > truth) | ((scores == truth) & before)).sum(1)
+
+
+def top_k_error(ranks: np.ndarray, k: int = 1, *, sample_weight: np.ndarray | None = None) -> float:
+    """Share of samples whose true class is not among the k likeliest (Hou et al. 2016, Table 5).
+
+    Args:
+        ranks: (N,) as :func:`ranks_of_truth` gives them.
+        k: how many classes may be named, at least 1; with all K the error is 0.
+        sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: ``k`` is less than 1, or no whole number.
+
+    >>> top_k_error(np.array([0, 1, 6, 2]), k=2)
+    0.5
+    """
+    if k != int(k) or k < 1:
+        raise ValueError(f"k must be a whole number of classes, at least 1, got {k}.")
+    return float(np.average(np.asarray(ranks) >= k, weights=sample_weight))
+
+
+# batch_metric: What the modules share: each batch is reduced to a small table, and the tables are folded at the end.
+
+
+CHUNK_ROWS = 2**16
+
+CITATION = """\
+@article{hou2016squared,
+  title={Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks},
+  author={Hou, Le and Yu, Chen-Ping and Samaras, Dimitris},
+  journal={arXiv preprint arXiv:1611.05916},
+  year={2016}
+}
+"""
+
+Columns = dict[str, np.ndarray]  # equally long
+
+
+class BatchMetric(evaluate.Metric, abc.ABC):
+    """A metric whose every batch is reduced to a table of arrays at once.
+
+    The tables lie where ``evaluate`` keeps its examples: in its cache file of each process, or in memory with
+    ``keep_in_memory``. They are written and read as arrays, a chunk at a time, never as Python objects. What
+    ``compute`` takes beside the inputs may be given when the metric is loaded, too.
+
+    Raises:
+        TypeError: a setting that the metric does not have.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        stock = inspect.signature(evaluate.Metric.__init__).parameters
+        self.settings = {name: kwargs.pop(name) for name in list(kwargs) if name not in stock}
+        super().__init__(*args, **kwargs)
+        self._check_settings(self.settings)
+        self._tables: list[pa.Table] = []  # with keep_in_memory
+        self._schema: pa.Schema | None = None
+        self._count = 0
+
+    @abc.abstractmethod
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        """The table of a batch; raises ``ValueError`` where the inputs do not fit."""
+
+    @abc.abstractmethod
+    def _compute(self, tables: Iterator[Columns]) -> dict[str, Any]:
+        """The results; settings are keyword-only arguments after ``tables``, which holds at least one sample."""
+
+    def __len__(self) -> int:
+        """How many samples have been added."""
+        return self._count
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Add one sample.
+
+        Args:
+            prediction: the prediction.
+            reference: the reference.
+        """
+        self._check_inputs(prediction, reference, kwargs)
+        self.add_batch(predictions=[prediction], references=[reference])
+
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Add a batch of samples; it is checked and reduced now, and none of it is added if any of it is wrong.
+
+        Args:
+            predictions: list, array or tensor of N predictions.
+            references: list, array or tensor of N references.
+        """
+        self._check_inputs(predictions, references, kwargs)
+        if len(predictions) == len(references) == 0:
+            return  # the last, empty batch of a loop
+        self._store(self._reduced(predictions, references))
+        self._count += len(references)
+
+    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
+        """The results over all samples added since the last call, and those given here.
+
+        If it raises, what was added before is still there: call it again.
+
+        Args:
+            predictions: list, array or tensor of N predictions. Optional.
+            references: list, array or tensor of N references. Optional.
+            **kwargs: the metric's settings.
+
+        Returns:
+            The results; None in processes other than the first.
+        """
+        settings = {**self.settings, **kwargs}
+        self._check_settings(settings)
+        given = []
+        if predictions is not None or references is not None:
+            self._check_inputs(predictions, references, {})
+            if self.num_process > 1:
+                self.add_batch(predictions=predictions, references=references)
+            elif len(predictions) or len(references):
+                given = [self._reduced(predictions, references)]
+        if self.num_process > 1 and self.writer is None and self.file_paths is None:
+            # a process without samples takes part in the meeting: a file that holds no table
+            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
+        if self.process_id > 0:
+            self._hand_over()
+            return None
+        tables = _peek(self._read(given))
+        if tables is None:
+            raise ValueError(f"{self.name} got no samples: add a batch first, or give predictions and references.")
+        results = self._compute(tables, **settings)
+        self._clear()
+        return results
+
+    def _check_inputs(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
+        if others or predictions is None or references is None:
+            got = [
+                name for name, value in (("predictions", predictions), ("references", references)) if value is not None
+            ]
+            raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {[*got, *others]}.")
+        for name, value in (("predictions", predictions), ("references", references)):
+            if not np.shape(value):
+                raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        known = [n for n, p in inspect.signature(self._compute).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+
+    def _reduced(self, predictions: Any, references: Any) -> pa.Table:
+        table = _as_table(self._reduce(predictions, references))
+        _check_same(self._schema or table.schema, table.schema)
+        return table
+
+    def _open(self, features: datasets.Features) -> None:
+        self.selected_feature_format = features
+        self._init_writer()
+
+    def _store(self, table: pa.Table) -> None:
+        self._schema = table.schema
+        if self.keep_in_memory:
+            self._tables.append(table)
+            return
+        if self.writer is None:
+            self._open(datasets.Features.from_arrow_schema(table.schema))
+        self.writer.write_table(table, CHUNK_ROWS)
+
+    def _hand_over(self) -> None:
+        """Closes this process' file and lets the first process read it."""
+        self.writer.finalize()
+        self.filelock.release()
+        self._forget()
+
+    def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
+        """The tables of this process, then those of the others, in chunks."""
+        if self.num_process > 1 and self.file_paths is None:
+            self.file_paths, self.filelocks = self._get_all_cache_files()
+        schema, paths = self._schema, []
+        if self.writer is not None:
+            self.writer.stream.flush()
+            paths = [self.cache_file_name]
+        for path in paths if self.file_paths is None else self.file_paths:
+            # this process' own file is still open: the stream ends where nothing follows
+            with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
+                for batch in stream:
+                    schema = schema or batch.schema
+                    _check_same(schema, batch.schema)
+                    yield _as_columns(batch)
+        for table in [*self._tables, *given]:
+            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
+                yield _as_columns(batch)
+
+    def _clear(self) -> None:
+        if self.writer is not None:
+            self.writer.finalize()
+        paths = self.file_paths or ([self.cache_file_name] if self.cache_file_name else [])
+        locks = self.filelocks or ([self.filelock] if self.filelock else [])
+        for path, lock in reversed(list(zip(paths, locks, strict=True))):  # this process' own last
+            os.remove(path)
+            lock.release()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
+        self.selected_feature_format = self._schema = None
+        self._tables, self._count = [], 0
+
+
+def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.MetricInfo:
+    """What ``evaluate`` shows of a metric, from the docstring of its class.
+
+    Args:
+        metric: the metric.
+        *features: the kinds of inputs it takes.
+    """
+    description, _, inputs = inspect.cleandoc(type(metric).__doc__).partition("\n\nInputs:\n")
+    return evaluate.MetricInfo(
+        description=description,
+        citation=CITATION,
+        inputs_description=f"\n\nInputs:\n{inputs}",
+        features=list(features),
+        reference_urls=["https://arxiv.org/abs/1611.05916"],
+    )
+
+
+def _as_table(columns: Columns) -> pa.Table:
+    """(N,) arrays as they are, (N, K) as lists of fixed size; no copy."""
+    return pa.table(
+        {
+            name: pa.array(column)
+            if column.ndim == 1
+            else pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), column.shape[1])
+            for name, column in columns.items()
+        }
+    )
+
+
+def _as_columns(batch: pa.RecordBatch) -> Columns:
+    """Undoes :func:`_as_table`."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+        else:
+            columns[name] = column.to_numpy()
+    return columns
+
+
+def _peek(tables: Iterator[Columns]) -> Iterator[Columns] | None:
+    """The same tables, or None if there is none."""
+    first = next(tables, None)
+    return None if first is None else chain([first], tables)
+
+
+def _check_same(first: pa.Schema, this: pa.Schema) -> None:
+    if first != this:
+        before, now = (", ".join(f"{field.name} {_shape(field.type)}" for field in s) for s in (first, this))
+        raise ValueError(f"every batch must have the shapes of the first: that had {before}; this one has {now}.")
+
+
+def _shape(type: pa.DataType) -> str:
+    return f"(N, {type.list_size})" if pa.types.is_fixed_size_list(type) else "(N,)"
+
+
+class TopKError(BatchMetric):
+    """Share of samples whose true class is not among the k with the highest scores (Hou et al. 2016, Table 5).
+
+    Among equal scores the class with the smaller index comes first, so that the top-1 error is that of ``argmax``.
+
+    Inputs:
+        predictions: N rows of K probabilities or logits.
+        references: N class indices.
+
+    Settings:
+        k (whole number, or several): how many classes may be named. Default: 1 and 5.
+
+    Returns:
+        ``top_<k>_error`` for each k: fractions; 0 where k is K or more.
+
+    Raises:
+        ValueError: no samples; a label that is no class, NaN; a ``k`` below 1.
+
+    >>> metric = TopKError()
+    >>> metric.compute(predictions=[[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], references=[2, 1], k=[1, 2])
+    {'top_1_error': 1.0, 'top_2_error': 0.5}
+    """
+
+    example: ClassVar = {"predictions": [[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]], "references": [2, 1, 2]}
+
+    def _info(self) -> evaluate.MetricInfo:
+        rows, labels = datasets.List(datasets.Value("float64")), datasets.Value("int64")
+        return metric_info(self, datasets.Features({"predictions": rows, "references": labels}))
+
+    def _reduce(self, predictions: Any, references: Any) -> Columns:
+        counts = np.bincount(ranks_of_truth(predictions, references))
+        return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
+
+    def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:
+        ranks, counts = (np.concatenate(parts) for parts in zip(*(t.values() for t in tables), strict=True))
+        return {f"top_{n}_error": top_k_error(ranks, n, sample_weight=counts) for n in np.atleast_1d(k).tolist()}
