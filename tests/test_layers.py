@@ -21,10 +21,11 @@ FLOORS = {
 
 
 def loaded_by(name, source=SOURCE):
-    """Top-level packages that the file alone brings into a fresh interpreter, of those we watch."""
+    """Top-level packages that the file or folder alone brings into a fresh interpreter, of those we watch."""
+    path = source / name / "__init__.py" if (source / name).is_dir() else source / f"{name}.py"
     code = (
         "import importlib.util, sys\n"
-        f"spec = importlib.util.spec_from_file_location('floor', {str(source / (name + '.py'))!r})\n"
+        f"spec = importlib.util.spec_from_file_location('floor', {str(path)!r})\n"
         "module = importlib.util.module_from_spec(spec); sys.modules['floor'] = module\n"
         "spec.loader.exec_module(module)\n"
         f"print(*(name for name in {(*HEAVY, 'torch', 'scipy', 'squared_emd')!r} if name in sys.modules))\n"

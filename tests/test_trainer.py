@@ -194,6 +194,18 @@ class TestAgainstTheStockTrainer:
         unlabelled = [{"pixel_values": picture["pixel_values"]} for picture in pictures()]
         assert trainer.predict(unlabelled).predictions.shape == (N, K)
 
+    @pytest.mark.parametrize("trainer_class", [Trainer, EMDTrainer])
+    def test_metrics_batch_by_batch(self, trainer_class, tmp_path):
+        def evaluate(batch_eval_metrics):
+            cls = EMDTrainingArguments if trainer_class is EMDTrainer else TrainingArguments
+            args = arguments(tmp_path, cls, per_device_eval_batch_size=5, batch_eval_metrics=batch_eval_metrics)
+            metrics = ordinal_metrics(scores=range(K))
+            metrics = trainer_class(tiny_vit(), args, eval_dataset=pictures(), compute_metrics=metrics).evaluate()
+            return {name: value for name, value in metrics.items() if "per_second" not in name and "time" not in name}
+
+        assert "eval_spearman" in evaluate(False)
+        assert evaluate(True) == pytest.approx(evaluate(False))
+
     def test_bfloat16_autocast(self, tmp_path):
         # the features are rounded to 8 bits, and centroids average that out; ranks may swap where distances are near
         exact, rounded = (train(tmp_path, learning_rate=0.0, bf16=bf16) for bf16 in (False, True))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from .emd import LOGITS_HINT
-from .inputs import as_reals, as_scores, check_distributions, check_lengths
+from .inputs import as_probabilities, as_reals, check_lengths
 
 CORRELATIONS = {"spearman": spearmanr, "pearson": pearsonr, "kendall": kendalltau}
 
@@ -27,8 +26,7 @@ def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) 
     >>> expected_score(np.array([[0.5, 0.25, 0.25]]), np.array([1, 5, 10]))
     array([4.25])
     """
-    probabilities = as_scores(probabilities, "predictions")
-    check_distributions(probabilities, "predictions", LOGITS_HINT)
+    probabilities = as_probabilities(probabilities)
     num_classes = probabilities.shape[1]
     scores = np.arange(num_classes) if scores is None else as_reals(scores, "scores")
     if scores.shape != (num_classes,):

@@ -7,13 +7,11 @@ import numpy as np
 from .inputs import (
     as_ground_distance,
     as_labels_or_distributions,
+    as_probabilities,
     as_reals,
-    as_scores,
     check_distributions,
     check_lengths,
 )
-
-LOGITS_HINT = " Are these logits? Then say from_logits=True, or take their softmax."
 
 
 def squared_emd(
@@ -134,10 +132,9 @@ def _cdf_gaps(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 
 def _check(probabilities: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    probabilities = as_scores(probabilities, "predictions")
+    probabilities = as_probabilities(probabilities)
     references = as_labels_or_distributions(references, probabilities.shape[1])
     check_lengths(probabilities, references)
-    check_distributions(probabilities, "predictions", LOGITS_HINT)
     if references.ndim == 2:
         check_distributions(references, "references")
     return probabilities, references

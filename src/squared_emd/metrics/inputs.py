@@ -98,6 +98,13 @@ def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
     return array
 
 
+def as_probabilities(values: Any) -> np.ndarray:
+    """Predictions: (N, K) as :func:`as_scores` has them, each row a distribution."""
+    array = as_scores(values, "predictions")
+    check_distributions(array, "predictions", " Are these logits? Then say from_logits=True, or take their softmax.")
+    return array
+
+
 def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
     """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
     sums = rows.sum(1)

@@ -34,7 +34,7 @@ def build() -> Any:
 
     card = re.sub(r"\A---\n.*?\n---\n", "", (FOLDER / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     with gr.Blocks(title=metric.name) as page:
-        gr.Markdown(f"# {metric.name}\n\n{metric.description}")
+        gr.Markdown("# {}\n\n{}".format(metric.name, metric.description.partition("\n\n")[0]))
         with gr.Row():
             with gr.Column():
                 table = gr.Dataframe(

@@ -113,6 +113,13 @@ def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
     return array
 
 
+def as_probabilities(values: Any) -> np.ndarray:
+    """Predictions: (N, K) as :func:`as_scores` has them, each row a distribution."""
+    array = as_scores(values, "predictions")
+    check_distributions(array, "predictions", " Are these logits? Then say from_logits=True, or take their softmax.")
+    return array
+
+
 def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
     """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
     sums = rows.sum(1)
@@ -132,145 +139,6 @@ def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:
             f"predictions and references must be equally many, at least one; "
             f"got {len(predictions)} and {len(references)}."
         )
-
-
-# emd: Earth Mover's Distances between predicted and true distributions.
-
-
-LOGITS_HINT = " Are these logits? Then say from_logits=True, or take their softmax."
-
-
-def squared_emd(
-    probabilities: np.ndarray,
-    references: np.ndarray,
-    *,
-    p: float = 2,
-    spacing: np.ndarray | None = None,
-    reduction: str = "mean",
-) -> float | np.ndarray:
-    """Squared EMD between predicted distributions and the truth, for ordered classes.
-
-    ``sum_i spacing_i * abs(CDF_i(p) - CDF_i(t)) ** p``: Eq. 10 of Hou et al. 2016 with the default ``p=2`` and unit
-    gaps, the plain EMD on a line (Eq. 9) with ``p=1``.
-
-    Args:
-        probabilities: (N, K) rows that sum to 1.
-        references: (N,) class indices, or (N, K) distributions.
-        p: order of the norm, at least 1.
-        spacing: (K-1,) non-negative gaps between neighbouring classes, in any unit. Default: all 1.
-        reduction: ``"mean"``, or ``"none"`` for one value a sample.
-
-    Returns:
-        The mean over the samples, or (N,).
-
-    Raises:
-        ValueError: the lengths differ or are 0; a row is no distribution, a label no class; ``p``, ``spacing`` or
-            ``reduction`` is not as above.
-
-    >>> squared_emd(np.array([[0.5, 0.25, 0.25]]), np.array([0]))  # CDF (0.5, 0.75), target (1, 1): 0.25 + 0.0625
-    0.3125
-    """
-    probabilities, references = _check(probabilities, references)
-    if not 1 <= p < np.inf:
-        raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for the squared EMD or p=1 for the EMD.")
-    gaps = _cdf_gaps(probabilities, references)  # (N, K-1)
-    powers = np.square(gaps, out=gaps) if p == 2 else np.abs(gaps) ** p
-    if spacing is None:
-        values = powers.sum(1)  # (N,)
-    else:
-        spacing = as_reals(spacing, "spacing")
-        if spacing.shape != gaps.shape[1:] or (spacing < 0).any():
-            raise ValueError(
-                f"spacing must hold the K-1 = {gaps.shape[1]} gaps between neighbouring classes, none negative; "
-                f"got {spacing.tolist()}."
-            )
-        values = powers @ spacing  # (N,)
-    return _reduce(values, reduction)
-
-
-def exact_emd(
-    probabilities: np.ndarray, references: np.ndarray, ground_distance: np.ndarray, *, reduction: str = "mean"
-) -> float | np.ndarray:
-    """Exact EMD between predicted distributions and the truth, under any ground distance.
-
-    For a label k it is ``sum_i p_i D[i, k]`` (Hou et al. 2016, Eq. 14). Two full distributions are a transport problem,
-    which POT's ``ot.emd2`` solves, one sample after the other. (The loss ``exact_emd_loss`` takes the expectation of
-    Eq. 14 there: an upper bound, with a gradient that costs nothing.)
-
-    Args:
-        probabilities: (N, K) rows that sum to 1.
-        references: (N,) class indices, or (N, K) distributions.
-        ground_distance: (K, K) D, in any unit; ``D[i, k]`` is the cost of moving mass from class i to class k.
-        reduction: ``"mean"``, or ``"none"`` for one value a sample.
-
-    Returns:
-        The mean over the samples, or (N,), in the unit of ``ground_distance``.
-
-    Raises:
-        ValueError: the lengths differ or are 0; a row is no distribution, a label no class; ``ground_distance`` or
-            ``reduction`` is not as above.
-        ImportError: the references are distributions and POT is not installed.
-
-    >>> ground_distance = np.array([[0, 1, 4], [1, 0, 2], [4, 2, 0]])
-    >>> exact_emd(np.array([[0.5, 0.25, 0.25]]), np.array([0]), ground_distance)  # 0.25 * 1 + 0.25 * 4
-    1.25
-    """
-    probabilities, references = _check(probabilities, references)
-    ground_distance = as_ground_distance(ground_distance, probabilities.shape[1])
-    if references.ndim == 1:
-        return _reduce((probabilities * ground_distance.T[references]).sum(1), reduction)  # Eq. 14
-    try:
-        from ot import emd2
-    except ImportError:
-        raise ImportError(
-            "the EMD between two full distributions under a ground distance needs POT (pip install pot). "
-            "Class indices as references, or p=1 with spacing for classes on a line, do without."
-        ) from None
-    sources, targets = (rows / rows.sum(1, keepdims=True) for rows in (probabilities, references))
-    values = [emd2(source, target, ground_distance) for source, target in zip(sources, targets, strict=True)]
-    return _reduce(np.array(values, dtype=np.float64), reduction)
-
-
-def ranked_probability_score(squared_emd: float, num_classes: int) -> float:
-    """The ranked probability score (Epstein 1969; Murphy 1971): the squared EMD over its largest value, K - 1.
-
-    Args:
-        squared_emd: as :func:`squared_emd` gives it with its defaults.
-        num_classes: K.
-
-    Returns:
-        A number in [0, 1]; 0 where there is one class, which cannot be missed.
-
-    >>> ranked_probability_score(0.3125, 3)
-    0.15625
-    """
-    return squared_emd / max(num_classes - 1, 1)
-
-
-def _cdf_gaps(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """(N, K-1) CDF(p) - CDF(t); the K-th is 0."""
-    if references.ndim == 2:
-        difference = probabilities - references  # (N, K)
-    else:
-        difference = probabilities.copy()
-        difference[np.arange(len(references)), references] -= 1
-    return np.cumsum(difference, axis=1, out=difference)[:, :-1]
-
-
-def _check(probabilities: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    probabilities = as_scores(probabilities, "predictions")
-    references = as_labels_or_distributions(references, probabilities.shape[1])
-    check_lengths(probabilities, references)
-    check_distributions(probabilities, "predictions", LOGITS_HINT)
-    if references.ndim == 2:
-        check_distributions(references, "references")
-    return probabilities, references
-
-
-def _reduce(values: np.ndarray, reduction: str) -> float | np.ndarray:
-    if reduction not in ("mean", "none"):
-        raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}.')
-    return values if reduction == "none" else float(values.mean())
 
 
 # correlation: Correlation of an expected score with the true one.
@@ -295,8 +163,7 @@ def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) 
     >>> expected_score(np.array([[0.5, 0.25, 0.25]]), np.array([1, 5, 10]))
     array([4.25])
     """
-    probabilities = as_scores(probabilities, "predictions")
-    check_distributions(probabilities, "predictions", LOGITS_HINT)
+    probabilities = as_probabilities(probabilities)
     num_classes = probabilities.shape[1]
     scores = np.arange(num_classes) if scores is None else as_reals(scores, "scores")
     if scores.shape != (num_classes,):
@@ -396,7 +263,7 @@ class BatchMetric(evaluate.Metric, abc.ABC):
             predictions: list, array or tensor of N predictions.
             references: list, array or tensor of N references.
         """
-        self._check_inputs(predictions, references, kwargs)
+        self._check_batch(predictions, references, kwargs)
         if len(predictions) == len(references) == 0:
             return  # the last, empty batch of a loop
         self._store(self._reduced(predictions, references))
@@ -419,16 +286,15 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self._check_settings(settings)
         given = []
         if predictions is not None or references is not None:
-            self._check_inputs(predictions, references, {})
+            self._check_batch(predictions, references, {})
             if self.num_process > 1:
                 self.add_batch(predictions=predictions, references=references)
             elif len(predictions) or len(references):
                 given = [self._reduced(predictions, references)]
-        if self.num_process > 1 and self.writer is None and self.file_paths is None:
-            # a process without samples takes part in the meeting: a file that holds no table
-            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
-        if self.process_id > 0:
+        if self.num_process > 1 and self.file_paths is None:
             self._hand_over()
+        if self.process_id > 0:
+            self._forget()
             return None
         tables = _peek(self._read(given))
         if tables is None:
@@ -443,8 +309,11 @@ class BatchMetric(evaluate.Metric, abc.ABC):
                 name for name, value in (("predictions", predictions), ("references", references)) if value is not None
             ]
             raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {[*got, *others]}.")
+
+    def _check_batch(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
+        self._check_inputs(predictions, references, others)
         for name, value in (("predictions", predictions), ("references", references)):
-            if not np.shape(value):
+            if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
                 raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
@@ -472,21 +341,23 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self.writer.write_table(table, CHUNK_ROWS)
 
     def _hand_over(self) -> None:
-        """Closes this process' file and lets the first process read it."""
+        """Closes this process' file for the first process to read; without samples it is one that holds no table."""
+        if self.writer is None:
+            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
         self.writer.finalize()
-        self.filelock.release()
-        self._forget()
+        self.writer = None
+        if self.process_id > 0:
+            self.filelock.release()
+        else:
+            self.file_paths, self.filelocks = self._get_all_cache_files()
 
     def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
         """The tables of this process, then those of the others, in chunks."""
-        if self.num_process > 1 and self.file_paths is None:
-            self.file_paths, self.filelocks = self._get_all_cache_files()
-        schema, paths = self._schema, []
-        if self.writer is not None:
+        schema, paths = self._schema, self.file_paths or []
+        if self.writer is not None:  # a single process' file, still open: the stream ends where nothing follows
             self.writer.stream.flush()
             paths = [self.cache_file_name]
-        for path in paths if self.file_paths is None else self.file_paths:
-            # this process' own file is still open: the stream ends where nothing follows
+        for path in paths:
             with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
                 for batch in stream:
                     schema = schema or batch.schema

@@ -111,6 +111,13 @@ def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
     return array
 
 
+def as_probabilities(values: Any) -> np.ndarray:
+    """Predictions: (N, K) as :func:`as_scores` has them, each row a distribution."""
+    array = as_scores(values, "predictions")
+    check_distributions(array, "predictions", " Are these logits? Then say from_logits=True, or take their softmax.")
+    return array
+
+
 def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
     """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
     sums = rows.sum(1)
@@ -264,7 +271,7 @@ class BatchMetric(evaluate.Metric, abc.ABC):
             predictions: list, array or tensor of N predictions.
             references: list, array or tensor of N references.
         """
-        self._check_inputs(predictions, references, kwargs)
+        self._check_batch(predictions, references, kwargs)
         if len(predictions) == len(references) == 0:
             return  # the last, empty batch of a loop
         self._store(self._reduced(predictions, references))
@@ -287,16 +294,15 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self._check_settings(settings)
         given = []
         if predictions is not None or references is not None:
-            self._check_inputs(predictions, references, {})
+            self._check_batch(predictions, references, {})
             if self.num_process > 1:
                 self.add_batch(predictions=predictions, references=references)
             elif len(predictions) or len(references):
                 given = [self._reduced(predictions, references)]
-        if self.num_process > 1 and self.writer is None and self.file_paths is None:
-            # a process without samples takes part in the meeting: a file that holds no table
-            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
-        if self.process_id > 0:
+        if self.num_process > 1 and self.file_paths is None:
             self._hand_over()
+        if self.process_id > 0:
+            self._forget()
             return None
         tables = _peek(self._read(given))
         if tables is None:
@@ -311,8 +317,11 @@ class BatchMetric(evaluate.Metric, abc.ABC):
                 name for name, value in (("predictions", predictions), ("references", references)) if value is not None
             ]
             raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {[*got, *others]}.")
+
+    def _check_batch(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
+        self._check_inputs(predictions, references, others)
         for name, value in (("predictions", predictions), ("references", references)):
-            if not np.shape(value):
+            if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
                 raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
@@ -340,21 +349,23 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self.writer.write_table(table, CHUNK_ROWS)
 
     def _hand_over(self) -> None:
-        """Closes this process' file and lets the first process read it."""
+        """Closes this process' file for the first process to read; without samples it is one that holds no table."""
+        if self.writer is None:
+            self._open(datasets.Features({"nothing": datasets.Value("bool")}))
         self.writer.finalize()
-        self.filelock.release()
-        self._forget()
+        self.writer = None
+        if self.process_id > 0:
+            self.filelock.release()
+        else:
+            self.file_paths, self.filelocks = self._get_all_cache_files()
 
     def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
         """The tables of this process, then those of the others, in chunks."""
-        if self.num_process > 1 and self.file_paths is None:
-            self.file_paths, self.filelocks = self._get_all_cache_files()
-        schema, paths = self._schema, []
-        if self.writer is not None:
+        schema, paths = self._schema, self.file_paths or []
+        if self.writer is not None:  # a single process' file, still open: the stream ends where nothing follows
             self.writer.stream.flush()
             paths = [self.cache_file_name]
-        for path in paths if self.file_paths is None else self.file_paths:
-            # this process' own file is still open: the stream ends where nothing follows
+        for path in paths:
             with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
                 for batch in stream:
                     schema = schema or batch.schema
