@@ -197,8 +197,8 @@ class TestAgainstTheStockTrainer:
     @pytest.mark.parametrize("trainer_class", [Trainer, EMDTrainer])
     def test_metrics_batch_by_batch(self, trainer_class, tmp_path):
         def evaluate(batch_eval_metrics):
-            cls = EMDTrainingArguments if trainer_class is EMDTrainer else TrainingArguments
-            args = arguments(tmp_path, cls, per_device_eval_batch_size=5, batch_eval_metrics=batch_eval_metrics)
+            kind = {"cls": TrainingArguments} if trainer_class is Trainer else {"loss": "emd"}
+            args = arguments(tmp_path, per_device_eval_batch_size=5, batch_eval_metrics=batch_eval_metrics, **kind)
             metrics = ordinal_metrics(scores=range(K))
             metrics = trainer_class(tiny_vit(), args, eval_dataset=pictures(), compute_metrics=metrics).evaluate()
             return {name: value for name, value in metrics.items() if "per_second" not in name and "time" not in name}
