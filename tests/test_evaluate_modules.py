@@ -1,5 +1,6 @@
 """The metric modules: as `evaluate` loads them, as the package gives them, and as they stand in a Space."""
 
+import ast
 import doctest
 import importlib.util
 import multiprocessing
@@ -17,10 +18,15 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
+from PIL import Image
+from tests.test_trainer import tiny_vit
+from transformers import ViTImageProcessor, pipeline
 
 from squared_emd import load_metric, metrics
 from squared_emd.evaluation import METRICS
 from squared_emd.evaluation.spaces import SPACES, space_files
+
+ROOT = Path(__file__).resolve().parents[1]
 
 GENERATOR = np.random.default_rng(0)
 SAMPLES, CLASSES = 500, 5
@@ -449,3 +455,37 @@ def test_app_answers_over_http(name, gradio):
         assert any(text.startswith("# Metric card") for text in texts)
     finally:
         page.close()
+
+
+def blocks(page):
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readmes_pipeline(tmp_path, monkeypatch, capsys):
+    (block,) = (block for block in blocks("README.md") if "sklearn" in block)
+    for name in ("squared_emd", "ordinal_accuracy"):
+        shutil.copytree(SPACES / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(block, space)
+    probabilities = space["model"].predict_proba(space["x_test"])
+    got = ast.literal_eval(capsys.readouterr().out)
+    assert got["squared_emd"] == pytest.approx(metrics.squared_emd(probabilities, space["y_test"]))
+    assert got["aem"] == pytest.approx(space["model"].score(space["x_test"], space["y_test"]))
+
+
+def test_the_loop_in_place_of_the_evaluator(monkeypatch):
+    (block,) = (block for block in blocks("docs/metrics.md") if "classifier.model" in block)
+    monkeypatch.chdir(SPACES)
+    model = tiny_vit()
+    model.config.id2label = dict(enumerate(["baby", "adult", "teenager", "child"]))  # not in the order of the alphabet
+    model.config.label2id = {name: k for k, name in model.config.id2label.items()}
+    processor = ViTImageProcessor(size={"height": 8, "width": 8})
+    classifier = pipeline("image-classification", model=model, image_processor=processor)
+    pictures = [Image.fromarray(GENERATOR.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(70)]
+    dataset = Dataset.from_dict({"image": pictures, "label": LABELS[:70] % 4})
+    space = {"evaluate": evaluate, "classifier": classifier, "dataset": dataset}
+    exec(block, space)
+    logits = model(**processor(pictures, return_tensors="pt")).logits.detach()
+    expected = metrics.squared_emd(logits.softmax(-1), LABELS[:70] % 4)
+    assert space["results"]["squared_emd"] == pytest.approx(expected, rel=1e-6)
