@@ -10,7 +10,7 @@ from scipy.special import softmax
 from scipy.stats import energy_distance
 from torch.autograd import gradcheck, gradgradcheck
 
-from squared_emd import exact_emd_loss, self_guided_loss, squared_emd_loss
+from squared_emd import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
 from squared_emd.losses import cross_entropy_loss, ground_distance_cost, regression_loss, self_guided_regularizer
 
 B, K = 6, 5
@@ -268,12 +268,73 @@ class TestCrossEntropyAndRegression:
         torch.testing.assert_close(regression_loss(outputs, soft, reduction="none"), torch.stack(expected))
 
 
+def scaled_plainly(p, t, ground_distance, strength, iterations=100):
+    """Algorithm 1 of Frogner et al. 2015 as printed, in float64: the loss and its gradient in p."""
+    kernel = np.exp(-strength * ground_distance - 1)
+    u = np.ones(K)
+    for _ in range(iterations):
+        u = p / (kernel @ (t / (kernel.T @ u)))
+    plan = u[:, None] * kernel * (t / (kernel.T @ u))
+    value = (plan * ground_distance).sum() + (plan[plan > 0] * np.log(plan[plan > 0])).sum() / strength
+    return value, np.log(u) / strength - np.log(u).sum() / (strength * K)
+
+
+@pytest.mark.parametrize("strength", [0.1, 1, 10])
+class TestEntropicWasserstein:
+    def test_is_a_hundred_plain_iterations(self, logits, hard, soft, ground_distance, strength):
+        for labels, targets in ((hard, one_hot(hard)), (soft, soft)):
+            x = logits.clone().requires_grad_()
+            got = entropic_wasserstein_loss(x, labels, ground_distance, strength=strength, reduction="none")
+            p = softmax(logits.numpy(), axis=1)
+            rows = [
+                scaled_plainly(*pair, ground_distance.numpy(), strength)
+                for pair in zip(p, targets.numpy(), strict=True)
+            ]
+            torch.testing.assert_close(got.detach(), torch.tensor([value for value, _ in rows], dtype=torch.float64))
+            slopes = np.stack([slope for _, slope in rows])
+            expected = p * (slopes - (p * slopes).sum(1, keepdims=True))  # through the softmax
+            torch.testing.assert_close(torch.autograd.grad(got.sum(), x)[0], torch.from_numpy(expected))
+
+    def test_the_plan_is_pots(self, logits, soft, ground_distance, strength):
+        got = entropic_wasserstein_loss(
+            logits, soft, ground_distance, strength=strength, iterations=2000, reduction="none"
+        )
+        for p, t, value in zip(softmax(logits.numpy(), axis=1), soft.numpy(), got.numpy(), strict=True):
+            plan = ot.sinkhorn(p, t, ground_distance.numpy(), reg=1 / strength, stopThr=1e-14, numItermax=10_000)
+            cost = (plan * ground_distance.numpy()).sum()
+            assert value == pytest.approx(cost + (plan * np.log(plan)).sum() / strength)
+
+    def test_gradient(self, logits, hard, soft, ground_distance, strength):
+        for labels in (hard, soft):
+
+            def loss(x, labels=labels):
+                return entropic_wasserstein_loss(x, labels, ground_distance, strength=strength, iterations=1000)
+
+            assert gradcheck(loss, logits.clone().requires_grad_())
+
+    def test_minimum_is_a_softmax_of_the_distances(self, hard, ground_distance, strength):
+        best = (-strength * ground_distance.T[hard]).requires_grad_()
+        loss = entropic_wasserstein_loss(best, hard, ground_distance, strength=strength)
+        torch.testing.assert_close(torch.autograd.grad(loss, best)[0], torch.zeros_like(best))
+
+
+def test_entropic_wasserstein_is_stable_where_plain_scaling_underflows(logits, hard, soft, ground_distance):
+    far = 1000 * ground_distance.float()
+    assert np.exp(-10 * far[far > 0].max().item()) == 0
+    for labels in (hard, soft):
+        x = logits.float().requires_grad_()
+        loss = entropic_wasserstein_loss(x, labels, far, strength=10)
+        assert loss.isfinite()
+        assert torch.autograd.grad(loss, x)[0].isfinite().all()
+
+
 ALL = [
     lambda x, y, d, **kw: squared_emd_loss(x, y, **kw),
     lambda x, y, d, **kw: squared_emd_loss(x, y, p=1, spacing=SPACING, **kw),
     lambda x, y, d, **kw: exact_emd_loss(x, y, d, **kw),
     lambda x, y, d, **kw: self_guided_loss(x, y, d, weight=2, omega=2, mu=-0.25, **kw),
     lambda x, y, d, **kw: cross_entropy_loss(x, y, **kw),
+    lambda x, y, d, **kw: entropic_wasserstein_loss(x, y, d, strength=3, **kw),
 ]
 
 
@@ -388,6 +449,14 @@ class TestEveryLoss:
         (
             lambda x, y: exact_emd_loss(x, y, torch.zeros(4, 4)),
             "the ground distance must be (K, K) = (5, 5) like the logits' classes, got shape (4, 4).",
+        ),
+        (
+            lambda x, y: entropic_wasserstein_loss(x, y, torch.zeros(K, K), strength=0),
+            "strength must be greater than 0 and finite, got 0. The paper tries 0.1, 1 and 10.",
+        ),
+        (
+            lambda x, y: entropic_wasserstein_loss(x, y, torch.zeros(K, K), strength=1, iterations=0),
+            "iterations must be at least 1, got 0. Frogner et al. and the paper take 100.",
         ),
         (
             lambda x, y: regression_loss(x, y),

@@ -14,7 +14,7 @@ from .ground_distance import (
     raw_distances,
     sdd,
 )
-from .losses import exact_emd_loss, self_guided_loss, squared_emd_loss
+from .losses import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
 from .metrics import ordinal_metrics
 from .trainer import EMDTrainer
 
@@ -24,6 +24,7 @@ __all__ = [
     "EMDTrainingArguments",
     "GroundDistanceCallback",
     "decode",
+    "entropic_wasserstein_loss",
     "exact_emd_loss",
     "ground_distance_from_centroids",
     "ground_distance_from_positions",

@@ -1,0 +1,20 @@
+"""The losses of Hou, Yu & Samaras (2016) as pure functions of logits, labels and a ground distance."""
+
+from .baselines import cross_entropy_loss, regression_loss
+from .entropic_wasserstein import entropic_wasserstein_loss
+from .inputs import accurate, check_labels
+from .self_guided import exact_emd_loss, ground_distance_cost, self_guided_loss, self_guided_regularizer
+from .squared_emd import squared_emd_loss
+
+__all__ = [
+    "accurate",
+    "check_labels",
+    "cross_entropy_loss",
+    "entropic_wasserstein_loss",
+    "exact_emd_loss",
+    "ground_distance_cost",
+    "regression_loss",
+    "self_guided_loss",
+    "self_guided_regularizer",
+    "squared_emd_loss",
+]
