@@ -8,7 +8,7 @@ import copy
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +31,9 @@ from squared_emd.transforms import EvalTransform, TrainTransform, apply_to_batch
 
 # Learning rates: from the paper's grid (section 4.1), one a loss. Those for the drawn faces were chosen on
 # validation people (docs/learning_rates.md). Nobody has chosen any for Adience yet: --validate helps to.
-DRAWN_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2}
+DRAWN_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
 REAL_RATE = 10**-3
+STRENGTHS = (0.1, 1.0, 10.0)  # the paper's choice for A-EMD (section 4.3)
 REAL_MODEL = "timm/resnetv2_50.a1h_in1k"
 TABLE_1_COLUMNS = {"timm/vgg16.tv_in1k": "vgg_f", REAL_MODEL: "res_f"}  # the second stands in for RES_F
 ADIENCE_FACES = 17_000  # Adience has 17,424 with an age group; what has far fewer is not comparable to the paper
@@ -44,6 +45,9 @@ class AdienceArguments(EMDTrainingArguments):
 
     data_dir: str | None = field(default=None, metadata={"help": "The Adience files. Default: drawn faces."})
     num_faces: int = field(default=1500, metadata={"help": "How many faces to draw where there is no data_dir."})
+    entropic_strength: str = field(
+        default="10", metadata={"help": "Of a-emd: a number, or select: 0.1, 1 or 10, by validation people."}
+    )
     odd_labels: str = field(
         default="drop", metadata={"choices": ("drop", "map"), "help": "Rows whose age is none of the eight groups."}
     )
@@ -79,6 +83,8 @@ class AdienceArguments(EMDTrainingArguments):
         self.folds = range(5) if self.fold == "all" else [int(self.fold)]
         self.losses = LOSSES if self.loss == "all" else [self.loss]
         self.loss = self.losses[-1]
+        self.strengths = STRENGTHS if self.entropic_strength == "select" else [float(self.entropic_strength)]
+        self.entropic_strength = self.strengths[-1]
         self.rate = self.learning_rate
         self.learning_rate = REAL_RATE if self.rate is None else self.rate
         if self.output_dir is None:
@@ -135,6 +141,10 @@ def main() -> None:
             run.loss, run.output_dir = loss, str(output / loss / f"fold_{fold}" if several else output)
             if args.rate is None and not args.data_dir:
                 run.learning_rate = DRAWN_RATES[loss]
+            if loss == "a-emd":
+                with user_errors():
+                    run.ground_distance = earlier_run(args.ground_distance or output / "xemd2", fold)
+                run.entropic_strength = select_strength(run, faces, fold, name, say)
             say(f"\n{loss}, test fold {fold}: {run.num_train_epochs:g} epochs, learning rate {run.learning_rate:.2g}")
             trainer = build_trainer(run, faces, fold, name)
             checkpoint = last_whole_checkpoint(run.output_dir) if args.resume_from_checkpoint else None
@@ -148,7 +158,7 @@ def main() -> None:
             trainer.save_model()
             if args.should_save:
                 write_json(Path(run.output_dir) / "all_results.json", rows[-1])
-            if args.should_save and trainer.criterion.ground_distance is not None:
+            if args.should_save and run.is_self_guided:
                 matrices[loss] = trainer.criterion.ground_distance.cpu().numpy()
                 origin = f"learned by {loss.upper()}, {data}" if run.ground_distance is None else run.ground_distance
                 title = f"Ground distance {origin}"
@@ -176,6 +186,30 @@ def main() -> None:
     )
     print(f"\nWritten to {output}: all_results.json and curves.png; each run's model", end="")
     print(f" and figures{' in <loss>/fold_<k>' if several else ''}.")
+
+
+def earlier_run(folder: str | Path, fold: int) -> str:
+    """Where the D for a-emd lies: the folder of an xemd2 run (section 4.3), of several that of this fold."""
+    of_fold = Path(folder) / f"fold_{fold}"
+    path = of_fold if of_fold.is_dir() else Path(folder)
+    if not path.exists():
+        raise ValueError(
+            f"a-emd needs the D of an xemd2 run: --ground_distance DIR, or --loss all; there is no {path}."
+        )
+    return str(path)
+
+
+def select_strength(run: AdienceArguments, faces: Dataset, fold: int, name: str, say: Callable[..., None]) -> float:
+    """The entropic strength with the least mean absolute error on people cut from the training folds."""
+    errors = {}
+    for strength in run.strengths if len(run.strengths) > 1 else ():
+        trial = copy.copy(run)
+        trial.entropic_strength, trial.validate, trial.eval_strategy = strength, True, "no"
+        trainer = build_trainer(trial, faces, fold, name)
+        trainer.train()
+        errors[strength] = trainer.evaluate()["eval_mae"]
+        say(f"a-emd, entropic strength {strength:g}: MAE {errors[strength]:.3f} on validation people")
+    return min(errors, key=errors.get) if errors else run.strengths[0]
 
 
 def build_trainer(run: AdienceArguments, faces: Dataset, fold: int, name: str) -> EMDTrainer:

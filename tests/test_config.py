@@ -62,7 +62,7 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"loss": "emd2"}, "loss must be one of xe, reg, emd, xemd1, xemd2, got 'emd2'."),
+        ({"loss": "emd2"}, "loss must be one of xe, reg, emd, xemd1, xemd2, a-emd, got 'emd2'."),
         ({"rank": "dense"}, 'rank must be "strict" or "inclusive", got \'dense\'.'),
         (
             {"regularizer_weight": "much"},
@@ -79,8 +79,13 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
         ({"spacing": [1.0, 2.0]}, "spacing is for the loss emd; xemd2 has none. Leave it out."),
         (
             {"loss": "emd", "ground_distance": "d.npy"},
-            "ground_distance is for the losses xemd1 and xemd2; emd has none. Leave it out.",
+            "ground_distance is for the losses xemd1, xemd2 and a-emd; emd has none. Leave it out.",
         ),
+        (
+            {"loss": "a-emd", "entropic_strength": 0.0},
+            "entropic_strength must be greater than 0 and finite, got 0.0.",
+        ),
+        ({"loss": "a-emd", "sinkhorn_iterations": 0}, "sinkhorn_iterations must be at least 1, got 0."),
         ({"nan_policy": "ignore"}, 'nan_policy must be "raise" or "skip", got \'ignore\'.'),
         ({"nan_steps": 0}, "nan_steps must be at least 1, got 0."),
         ({"omega": 0}, "omega must be greater than 0, got 0."),
@@ -113,6 +118,10 @@ def test_reads_a_matrix_from_every_kind_of_file(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"ground_distance": matrix.tolist(), "model_type": "vit"}))
     for name in ("d.npy", "d.safetensors", "rows.json", "config.json"):
         assert torch.equal(read_ground_distance(tmp_path / name), matrix)
+    assert torch.equal(read_ground_distance(tmp_path), matrix)  # the folder of a model
+    save_file({"ground_distance": 2 * matrix}, tmp_path / "ground_distance.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": "ground_distance.safetensors"}))
+    assert torch.equal(read_ground_distance(tmp_path), 2 * matrix)
 
 
 def test_files_that_hold_no_matrix(tmp_path):
@@ -121,7 +130,10 @@ def test_files_that_hold_no_matrix(tmp_path):
     row.write_text("[1, 2]")
     with pytest.raises(FileNotFoundError) as error:
         read_ground_distance(missing)
-    assert str(error.value) == (f"ground_distance must name a .json, .npy or .safetensors file; there is no {missing}.")
+    assert str(error.value) == (
+        "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved with a "
+        f"ground distance; there is no {missing}."
+    )
     with pytest.raises(ValueError) as error:
         read_ground_distance(text)
     assert str(error.value) == (

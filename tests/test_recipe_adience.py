@@ -109,9 +109,11 @@ def test_all_losses(one_thread, monkeypatch, capsys, cache, tmp_path):
     few = ("--num_faces", 98, "--num_train_epochs", 3, "--jump_start_epochs", 2, "--dataloader_num_workers", 0)
     run_here(monkeypatch, cache, *few, "--loss", "all", "--output_dir", tmp_path)
     table = capsys.readouterr().out.split("Results on the test fold, drawn faces:\n")[1].splitlines()
-    assert [line.split()[:2] for line in table[2:7]] == [[name, "0"] for name in ("XE", "REG", "EMD", "XEMD1", "XEMD2")]
+    assert [line.split()[:2] for line in table[2:8]] == [
+        [name, "0"] for name in ("XE", "REG", "EMD", "XEMD1", "XEMD2", "A-EMD")
+    ]
     rows = json.loads((tmp_path / "all_results.json").read_text())
-    assert [row["loss"] for row in rows] == ["xe", "reg", "emd", "xemd1", "xemd2"]
+    assert [row["loss"] for row in rows] == ["xe", "reg", "emd", "xemd1", "xemd2", "a-emd"]
     assert all(math.isfinite(row[name]) for row in rows for name in METRICS[:3])
     for row in rows:
         folder = tmp_path / row["loss"] / "fold_0"
@@ -124,6 +126,19 @@ def test_all_losses(one_thread, monkeypatch, capsys, cache, tmp_path):
         assert config.num_labels == (1 if row["loss"] == "reg" else 8)
         assert config.emd["loss"] == row["loss"]
     assert (tmp_path / "curves.png").exists()
+
+
+def test_a_emd_after_xemd2(one_thread, monkeypatch, capsys, cache, tmp_path):
+    few = ("--num_faces", 98, "--num_train_epochs", 3, "--jump_start_epochs", 2, "--dataloader_num_workers", 0)
+    run_here(monkeypatch, cache, *few, "--loss", "xemd2", "--output_dir", tmp_path / "xemd2")
+    second = ("--loss", "a-emd", "--ground_distance", tmp_path / "xemd2", "--entropic_strength", "select")
+    run_here(monkeypatch, cache, *few, *second, "--output_dir", tmp_path / "a-emd")
+    tried = re.findall(r"a-emd, entropic strength (\S+): MAE (\S+) on validation people", capsys.readouterr().out)
+    errors = {float(strength): float(error) for strength, error in tried}
+    assert list(errors) == [0.1, 1, 10]
+    first, second = (AutoModelForImageClassification.from_pretrained(tmp_path / n).config for n in ("xemd2", "a-emd"))
+    assert second.ground_distance == first.ground_distance
+    assert errors[second.emd["entropic_strength"]] == min(errors.values())
 
 
 class TestUserErrors:
@@ -162,7 +177,16 @@ class TestUserErrors:
     def test_no_such_matrix(self, monkeypatch, cache, tmp_path):
         arguments = ("--num_faces", 98, "--ground_distance", tmp_path / "d.npy", "--output_dir", tmp_path / "out")
         said = self.refused(monkeypatch, cache, *arguments)
-        assert said.startswith("adience.py: ground_distance must name a .json, .npy or .safetensors file; there is no")
+        assert said.startswith(
+            "adience.py: ground_distance must name a .json, .npy or .safetensors file, or the folder"
+        )
+
+    def test_a_emd_without_a_matrix(self, monkeypatch, cache, tmp_path):
+        said = self.refused(monkeypatch, cache, "--num_faces", 98, "--loss", "a-emd", "--output_dir", tmp_path)
+        assert said == (
+            "adience.py: a-emd needs the D of an xemd2 run: --ground_distance DIR, or --loss all; "
+            f"there is no {tmp_path / 'xemd2'}."
+        )
 
     def test_no_such_model(self, monkeypatch, cache, tmp_path):
         arguments = ("--model", "timm/test_resnett", "--from_scratch", "--output_dir", tmp_path / "out")

@@ -19,7 +19,7 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from squared_emd import EMDTrainer, EMDTrainingArguments, ordinal_metrics
+from squared_emd import EMDTrainer, EMDTrainingArguments, entropic_wasserstein_loss, ordinal_metrics
 
 K, D, N = 4, 6, 24
 HAND_CHECKED = 1e-6  # float32 sums of a few dozen terms of order 1
@@ -53,6 +53,12 @@ def samples(soft=False, num_classes=K):
 def pictures():
     generator = torch.Generator().manual_seed(0)
     return [{"pixel_values": torch.randn(3, 8, 8, generator=generator) + k % K, "labels": k % K} for k in range(N)]
+
+
+def samples_of_pictures(soft):
+    """The pictures, on request with label distributions."""
+    spread = torch.eye(K) * 0.8 + 0.2 / K
+    return [picture | {"labels": spread[picture["labels"]]} if soft else picture for picture in pictures()]
 
 
 def tiny_vit(num_labels=K):
@@ -627,3 +633,75 @@ def test_batch_without_labels(tmp_path):
         "EMDTrainer needs `labels` in every batch, got ['age', 'inputs']. Name the data set's label column `label` or "
         "`labels`, and keep it with remove_unused_columns=False where a transform makes the inputs."
     )
+
+
+class TestEntropicWasserstein:
+    """The loss a-emd: a D that is given, or comes with the model."""
+
+    @pytest.fixture
+    def earlier(self, tmp_path):
+        """The folder of an xemd2 run."""
+        trainer = train(tmp_path / "xemd2", tiny_vit(), pictures())
+        trainer.save_model()
+        return tmp_path / "xemd2"
+
+    @pytest.mark.parametrize("soft", [False, True])
+    def test_takes_the_ground_distance_of_an_earlier_run(self, earlier, tmp_path, soft):
+        args = arguments(
+            tmp_path / "a-emd", loss="a-emd", ground_distance=str(earlier), entropic_strength=3.0, sinkhorn_iterations=9
+        )
+        data = samples_of_pictures(soft)
+        trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data)
+        trainer.train()
+        given = torch.tensor(json.loads((earlier / "config.json").read_text())["ground_distance"])
+        labels = torch.stack([torch.as_tensor(sample["labels"]) for sample in data])
+        with torch.no_grad():
+            logits = trainer.model(torch.stack([sample["pixel_values"] for sample in data])).logits
+        expected = entropic_wasserstein_loss(logits, labels, given, strength=3, iterations=9)
+        assert trainer.evaluate()["eval_loss"] == pytest.approx(expected.item(), rel=1e-5)
+        assert logged(trainer, "loss_emd")[-1] < logged(trainer, "loss_emd")[0]
+        trainer.save_model()
+        config = ViTConfig.from_pretrained(tmp_path / "a-emd")
+        assert config.ground_distance == json.loads((earlier / "config.json").read_text())["ground_distance"]
+        assert {name: config.emd[name] for name in ("loss", "entropic_strength", "sinkhorn_iterations")} == {
+            "loss": "a-emd",
+            "entropic_strength": 3.0,
+            "sinkhorn_iterations": 9,
+        }
+
+    def test_takes_the_ground_distance_of_the_model(self, earlier, tmp_path):
+        model = ViTForImageClassification.from_pretrained(earlier)
+        args = arguments(tmp_path / "a-emd", loss="a-emd", save_strategy="epoch")
+        trainer = EMDTrainer(model, args, train_dataset=pictures())
+        given = trainer.criterion.ground_distance.clone()
+        trainer.train()
+        assert torch.equal(trainer.criterion.ground_distance, given)
+        args = arguments(tmp_path / "a-emd", loss="a-emd", num_train_epochs=5)
+        again = EMDTrainer(ViTForImageClassification.from_pretrained(earlier), args, train_dataset=pictures())
+        again.train(resume_from_checkpoint=True)
+        assert torch.equal(again.criterion.ground_distance, given)
+
+    def test_continues_a_run_of_another_loss(self, earlier, tmp_path):
+        train(tmp_path / "run", tiny_vit(), pictures(), loss="xe", save_strategy="epoch")
+        args = arguments(tmp_path / "run", loss="a-emd", ground_distance=str(earlier), num_train_epochs=5)
+        trainer = EMDTrainer(tiny_vit(), args, train_dataset=pictures())
+        trainer.train(resume_from_checkpoint=True)
+        assert trainer.criterion.ground_distance is not None
+        assert math.isfinite(logged(trainer, "loss_emd")[-1])
+
+    def test_errors(self, tmp_path):
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(Network(), arguments(tmp_path, loss="a-emd"))
+        assert str(error.value) == (
+            "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the folder "
+            "of an xemd2 run, or a model that was saved with one."
+        )
+        matrix = np.ones((K, K)) - np.eye(K)
+        matrix[2], matrix[:, 2] = 0, 0
+        np.save(tmp_path / "d.npy", matrix)
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(Network(), arguments(tmp_path, loss="a-emd", ground_distance=str(tmp_path / "d.npy")))
+        assert str(error.value) == (
+            f"{tmp_path / 'd.npy'} has no distances for the classes ['2'], which nothing was seen of where it was "
+            "learned; to the loss a-emd they would be free. Give a ground distance of all classes."
+        )

@@ -17,7 +17,7 @@ __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments", "read_ground_distanc
 
 logger = logging.getLogger(__name__)
 
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2")
+LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 MAX_CLASSES_IN_CONFIG = 256  # above, D lies in a file of its own: as JSON it would take tens of megabytes
 GROUND_DISTANCE_FILE = "ground_distance.safetensors"
@@ -37,7 +37,8 @@ class EMDTrainingArguments(TrainingArguments):
             "choices": LOSSES,
             "help": "xe: cross-entropy. reg: squared error of one linear output. emd: squared EMD of ordered classes "
             "(Eq. 10). xemd1, xemd2: cross-entropy with the self-guided squared EMD regulariser (Eq. 16) at omega 1, "
-            "mu -0.5 and at omega 2, mu -0.25.",
+            "mu -0.5 and at omega 2, mu -0.25. a-emd: entropic Wasserstein loss (Frogner et al. 2015) under a given "
+            "ground distance.",
         },
     )
     omega: float | None = field(
@@ -82,8 +83,9 @@ class EMDTrainingArguments(TrainingArguments):
     ground_distance: str | None = field(
         default=None,
         metadata={
-            "help": "A .json, .npy or .safetensors file with a (K, K) matrix to use as a fixed D in place of a "
-            "learned one."
+            "help": "A .json, .npy or .safetensors file with a (K, K) matrix, or the folder of a model that was saved "
+            "with one: a fixed D in place of a learned one. a-emd needs it (the paper took the D of an xemd2 run), or "
+            "a model that was saved with one."
         },
     )
     ground_distance_update_steps: int | None = field(
@@ -96,6 +98,16 @@ class EMDTrainingArguments(TrainingArguments):
     spacing: list[float] | None = field(
         default=None,
         metadata={"help": "The K-1 gaps between neighbouring classes for the loss emd. Default: all 1."},
+    )
+    entropic_strength: float = field(
+        default=10.0,
+        metadata={
+            "help": "Entropic strength of a-emd, in 1 over the unit of D: the greater, the nearer to the EMD. The "
+            "paper chooses from 0.1, 1 and 10 on validation data (section 4.3)."
+        },
+    )
+    sinkhorn_iterations: int = field(
+        default=100, metadata={"help": "Matrix scaling iterations of a-emd, where labels are distributions."}
     )
     nan_policy: str = field(
         default="raise",
@@ -160,8 +172,14 @@ class EMDTrainingArguments(TrainingArguments):
             )
         if self.spacing is not None and self.loss != "emd":
             raise ValueError(f"spacing is for the loss emd; {self.loss} has none. Leave it out.")
-        if self.ground_distance is not None and not self.is_self_guided:
-            raise ValueError(f"ground_distance is for the losses xemd1 and xemd2; {self.loss} has none. Leave it out.")
+        if self.ground_distance is not None and not self.uses_ground_distance:
+            raise ValueError(
+                f"ground_distance is for the losses xemd1, xemd2 and a-emd; {self.loss} has none. Leave it out."
+            )
+        if not 0 < self.entropic_strength < float("inf"):
+            raise ValueError(f"entropic_strength must be greater than 0 and finite, got {self.entropic_strength}.")
+        if self.sinkhorn_iterations < 1:
+            raise ValueError(f"sinkhorn_iterations must be at least 1, got {self.sinkhorn_iterations}.")
         needed = 2 if self.ground_distance is None else 1
         if self.is_self_guided and self.regularizer_weight == "auto" and self.jump_start_epochs < needed:
             raise ValueError(
@@ -174,6 +192,11 @@ class EMDTrainingArguments(TrainingArguments):
     def is_self_guided(self) -> bool:
         """Whether the loss is Eq. 16, which needs a ground distance."""
         return self.loss in SELF_GUIDED
+
+    @property
+    def uses_ground_distance(self) -> bool:
+        """Whether the loss has a D, learned or given."""
+        return self.is_self_guided or self.loss == "a-emd"
 
     def check_jump_start(self, num_epochs: int) -> None:
         """Refuse a self-guided run that would end within its jump start.
@@ -232,22 +255,28 @@ def write_model_config(
 
 
 def read_ground_distance(path: str | Path) -> torch.Tensor:
-    """A ground distance matrix from a file.
+    """A ground distance matrix from a file or a saved model.
 
     Args:
         path: .npy, .safetensors with a tensor `ground_distance`, or .json: a list of rows, or an object with such a
-            list under `ground_distance`, as the config.json of a saved model has it.
+            list under `ground_distance`, as the config.json of a saved model has it; or the folder of such a model.
 
     Returns:
         (K, K) float64.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or none with a D in the folder.
         ValueError: the file holds no matrix.
     """
     path = Path(path)
+    if path.is_dir():
+        beside = path / GROUND_DISTANCE_FILE  # where D is too large for the config
+        path = beside if beside.is_file() else path / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"ground_distance must name a .json, .npy or .safetensors file; there is no {path}.")
+        raise FileNotFoundError(
+            "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved "
+            f"with a ground distance; there is no {path}."
+        )
     try:
         if path.suffix == ".npy":
             matrix = np.load(path, allow_pickle=False)

@@ -17,6 +17,7 @@ from .ground_distance import check_ground_distance, ground_distance_from_distanc
 from .losses import (
     accurate,
     cross_entropy_loss,
+    entropic_wasserstein_loss,
     ground_distance_cost,
     regression_loss,
     self_guided_regularizer,
@@ -67,7 +68,7 @@ class EMDCriterion(nn.Module):
         self.centroids = ClassCentroids(num_classes, device)
         self.register_buffer("spacing", None)
         self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
-        self.register_buffer("cost", None)  # (K, K) D^omega + mu, float32
+        self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd D; float32
         if args.loss == "emd" and args.spacing is not None:
             if len(args.spacing) != num_classes - 1:
                 raise ValueError(
@@ -76,6 +77,7 @@ class EMDCriterion(nn.Module):
                 )
             self.spacing = torch.tensor(args.spacing, dtype=torch.float32)
         self._warned: set[int] = set()
+        self.ground_distance: Tensor | None = None
         self.restart()
         self.to(device)
 
@@ -88,33 +90,53 @@ class EMDCriterion(nn.Module):
         self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
         device = self.known.device
         self.centroids = ClassCentroids(self.num_classes, device)
-        self.known = torch.ones_like(self.known)
         # sums of the cross-entropy and of |regulariser| in the last epoch of the jump start
         self.measured = torch.zeros(2, dtype=torch.float64, device=self.centroids.device)
-        self.ground_distance: Tensor | None = None
-        self.cost = None
-        if args.is_self_guided and args.ground_distance is not None:
-            given = read_ground_distance(args.ground_distance)
-            check_ground_distance(given, self.num_classes, source=args.ground_distance)
-            # a class whose distances are all 0 was never seen where D was learned
-            self.known = (given.any(0) | ~given.any()).to(self.known.device)
-            self._set_ground_distance(given)
+        if args.loss == "a-emd" and self.ground_distance is not None:
+            return  # it learns nothing of D
+        self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
+        if args.uses_ground_distance and args.ground_distance is not None:
+            self._take(read_ground_distance(args.ground_distance), source=args.ground_distance)
 
     def adopt(self, config: Any) -> None:
         """Take D and lambda from the config of a model that was saved, so that it can be evaluated; training restarts.
 
+        The loss a-emd keeps this D in training, too.
+
         Args:
-            config: with `ground_distance` as K rows and `emd` of the same loss; without them, nothing happens.
+            config: with `ground_distance` as K rows and, for a self-guided loss, `emd` of the same loss; without them,
+                nothing happens.
+
+        Raises:
+            ValueError: the loss is a-emd, and there is no D here nor among the arguments.
         """
         matrix, emd = getattr(config, "ground_distance", None), getattr(config, "emd", None) or {}
         weight = emd.get("regularizer_weight")
         fits = isinstance(matrix, list) and len(matrix) == self.num_classes and weight is not None
         if self.learns_ground_distance and fits and emd.get("loss") == self.args.loss:
-            given = torch.tensor(matrix, dtype=torch.float64)
-            check_ground_distance(given, self.num_classes, source="the model's config")
-            self.known = (given.any(0) | ~given.any()).to(self.known.device)
-            self._set_ground_distance(given)
+            self._take(torch.tensor(matrix, dtype=torch.float64), source="the model's config")
             self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
+        if self.args.loss == "a-emd" and self.ground_distance is None:
+            if not isinstance(matrix, list):
+                raise ValueError(
+                    "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the "
+                    "folder of an xemd2 run, or a model that was saved with one."
+                )
+            self._take(torch.tensor(matrix, dtype=torch.float64), source="the model's config")
+
+    def _take(self, given: Tensor, *, source: str) -> None:
+        """Use a given D."""
+        check_ground_distance(given, self.num_classes, source=source)
+        # a class whose distances are all 0 was never seen where D was learned
+        known = given.any(0) | ~given.any()
+        if self.args.loss == "a-emd" and not known.all():
+            unknown = [self.class_names[k] for k in (~known).nonzero().flatten().tolist()]
+            raise ValueError(
+                f"{source} has no distances for the classes {unknown}, which nothing was seen of where it was learned; "
+                "to the loss a-emd they would be free. Give a ground distance of all classes."
+            )
+        self.known = known.to(self.known.device)
+        self._set_ground_distance(given)
 
     @property
     def learns_ground_distance(self) -> bool:
@@ -135,8 +157,8 @@ class EMDCriterion(nn.Module):
             finite: (B,) bool, the samples that count where lambda is measured. Default: all.
 
         Returns:
-            `xe`: `ce`. `reg`: `mse`. `emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the weighted
-            regulariser. Each (B,).
+            `xe`: `ce`. `reg`: `mse`. `emd`, `a-emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the
+            weighted regulariser. Each (B,).
 
         Raises:
             ValueError: shapes or labels are not as above.
@@ -146,6 +168,12 @@ class EMDCriterion(nn.Module):
             return {"mse": regression_loss(logits, labels, reduction="none")}
         if self.args.loss == "emd":
             return {"emd": squared_emd_loss(logits, labels, spacing=self.spacing, reduction="none")}
+        if self.args.loss == "a-emd":
+            strength, iterations = self.args.entropic_strength, self.args.sinkhorn_iterations
+            loss = entropic_wasserstein_loss(
+                logits, labels, self.cost, strength=strength, iterations=iterations, reduction="none"
+            )
+            return {"emd": loss}
         if not self._regularizes:
             entropy = cross_entropy_loss(logits, labels, reduction="none")
             if self.training and self._measures:
@@ -256,6 +284,8 @@ class EMDCriterion(nn.Module):
         self.measured = state["measured"].to(self.measured.device).clone()
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             setattr(self, name, float(state[name]) if name in state else None)
+        if not self.args.is_self_guided:
+            return  # a-emd keeps the D it was given
         if "ground_distance" in state:
             self.known = state["known"].to(self.known.device)
             self._set_ground_distance(state["ground_distance"])
@@ -286,8 +316,11 @@ class EMDCriterion(nn.Module):
         self.measured += both.sum(1).to(self.measured)
 
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
-        omega, mu = self.args.self_guided_parameters()
         self.ground_distance = ground_distance.to(self.centroids.device)
+        if self.args.loss == "a-emd":
+            self.cost = self.ground_distance.float().to(self.known.device)
+            return
+        omega, mu = self.args.self_guided_parameters()
         known = self.known.to(self.centroids.device)
         cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known)
         self.cost = cost.float().to(self.known.device)

@@ -237,7 +237,7 @@ class EMDTrainer(ResumableTrainer):
             save_file({"ground_distance": matrix.float().cpu()}, os.path.join(folder, GROUND_DISTANCE_FILE))
 
     def _tell_config(self) -> Tensor | None:
-        matrix = self.criterion.ground_distance if self.args.is_self_guided else None
+        matrix = self.criterion.ground_distance if self.args.uses_ground_distance else None
         if self._config is not None:
             write_model_config(self._config, matrix, self._emd_block(), self.criterion.num_classes)
         return matrix
@@ -269,6 +269,8 @@ class EMDTrainer(ResumableTrainer):
             omega, mu = args.self_guided_parameters()
             block |= {"omega": omega, "mu": mu, "rank": args.rank, "sdd": criterion.sdd}
             block["regularizer_weight"] = criterion.regularizer_weight
+        if args.loss == "a-emd":
+            block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
         return block
 
     def own_state(self) -> dict[str, Tensor]:

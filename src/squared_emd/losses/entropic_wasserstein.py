@@ -20,11 +20,11 @@ def entropic_wasserstein_loss(
 ) -> Tensor:
     """Entropic optimal transport between the softmax of ``logits`` and the target, under any ground distance.
 
-    ``min_T sum_ij T_ij D[i, j] + 1/strength * sum_ij T_ij log T_ij`` over the plans T with these marginals; A-EMD in Hou
-    et al. 2016, section 4.3. Its gradient in the probabilities is ``log(u) / strength``, centred, where
+    ``min_T sum_ij T_ij D[i, j] + 1/strength * sum_ij T_ij log T_ij`` over the plans T with these marginals; A-EMD in
+    Hou et al. 2016, section 4.3. Its gradient in the probabilities is ``log(u) / strength``, centred, where
     ``T = diag(u) exp(-strength D) diag(v)`` (Frogner et al. 2015, Algorithm 1). For a label k the plan is known, and so
-    is u: ``log u_i = log p_i + strength * D[i, k] + const``; nothing is iterated. For distributions u and v are found by
-    matrix scaling in the log domain. No gradient reaches ``labels`` or ``ground_distance``.
+    is u: ``log u_i = log p_i + strength * D[i, k] + const``; nothing is iterated. For distributions u and v are found
+    by matrix scaling in the log domain. No gradient reaches ``labels`` or ``ground_distance``.
 
     Args:
         logits: (B, K) scores, any floating dtype; half precision is computed in float32.
