@@ -117,6 +117,8 @@ def ways(samples: int, accuracy: str) -> dict[str, list[Way]]:
             *ours("squared_emd", p, soft, size=fewer, ground_distance=distances),
             ("loop over POT's emd2", fewer, lambda n: np.mean([ot.emd2(p[i], soft[i], distances) for i in range(n)])),
         ],
+        "ordinal_accuracy of probabilities": ours("ordinal_accuracy", p, labels),
+        "quadratic_weighted_kappa of probabilities": ours("quadratic_weighted_kappa", p, labels),
         "ordinal_accuracy": [
             *ours("ordinal_accuracy", guesses, labels),
             *stock("evaluate's accuracy (AEM only)", evaluate.load(accuracy), guesses, labels, size=samples),

@@ -14,7 +14,6 @@ from pathlib import Path
 import evaluate
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
@@ -222,6 +221,54 @@ def test_two_processes(case, kind, tmp_path):
     assert not list(tmp_path.rglob("*.arrow"))
 
 
+def compute_twice(process, folder, barrier):
+    """A setting that does not fit, then again; and another round."""
+    metric = load_metric(
+        "squared_emd", num_process=2, process_id=process, experiment_id="x", cache_dir=str(folder), timeout=20
+    )
+    half = slice(250 * process, 250 * (process + 1))
+    metric.add_batch(predictions=P[half][:100], references=LABELS[half][:100])
+    rest = {"predictions": P[half][100:], "references": LABELS[half][100:]}
+    if process > 0:
+        results = [metric.compute(**rest)]
+    else:
+        for settings in ({"spacing": [1]}, {"p": 0}):
+            with pytest.raises(ValueError):
+                metric.compute(**rest, **settings)
+        metric.add_batch(predictions=rest["predictions"][:20], references=rest["references"][:20])
+        with pytest.raises(ValueError):
+            metric.compute(p=0)
+        rest = {name: values[20:] for name, values in rest.items()}
+        results = [metric.compute(**rest, per_sample=True)]
+    barrier.wait(60)
+    metric.add_batch(predictions=P[:process], references=LABELS[:process])  # none and one
+    return [*results, metric.compute()]
+
+
+def test_two_processes_after_an_error_and_in_a_second_round(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier = context.Manager().Barrier(2)
+    with context.Pool(2) as pool:
+        jobs = [pool.apply_async(compute_twice, (process, tmp_path, barrier)) for process in (0, 1)]
+        (first, second), others = (job.get(timeout=120) for job in jobs)
+    assert others == [None, None]
+    assert first["squared_emd_per_sample"] == pytest.approx(metrics.squared_emd(P, LABELS, reduction="none"))
+    assert second["squared_emd"] == pytest.approx(metrics.squared_emd(P[:1], LABELS[:1]))
+
+
+@pytest.mark.parametrize("memory", [False, True])
+@every_metric
+def test_arrays_may_be_used_again(name, memory, load):
+    references = REALS if name == "expected_score_correlation" else LABELS.astype(float)
+    metric = load(name, keep_in_memory=memory)
+    predictions, truth = np.empty((100, CLASSES)), np.empty(100)
+    for start in range(0, SAMPLES, 100):
+        predictions[:], truth[:] = P[start : start + 100], references[start : start + 100]
+        metric.add_batch(predictions=predictions, references=truth)
+    predictions[:], truth[:] = 0, 0
+    assert metric.compute() == close(load(name).compute(predictions=P, references=references))
+
+
 @pytest.mark.parametrize(
     "convert",
     [
@@ -271,10 +318,43 @@ def test_an_error_loses_nothing(name, load):
     assert metric.compute(predictions=P[400:], references=references[400:]) == expected
 
 
+@pytest.mark.parametrize("name", ["squared_emd", "expected_score_correlation"])
+def test_the_first_batch_says_whether_predictions_are_logits(name, load):
+    references = REALS if name == "expected_score_correlation" else LABELS
+    broken = P[100:200].copy()
+    broken[7, 2] += 0.5
+    metric = load(name)
+    metric.add_batch(predictions=P[:100], references=references[:100])
+    with pytest.raises(ValueError, match=r"row 7 has .* \(All rows added before were distributions\.\)$"):
+        metric.add_batch(predictions=broken, references=references[100:200])
+    metric.add_batch(predictions=P[100:], references=references[100:])
+    assert metric.compute() == close(metric.compute(predictions=P, references=references))
+
+    metric.add_batch(predictions=np.log(P[:100]), references=references[:100])
+    with says(
+        "the predictions added before are logits, or some of their rows are no distributions; these are distributions. "
+        "Add one kind only; from_logits says which."
+    ):
+        metric.add_batch(predictions=P[100:], references=references[100:])
+    metric.add_batch(predictions=np.log(P[100:]), references=references[100:])
+    with pytest.raises(ValueError, match="Are these logits"):
+        metric.compute()
+    assert metric.compute(from_logits=True) == close(metric.compute(predictions=P, references=references))
+
+
+def test_the_row_that_is_no_distribution_is_named(load):
+    many = np.full((100_000, 2), 0.5)
+    many[70_000] = 0.2
+    with pytest.raises(ValueError, match=r"row 70000 has entries from 0.2 and the sum 0.4"):
+        load("squared_emd").compute(predictions=many, references=np.zeros(100_000, int))
+    with pytest.raises(ValueError, match=r"row 1 has entries from 0.2 and the sum 0.4"):
+        load("squared_emd").add_batch(predictions=many[:2], references=many[69_999:70_001])
+
+
 def test_a_setting_that_does_not_fit_loses_nothing(load):
     metric = load("squared_emd")
     metric.add_batch(predictions=P[:200], references=LABELS[:200])
-    for settings in ({"spacing": [1, 2]}, {"ground_distance": np.ones((3, 3))}, {"p": 0}):
+    for settings in ({"spacing": [1, 2]}, {"ground_distance": 1 - np.eye(3)}, {"p": 0}):
         with pytest.raises(ValueError):
             metric.compute(**settings)
     metric.add_batch(predictions=P[200:], references=LABELS[200:])
@@ -313,8 +393,16 @@ def test_errors(load):
         metric.add_batch(predictions=P, references=SOFT)
     metric.add_batch(predictions=[], references=[])  # nothing is added
     assert metric.compute() == close(CASES["emd"][4]())
-    with says("tolerances must be whole numbers of classes from 0, got [0.5]."):
-        load("ordinal_accuracy").compute(predictions=[1], references=[1], tolerances=[0.5])
+    accuracy = load("ordinal_accuracy")
+    for bad, shown in ((0.5, "0.5"), (np.nan, "nan"), ("a", "'a'"), (-1, "-1")):
+        with says(f"tolerances must be whole numbers, at least 0; got [{shown}]."):
+            accuracy.compute(predictions=[1], references=[1], tolerances=bad)
+    assert accuracy.compute(predictions=[1], references=[2], tolerances=1)["within_1"] == 1
+    with says("k must be whole numbers, at least 1; got []."):
+        load("top_k_error").compute(predictions=[[1, 0]], references=[1], k=[])
+    assert load("top_k_error").compute(predictions=[[1, 0]], references=[1], k=1.0) == {"top_1_error": 1}
+    with says("from_logits must be True or False, got 'no'."):
+        load("squared_emd", from_logits="no")
     with says("predictions are (N,) expected scores already: scores and from_logits do not apply."):
         load("expected_score_correlation").compute(predictions=[1, 2], references=[1, 2], scores=[1, 2])
     with says(
@@ -345,22 +433,46 @@ def anonymous_memory():
     return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if name != "expected_score_correlation"])
-def test_memory_is_that_of_a_batch(name, tmp_path):
-    if not Path("/proc/self/status").exists():
-        pytest.skip("needs Linux' /proc")
-    metric = load_metric(name, cache_dir=str(tmp_path))
-    batch = {"predictions": np.tile(P, (2, 20)), "references": np.tile(LABELS, 2)}  # 1,000 x 100: 0.8 MB
-    batch["predictions"] = batch["predictions"] / 20
-    for _ in range(20):
-        metric.add_batch(**batch)
+def memory_held_by(metric):
+    """Bytes that 100 MB of samples, added in batches, take before and within `compute`."""
+    generator = np.random.default_rng(0)
+    references = np.tile(LABELS, 2)
+    peak = 0
+
+    def add(batches):
+        for _ in range(batches):
+            predictions = generator.random((1000, 100))  # 0.8 MB
+            predictions /= predictions.sum(1, keepdims=True)
+            metric.add_batch(predictions=predictions, references=references)
+
+    def watched(tables, compute=metric._compute, **settings):
+        def look():
+            nonlocal peak
+            for table in tables:
+                peak = max(peak, anonymous_memory())
+                yield table
+
+        return compute(look(), **settings)
+
+    add(20)
     metric.compute()
-    before, held = anonymous_memory(), pa.total_allocated_bytes()
-    for _ in range(200):  # 160 MB
-        metric.add_batch(**batch)
+    before = anonymous_memory()
+    add(125)
+    held = anonymous_memory()
+    metric._compute = watched
+    metric._defaults = lambda: {}  # of the wrapped function
     metric.compute()
-    assert pa.total_allocated_bytes() - held < 5e6
-    assert anonymous_memory() - before < 30e6
+    return held - before, peak - before
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
+class TestMemory:
+    @pytest.mark.parametrize("name", [name for name in METRICS if name != "expected_score_correlation"])
+    def test_is_that_of_a_batch(self, name, tmp_path):
+        assert max(memory_held_by(load_metric(name, cache_dir=str(tmp_path)))) < 30e6
+
+    def test_this_test_can_fail(self):
+        assert memory_held_by(load_metric("squared_emd", keep_in_memory=True))[0] > 80e6
 
 
 @every_metric

@@ -163,6 +163,23 @@ def test_what_is_constant_has_correlation_zero(kind):
     assert correlation([1.5], [2], kind) == 0
 
 
+def test_pearson_has_no_scale():
+    predicted, true = np.array([1.7, 1.7, 1]), np.array([1, 2, 4])
+    expected = pearsonr(predicted, true).statistic
+    assert correlation(1e308 * predicted, true, "pearson") == pytest.approx(expected)
+    assert correlation(predicted, -2.5e307 * true, "pearson") == pytest.approx(-expected)
+
+
+def test_rows_are_divided_by_their_sum():
+    rounded, labels = [[1.009, 0, 0], [0, 0.4975, 0.4975]], [2, 1]
+    rows = [[1, 0, 0], [0, 0.5, 0.5]]
+    assert squared_emd(rounded, labels) == pytest.approx(squared_emd(rows, labels))
+    assert squared_emd(rows, rounded) == pytest.approx(0)
+    line = np.abs(np.arange(3)[:, None] - np.arange(3))
+    assert exact_emd(rounded, labels, line) == pytest.approx(exact_emd(rounded, np.eye(3)[labels], line))
+    assert expected_score(rounded) == pytest.approx(expected_score(rows))
+
+
 def test_top_k_error_is_scikit_learns():
     ranks = ranks_of_truth(P, LABELS)
     for k in range(1, 5):
@@ -208,6 +225,10 @@ def test_batch_by_batch_is_all_at_once():
             batch = SimpleNamespace(predictions=torch.tensor(LOGITS[rows]), label_ids=torch.tensor(LABELS[rows]))
             got = compute(batch, compute_result=start == 30)
             assert got == ({} if start < 30 else pytest.approx(whole))
+    compute(SimpleNamespace(predictions=LOGITS[:9], label_ids=LABELS[:9]), compute_result=False)
+    with pytest.raises(ValueError):  # it ends the evaluation
+        compute(SimpleNamespace(predictions=LOGITS[:9], label_ids=LABELS[:8]), compute_result=False)
+    assert compute(SimpleNamespace(predictions=LOGITS, label_ids=LABELS), compute_result=True) == pytest.approx(whole)
 
 
 NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
@@ -226,21 +247,21 @@ NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
         ),
         (
             lambda: within([0.5, 1], [0, 1]),
-            "predictions must be class indices, whole numbers; got 0.5. "
+            "predictions must be class indices, whole numbers; entry 0 is 0.5. "
             "Round the output of a regression to the nearest class first.",
         ),
         (
             lambda: within([0, 1], [0, np.nan]),
-            "references must be class indices, whole numbers; got nan. "
+            "references must be class indices, whole numbers; entry 1 is nan. "
             "Round the output of a regression to the nearest class first.",
         ),
         (
             lambda: weighted_kappa([0, 1], [0, -100]),
-            "references must be class indices in 0 .. 1048575, got -100 .. 0. Leave out samples without a label.",
+            "references must be class indices in 0 .. 1048575; entry 1 is -100. Leave out samples without a label.",
         ),
         (
             lambda: squared_emd(P[:2], [0, 5]),
-            "references must be class indices in 0 .. 4, got 0 .. 5. Leave out samples without a label.",
+            "references must be class indices in 0 .. 4; entry 1 is 5. Leave out samples without a label.",
         ),
         (
             lambda: within([[0, 1]], [0]),
@@ -287,7 +308,7 @@ NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
         ),
         (
             lambda: squared_emd(P, LABELS, p=0.5),
-            "p must be at least 1 and finite, got 0.5. Use p=2 for the squared EMD or p=1 for the EMD.",
+            "p must be a number, at least 1 and finite, got 0.5. Use p=2 for the squared EMD or p=1 for the EMD.",
         ),
         (
             lambda: squared_emd(P, LABELS, spacing=[1, 1, 1]),
@@ -304,11 +325,47 @@ NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
             "ground_distance must be (K, K) = (5, 5) like the classes, got shape (4, 4).",
         ),
         (
+            lambda: squared_emd(P, LABELS, spacing=[1e308, 1e308, 1e308, 1e308]),
+            "spacing is too large for float64: the EMD overflows; got [1e+308, 1e+308, 1e+308, 1e+308].",
+        ),
+        (
+            lambda: squared_emd(P, LABELS, p="2"),
+            "p must be a number, at least 1 and finite, got '2'. Use p=2 for the squared EMD or p=1 for the EMD.",
+        ),
+        (
+            lambda: weighted_kappa([0], [1], ground_distance=3),
+            "ground_distance must be (K, K), got shape ().",
+        ),
+        (
+            lambda: exact_emd(P, LABELS, np.ones((5, 5))),
+            "ground_distance must be 0 on the diagonal, got [1.0, 1.0, 1.0, 1.0, 1.0].",
+        ),
+        (
+            lambda: ranks_of_truth([[0, 1], [-np.inf, -np.inf]], [0, 1]),
+            "predictions must not hold NaN or infinity; row 1 is [-inf, -inf].",
+        ),
+        (
+            lambda: within([0, 1], [0, 1], tolerance=np.nan),
+            "tolerance must be whole numbers, at least 0; got [nan].",
+        ),
+        (
+            lambda: within([0, 1], [0, 1], sample_weight=[1, -1]),
+            "sample_weight must be 2 numbers, one a sample, none negative and not all 0; got 2 with the sum 0.",
+        ),
+        (
+            lambda: macro_mean_absolute_error([0, 1], [0, 1], sample_weight=[0, 0]),
+            "sample_weight must be 2 numbers, one a sample, none negative and not all 0; got 2 with the sum 0.",
+        ),
+        (
+            lambda: ordinal_metrics(class_names="abc")(SimpleNamespace(predictions=LOGITS, label_ids=LABELS)),
+            "class_names must name the 5 outputs of the network, got 3.",
+        ),
+        (
             lambda: exact_emd(P, LABELS, -np.ones((5, 5))),
             "ground_distance must be finite and not negative, got -1.0 .. -1.0.",
         ),
         (
-            lambda: weighted_kappa([0, 4], [1, 1], ground_distance=np.ones((3, 3))),
+            lambda: weighted_kappa([0, 4], [1, 1], ground_distance=1 - np.eye(3)),
             "ground_distance must cover every class: it is for 0 .. 2, got class 4.",
         ),
         (
@@ -329,7 +386,7 @@ NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
             lambda: correlation([1, 2], [1, 2], "peirce"),
             "kind must be one of ['spearman', 'pearson', 'kendall'], got 'peirce'.",
         ),
-        (lambda: top_k_error([0, 1], 0), "k must be a whole number of classes, at least 1, got 0."),
+        (lambda: top_k_error([0, 1], 0), "k must be whole numbers, at least 1; got [0]."),
         (
             lambda: ordinal_metrics()(SimpleNamespace(predictions=np.zeros((2, 1)), label_ids=np.zeros(2))),
             "a network with one output needs ordinal_metrics(class_names=...) to know its classes.",

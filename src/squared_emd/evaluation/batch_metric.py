@@ -14,6 +14,8 @@ import evaluate
 import numpy as np
 import pyarrow as pa
 
+from ..metrics.inputs import as_probabilities
+
 CHUNK_ROWS = 2**16
 
 CITATION = """\
@@ -33,7 +35,8 @@ class BatchMetric(evaluate.Metric, abc.ABC):
 
     The tables lie where ``evaluate`` keeps its examples: in its cache file of each process, or in memory with
     ``keep_in_memory``. They are written and read as arrays, a chunk at a time, never as Python objects. What
-    ``compute`` takes beside the inputs may be given when the metric is loaded, too.
+    ``compute`` takes beside the inputs may be given when the metric is loaded, too. With several processes the first
+    must have computed before the others add to the next round.
 
     Raises:
         TypeError: a setting that the metric does not have.
@@ -46,11 +49,12 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self._check_settings(self.settings)
         self._tables: list[pa.Table] = []  # with keep_in_memory
         self._schema: pa.Schema | None = None
+        self._are_logits: bool | None = None  # what the first batch was, see _rows
         self._count = 0
 
     @abc.abstractmethod
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
-        """The table of a batch; raises ``ValueError`` where the inputs do not fit."""
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+        """The table of a batch, given the settings known by then; raises ``ValueError`` where it does not fit."""
 
     @abc.abstractmethod
     def _compute(self, tables: Iterator[Columns]) -> dict[str, Any]:
@@ -80,13 +84,20 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self._check_batch(predictions, references, kwargs)
         if len(predictions) == len(references) == 0:
             return  # the last, empty batch of a loop
-        self._store(self._reduced(predictions, references))
+        table = self._reduced(predictions, references, self.settings)
+        if self.keep_in_memory or self.file_paths is not None:  # or other processes' parts have been gathered already
+            self._tables.append(_copied(table))
+        else:
+            if self.writer is None:
+                self._open(datasets.Features.from_arrow_schema(table.schema))
+            self.writer.write_table(table, CHUNK_ROWS)
+        self._schema = table.schema
         self._count += len(references)
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
         """The results over all samples added since the last call, and those given here.
 
-        If it raises, what was added before is still there: call it again.
+        If it raises, what was added before is still there, and what was given here is not: call it again.
 
         Args:
             predictions: list, array or tensor of N predictions. Optional.
@@ -101,10 +112,10 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         given = []
         if predictions is not None or references is not None:
             self._check_batch(predictions, references, {})
-            if self.num_process > 1:
+            if self.process_id > 0:
                 self.add_batch(predictions=predictions, references=references)
             elif len(predictions) or len(references):
-                given = [self._reduced(predictions, references)]
+                given = [self._reduced(predictions, references, self._defaults() | settings)]
         if self.num_process > 1 and self.file_paths is None:
             self._hand_over()
         if self.process_id > 0:
@@ -130,29 +141,54 @@ class BatchMetric(evaluate.Metric, abc.ABC):
             if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
                 raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
 
+    def _defaults(self) -> dict[str, Any]:
+        """The settings of ``_compute``."""
+        parameters = inspect.signature(self._compute).parameters.values()
+        return {
+            parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
     def _check_settings(self, settings: dict[str, Any]) -> None:
-        known = [n for n, p in inspect.signature(self._compute).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        known = self._defaults()
         unknown = [name for name in settings if name not in known]
         if unknown:
             raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+        for name, default in known.items():
+            if isinstance(default, bool) and not isinstance(settings.get(name, default), (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, got {settings[name]!r}.")
 
-    def _reduced(self, predictions: Any, references: Any) -> pa.Table:
-        table = _as_table(self._reduce(predictions, references))
+    def _reduced(self, predictions: Any, references: Any, settings: dict[str, Any]) -> pa.Table:
+        table = _as_table(self._reduce(predictions, references, settings))
         _check_same(self._schema or table.schema, table.schema)
         return table
+
+    def _rows(self, predictions: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
+        """(N, K) predictions, found to be distributions unless they are logits.
+
+        Where ``from_logits`` is not known yet, the first batch says which they are, and the others must be the same.
+        """
+        if settings.get("from_logits"):
+            return predictions
+        if "from_logits" in settings:
+            return as_probabilities(predictions)
+        try:
+            as_probabilities(predictions)
+        except ValueError as error:
+            if self._are_logits is False:
+                raise ValueError(f"{error} (All rows added before were distributions.)") from None
+            self._are_logits = True
+        else:
+            if self._are_logits:
+                raise ValueError(
+                    "the predictions added before are logits, or some of their rows are no distributions; "
+                    "these are distributions. Add one kind only; from_logits says which."
+                )
+            self._are_logits = False
+        return predictions
 
     def _open(self, features: datasets.Features) -> None:
         self.selected_feature_format = features
         self._init_writer()
-
-    def _store(self, table: pa.Table) -> None:
-        self._schema = table.schema
-        if self.keep_in_memory:
-            self._tables.append(table)
-            return
-        if self.writer is None:
-            self._open(datasets.Features.from_arrow_schema(table.schema))
-        self.writer.write_table(table, CHUNK_ROWS)
 
     def _hand_over(self) -> None:
         """Closes this process' file for the first process to read; without samples it is one that holds no table."""
@@ -167,19 +203,17 @@ class BatchMetric(evaluate.Metric, abc.ABC):
 
     def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
         """The tables of this process, then those of the others, in chunks."""
-        schema, paths = self._schema, self.file_paths or []
+        own, *others = self.file_paths or [None]
         if self.writer is not None:  # a single process' file, still open: the stream ends where nothing follows
             self.writer.stream.flush()
-            paths = [self.cache_file_name]
-        for path in paths:
-            with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
-                for batch in stream:
-                    schema = schema or batch.schema
-                    _check_same(schema, batch.schema)
-                    yield _as_columns(batch)
-        for table in [*self._tables, *given]:
-            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
-                yield _as_columns(batch)
+            own = self.cache_file_name
+        in_memory = (t.to_batches(max_chunksize=CHUNK_ROWS) for t in [*self._tables, *given])
+        batches = chain(_batches([own] if own else []), chain.from_iterable(in_memory), _batches(others))
+        schema = None
+        for batch in batches:
+            schema = schema or batch.schema
+            _check_same(schema, batch.schema)
+            yield _as_columns(batch)
 
     def _clear(self) -> None:
         if self.writer is not None:
@@ -193,7 +227,7 @@ class BatchMetric(evaluate.Metric, abc.ABC):
 
     def _forget(self) -> None:
         self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
-        self.selected_feature_format = self._schema = None
+        self.selected_feature_format = self._schema = self._are_logits = None
         self._tables, self._count = [], 0
 
 
@@ -204,7 +238,7 @@ def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.M
         metric: the metric.
         *features: the kinds of inputs it takes.
     """
-    description, _, inputs = inspect.cleandoc(type(metric).__doc__).partition("\n\nInputs:\n")
+    description, _, inputs = inspect.getdoc(type(metric)).partition("\n\nInputs:\n")
     return evaluate.MetricInfo(
         description=description,
         citation=CITATION,
@@ -224,6 +258,29 @@ def _as_table(columns: Columns) -> pa.Table:
             for name, column in columns.items()
         }
     )
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """The same table in memory of its own: the caller may use its arrays again."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
+
+
+def _batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """The record batches of files, one at a time."""
+    for path in paths:
+        try:
+            source = pa.OSFile(path)
+        except FileNotFoundError:
+            raise ValueError(
+                f"the samples of another process are no longer in {path}: it went on to the next round before this one "
+                "was computed. Let all processes wait for the first after compute, or give each round its own "
+                "experiment_id."
+            ) from None
+        with source, pa.ipc.open_stream(source) as stream:
+            yield from stream
 
 
 def _as_columns(batch: pa.RecordBatch) -> Columns:

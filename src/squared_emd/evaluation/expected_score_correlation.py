@@ -54,11 +54,12 @@ class ExpectedScoreCorrelation(BatchMetric):
             datasets.Features({"predictions": number, "references": number}),
         )
 
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_array(predictions, "predictions")
         as_fits = as_scores if predictions.ndim == 2 else as_reals
         predictions, references = as_fits(predictions, "predictions"), as_reals(references, "references")
         check_lengths(predictions, references)
+        predictions = self._rows(predictions, settings) if predictions.ndim == 2 else predictions
         return {"predictions": predictions, "references": references}
 
     def _compute(self, tables: Iterator[Columns], *, scores: Any = None, from_logits: bool = False) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import evaluate
 
 from ..metrics.accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
+from ..metrics.inputs import as_whole_numbers
 from .batch_metric import BatchMetric, Columns, metric_info
 from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
 
@@ -23,7 +24,8 @@ class OrdinalAccuracy(BatchMetric):
         references: N class indices.
 
     Settings:
-        tolerances (whole numbers): also the match within so many classes, as ``within_<tolerance>``. Default: none.
+        tolerances (a whole number, or several): also the match within so many classes, as ``within_<tolerance>``.
+            Default: none.
         per_class (bool): also the accuracy of each true class; None where it has no sample.
 
     Returns:
@@ -46,14 +48,13 @@ class OrdinalAccuracy(BatchMetric):
     def _info(self) -> evaluate.MetricInfo:
         return metric_info(self, *LABELS_OR_SCORES)
 
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         return count_pairs(predictions, references)
 
     def _compute(
-        self, tables: Iterator[Columns], *, tolerances: Sequence[int] = (), per_class: bool = False
+        self, tables: Iterator[Columns], *, tolerances: int | Sequence[int] | None = None, per_class: bool = False
     ) -> dict[str, Any]:
-        if any(tolerance != int(tolerance) or tolerance < 0 for tolerance in tolerances):
-            raise ValueError(f"tolerances must be whole numbers of classes from 0, got {list(tolerances)}.")
+        tolerances = [] if tolerances is None else as_whole_numbers(tolerances, "tolerances", 0)
         pairs = add_up(tables)
         predictions, references, counts = pairs["predictions"], pairs["references"], pairs["counts"]
         results = {
@@ -64,7 +65,7 @@ class OrdinalAccuracy(BatchMetric):
         }
         for tolerance in tolerances:
             share = within(predictions, references, tolerance=tolerance, sample_weight=counts)
-            results[f"within_{int(tolerance)}"] = share
+            results[f"within_{tolerance}"] = share
         if per_class:
             found = accuracy_per_class(predictions, references, sample_weight=counts)
             classes = range(1 + max(predictions.max(), references.max()))

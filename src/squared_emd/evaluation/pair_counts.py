@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from ..metrics.inputs import MAX_CLASSES, as_array, as_labels, as_scores, check_lengths
-from .batch_metric import Columns
+from .batch_metric import CHUNK_ROWS, Columns
 
 LABELS = datasets.Value("int64")
 LABELS_OR_SCORES = (
@@ -37,10 +37,18 @@ def count_pairs(predictions: Any, references: Any) -> Columns:
 
 def add_up(tables: Iterator[Columns]) -> Columns:
     """The pairs of all tables."""
-    total = next(tables)
+    parts, rows = [], 0
     for table in tables:
-        total = _merge(*(np.concatenate([total[name], table[name]]) for name in total))
-    return total
+        parts.append(table)
+        rows += len(table["counts"])
+        if rows > CHUNK_ROWS:
+            parts = [_joined(parts)]
+            rows = 0
+    return _joined(parts)
+
+
+def _joined(parts: list[Columns]) -> Columns:
+    return _merge(*(np.concatenate([part[name] for part in parts]) for name in parts[0]))
 
 
 def _merge(predictions: np.ndarray, references: np.ndarray, counts: np.ndarray | None = None) -> Columns:

@@ -46,7 +46,7 @@ class QuadraticWeightedKappa(BatchMetric):
     def _info(self) -> evaluate.MetricInfo:
         return metric_info(self, *LABELS_OR_SCORES)
 
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         return count_pairs(predictions, references)
 
     def _compute(

@@ -62,11 +62,11 @@ class SquaredEMD(BatchMetric):
             datasets.Features({"predictions": rows, "references": rows}),
         )
 
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_scores(predictions, "predictions")
         references = as_labels_or_distributions(references, predictions.shape[1])
         check_lengths(predictions, references)
-        return {"predictions": predictions, "references": references}
+        return {"predictions": self._rows(predictions, settings), "references": references}
 
     def _compute(
         self,
@@ -95,8 +95,7 @@ class SquaredEMD(BatchMetric):
                 sums = sums + np.bincount(references, values, minlength=num_classes)
                 counts = counts + np.bincount(references, minlength=num_classes)
             else:
-                shares = references / references.sum(1, keepdims=True)
-                sums, counts = sums + values @ shares, counts + shares.sum(0)
+                sums, counts = sums + values @ references, counts + references.sum(0)
             if per_sample:
                 samples.extend(values.tolist())
         mean = float(sums.sum() / counts.sum())

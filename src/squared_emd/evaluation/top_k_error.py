@@ -9,6 +9,7 @@ import datasets
 import evaluate
 import numpy as np
 
+from ..metrics.inputs import as_whole_numbers
 from ..metrics.top_k import ranks_of_truth, top_k_error
 from .batch_metric import BatchMetric, Columns, metric_info
 
@@ -42,10 +43,14 @@ class TopKError(BatchMetric):
         rows, labels = datasets.List(datasets.Value("float64")), datasets.Value("int64")
         return metric_info(self, datasets.Features({"predictions": rows, "references": labels}))
 
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         counts = np.bincount(ranks_of_truth(predictions, references))
         return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
 
     def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:
-        ranks, counts = (np.concatenate(parts) for parts in zip(*(t.values() for t in tables), strict=True))
-        return {f"top_{n}_error": top_k_error(ranks, n, sample_weight=counts) for n in np.atleast_1d(k).tolist()}
+        several = as_whole_numbers(k, "k", 1)
+        counts = np.zeros(0)  # of each rank
+        for table in tables:
+            counts = np.pad(counts, (0, max(0, 1 + table["ranks"][-1] - len(counts))))
+            counts[table["ranks"]] += table["counts"]
+        return {f"top_{n}_error": top_k_error(np.arange(len(counts)), n, sample_weight=counts) for n in several}

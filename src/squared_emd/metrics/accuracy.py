@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .inputs import as_labels, check_lengths
+from .inputs import as_labels, as_weights, as_whole_numbers, check_lengths
 
 
 def within(
@@ -24,12 +24,14 @@ def within(
         A fraction in [0, 1].
 
     Raises:
-        ValueError: the lengths differ or are 0; an entry is no class index.
+        ValueError: the lengths differ or are 0; an entry is no class index; a weight is negative, or all are 0.
 
     >>> within(np.array([0, 2, 5]), np.array([0, 1, 1]), tolerance=1)
     0.6666666666666666
     """
-    return float(np.average(_classes_off(predictions, references)[0] <= tolerance, weights=sample_weight))
+    (tolerance,) = as_whole_numbers(tolerance, "tolerance", 0)
+    off, _ = _classes_off(predictions, references)
+    return float(np.average(off <= tolerance, weights=as_weights(sample_weight, len(off))))
 
 
 def mean_absolute_error(
@@ -46,12 +48,13 @@ def mean_absolute_error(
         A number of classes.
 
     Raises:
-        ValueError: the lengths differ or are 0; an entry is no class index.
+        ValueError: the lengths differ or are 0; an entry is no class index; a weight is negative, or all are 0.
 
     >>> mean_absolute_error(np.array([0, 2, 5]), np.array([0, 1, 1]))
     1.6666666666666667
     """
-    return float(np.average(_classes_off(predictions, references)[0], weights=sample_weight))
+    off, _ = _classes_off(predictions, references)
+    return float(np.average(off, weights=as_weights(sample_weight, len(off))))
 
 
 def macro_mean_absolute_error(
@@ -70,7 +73,7 @@ def macro_mean_absolute_error(
         A number of classes.
 
     Raises:
-        ValueError: the lengths differ or are 0; an entry is no class index.
+        ValueError: the lengths differ or are 0; an entry is no class index; a weight is negative, or all are 0.
 
     >>> macro_mean_absolute_error(np.array([0, 2, 5]), np.array([0, 1, 1]))  # class 0: 0, class 1: (1 + 4) / 2
     1.25
@@ -93,7 +96,7 @@ def accuracy_per_class(
         From class index to fraction, for the classes that occur among ``references``.
 
     Raises:
-        ValueError: the lengths differ or are 0; an entry is no class index.
+        ValueError: the lengths differ or are 0; an entry is no class index; a weight is negative, or all are 0.
 
     >>> accuracy_per_class(np.array([0, 2, 1]), np.array([0, 1, 1]))
     {0: 1.0, 1: 0.5}
@@ -105,7 +108,7 @@ def accuracy_per_class(
 def _per_class(values: np.ndarray, references: np.ndarray, sample_weight: np.ndarray | None) -> dict[int, float]:
     """The mean of ``values`` over each class that has weight."""
     classes, positions = np.unique(references, return_inverse=True)
-    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weights = np.ones(len(values)) if sample_weight is None else as_weights(sample_weight, len(values))
     totals = np.bincount(positions, weights)  # (classes,)
     sums = np.bincount(positions, weights * values)  # (classes,)
     return {int(k): float(s / n) for k, s, n in zip(classes, sums, totals, strict=True) if n > 0}

@@ -34,28 +34,32 @@ def as_labels(values: Any, name: str, num_classes: int | None = None) -> np.ndar
     if array.ndim != 1:
         raise ValueError(f"{name} must be (N,) class indices, got shape {array.shape}.")
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+        entry = int(np.flatnonzero(array != np.rint(array))[0])
         raise ValueError(
-            f"{name} must be class indices, whole numbers; got {array[array != np.rint(array)][0]}. "
+            f"{name} must be class indices, whole numbers; entry {entry} is {array[entry]}. "
             "Round the output of a regression to the nearest class first."
         )
     last = (MAX_CLASSES if num_classes is None else num_classes) - 1
     if array.size and not 0 <= array.min() <= array.max() <= last:
+        entry = int(np.flatnonzero(~((array >= 0) & (array <= last)))[0])
         raise ValueError(
-            f"{name} must be class indices in 0 .. {last}, got {array.min():.20g} .. {array.max():.20g}. "
+            f"{name} must be class indices in 0 .. {last}; entry {entry} is {array[entry]:.20g}. "
             "Leave out samples without a label."
         )
     return array.astype(np.int64)
 
 
 def as_scores(values: Any, name: str) -> np.ndarray:
-    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; -inf is a logit like others."""
+    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; some in a row may be -inf."""
     array = as_array(values, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"{name} must be (N, K), one number for each class, got shape {array.shape}.")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    if array.size and not array.max() < np.inf:
-        row = int(np.flatnonzero(~(array < np.inf).all(1))[0])
-        raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
+    if array.size and not (array.max() < np.inf and array.min() > -np.inf):
+        wrong = ~(array < np.inf).all(1) | (array == -np.inf).all(1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
     return array
 
 
@@ -72,49 +76,73 @@ def as_reals(values: Any, name: str) -> np.ndarray:
 
 
 def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
-    """References: (N,) class indices, or (N, K) as :func:`as_scores` has them."""
+    """References: (N,) class indices, or (N, K) distributions."""
     array = as_array(values, "references")
     if array.ndim != 2:
         return as_labels(array, "references", num_classes)
-    array = as_scores(array, "references")
     if array.shape[1] != num_classes:
         raise ValueError(
             f"references must be (N,) class indices, or (N, {num_classes}) distributions like the predictions; "
             f"got shape {array.shape}."
         )
-    return array
+    return as_distributions(array, "references")
 
 
-def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
-    """(K, K) float64 distances, finite and not negative."""
+def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)
-    if array.shape != (num_classes, num_classes):
-        raise ValueError(
-            f"ground_distance must be (K, K) = ({num_classes}, {num_classes}) like the classes, "
-            f"got shape {array.shape}."
-        )
+    size = num_classes or (array.shape[0] if array.ndim else 0)
+    if array.shape != (size, size):
+        expected = "" if num_classes is None else f" = ({size}, {size}) like the classes"
+        raise ValueError(f"ground_distance must be (K, K){expected}, got shape {array.shape}.")
     if not (np.isfinite(array).all() and (array >= 0).all()):
         raise ValueError(f"ground_distance must be finite and not negative, got {array.min()} .. {array.max()}.")
+    if array.diagonal().any():
+        raise ValueError(f"ground_distance must be 0 on the diagonal, got {array.diagonal().tolist()}.")
     return array
 
 
-def as_probabilities(values: Any) -> np.ndarray:
-    """Predictions: (N, K) as :func:`as_scores` has them, each row a distribution."""
-    array = as_scores(values, "predictions")
-    check_distributions(array, "predictions", " Are these logits? Then say from_logits=True, or take their softmax.")
-    return array
-
-
-def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
-    """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
-    sums = rows.sum(1)
-    wrong = (np.abs(sums - 1) > 1e-2) | (rows.min(1) < 0)
+def as_distributions(values: Any, name: str, hint: str = "") -> np.ndarray:
+    """(N, K) float64 rows without a negative entry, of sum 1 within 0.01 (half precision), divided by their sum."""
+    array = as_scores(values, name)
+    sums = array.sum(1, keepdims=True)
+    wrong = (np.abs(sums[:, 0] - 1) > 1e-2) | (array.min(1) < 0)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
             f"each row of {name} must be a distribution: no negative entry, sum 1; "
-            f"row {row} has entries from {rows[row].min():.4g} and the sum {sums[row]:.4g}.{hint}"
+            f"row {row} has entries from {array[row].min():.4g} and the sum {sums[row, 0]:.4g}.{hint}"
         )
+    return array / sums
+
+
+def as_probabilities(values: Any) -> np.ndarray:
+    """Predictions as :func:`as_distributions` has them."""
+    return as_distributions(
+        values, "predictions", " Are these logits? Then say from_logits=True, or take their softmax."
+    )
+
+
+def as_whole_numbers(values: Any, name: str, least: int) -> list[int]:
+    """One whole number or several, none below ``least``."""
+    several = list(values) if hasattr(values, "__iter__") and not isinstance(values, str) else [values]
+    fits = [isinstance(v, (int, float, np.integer, np.floating)) and v >= least and v % 1 == 0 for v in several]
+    if not several or not all(fits):
+        raise ValueError(f"{name} must be whole numbers, at least {least}; got {several}.")
+    return [int(value) for value in several]
+
+
+def as_weights(values: Any, num_samples: int) -> np.ndarray | None:
+    """(N,) float64 weights of the samples, none negative and not all 0; None stays None."""
+    if values is None:
+        return None
+    array = as_reals(values, "sample_weight")
+    if len(array) != num_samples or (array < 0).any() or not array.any():
+        raise ValueError(
+            f"sample_weight must be {num_samples} numbers, one a sample, none negative and not all 0; got {len(array)} "
+            f"with the sum {array.sum():.4g}."
+        )
+    return array
 
 
 def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:

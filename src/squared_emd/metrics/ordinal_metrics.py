@@ -20,11 +20,11 @@ def ordinal_metrics(
     """A ``compute_metrics`` for a Trainer on ordered classes.
 
     With ``batch_eval_metrics=True`` among the Trainer's arguments it is called batch by batch and keeps five numbers a
-    sample, not the logits.
+    sample, not the logits; after an evaluation that was interrupted between two batches make a new one.
 
     Args:
         class_names: names of the K classes in order; needed only for a regression network (one output), whose
-            prediction is the nearest class index, clamped to 0 .. K-1.
+            prediction is the nearest class index, clamped to 0 .. K-1. A classifier must have as many outputs.
         scores: (K,) value of each class; adds ``spearman`` of the expected score against the labels' scores.
 
     Returns:
@@ -40,7 +40,11 @@ def ordinal_metrics(
     batches: list[dict[str, np.ndarray]] = []
 
     def compute_metrics(evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
-        samples = _samples(evaluation.predictions, evaluation.label_ids, class_names, scores)
+        try:
+            samples = _samples(evaluation.predictions, evaluation.label_ids, class_names, scores)
+        except ValueError:
+            batches.clear()  # this evaluation is over
+            raise
         if compute_result is None:
             return _summary(samples)
         batches.append(samples)
@@ -58,13 +62,17 @@ def _samples(
 ) -> dict[str, np.ndarray]:
     """What the metrics need to know of each sample."""
     logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
-    if logits.ndim == 1 or logits.shape[1] == 1:
-        if class_names is None:
+    if logits.ndim == 1 or logits.shape[1:] == (1,):
+        if not class_names:
             raise ValueError("a network with one output needs ordinal_metrics(class_names=...) to know its classes.")
         nearest = np.rint(as_reals(logits.reshape(-1), "outputs")).clip(0, len(class_names) - 1).astype(int)
         probabilities = np.eye(len(class_names))[nearest]  # (N, K)
     else:
         probabilities = softmax(as_scores(logits, "logits"), axis=1)
+        if class_names is not None and len(class_names) != probabilities.shape[1]:
+            raise ValueError(
+                f"class_names must name the {probabilities.shape[1]} outputs of the network, got {len(class_names)}."
+            )
     references = as_labels_or_distributions(references, probabilities.shape[1])
     check_lengths(probabilities, references)
     soft = references.ndim == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .inputs import as_labels, as_scores, check_lengths
+from .inputs import as_labels, as_scores, as_weights, as_whole_numbers, check_lengths
 
 
 def ranks_of_truth(scores: np.ndarray, references: np.ndarray) -> np.ndarray:
@@ -45,11 +45,10 @@ def top_k_error(ranks: np.ndarray, k: int = 1, *, sample_weight: np.ndarray | No
         A fraction in [0, 1].
 
     Raises:
-        ValueError: ``k`` is less than 1, or no whole number.
+        ValueError: ``k`` is less than 1, or no whole number; a weight is negative, or all are 0.
 
     >>> top_k_error(np.array([0, 1, 6, 2]), k=2)
     0.5
     """
-    if k != int(k) or k < 1:
-        raise ValueError(f"k must be a whole number of classes, at least 1, got {k}.")
-    return float(np.average(np.asarray(ranks) >= k, weights=sample_weight))
+    (k,) = as_whole_numbers(k, "k", 1)
+    return float(np.average(np.asarray(ranks) >= k, weights=as_weights(sample_weight, len(ranks))))

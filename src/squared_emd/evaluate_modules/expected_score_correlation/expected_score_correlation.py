@@ -49,28 +49,32 @@ def as_labels(values: Any, name: str, num_classes: int | None = None) -> np.ndar
     if array.ndim != 1:
         raise ValueError(f"{name} must be (N,) class indices, got shape {array.shape}.")
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
+        entry = int(np.flatnonzero(array != np.rint(array))[0])
         raise ValueError(
-            f"{name} must be class indices, whole numbers; got {array[array != np.rint(array)][0]}. "
+            f"{name} must be class indices, whole numbers; entry {entry} is {array[entry]}. "
             "Round the output of a regression to the nearest class first."
         )
     last = (MAX_CLASSES if num_classes is None else num_classes) - 1
     if array.size and not 0 <= array.min() <= array.max() <= last:
+        entry = int(np.flatnonzero(~((array >= 0) & (array <= last)))[0])
         raise ValueError(
-            f"{name} must be class indices in 0 .. {last}, got {array.min():.20g} .. {array.max():.20g}. "
+            f"{name} must be class indices in 0 .. {last}; entry {entry} is {array[entry]:.20g}. "
             "Leave out samples without a label."
         )
     return array.astype(np.int64)
 
 
 def as_scores(values: Any, name: str) -> np.ndarray:
-    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; -inf is a logit like others."""
+    """(N, K) float64 scores of the classes, contiguous, without NaN or +inf; some in a row may be -inf."""
     array = as_array(values, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"{name} must be (N, K), one number for each class, got shape {array.shape}.")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    if array.size and not array.max() < np.inf:
-        row = int(np.flatnonzero(~(array < np.inf).all(1))[0])
-        raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
+    if array.size and not (array.max() < np.inf and array.min() > -np.inf):
+        wrong = ~(array < np.inf).all(1) | (array == -np.inf).all(1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
     return array
 
 
@@ -87,49 +91,73 @@ def as_reals(values: Any, name: str) -> np.ndarray:
 
 
 def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
-    """References: (N,) class indices, or (N, K) as :func:`as_scores` has them."""
+    """References: (N,) class indices, or (N, K) distributions."""
     array = as_array(values, "references")
     if array.ndim != 2:
         return as_labels(array, "references", num_classes)
-    array = as_scores(array, "references")
     if array.shape[1] != num_classes:
         raise ValueError(
             f"references must be (N,) class indices, or (N, {num_classes}) distributions like the predictions; "
             f"got shape {array.shape}."
         )
-    return array
+    return as_distributions(array, "references")
 
 
-def as_ground_distance(values: Any, num_classes: int) -> np.ndarray:
-    """(K, K) float64 distances, finite and not negative."""
+def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)
-    if array.shape != (num_classes, num_classes):
-        raise ValueError(
-            f"ground_distance must be (K, K) = ({num_classes}, {num_classes}) like the classes, "
-            f"got shape {array.shape}."
-        )
+    size = num_classes or (array.shape[0] if array.ndim else 0)
+    if array.shape != (size, size):
+        expected = "" if num_classes is None else f" = ({size}, {size}) like the classes"
+        raise ValueError(f"ground_distance must be (K, K){expected}, got shape {array.shape}.")
     if not (np.isfinite(array).all() and (array >= 0).all()):
         raise ValueError(f"ground_distance must be finite and not negative, got {array.min()} .. {array.max()}.")
+    if array.diagonal().any():
+        raise ValueError(f"ground_distance must be 0 on the diagonal, got {array.diagonal().tolist()}.")
     return array
 
 
-def as_probabilities(values: Any) -> np.ndarray:
-    """Predictions: (N, K) as :func:`as_scores` has them, each row a distribution."""
-    array = as_scores(values, "predictions")
-    check_distributions(array, "predictions", " Are these logits? Then say from_logits=True, or take their softmax.")
-    return array
-
-
-def check_distributions(rows: np.ndarray, name: str, hint: str = "") -> None:
-    """Raises where a row of (N, K) has a negative entry, or a sum that is not 1 within 0.01 (half precision)."""
-    sums = rows.sum(1)
-    wrong = (np.abs(sums - 1) > 1e-2) | (rows.min(1) < 0)
+def as_distributions(values: Any, name: str, hint: str = "") -> np.ndarray:
+    """(N, K) float64 rows without a negative entry, of sum 1 within 0.01 (half precision), divided by their sum."""
+    array = as_scores(values, name)
+    sums = array.sum(1, keepdims=True)
+    wrong = (np.abs(sums[:, 0] - 1) > 1e-2) | (array.min(1) < 0)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
             f"each row of {name} must be a distribution: no negative entry, sum 1; "
-            f"row {row} has entries from {rows[row].min():.4g} and the sum {sums[row]:.4g}.{hint}"
+            f"row {row} has entries from {array[row].min():.4g} and the sum {sums[row, 0]:.4g}.{hint}"
         )
+    return array / sums
+
+
+def as_probabilities(values: Any) -> np.ndarray:
+    """Predictions as :func:`as_distributions` has them."""
+    return as_distributions(
+        values, "predictions", " Are these logits? Then say from_logits=True, or take their softmax."
+    )
+
+
+def as_whole_numbers(values: Any, name: str, least: int) -> list[int]:
+    """One whole number or several, none below ``least``."""
+    several = list(values) if hasattr(values, "__iter__") and not isinstance(values, str) else [values]
+    fits = [isinstance(v, (int, float, np.integer, np.floating)) and v >= least and v % 1 == 0 for v in several]
+    if not several or not all(fits):
+        raise ValueError(f"{name} must be whole numbers, at least {least}; got {several}.")
+    return [int(value) for value in several]
+
+
+def as_weights(values: Any, num_samples: int) -> np.ndarray | None:
+    """(N,) float64 weights of the samples, none negative and not all 0; None stays None."""
+    if values is None:
+        return None
+    array = as_reals(values, "sample_weight")
+    if len(array) != num_samples or (array < 0).any() or not array.any():
+        raise ValueError(
+            f"sample_weight must be {num_samples} numbers, one a sample, none negative and not all 0; got {len(array)} "
+            f"with the sum {array.sum():.4g}."
+        )
+    return array
 
 
 def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:
@@ -192,8 +220,10 @@ def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "sp
     check_lengths(predictions, references)
     if kind not in CORRELATIONS:
         raise ValueError(f"kind must be one of {list(CORRELATIONS)}, got {kind!r}.")
-    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+    if (predictions == predictions[0]).all() or (references == references[0]).all():
         return 0.0
+    if kind == "pearson":  # it has no scale, and the squares of large numbers overflow
+        predictions, references = (side / np.abs(side).max() for side in (predictions, references))
     return float(CORRELATIONS[kind](predictions, references).statistic)
 
 
@@ -219,7 +249,8 @@ class BatchMetric(evaluate.Metric, abc.ABC):
 
     The tables lie where ``evaluate`` keeps its examples: in its cache file of each process, or in memory with
     ``keep_in_memory``. They are written and read as arrays, a chunk at a time, never as Python objects. What
-    ``compute`` takes beside the inputs may be given when the metric is loaded, too.
+    ``compute`` takes beside the inputs may be given when the metric is loaded, too. With several processes the first
+    must have computed before the others add to the next round.
 
     Raises:
         TypeError: a setting that the metric does not have.
@@ -232,11 +263,12 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self._check_settings(self.settings)
         self._tables: list[pa.Table] = []  # with keep_in_memory
         self._schema: pa.Schema | None = None
+        self._are_logits: bool | None = None  # what the first batch was, see _rows
         self._count = 0
 
     @abc.abstractmethod
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
-        """The table of a batch; raises ``ValueError`` where the inputs do not fit."""
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+        """The table of a batch, given the settings known by then; raises ``ValueError`` where it does not fit."""
 
     @abc.abstractmethod
     def _compute(self, tables: Iterator[Columns]) -> dict[str, Any]:
@@ -266,13 +298,20 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self._check_batch(predictions, references, kwargs)
         if len(predictions) == len(references) == 0:
             return  # the last, empty batch of a loop
-        self._store(self._reduced(predictions, references))
+        table = self._reduced(predictions, references, self.settings)
+        if self.keep_in_memory or self.file_paths is not None:  # or other processes' parts have been gathered already
+            self._tables.append(_copied(table))
+        else:
+            if self.writer is None:
+                self._open(datasets.Features.from_arrow_schema(table.schema))
+            self.writer.write_table(table, CHUNK_ROWS)
+        self._schema = table.schema
         self._count += len(references)
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
         """The results over all samples added since the last call, and those given here.
 
-        If it raises, what was added before is still there: call it again.
+        If it raises, what was added before is still there, and what was given here is not: call it again.
 
         Args:
             predictions: list, array or tensor of N predictions. Optional.
@@ -287,10 +326,10 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         given = []
         if predictions is not None or references is not None:
             self._check_batch(predictions, references, {})
-            if self.num_process > 1:
+            if self.process_id > 0:
                 self.add_batch(predictions=predictions, references=references)
             elif len(predictions) or len(references):
-                given = [self._reduced(predictions, references)]
+                given = [self._reduced(predictions, references, self._defaults() | settings)]
         if self.num_process > 1 and self.file_paths is None:
             self._hand_over()
         if self.process_id > 0:
@@ -316,29 +355,54 @@ class BatchMetric(evaluate.Metric, abc.ABC):
             if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
                 raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
 
+    def _defaults(self) -> dict[str, Any]:
+        """The settings of ``_compute``."""
+        parameters = inspect.signature(self._compute).parameters.values()
+        return {
+            parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
     def _check_settings(self, settings: dict[str, Any]) -> None:
-        known = [n for n, p in inspect.signature(self._compute).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        known = self._defaults()
         unknown = [name for name in settings if name not in known]
         if unknown:
             raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+        for name, default in known.items():
+            if isinstance(default, bool) and not isinstance(settings.get(name, default), (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, got {settings[name]!r}.")
 
-    def _reduced(self, predictions: Any, references: Any) -> pa.Table:
-        table = _as_table(self._reduce(predictions, references))
+    def _reduced(self, predictions: Any, references: Any, settings: dict[str, Any]) -> pa.Table:
+        table = _as_table(self._reduce(predictions, references, settings))
         _check_same(self._schema or table.schema, table.schema)
         return table
+
+    def _rows(self, predictions: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
+        """(N, K) predictions, found to be distributions unless they are logits.
+
+        Where ``from_logits`` is not known yet, the first batch says which they are, and the others must be the same.
+        """
+        if settings.get("from_logits"):
+            return predictions
+        if "from_logits" in settings:
+            return as_probabilities(predictions)
+        try:
+            as_probabilities(predictions)
+        except ValueError as error:
+            if self._are_logits is False:
+                raise ValueError(f"{error} (All rows added before were distributions.)") from None
+            self._are_logits = True
+        else:
+            if self._are_logits:
+                raise ValueError(
+                    "the predictions added before are logits, or some of their rows are no distributions; "
+                    "these are distributions. Add one kind only; from_logits says which."
+                )
+            self._are_logits = False
+        return predictions
 
     def _open(self, features: datasets.Features) -> None:
         self.selected_feature_format = features
         self._init_writer()
-
-    def _store(self, table: pa.Table) -> None:
-        self._schema = table.schema
-        if self.keep_in_memory:
-            self._tables.append(table)
-            return
-        if self.writer is None:
-            self._open(datasets.Features.from_arrow_schema(table.schema))
-        self.writer.write_table(table, CHUNK_ROWS)
 
     def _hand_over(self) -> None:
         """Closes this process' file for the first process to read; without samples it is one that holds no table."""
@@ -353,19 +417,17 @@ class BatchMetric(evaluate.Metric, abc.ABC):
 
     def _read(self, given: list[pa.Table]) -> Iterator[Columns]:
         """The tables of this process, then those of the others, in chunks."""
-        schema, paths = self._schema, self.file_paths or []
+        own, *others = self.file_paths or [None]
         if self.writer is not None:  # a single process' file, still open: the stream ends where nothing follows
             self.writer.stream.flush()
-            paths = [self.cache_file_name]
-        for path in paths:
-            with pa.OSFile(path) as source, pa.ipc.open_stream(source) as stream:
-                for batch in stream:
-                    schema = schema or batch.schema
-                    _check_same(schema, batch.schema)
-                    yield _as_columns(batch)
-        for table in [*self._tables, *given]:
-            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
-                yield _as_columns(batch)
+            own = self.cache_file_name
+        in_memory = (t.to_batches(max_chunksize=CHUNK_ROWS) for t in [*self._tables, *given])
+        batches = chain(_batches([own] if own else []), chain.from_iterable(in_memory), _batches(others))
+        schema = None
+        for batch in batches:
+            schema = schema or batch.schema
+            _check_same(schema, batch.schema)
+            yield _as_columns(batch)
 
     def _clear(self) -> None:
         if self.writer is not None:
@@ -379,7 +441,7 @@ class BatchMetric(evaluate.Metric, abc.ABC):
 
     def _forget(self) -> None:
         self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
-        self.selected_feature_format = self._schema = None
+        self.selected_feature_format = self._schema = self._are_logits = None
         self._tables, self._count = [], 0
 
 
@@ -390,7 +452,7 @@ def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.M
         metric: the metric.
         *features: the kinds of inputs it takes.
     """
-    description, _, inputs = inspect.cleandoc(type(metric).__doc__).partition("\n\nInputs:\n")
+    description, _, inputs = inspect.getdoc(type(metric)).partition("\n\nInputs:\n")
     return evaluate.MetricInfo(
         description=description,
         citation=CITATION,
@@ -410,6 +472,29 @@ def _as_table(columns: Columns) -> pa.Table:
             for name, column in columns.items()
         }
     )
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """The same table in memory of its own: the caller may use its arrays again."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
+
+
+def _batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """The record batches of files, one at a time."""
+    for path in paths:
+        try:
+            source = pa.OSFile(path)
+        except FileNotFoundError:
+            raise ValueError(
+                f"the samples of another process are no longer in {path}: it went on to the next round before this one "
+                "was computed. Let all processes wait for the first after compute, or give each round its own "
+                "experiment_id."
+            ) from None
+        with source, pa.ipc.open_stream(source) as stream:
+            yield from stream
 
 
 def _as_columns(batch: pa.RecordBatch) -> Columns:
@@ -478,11 +563,12 @@ class ExpectedScoreCorrelation(BatchMetric):
             datasets.Features({"predictions": number, "references": number}),
         )
 
-    def _reduce(self, predictions: Any, references: Any) -> Columns:
+    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_array(predictions, "predictions")
         as_fits = as_scores if predictions.ndim == 2 else as_reals
         predictions, references = as_fits(predictions, "predictions"), as_reals(references, "references")
         check_lengths(predictions, references)
+        predictions = self._rows(predictions, settings) if predictions.ndim == 2 else predictions
         return {"predictions": predictions, "references": references}
 
     def _compute(self, tables: Iterator[Columns], *, scores: Any = None, from_logits: bool = False) -> dict[str, Any]:
