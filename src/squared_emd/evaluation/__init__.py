@@ -29,8 +29,9 @@ def load_metric(name: str, **kwargs: Any) -> evaluate.Metric:
     Args:
         name: one of ``expected_score_correlation``, ``ordinal_accuracy``, ``quadratic_weighted_kappa``,
             ``squared_emd``, ``top_k_error``.
-        **kwargs: what ``evaluate.load`` takes (``num_process``, ``process_id``, ``experiment_id``, ``keep_in_memory``,
-            ``cache_dir``, ``config_name``, ``timeout``), and settings of the metric, which ``compute`` then takes as its defaults.
+        **kwargs: ``config_name``, ``num_process``, ``process_id``, ``experiment_id``, ``keep_in_memory``, ``cache_dir``
+            and ``timeout`` as ``evaluate.load`` takes them, and settings of the metric, which ``compute`` then takes as
+            its defaults.
 
     Returns:
         The metric, with ``compute``, ``add`` and ``add_batch``; ``help(metric)`` says what goes in and what comes out.
