@@ -328,6 +328,10 @@ def test_the_first_batch_says_whether_predictions_are_logits(name, load):
     with pytest.raises(ValueError, match=r"row 7 has .* \(All rows added before were distributions\.\)$"):
         metric.add_batch(predictions=broken, references=references[100:200])
     metric.add_batch(predictions=P[100:], references=references[100:])
+    with says(
+        "the predictions added before are distributions; from_logits=True would take their softmax again. Leave it out."
+    ):
+        metric.compute(from_logits=True)
     assert metric.compute() == close(metric.compute(predictions=P, references=references))
 
     metric.add_batch(predictions=np.log(P[:100]), references=references[:100])
@@ -536,7 +540,7 @@ def test_requirements_name_what_is_imported():
             re.findall(r"^\s*(?:import|from) (datasets|evaluate|numpy|ot|pyarrow|scipy)\b", text, re.MULTILINE)
         )
         named = {re.split(r"[<>=]", line)[0] for line in (SPACES / name / "requirements.txt").read_text().split()}
-        assert {"pot" if package == "ot" else package for package in imported} <= named
+        assert {"pot" if package == "ot" else package for package in imported} == named
 
 
 @pytest.fixture(scope="module")
@@ -561,6 +565,8 @@ def test_app_answers_over_http(name, gradio):
         assert client.predict(table, "", api_name="/compute") == metric.compute(**metric.example)
         with pytest.raises(Exception, match=f"{name} has no setting x"):
             client.predict(table, '{"x": 1}', api_name="/compute")
+        with pytest.raises(Exception, match=r"cannot convert|must be"):
+            client.predict(table, "[1]", api_name="/compute")
         with pytest.raises(Exception, match="Each cell holds a number or a list"):
             client.predict({**table, "data": [["adult", "0"]]}, "", api_name="/compute")
         texts = [block.value for block in page.blocks.values() if isinstance(getattr(block, "value", None), str)]

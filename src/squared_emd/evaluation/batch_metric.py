@@ -109,6 +109,11 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         """
         settings = {**self.settings, **kwargs}
         self._check_settings(settings)
+        if settings.get("from_logits") and self._are_logits is False:
+            raise ValueError(
+                "the predictions added before are distributions; from_logits=True would take their softmax again. "
+                "Leave it out."
+            )
         given = []
         if predictions is not None or references is not None:
             self._check_batch(predictions, references, {})

@@ -37,8 +37,8 @@ class SquaredEMD(BatchMetric):
         per_sample (bool): also each sample's value, in the order of adding (process after process).
 
     Returns:
-        ``squared_emd``, and with unit spacing ``ranked_probability_score``; in their place ``emd`` where ``p`` is not 2
-        or ``ground_distance`` is given. On request ``<name>_per_class`` (K) and ``<name>_per_sample`` (N).
+        ``squared_emd``, and without ``spacing`` ``ranked_probability_score``; in their place ``emd`` where ``p`` is not
+        2 or ``ground_distance`` is given. On request ``<name>_per_class`` (K) and ``<name>_per_sample`` (N).
 
     Raises:
         ValueError: no samples; a row that is no distribution, a label that is no class, NaN; a setting does not fit.

@@ -25,12 +25,12 @@ def build() -> Any:
         try:
             predictions, references = ([json.loads(str(row[column])) for row in samples] for column in (0, 1))
             options = json.loads(settings.strip() or "{}")
+            return metric.compute(predictions=predictions, references=references, **dict(options))
         except json.JSONDecodeError as error:
-            raise gr.Error(f"Each cell holds a number or a list like [0.1, 0.9], settings an object: {error}") from None
-        try:
-            return metric.compute(predictions=predictions, references=references, **options)
+            said = f'Each cell holds a number or a list like [0.1, 0.9], settings an object like {{"x": 1}}: {error}'
+            raise gr.Error(said, print_exception=False) from None
         except (ValueError, TypeError, ImportError) as error:
-            raise gr.Error(str(error)) from None
+            raise gr.Error(str(error), print_exception=False) from None
 
     card = re.sub(r"\A---\n.*?\n---\n", "", (FOLDER / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     with gr.Blocks(title=metric.name) as page:

@@ -36,7 +36,8 @@ def as_array(values: Any, name: str) -> np.ndarray:
     except ValueError:  # NumPy's word for a ragged list
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
-        kind = "rows of different lengths, or other objects" if array.dtype.kind == "O" else f"type {array.dtype}"
+        kinds = {"O": "rows of different lengths, or other objects", "U": "text"}
+        kind = kinds.get(array.dtype.kind, f"type {array.dtype}")
         raise ValueError(f"{name} must be numbers, in rows of equal length; got {kind}.")
     return array
 
@@ -72,7 +73,9 @@ def as_scores(values: Any, name: str) -> np.ndarray:
         wrong = ~(array < np.inf).all(1) | (array == -np.inf).all(1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise ValueError(f"{name} must not hold NaN or infinity; row {row} is {array[row].tolist()}.")
+            k = int(np.flatnonzero(~np.isfinite(array[row]))[-1])
+            what = "for every class" if (array[row] == -np.inf).all() else f"for class {k}"
+            raise ValueError(f"{name} must not hold NaN or infinity; row {row} has {array[row, k]} {what}.")
     return array
 
 
@@ -80,7 +83,7 @@ def as_reals(values: Any, name: str) -> np.ndarray:
     """(N,) float64 without NaN or infinity."""
     array = as_array(values, name)
     if array.ndim != 1:
-        raise ValueError(f"{name} must be (N,) numbers, got shape {array.shape}.")
+        raise ValueError(f"{name} must be one row of numbers, got shape {array.shape}.")
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array))[0])
@@ -313,6 +316,11 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         """
         settings = {**self.settings, **kwargs}
         self._check_settings(settings)
+        if settings.get("from_logits") and self._are_logits is False:
+            raise ValueError(
+                "the predictions added before are distributions; from_logits=True would take their softmax again. "
+                "Leave it out."
+            )
         given = []
         if predictions is not None or references is not None:
             self._check_batch(predictions, references, {})
