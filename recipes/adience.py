@@ -26,6 +26,7 @@ from squared_emd.data.drawn_faces import cached_drawn_faces
 from squared_emd.figures import plot_curves, plot_ground_distance
 from squared_emd.launch import check_ranks
 from squared_emd.networks import SMALL, load_image_classifier
+from squared_emd.paper_networks import PRETRAINED
 from squared_emd.report import PAPER_ADIENCE, matrix_table, mean_over_folds, results_table
 from squared_emd.transforms import EvalTransform, TrainTransform, apply_to_batch, average_mirrored
 
@@ -34,8 +35,8 @@ from squared_emd.transforms import EvalTransform, TrainTransform, apply_to_batch
 DRAWN_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
 REAL_RATE = 10**-3
 STRENGTHS = (0.1, 1.0, 10.0)  # the paper's choice for A-EMD (section 4.3)
-REAL_MODEL = "timm/resnetv2_50.a1h_in1k"
-TABLE_1_COLUMNS = {"timm/vgg16.tv_in1k": "vgg_f", REAL_MODEL: "res_f"}  # the second stands in for RES_F
+REAL_MODEL = "res_f"
+TABLE_1_COLUMNS = {name: name for name in ("alxs", "vgg_f", "res", "res_f")} | {p: n for n, p in PRETRAINED.items()}
 ADIENCE_FACES = 17_000  # Adience has 17,424 with an age group; what has far fewer is not comparable to the paper
 
 
@@ -54,7 +55,10 @@ class AdienceArguments(EMDTrainingArguments):
     skip_bad_images: bool = field(default=False, metadata={"help": "Go on without pictures that cannot be read."})
     model: str | None = field(
         default=None,
-        metadata={"help": f"Any timm/<model> or Hub image classifier. Default: {REAL_MODEL}; drawn faces: {SMALL}."},
+        metadata={
+            "help": "alxs, alx, vgg_f, res, res_f, any timm/<model> or Hub image classifier. "
+            f"Default: res_f; drawn faces: {SMALL}."
+        },
     )
     from_scratch: bool = field(default=False, metadata={"help": "Random weights."})
     loss: str = field(default="xemd2", metadata={"choices": (*LOSSES, "all"), "help": "all trains each in turn."})
@@ -175,10 +179,14 @@ def main() -> None:
         print(f"\nGround distance D learned by {loss.upper()}, fold {args.folds[-1]}:")
         print(matrix_table(matrix, AGE_GROUPS))
     alike = len(faces) >= ADIENCE_FACES and len(args.folds) == 5 and args.odd_labels == "drop"
-    column = TABLE_1_COLUMNS.get(name) if alike and not args.from_scratch and not args.validate else None
+    pretrained = name in PRETRAINED or name in PRETRAINED.values()
+    column = (
+        TABLE_1_COLUMNS.get(name) if alike and not (args.from_scratch and pretrained) and not args.validate else None
+    )
     paper = PAPER_ADIENCE.get(column)
     if paper:
-        print(f"\nThe paper's rows are those of its {column.upper()}, for which {name} stands here.")
+        stands_in = f", for which {PRETRAINED['res_f']} stands here" if column == "res_f" else ""
+        print(f"\nThe paper's rows are those of its {column.upper()}{stands_in}.")
     print(f"\nResults on the {rows[0]['tested_on']}, {data}:\n{results_table(rows, paper=paper)}")
     curves = {loss: mean_over_folds(runs) for loss, runs in histories.items()}
     plot_curves(

@@ -15,7 +15,7 @@ from tests.test_trainer import arguments
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from squared_emd import EMDTrainer, losses
+from squared_emd import EMDTrainer
 from squared_emd.callbacks import NonFiniteCallback
 
 EPOCHS, STEPS = 4, 3  # of each epoch
@@ -121,7 +121,8 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("loss", ["xe", "emd", "xemd1", "xemd2"])
 @pytest.mark.parametrize("policy", ["raise", "skip"])
 def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch, loss, policy):
-    monkeypatch.setattr(losses, "_may_look_at", lambda tensor: False)  # as on a GPU
+    for module in ("inputs", "squared_emd"):
+        monkeypatch.setattr(f"squared_emd.losses.{module}.may_look_at", lambda tensor: False)  # as on a GPU
     waits = []
 
     def watched(part):

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from . import paper_networks  # noqa: F401  registers them with timm
 from .callbacks import GroundDistanceCallback
 from .centroids import ClassCentroids
 from .config import EMDTrainingArguments

@@ -17,6 +17,8 @@ from transformers import (
     TimmWrapperImageProcessor,
 )
 
+from .paper_networks import FROM_SCRATCH, PRETRAINED
+
 __all__ = ["SMALL", "ImageClassifier", "load_image_classifier"]
 
 # A pre-activation bottleneck network as the paper's RES, with one block a stage: 0.13 M weights, for small pictures.
@@ -44,7 +46,8 @@ def load_image_classifier(
     """An image classifier with one output a class; a saved head stays where it has as many outputs, else it is new.
 
     Args:
-        name: `timm/<model>`, a Hub repository, a folder with a saved model, or `small` (always from random weights).
+        name: `timm/<model>`, a Hub repository, a folder with a saved model; of the paper: `alxs`, `alx`, `res` or
+            `small` (always from random weights), `vgg_f` or `res_f` (pre-trained).
         class_names: the K classes in order.
         num_outputs: outputs of the head; default K, 1 for a regression.
         from_scratch: random weights. For `timm/<architecture>` this needs no network; a tag behind the architecture
@@ -63,6 +66,9 @@ def load_image_classifier(
         "label2id": {label: i for i, label in enumerate(labels)},
         "num_labels": num_outputs,  # without it the config of a saved timm model keeps its own number
     }
+    name = PRETRAINED.get(name, name)
+    if name in FROM_SCRATCH:
+        return _from_timm_registry(name, naming)
     if name == SMALL:
         return _from_timm_registry("resnetv2_50", naming, model_args=_SMALL_ARGUMENTS, size=_SMALL_SIZE)
     if from_scratch and name.startswith("timm/") and not Path(name).is_dir():
