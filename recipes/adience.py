@@ -87,7 +87,10 @@ class AdienceArguments(EMDTrainingArguments):
         self.folds = range(5) if self.fold == "all" else [int(self.fold)]
         self.losses = LOSSES if self.loss == "all" else [self.loss]
         self.loss = self.losses[-1]
-        self.strengths = STRENGTHS if self.entropic_strength == "select" else [float(self.entropic_strength)]
+        try:
+            self.strengths = STRENGTHS if self.entropic_strength == "select" else [float(self.entropic_strength)]
+        except ValueError:
+            raise ValueError(f"entropic_strength must be a number or select, got {self.entropic_strength!r}.") from None
         self.entropic_strength = self.strengths[-1]
         self.rate = self.learning_rate
         self.learning_rate = REAL_RATE if self.rate is None else self.rate
@@ -160,6 +163,7 @@ def main() -> None:
             rows[-1] |= {"tested_on": "validation people" if run.validate else "test fold"}
             histories.setdefault(loss, []).append(trainer.state.log_history)
             trainer.save_model()
+            trainer.accelerator.wait_for_everyone()  # a-emd reads it
             if args.should_save:
                 write_json(Path(run.output_dir) / "all_results.json", rows[-1])
             if args.should_save and run.is_self_guided:

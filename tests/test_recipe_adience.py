@@ -188,6 +188,10 @@ class TestUserErrors:
             f"there is no {tmp_path / 'xemd2'}."
         )
 
+    def test_no_number(self, monkeypatch, cache, tmp_path):
+        said = self.refused(monkeypatch, cache, "--entropic_strength", "strong", "--output_dir", tmp_path)
+        assert said == "adience.py: entropic_strength must be a number or select, got 'strong'."
+
     def test_no_such_model(self, monkeypatch, cache, tmp_path):
         arguments = ("--model", "timm/test_resnett", "--from_scratch", "--output_dir", tmp_path / "out")
         said = self.refused(monkeypatch, cache, "--num_faces", 98, *arguments)
