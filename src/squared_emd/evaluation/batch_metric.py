@@ -175,7 +175,8 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         if settings.get("from_logits"):
             return predictions
         if "from_logits" in settings:
-            return as_probabilities(predictions)
+            as_probabilities(predictions)
+            return predictions
         try:
             as_probabilities(predictions)
         except ValueError as error:

@@ -122,9 +122,8 @@ def as_distributions(values: Any, name: str, hint: str = "") -> np.ndarray:
     """(N, K) float64 rows without a negative entry, of sum 1 within 0.01 (half precision), divided by their sum."""
     array = as_scores(values, name)
     sums = array.sum(1, keepdims=True)
-    wrong = (np.abs(sums[:, 0] - 1) > 1e-2) | (array.min(1) < 0)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+    if array.size and (array.min() < 0 or np.abs(sums - 1).max() > 1e-2):
+        row = int(np.flatnonzero((np.abs(sums[:, 0] - 1) > 1e-2) | (array.min(1) < 0))[0])
         raise ValueError(
             f"each row of {name} must be a distribution: no negative entry, sum 1; "
             f"row {row} has entries from {array[row].min():.4g} and the sum {sums[row, 0]:.4g}.{hint}"
@@ -448,7 +447,8 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         if settings.get("from_logits"):
             return predictions
         if "from_logits" in settings:
-            return as_probabilities(predictions)
+            as_probabilities(predictions)
+            return predictions
         try:
             as_probabilities(predictions)
         except ValueError as error:
