@@ -483,6 +483,9 @@ class TestMemory:
 def test_spaces_are_built_from_the_package(name):
     for file_name, text in space_files(name).items():
         assert (SPACES / name / file_name).read_text() == text, "run python -m squared_emd.evaluation.spaces"
+    tree = ast.parse((SPACES / name / f"{name}.py").read_text())
+    names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    assert len(names) == len(set(names))  # no file hides a function of another
     assert {path.name for path in (SPACES / name).iterdir() if path.name != "__pycache__"} == {
         f"{name}.py",
         "app.py",

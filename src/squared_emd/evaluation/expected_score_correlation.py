@@ -12,7 +12,8 @@ from scipy.special import softmax
 
 from ..metrics.correlation import CORRELATIONS, correlation, expected_score
 from ..metrics.inputs import as_array, as_reals, as_scores, check_lengths
-from .batch_metric import BatchMetric, Columns, metric_info
+from .batch_metric import BatchMetric, metric_info
+from .tables import Columns
 
 
 class ExpectedScoreCorrelation(BatchMetric):

@@ -9,8 +9,9 @@ import evaluate
 
 from ..metrics.accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
 from ..metrics.inputs import as_whole_numbers
-from .batch_metric import BatchMetric, Columns, metric_info
+from .batch_metric import BatchMetric, metric_info
 from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
+from .tables import Columns
 
 
 class OrdinalAccuracy(BatchMetric):

@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from ..metrics.inputs import MAX_CLASSES, as_array, as_labels, as_scores, check_lengths
-from .batch_metric import CHUNK_ROWS, Columns
+from .tables import CHUNK_ROWS, Columns
 
 LABELS = datasets.Value("int64")
 LABELS_OR_SCORES = (

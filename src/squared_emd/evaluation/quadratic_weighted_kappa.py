@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import evaluate
 
 from ..metrics.kappa import weighted_kappa
-from .batch_metric import BatchMetric, Columns, metric_info
+from .batch_metric import BatchMetric, metric_info
 from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
+from .tables import Columns
 
 
 class QuadraticWeightedKappa(BatchMetric):

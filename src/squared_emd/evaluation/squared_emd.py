@@ -12,7 +12,8 @@ from scipy.special import softmax
 
 from ..metrics.emd import exact_emd, ranked_probability_score, squared_emd
 from ..metrics.inputs import as_labels_or_distributions, as_scores, check_lengths
-from .batch_metric import BatchMetric, Columns, metric_info
+from .batch_metric import BatchMetric, metric_info
+from .tables import Columns
 
 
 class SquaredEMD(BatchMetric):

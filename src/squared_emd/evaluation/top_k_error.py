@@ -11,7 +11,8 @@ import numpy as np
 
 from ..metrics.inputs import as_whole_numbers
 from ..metrics.top_k import ranks_of_truth, top_k_error
-from .batch_metric import BatchMetric, Columns, metric_info
+from .batch_metric import BatchMetric, metric_info
+from .tables import Columns
 
 
 class TopKError(BatchMetric):

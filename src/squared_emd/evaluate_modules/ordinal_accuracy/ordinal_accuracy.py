@@ -285,10 +285,73 @@ def _classes_off(predictions: np.ndarray, references: np.ndarray) -> tuple[np.nd
     return np.abs(predictions - references), references
 
 
-# batch_metric: What the modules share: each batch is reduced to a small table, and the tables are folded at the end.
+# tables: Tables of arrays, as they lie in the cache files of ``evaluate``.
 
 
 CHUNK_ROWS = 2**16
+
+Columns = dict[str, np.ndarray]  # equally long
+
+
+def as_table(columns: Columns) -> pa.Table:
+    """(N,) arrays as they are, (N, K) as lists of fixed size; no copy."""
+    return pa.table(
+        {
+            name: pa.array(column)
+            if column.ndim == 1
+            else pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), column.shape[1])
+            for name, column in columns.items()
+        }
+    )
+
+
+def copied(table: pa.Table) -> pa.Table:
+    """The same table in memory of its own: the caller may use its arrays again."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
+
+
+def read_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """The record batches of files, one at a time."""
+    for path in paths:
+        try:
+            source = pa.OSFile(path)
+        except FileNotFoundError:
+            raise ValueError(
+                f"the samples of another process are no longer in {path}: it went on to the next round before this one "
+                "was computed. Let all processes wait for the first after compute, or give each round its own "
+                "experiment_id."
+            ) from None
+        with source, pa.ipc.open_stream(source) as stream:
+            yield from stream
+
+
+def as_columns(batch: pa.RecordBatch) -> Columns:
+    """Undoes :func:`as_table`."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_fixed_size_list(column.type):
+            columns[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+        else:
+            columns[name] = column.to_numpy()
+    return columns
+
+
+def check_same(first: pa.Schema, this: pa.Schema) -> None:
+    """Raises a ``ValueError`` unless both have the same columns of the same shapes."""
+    if first != this:
+        before, now = (", ".join(f"{field.name} {_shape(field.type)}" for field in s) for s in (first, this))
+        raise ValueError(f"every batch must have the shapes of the first: that had {before}; this one has {now}.")
+
+
+def _shape(type: pa.DataType) -> str:
+    return f"(N, {type.list_size})" if pa.types.is_fixed_size_list(type) else "(N,)"
+
+
+# batch_metric: What the modules share: each batch is reduced to a small table, and the tables are folded at the end.
+
 
 CITATION = """\
 @article{hou2016squared,
@@ -298,8 +361,6 @@ CITATION = """\
   year={2016}
 }
 """
-
-Columns = dict[str, np.ndarray]  # equally long
 
 
 class BatchMetric(evaluate.Metric, abc.ABC):
@@ -319,7 +380,9 @@ class BatchMetric(evaluate.Metric, abc.ABC):
         self.settings = {name: kwargs.pop(name) for name in list(kwargs) if name not in stock}
         super().__init__(*args, **kwargs)
         self._check_settings(self.settings)
-        self._tables: list[pa.Table] = []  # with keep_in_memory
+        self._tables: list[
+            pa.Table
+        ] = []  # with keep_in_memory, and what comes after the files of all processes were gathered
         self._schema: pa.Schema | None = None
         self._are_logits: bool | None = None  # what the first batch was, see _rows
         self._count = 0
@@ -358,7 +421,7 @@ class BatchMetric(evaluate.Metric, abc.ABC):
             return  # the last, empty batch of a loop
         table = self._reduced(predictions, references, self.settings)
         if self.keep_in_memory or self.file_paths is not None:  # or other processes' parts have been gathered already
-            self._tables.append(_copied(table))
+            self._tables.append(copied(table))
         else:
             if self.writer is None:
                 self._open(datasets.Features.from_arrow_schema(table.schema))
@@ -435,8 +498,8 @@ class BatchMetric(evaluate.Metric, abc.ABC):
                 raise TypeError(f"{name} must be True or False, got {settings[name]!r}.")
 
     def _reduced(self, predictions: Any, references: Any, settings: dict[str, Any]) -> pa.Table:
-        table = _as_table(self._reduce(predictions, references, settings))
-        _check_same(self._schema or table.schema, table.schema)
+        table = as_table(self._reduce(predictions, references, settings))
+        check_same(self._schema or table.schema, table.schema)
         return table
 
     def _rows(self, predictions: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
@@ -486,12 +549,12 @@ class BatchMetric(evaluate.Metric, abc.ABC):
             self.writer.stream.flush()
             own = self.cache_file_name
         in_memory = (t.to_batches(max_chunksize=CHUNK_ROWS) for t in [*self._tables, *given])
-        batches = chain(_batches([own] if own else []), chain.from_iterable(in_memory), _batches(others))
+        batches = chain(read_batches([own] if own else []), chain.from_iterable(in_memory), read_batches(others))
         schema = None
         for batch in batches:
             schema = schema or batch.schema
-            _check_same(schema, batch.schema)
-            yield _as_columns(batch)
+            check_same(schema, batch.schema)
+            yield as_columns(batch)
 
     def _clear(self) -> None:
         if self.writer is not None:
@@ -526,66 +589,10 @@ def metric_info(metric: BatchMetric, *features: datasets.Features) -> evaluate.M
     )
 
 
-def _as_table(columns: Columns) -> pa.Table:
-    """(N,) arrays as they are, (N, K) as lists of fixed size; no copy."""
-    return pa.table(
-        {
-            name: pa.array(column)
-            if column.ndim == 1
-            else pa.FixedSizeListArray.from_arrays(pa.array(column.reshape(-1)), column.shape[1])
-            for name, column in columns.items()
-        }
-    )
-
-
-def _copied(table: pa.Table) -> pa.Table:
-    """The same table in memory of its own: the caller may use its arrays again."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return pa.ipc.open_stream(sink.getvalue()).read_all()
-
-
-def _batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
-    """The record batches of files, one at a time."""
-    for path in paths:
-        try:
-            source = pa.OSFile(path)
-        except FileNotFoundError:
-            raise ValueError(
-                f"the samples of another process are no longer in {path}: it went on to the next round before this one "
-                "was computed. Let all processes wait for the first after compute, or give each round its own "
-                "experiment_id."
-            ) from None
-        with source, pa.ipc.open_stream(source) as stream:
-            yield from stream
-
-
-def _as_columns(batch: pa.RecordBatch) -> Columns:
-    """Undoes :func:`_as_table`."""
-    columns = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if pa.types.is_fixed_size_list(column.type):
-            columns[name] = column.flatten().to_numpy().reshape(-1, column.type.list_size)
-        else:
-            columns[name] = column.to_numpy()
-    return columns
-
-
 def _peek(tables: Iterator[Columns]) -> Iterator[Columns] | None:
     """The same tables, or None if there is none."""
     first = next(tables, None)
     return None if first is None else chain([first], tables)
-
-
-def _check_same(first: pa.Schema, this: pa.Schema) -> None:
-    if first != this:
-        before, now = (", ".join(f"{field.name} {_shape(field.type)}" for field in s) for s in (first, this))
-        raise ValueError(f"every batch must have the shapes of the first: that had {before}; this one has {now}.")
-
-
-def _shape(type: pa.DataType) -> str:
-    return f"(N, {type.list_size})" if pa.types.is_fixed_size_list(type) else "(N,)"
 
 
 # pair_counts: How often each pair of predicted and true class occurs: all that a metric of decisions needs to know.
