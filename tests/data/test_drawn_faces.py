@@ -58,9 +58,10 @@ def test_a_person_has_one_group_and_several_pictures(drawn):
 
 def test_what_else_lies_in_the_folder(drawn):
     assert "These are drawn faces and no photographs" in (drawn / "README.txt").read_text()
-    assert json.loads((drawn / "drawn_faces.json").read_text()) == {
-        "version": VERSION, "num_faces": 300, "size": 32, "seed": 0, "noise": APPARENT_AGE_NOISE,
-    }  # fmt: skip
+    settings = {"version": VERSION, "num_faces": 300, "size": 32, "seed": 0, "noise": APPARENT_AGE_NOISE}
+    said = json.loads((drawn / "drawn.json").read_text())
+    assert said["settings"] == {"pictures": "faces", **settings}
+    assert said["files"] == 300 + 5 + 1  # pictures, fold files and README.txt
     assert [path.name for path in drawn.parent.iterdir()] == ["drawn"]
 
 
@@ -84,18 +85,25 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 def test_other_settings_are_refused(drawn):
     before = files_of(drawn)
-    found = {"version": VERSION, "num_faces": 300, "size": 32, "seed": 0, "noise": APPARENT_AGE_NOISE}
+    found = {
+        "pictures": "faces",
+        "version": VERSION,
+        "num_faces": 300,
+        "size": 32,
+        "seed": 0,
+        "noise": APPARENT_AGE_NOISE,
+    }
     assert message_of(FileExistsError, draw_faces, drawn, num_faces=300, size=32, seed=1) == (
-        f"{drawn} holds drawn faces with the settings {found}, required are {found | {'seed': 1}}. {ADVICE}"
+        f"{drawn} holds drawn pictures with the settings {found}, required are {found | {'seed': 1}}. {ADVICE}"
     )
     assert files_of(drawn) == before
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "drawn_faces.json"])
+@pytest.mark.parametrize("name", ["notes.txt", "drawn.json"])
 def test_a_folder_with_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_text("mine")
     assert message_of(FileExistsError, draw_faces, tmp_path) == (
-        f"output_dir must be new, empty or hold drawn faces, {tmp_path} does not. {ADVICE}"
+        f"output_dir must be new, empty or hold drawn pictures, {tmp_path} does not. {ADVICE}"
     )
     assert files_of(tmp_path) == {name: b"mine"}
 
@@ -104,7 +112,7 @@ def test_a_file_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
     assert message_of(FileExistsError, draw_faces, file) == (
-        f"output_dir must be new, empty or hold drawn faces, {file} does not. {ADVICE}"
+        f"output_dir must be new, empty or hold drawn pictures, {file} does not. {ADVICE}"
     )
 
 
@@ -112,7 +120,7 @@ def test_a_set_that_lost_pictures_is_refused(tmp_path):
     folder = draw_faces(tmp_path / "drawn", num_faces=98, size=16)
     next(folder.glob("aligned/*/*.jpg")).unlink()
     assert message_of(FileExistsError, draw_faces, folder, num_faces=98, size=16) == (
-        f"{folder} holds 97 of its 98 drawn faces. {ADVICE}"
+        f"{folder} holds 103 of its 104 files. {ADVICE}"
     )
 
 

@@ -1,21 +1,19 @@
 """Drawn faces in Adience's own layout, to try things on without data: no photograph, nothing downloaded."""
 
-import json
 import os
-import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from squared_emd.data.adience import AGE_BOUNDS, NUM_FOLDS, PREFIXES
 from squared_emd.data.cartoon import draw_person, draw_picture
+from squared_emd.data.drawn import cache_folder, draw_once
 
 APPARENT_AGE_NOISE = 0.4
 """How far a person looks from their true age: standard deviation, in widths of an age group."""
 
-VERSION = 1
-"""Goes up when other faces come out of the same arguments."""
+VERSION = 2
+"""Goes up when another folder comes out of the same arguments."""
 
 ADIENCE_COUNTS = (2519, 2163, 2132, 1655, 4950, 2300, 830, 875)
 MEAN_PICTURES = 4
@@ -53,24 +51,15 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
         raise ValueError(f"Each group needs a face in each fold: num_faces must be at least 98, got {num_faces}.")
     if size < 16:
         raise ValueError(f"size must be at least 16 pixels, got {size}.")
-    settings = {"version": VERSION, "num_faces": num_faces, "size": size, "seed": seed, "noise": APPARENT_AGE_NOISE}
-    target = Path(output_dir).resolve()
-    if _is_there(target, settings):
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}.unfinished")
-    unfinished.mkdir()
-    try:
-        _draw_folds(unfinished, counts, size, seed)
-        (unfinished / "README.txt").write_text(README)
-        (unfinished / "drawn_faces.json").write_text(json.dumps(settings, indent=2) + "\n")
-        unfinished.rename(target)
-    except OSError:
-        if not _is_there(target, settings):  # else another process has finished the same set first
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+    settings = {
+        "pictures": "faces",
+        "version": VERSION,
+        "num_faces": num_faces,
+        "size": size,
+        "seed": seed,
+        "noise": APPARENT_AGE_NOISE,
+    }
+    return draw_once(output_dir, settings, README, lambda folder: _draw_folds(folder, counts, size, seed))
 
 
 def cached_drawn_faces(num_faces: int = 1500) -> Path:
@@ -86,29 +75,7 @@ def cached_drawn_faces(num_faces: int = 1500) -> Path:
         ValueError: There are too few faces.
         FileExistsError: That folder holds something else.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return draw_faces(cache / "squared-emd" / f"drawn_faces_{num_faces}_v{VERSION}", num_faces=num_faces)
-
-
-def _is_there(target: Path, settings: dict) -> bool:
-    """Whether the folder holds this very set; raises where it holds something else."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return False
-    advice = "Give another output_dir, or move that one away."
-    try:
-        found = json.loads((target / "drawn_faces.json").read_text())
-    except (OSError, ValueError):
-        raise FileExistsError(
-            f"output_dir must be new, empty or hold drawn faces, {target} does not. {advice}"
-        ) from None
-    if found != settings:
-        raise FileExistsError(
-            f"{target} holds drawn faces with the settings {found}, required are {settings}. {advice}"
-        )
-    pictures = sum(1 for _ in target.glob("aligned/*/*.jpg"))
-    if pictures != settings["num_faces"]:
-        raise FileExistsError(f"{target} holds {pictures} of its {settings['num_faces']} drawn faces. {advice}")
-    return True
+    return draw_faces(cache_folder(f"drawn_faces_{num_faces}_v{VERSION}"), num_faces=num_faces)
 
 
 def _share_out(total: int, weights: tuple[int, ...]) -> list[int]:

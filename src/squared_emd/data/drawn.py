@@ -1,0 +1,81 @@
+"""Folders of drawn pictures: made once, whole or not at all, and never over something else."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+SETTINGS_FILE = "drawn.json"
+
+
+def draw_once(output_dir: str | os.PathLike, settings: dict, readme: str, draw: Callable[[Path], None]) -> Path:
+    """Fills a folder by a function, unless it holds the same already.
+
+    Args:
+        output_dir: The folder to make. One that already holds this very set is used as it is.
+        settings: What the pictures depend on, as JSON has it; two sets with equal settings are the same.
+        readme: The text of README.txt in the folder, which says that the pictures are drawn.
+        draw: Called with an empty folder, which gets the place and name of `output_dir` when all is done.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    """
+    target = Path(output_dir).resolve()
+    if _is_there(target, settings):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}.unfinished")
+    unfinished.mkdir()
+    try:
+        draw(unfinished)
+        (unfinished / "README.txt").write_text(readme, encoding="utf-8")
+        files = sum(1 for path in unfinished.rglob("*") if path.is_file())
+        text = json.dumps({"settings": settings, "files": files}, indent=2)
+        (unfinished / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+        unfinished.rename(target)
+    except OSError:
+        if not _is_there(target, settings):  # else another process has finished the same set first
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def cache_folder(name: str) -> Path:
+    """The folder of a drawn set below the user's cache.
+
+    Args:
+        name: Of the set; it changes with what is drawn.
+
+    Returns:
+        `$XDG_CACHE_HOME/squared-emd/<name>`, or `~/.cache/squared-emd/<name>`; it need not exist.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "squared-emd" / name
+
+
+def _is_there(target: Path, settings: dict) -> bool:
+    """Whether the folder holds this very set; raises where it holds something else."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return False
+    advice = "Give another output_dir, or move that one away."
+    try:
+        found = json.loads((target / SETTINGS_FILE).read_text(encoding="utf-8"))
+        found, files = found["settings"], found["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise FileExistsError(
+            f"output_dir must be new, empty or hold drawn pictures, {target} does not. {advice}"
+        ) from None
+    if found != settings:
+        raise FileExistsError(
+            f"{target} holds drawn pictures with the settings {found}, required are {settings}. {advice}"
+        )
+    have = sum(1 for path in target.rglob("*") if path.is_file() and path.name != SETTINGS_FILE)
+    if have != files:
+        raise FileExistsError(f"{target} holds {have} of its {files} files. {advice}")
+    return True
