@@ -59,7 +59,7 @@ def test_a_person_has_one_group_and_several_pictures(drawn):
 def test_what_else_lies_in_the_folder(drawn):
     assert "These are drawn faces and no photographs" in (drawn / "README.txt").read_text()
     settings = {"version": VERSION, "num_faces": 300, "size": 32, "seed": 0, "noise": APPARENT_AGE_NOISE}
-    said = json.loads((drawn / "drawn.json").read_text())
+    said = json.loads((drawn / "prepared.json").read_text())
     assert said["settings"] == {"pictures": "faces", **settings}
     assert said["files"] == 300 + 5 + 1  # pictures, fold files and README.txt
     assert [path.name for path in drawn.parent.iterdir()] == ["drawn"]
@@ -94,16 +94,16 @@ def test_other_settings_are_refused(drawn):
         "noise": APPARENT_AGE_NOISE,
     }
     assert message_of(FileExistsError, draw_faces, drawn, num_faces=300, size=32, seed=1) == (
-        f"{drawn} holds drawn pictures with the settings {found}, required are {found | {'seed': 1}}. {ADVICE}"
+        f"{drawn} holds prepared pictures with the settings {found}, required are {found | {'seed': 1}}. {ADVICE}"
     )
     assert files_of(drawn) == before
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "drawn.json"])
+@pytest.mark.parametrize("name", ["notes.txt", "prepared.json"])
 def test_a_folder_with_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_text("mine")
     assert message_of(FileExistsError, draw_faces, tmp_path) == (
-        f"output_dir must be new, empty or hold drawn pictures, {tmp_path} does not. {ADVICE}"
+        f"output_dir must be new, empty or hold prepared pictures, {tmp_path} does not. {ADVICE}"
     )
     assert files_of(tmp_path) == {name: b"mine"}
 
@@ -112,7 +112,7 @@ def test_a_file_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
     assert message_of(FileExistsError, draw_faces, file) == (
-        f"output_dir must be new, empty or hold drawn pictures, {file} does not. {ADVICE}"
+        f"output_dir must be new, empty or hold prepared pictures, {file} does not. {ADVICE}"
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from squared_emd.data.adience import AGE_BOUNDS, NUM_FOLDS, PREFIXES
 from squared_emd.data.cartoon import draw_person, draw_picture
-from squared_emd.data.drawn import cache_folder, draw_once
+from squared_emd.data.prepared import cache_folder, prepare_once
 
 APPARENT_AGE_NOISE = 0.4
 """How far a person looks from their true age: standard deviation, in widths of an age group."""
@@ -59,7 +59,7 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
         "seed": seed,
         "noise": APPARENT_AGE_NOISE,
     }
-    return draw_once(output_dir, settings, README, lambda folder: _draw_folds(folder, counts, size, seed))
+    return prepare_once(output_dir, settings, README, lambda folder: _draw_folds(folder, counts, size, seed))
 
 
 def cached_drawn_faces(num_faces: int = 1500) -> Path:

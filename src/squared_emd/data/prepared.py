@@ -1,4 +1,4 @@
-"""Folders of drawn pictures: made once, whole or not at all, and never over something else."""
+"""Folders of pictures that were drawn or cut out here: made once, whole or not at all, never over something else."""
 
 import json
 import os
@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-SETTINGS_FILE = "drawn.json"
+SETTINGS_FILE = "prepared.json"
 
 
-def draw_once(output_dir: str | os.PathLike, settings: dict, readme: str, draw: Callable[[Path], None]) -> Path:
+def prepare_once(output_dir: str | os.PathLike, settings: dict, readme: str, fill: Callable[[Path], None]) -> Path:
     """Fills a folder by a function, unless it holds the same already.
 
     Args:
         output_dir: The folder to make. One that already holds this very set is used as it is.
         settings: What the pictures depend on, as JSON has it; two sets with equal settings are the same.
-        readme: The text of README.txt in the folder, which says that the pictures are drawn.
-        draw: Called with an empty folder, which gets the place and name of `output_dir` when all is done.
+        readme: The text of README.txt in the folder, which says what the pictures are.
+        fill: Called with an empty folder, which gets the place and name of `output_dir` when all is done.
 
     Returns:
         The folder.
@@ -32,7 +32,7 @@ def draw_once(output_dir: str | os.PathLike, settings: dict, readme: str, draw: 
     unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}.unfinished")
     unfinished.mkdir()
     try:
-        draw(unfinished)
+        fill(unfinished)
         (unfinished / "README.txt").write_text(readme, encoding="utf-8")
         files = sum(1 for path in unfinished.rglob("*") if path.is_file())
         text = json.dumps({"settings": settings, "files": files}, indent=2)
@@ -47,10 +47,10 @@ def draw_once(output_dir: str | os.PathLike, settings: dict, readme: str, draw: 
 
 
 def cache_folder(name: str) -> Path:
-    """The folder of a drawn set below the user's cache.
+    """The folder of a prepared set below the user's cache.
 
     Args:
-        name: Of the set; it changes with what is drawn.
+        name: Of the set; it changes with what is in it.
 
     Returns:
         `$XDG_CACHE_HOME/squared-emd/<name>`, or `~/.cache/squared-emd/<name>`; it need not exist.
@@ -69,11 +69,11 @@ def _is_there(target: Path, settings: dict) -> bool:
         found, files = found["settings"], found["files"]
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(
-            f"output_dir must be new, empty or hold drawn pictures, {target} does not. {advice}"
+            f"output_dir must be new, empty or hold prepared pictures, {target} does not. {advice}"
         ) from None
     if found != settings:
         raise FileExistsError(
-            f"{target} holds drawn pictures with the settings {found}, required are {settings}. {advice}"
+            f"{target} holds prepared pictures with the settings {found}, required are {settings}. {advice}"
         )
     have = sum(1 for path in target.rglob("*") if path.is_file() and path.name != SETTINGS_FILE)
     if have != files:
