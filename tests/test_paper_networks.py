@@ -133,3 +133,17 @@ def test_saved_and_loaded_by_transformers(name, size, tmp_path):
 def test_importing_the_package_is_enough():
     code = "import squared_emd, timm; print([timm.is_model(name) for name in ('alxs', 'alx', 'res')])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[True, True, True]"
+
+
+def test_loading_without_the_package_says_so(tmp_path):
+    with torch.device("cpu"):
+        load_image_classifier("res", NAMES).model.save_pretrained(tmp_path)
+    code = (
+        "import sys\nfrom transformers import AutoModelForImageClassification\n"
+        "try:\n    AutoModelForImageClassification.from_pretrained(sys.argv[1])\n"
+        "except ImportError as error:\n    print(error)\n"
+        "print('squared_emd' in sys.modules)"
+    )
+    said = subprocess.check_output([sys.executable, "-c", code, tmp_path], text=True).splitlines()
+    assert said[0].startswith("The model architecture 'res_needs_import_squared_emd' is not supported")
+    assert said[-1] == "False"

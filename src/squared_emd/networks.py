@@ -17,7 +17,7 @@ from transformers import (
     TimmWrapperImageProcessor,
 )
 
-from .paper_networks import FROM_SCRATCH, PRETRAINED
+from .paper_networks import FROM_SCRATCH, PRETRAINED, saved_name
 
 __all__ = ["SMALL", "ImageClassifier", "load_image_classifier"]
 
@@ -68,7 +68,7 @@ def load_image_classifier(
     }
     name = PRETRAINED.get(name, name)
     if name in FROM_SCRATCH:
-        return _from_timm_registry(name, naming)
+        return _from_timm_registry(name, naming, saved_as=saved_name(name))
     if name == SMALL:
         return _from_timm_registry("resnetv2_50", naming, model_args=_SMALL_ARGUMENTS, size=_SMALL_SIZE)
     if from_scratch and name.startswith("timm/") and not Path(name).is_dir():
@@ -89,7 +89,12 @@ def load_image_classifier(
 
 
 def _from_timm_registry(
-    name: str, naming: dict, *, model_args: dict | None = None, size: int | None = None
+    name: str,
+    naming: dict,
+    *,
+    model_args: dict | None = None,
+    size: int | None = None,
+    saved_as: str | None = None,
 ) -> ImageClassifier:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -101,6 +106,7 @@ def _from_timm_registry(
     described = timm.get_pretrained_cfg(name).to_dict()
     if size is not None:
         described |= {"input_size": (3, size, size), "test_input_size": None, "crop_pct": 1.0, "test_crop_pct": None}
+    architecture = saved_as or architecture
     config = TimmWrapperConfig(
         architecture=architecture, model_args=model_args, pretrained_cfg=described, do_pooling=True, **naming
     )

@@ -1,10 +1,12 @@
 """The paper's networks, registered with timm as `alxs`, `alx` and `res`; importing this file is what registers them.
 
-VGG_F and RES_F are pre-trained networks that timm has already (`PRETRAINED`).
+VGG_F and RES_F are pre-trained networks that timm has already (`PRETRAINED`). Each of ours has a second name, under
+which it is saved (`saved_name`): where squared_emd was not imported, transformers names what timm lacks, and no more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from timm.layers import BatchNormAct2d, create_conv2d
@@ -12,7 +14,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.resnetv2 import ResNetV2
 from torch import Tensor, nn
 
-__all__ = ["FROM_SCRATCH", "PRETRAINED", "ConvolutionsAndLinears"]
+__all__ = ["FROM_SCRATCH", "PRETRAINED", "ConvolutionsAndLinears", "saved_name"]
 
 FROM_SCRATCH = ("alxs", "alx", "res")
 PRETRAINED = {"vgg_f": "timm/vgg16.tv_in1k", "res_f": "timm/resnetv2_50.a1h_in1k"}  # the second stands in for RES_F
@@ -152,3 +154,27 @@ def res(pretrained: bool = False, **kwargs: Any) -> ResNetV2:
     arguments = {"layers": (4, 4, 4), "channels": (256, 512, 1024), "conv_layer": create_conv2d}
     arguments |= {"norm_layer": BatchNormAct2d} | kwargs
     return build_model_with_cfg(ResNetV2, "res", pretrained, feature_cfg={"flatten_sequential": True}, **arguments)
+
+
+def saved_name(name: str) -> str:
+    """The architecture under which one of `FROM_SCRATCH` is saved; it tells what loading it needs.
+
+    Args:
+        name: `alxs`, `alx` or `res`.
+
+    >>> saved_name("alxs")
+    'alxs_needs_import_squared_emd'
+    """
+    return f"{name}_needs_import_squared_emd"
+
+
+def _register_saved_name(make: Callable[..., Any]) -> None:
+    def make_saved(pretrained: bool = False, **kwargs: Any) -> Any:
+        return make(pretrained, **kwargs)
+
+    make_saved.__name__ = saved_name(make.__name__)
+    register_model(make_saved)
+
+
+for _make in (alxs, alx, res):
+    _register_saved_name(_make)
