@@ -1,0 +1,331 @@
+import logging
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from squared_emd.data.aadb import INFO, LAYOUT, LISTS, PICTURES, load_aadb
+
+TRAIN = [("farm1_255_19.jpg", 0.7), ("farm1_256_20.jpg", 0.0), ("farm 2.jpg", 1.0), ("farm1_257_21.jpg", 0.35)]
+TEST = [("farm1_300_30.jpg", 0.05), ("farm1_301_31.jpg", 0.65)]
+VALIDATION = [("farm1_400_40.jpg", 0.45)]
+
+
+def jpeg(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise((16, 16), 60).convert("RGB").save(path, "JPEG")
+
+
+def write_info(file, train=TRAIN, test=TEST, **others):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    info = {}
+    for split, rows in (("train", train), ("test", test)):
+        info[f"{split}NameList"] = np.array([[name for name, _ in rows]], dtype=object)  # a cell array
+        info[f"{split}Score"] = np.array([[score for _, score in rows]])
+    savemat(file, {name: value for name, value in (info | others).items() if value is not None})
+    return file
+
+
+def write_lists(folder, *, leave_out=(), end="\n"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+        if split not in leave_out:
+            (folder / LISTS[split]).write_bytes("".join(f"{name} {score}{end}" for name, score in rows).encode())
+
+
+def make_pictures(root, below=""):
+    for name, _ in TRAIN + VALIDATION:
+        jpeg(root / below / PICTURES["train"] / name)
+    for name, _ in TEST:
+        jpeg(root / below / PICTURES["test"] / name)
+    return root
+
+
+def train_picture(root, k=0):
+    return root / PICTURES["train"] / TRAIN[k][0]
+
+
+def message_of(error, call, *args, **options):
+    with pytest.raises(error) as caught:
+        call(*args, **options)
+    assert caught.type is error
+    return str(caught.value)
+
+
+@pytest.fixture
+def aadb(tmp_path):
+    """Pictures and AADBinfo.mat."""
+    write_info(tmp_path / INFO)
+    return make_pictures(tmp_path)
+
+
+def test_columns_order_and_pictures(aadb):
+    dataset = load_aadb(aadb)
+    assert dataset.column_names == ["image", "score", "split"]
+    assert dataset.features["score"].dtype == "float64"
+    assert dataset["score"][:] == [0.7, 0.0, 1.0, 0.35, 0.05, 0.65]
+    assert dataset["split"][:] == ["train"] * 4 + ["test"] * 2
+    assert dataset[2]["image"].size == (16, 16)
+    assert dataset[2]["image"].filename == str(aadb / "datasetImages_originalSize" / "farm 2.jpg")
+    assert dataset[5]["image"].filename == str(aadb / "AADB_newtest_originalSize" / "farm1_301_31.jpg")
+
+
+@pytest.mark.parametrize("lists", ["", "imgListFiles_label"])
+@pytest.mark.parametrize("pictures", ["", "pictures", "datasetImages_originalSize"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_text_lists_and_folders_below(tmp_path, lists, pictures, end):
+    write_lists(tmp_path / lists, end=end)
+    (tmp_path / lists / "imgListTestRegression_score.txt").write_text("old_test.jpg 0.5\n")
+    dataset = load_aadb(make_pictures(tmp_path, pictures))
+    assert dataset["score"][:] == [0.7, 0.0, 1.0, 0.35, 0.45, 0.05, 0.65]
+    assert dataset["split"][:] == ["train"] * 4 + ["validation"] + ["test"] * 2
+    assert [os.path.basename(image.filename) for image in dataset["image"]] == [
+        name for name, _ in TRAIN + VALIDATION + TEST
+    ]
+
+
+def test_the_mat_file_goes_before_the_lists(aadb):
+    write_lists(aadb)
+    assert "validation" not in load_aadb(aadb)["split"][:]
+    (aadb / INFO).rename(aadb / "elsewhere.mat")
+    assert "validation" in load_aadb(aadb)["split"][:]
+
+
+def test_mat_file_one_folder_below_and_as_columns(tmp_path):
+    columns = {
+        "trainNameList": np.array([[name] for name, _ in TRAIN], dtype=object),
+        "trainScore": np.array([[score] for _, score in TRAIN]),
+    }
+    write_info(tmp_path / "labels" / INFO, **columns)
+    assert load_aadb(make_pictures(tmp_path))["score"][:4] == [0.7, 0.0, 1.0, 0.35]
+
+
+def test_a_score_before_the_name(aadb):
+    for k, score in ((0, "0.700"), (3, "0.350")):
+        path = train_picture(aadb, k)
+        path.rename(path.with_name(f"{score}_{path.name}"))
+    jpeg(train_picture(aadb, 1).with_name(f"0.100_{TRAIN[1][0]}"))  # beside the one with the plain name
+    names = [os.path.basename(image.filename) for image in load_aadb(aadb)["image"]]
+    assert names[:4] == ["0.700_farm1_255_19.jpg", "farm1_256_20.jpg", "farm 2.jpg", "0.350_farm1_257_21.jpg"]
+
+
+def test_a_name_that_begins_with_a_number_is_no_score(tmp_path):
+    rows = [("0.500_a.jpg", 0.1), ("a.jpg", 0.2)]
+    write_info(tmp_path / INFO, train=rows)
+    for name, _ in rows:
+        jpeg(tmp_path / PICTURES["train"] / name)
+    make_pictures(tmp_path)
+    names = [os.path.basename(image.filename) for image in load_aadb(tmp_path)["image"]]
+    assert names[:2] == ["0.500_a.jpg", "a.jpg"]
+
+
+def test_a_picture_may_lie_in_the_other_folder(aadb):
+    for name, _ in TEST:
+        (aadb / PICTURES["test"] / name).rename(aadb / PICTURES["train"] / name)
+    (aadb / PICTURES["test"]).rmdir()
+    assert load_aadb(aadb)[5]["image"].filename == str(aadb / PICTURES["train"] / TEST[1][0])
+
+
+def test_its_own_folder_goes_first(aadb):
+    jpeg(aadb / PICTURES["train"] / TEST[0][0])
+    jpeg(aadb / PICTURES["test"] / TRAIN[0][0])
+    dataset = load_aadb(aadb)
+    assert dataset[0]["image"].filename == str(train_picture(aadb))
+    assert dataset[4]["image"].filename == str(aadb / PICTURES["test"] / TEST[0][0])
+
+
+def test_a_relative_folder_works_from_elsewhere(aadb, monkeypatch):
+    monkeypatch.chdir(aadb.parent)
+    dataset = load_aadb(aadb.name)
+    monkeypatch.chdir("/")
+    assert dataset[0]["image"].size == (16, 16)
+
+
+def test_progress(aadb):
+    seen = []
+    load_aadb(aadb, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_tested_pictures_in_another_list(aadb, caplog):
+    write_info(aadb / INFO, train=[*TRAIN, TEST[0]])
+    with caplog.at_level(logging.WARNING, "squared_emd"):
+        assert len(load_aadb(aadb)) == 7
+    (record,) = caplog.records
+    assert record.getMessage() == "1 of 2 pictures to test on are also in another list of AADB."
+
+
+def test_no_folder(tmp_path):
+    assert message_of(FileNotFoundError, load_aadb, tmp_path / "absent") == (
+        f"data_dir must be a folder, {tmp_path / 'absent'} is not one. {LAYOUT}."
+    )
+
+
+def test_what_the_layout_says():
+    assert LAYOUT == (
+        "AADB is AADBinfo.mat or the three lists imgListTrainRegression_score.txt, "
+        "imgListValidationRegression_score.txt, imgListTestNewRegression_score.txt, and the folders "
+        "datasetImages_originalSize and AADB_newtest_originalSize, each in the data folder or in one folder below"
+    )
+
+
+def test_no_list(tmp_path):
+    assert message_of(FileNotFoundError, load_aadb, tmp_path) == (
+        f"No list of AADB in {tmp_path} or a folder in it, which holds: nothing. {LAYOUT}."
+    )
+    make_pictures(tmp_path)
+    assert message_of(FileNotFoundError, load_aadb, tmp_path) == (
+        f"No list of AADB in {tmp_path} or a folder in it, which holds: AADB_newtest_originalSize, "
+        f"datasetImages_originalSize. {LAYOUT}."
+    )
+
+
+def test_missing_lists_are_all_named(tmp_path):
+    write_lists(tmp_path / "labels", leave_out=("train", "test"))
+    assert message_of(FileNotFoundError, load_aadb, tmp_path) == (
+        f"Without AADBinfo.mat all 3 lists must lie in one folder, {tmp_path / 'labels'} lacks "
+        f"imgListTrainRegression_score.txt, imgListTestNewRegression_score.txt. "
+        f"Searched: {tmp_path}, {tmp_path / 'labels'}."
+    )
+
+
+def test_lists_in_two_folders(tmp_path):
+    write_info(tmp_path / "one" / INFO)
+    write_info(tmp_path / "two" / INFO)
+    assert message_of(ValueError, load_aadb, tmp_path) == (
+        f"One folder must hold AADBinfo.mat, got {tmp_path / 'one'}, {tmp_path / 'two'}. Keep one of them."
+    )
+    write_info(tmp_path / INFO)
+    assert len(load_aadb(make_pictures(tmp_path))) == 6  # the one in the data folder itself
+
+
+def test_a_mat_file_that_is_cut_off(aadb):
+    file = aadb / INFO
+    file.write_bytes(file.read_bytes()[:500])
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{file} cannot be read as a MATLAB file (could not read bytes). Take it as it was published."
+    )
+
+
+def test_a_mat_file_without_a_variable(aadb):
+    write_info(aadb / INFO, testNameList=None, trainScore=None)
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{aadb / INFO} must hold trainNameList, trainScore, testNameList, testScore; it lacks trainScore, "
+        "testNameList. Take it as it was published."
+    )
+
+
+def test_a_mat_file_with_other_lengths_or_types(aadb):
+    cells = "must be a cell array of names and testScore as many numbers, got"
+    write_info(aadb / INFO, testScore=np.array([[0.5]]))
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{aadb / INFO}: testNameList {cells} 2 of type object and 1 of type float64. Take it as it was published."
+    )
+    write_info(aadb / INFO, testNameList=np.array([[1.0, 2.0]]))
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{aadb / INFO}: testNameList {cells} 2 of type float64 and 2 of type float64. Take it as it was published."
+    )
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x.jpg", "a\\b.jpg", "/etc/passwd"])
+def test_names_that_lead_elsewhere(aadb, name):
+    write_info(aadb / INFO, train=[TRAIN[0], (name, 0.5)])
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{aadb / INFO}, trainNameList(2): a picture must have a plain name inside its folder, got {name!r}."
+    )
+
+
+def test_a_list_with_a_name_that_leads_elsewhere(tmp_path):
+    write_lists(make_pictures(tmp_path))
+    file = tmp_path / LISTS["test"]
+    file.write_text("farm1_300_30.jpg 0.05\n\n../x.jpg 0.5\n")
+    assert message_of(ValueError, load_aadb, tmp_path) == (
+        f"{file}, line 3: a picture must have a plain name inside its folder, got '../x.jpg'."
+    )
+
+
+@pytest.mark.parametrize("score", [-0.05, 1.05, float("nan"), float("inf")])
+def test_scores_out_of_range(aadb, score):
+    write_info(aadb / INFO, test=[TEST[0], ("x.jpg", score)])
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{aadb / INFO}, testNameList(2): a score must lie between 0 and 1, got {score}. "
+        "Take the files as they were published."
+    )
+
+
+@pytest.mark.parametrize("line", ["farm1_300_30.jpg", "farm1_300_30.jpg high", "0.5"])
+def test_lines_that_are_no_name_and_score(tmp_path, line):
+    write_lists(make_pictures(tmp_path))
+    file = tmp_path / LISTS["validation"]
+    file.write_text(line + "\n")
+    assert message_of(ValueError, load_aadb, tmp_path) == (
+        f"{file}, line 1: a file name and a score are required, got {line!r}. Take the files as they were published."
+    )
+
+
+def test_no_folder_of_pictures(tmp_path):
+    write_info(tmp_path / INFO)
+    assert message_of(FileNotFoundError, load_aadb, tmp_path) == (
+        "The pictures must lie in datasetImages_originalSize/ and AADB_newtest_originalSize/ in "
+        f"{tmp_path} or a folder in it. {LAYOUT}."
+    )
+
+
+def damage(root):
+    """One absent, one cut off, one of text: in the order of the rows."""
+    train_picture(root).unlink()
+    cut = train_picture(root, 1)
+    cut.write_bytes(cut.read_bytes()[:300])
+    text = root / PICTURES["test"] / TEST[0][0]
+    text.write_text("no picture")
+    return [train_picture(root), cut, text]
+
+
+def test_bad_pictures_are_all_named(aadb):
+    absent, cut, text = damage(aadb)
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"3 of 6 pictures in {aadb} are absent or cannot be decoded, the first: {absent} (absent); {cut} (cannot be "
+        f"decoded: Truncated File Read); {text} (not a picture). Unpack the archives again, or leave them out with "
+        "--skip_bad_images (skip_bad_images=True)."
+    )
+
+
+def test_skip_bad_images(aadb, caplog):
+    damaged = damage(aadb)
+    with caplog.at_level(logging.WARNING, "squared_emd"):
+        dataset = load_aadb(aadb, skip_bad_images=True)
+    assert dataset["score"][:] == [1.0, 0.35, 0.65]
+    assert dataset["split"][:] == ["train", "train", "test"]
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert text.startswith(f"3 of 6 pictures in {aadb} are absent or cannot be decoded and are left out, the first: ")
+    assert all(str(path) in text for path in damaged)
+
+
+def test_a_split_without_rows_or_pictures(aadb):
+    for name, _ in TEST:
+        (aadb / PICTURES["test"] / name).unlink()
+    assert message_of(ValueError, load_aadb, aadb, skip_bad_images=True) == (
+        "There is no picture that can be decoded to test on; unpack the archives again."
+    )
+    write_info(aadb / INFO, test=[])
+    assert message_of(ValueError, load_aadb, aadb) == (
+        "There is no row to test on; take the files as they were published."
+    )
+    write_info(aadb / INFO, train=[], test=[])
+    assert message_of(ValueError, load_aadb, aadb) == (
+        "There is no row to train or to test on; take the files as they were published."
+    )
+
+
+def test_links_out_of_the_folder(aadb, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "x.jpg"
+    jpeg(outside)
+    train_picture(aadb).unlink()
+    train_picture(aadb).symlink_to(outside)
+    assert message_of(ValueError, load_aadb, aadb) == (
+        f"{aadb / INFO}, trainNameList(1): a picture must lie inside the data folder {aadb}, {train_picture(aadb)} "
+        f"leads to {outside}. Put the pictures themselves there instead of links."
+    )
