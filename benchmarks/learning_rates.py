@@ -28,7 +28,8 @@ def run(loss: str, exponent: float, seed: int, others: list[str], folder: Path) 
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")
-    result = json.loads((output / "all_results.json").read_text())
+    (results,) = output.glob("*/*/fold_*/seed_*/all_results.json")
+    result = json.loads(results.read_text())
     print(
         loss,
         exponent,

@@ -52,14 +52,17 @@ def run_here(monkeypatch, cache, *arguments):
     runpy.run_path(str(RECIPE), run_name="__main__")
 
 
-def check_results(folder):
+def check_results(output):
+    folder = output / "small" / "xemd2" / "fold_0" / "seed_42"
     results = json.loads((folder / "all_results.json").read_text())
-    assert (results["loss"], results["fold"], results["data"]) == ("xemd2", 0, "drawn faces")
+    assert (results["table"], results["data"], results["stand_in"]) == ("adience", "drawn faces", True)
+    assert (results["loss"], results["fold"], results["folds"], results["seed"]) == ("xemd2", 0, 5, 42)
     assert (results["model"], results["tested_on"], results["learning_rate"]) == ("small", "test fold", 0.01)
-    assert all(math.isfinite(results[name]) for name in (*METRICS, "sdd"))
+    assert all(math.isfinite(results[name]) for name in (*METRICS, "sdd", "seconds_per_step"))
     assert 0 <= results["eval_aem"] <= results["eval_aeo"] <= 1
-    for name in ("curves.png", "ground_distance.png"):
-        assert imread(folder / name).std() > 0.01  # not blank
+    for picture in (output / "curves_small.png", folder / "ground_distance.png"):
+        assert imread(picture).std() > 0.01  # not blank
+    assert "DRAWN" in (output / "report.md").read_text()
     config = AutoModelForImageClassification.from_pretrained(folder).config
     matrix = np.array(config.ground_distance)
     assert matrix.shape == (8, 8)
@@ -73,21 +76,20 @@ def check_results(folder):
 
 
 def check_said(said, folder, cache):
-    """Each once, however many ranks there are: the kind of data first, then D, the results and where they lie."""
+    """Each once, however many ranks there are: the kind of data first, then the run, its results and where they lie."""
     lines = said.splitlines()
     wanted = [
         "These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.",
-        "xemd2, test fold 0: 6 epochs, learning rate 0.01",
-        "Ground distance D learned by XEMD2, fold 0:",
-        "Results on the test fold, drawn faces:",
-        "Loss   Fold  AEM %  AEO %    MAE   EMD2",
-        f"Written to {folder}: all_results.json and curves.png; each run's model and figures.",
+        "Run 1 of 1: small, xemd2, test fold 0, seed 42.",
+        "6 epochs, learning rate 0.01.",
+        "D learned by XEMD2, small, drawn faces:",
+        f"Each run's model lies in {folder}/<network>/<loss>/fold_<k>/seed_<n>.",
     ]
     assert [line for line in lines if line in wanted] == wanted
     assert (
         len(re.findall(rf"(?m)^150 faces of \d+ people in 8 age groups, from {re.escape(str(cache))}.*\.$", said)) == 1
     )
-    assert len(re.findall(r"(?m)^XEMD2  0 +\d+\.\d +\d+\.\d +\d\.\d{3}  \d\.\d{3}$", said)) == 1
+    assert len(re.findall(r"(?m)^XEMD2( +\d+\.\d+\*){4} +folds 1 of 5, seeds 1$", said)) == 1
 
 
 def test_one_process_draws_its_faces(cache, tmp_path):
@@ -103,42 +105,6 @@ def test_two_ranks(cache, tmp_path):
     assert ran.returncode == 0, ran.stderr
     check_said(ran.stdout, tmp_path, cache)
     check_results(tmp_path)
-
-
-def test_all_losses(one_thread, monkeypatch, capsys, cache, tmp_path):
-    few = ("--num_faces", 98, "--num_train_epochs", 3, "--jump_start_epochs", 2, "--dataloader_num_workers", 0)
-    run_here(monkeypatch, cache, *few, "--loss", "all", "--output_dir", tmp_path)
-    table = capsys.readouterr().out.split("Results on the test fold, drawn faces:\n")[1].splitlines()
-    assert [line.split()[:2] for line in table[2:8]] == [
-        [name, "0"] for name in ("XE", "REG", "EMD", "XEMD1", "XEMD2", "A-EMD")
-    ]
-    rows = json.loads((tmp_path / "all_results.json").read_text())
-    assert [row["loss"] for row in rows] == ["xe", "reg", "emd", "xemd1", "xemd2", "a-emd"]
-    assert all(math.isfinite(row[name]) for row in rows for name in METRICS[:3])
-    for row in rows:
-        folder = tmp_path / row["loss"] / "fold_0"
-        about = json.loads((folder / "all_results.json").read_text())
-        assert {name: about[name] for name in row} == row
-        self_guided = row["loss"].startswith("xemd")
-        assert (folder / "ground_distance.png").exists() == self_guided
-        assert (row["sdd"] is not None) == self_guided
-        config = AutoModelForImageClassification.from_pretrained(folder).config
-        assert config.num_labels == (1 if row["loss"] == "reg" else 8)
-        assert config.emd["loss"] == row["loss"]
-    assert (tmp_path / "curves.png").exists()
-
-
-def test_a_emd_after_xemd2(one_thread, monkeypatch, capsys, cache, tmp_path):
-    few = ("--num_faces", 98, "--num_train_epochs", 3, "--jump_start_epochs", 2, "--dataloader_num_workers", 0)
-    run_here(monkeypatch, cache, *few, "--loss", "xemd2", "--output_dir", tmp_path / "xemd2")
-    second = ("--loss", "a-emd", "--ground_distance", tmp_path / "xemd2", "--entropic_strength", "select")
-    run_here(monkeypatch, cache, *few, *second, "--output_dir", tmp_path / "a-emd")
-    tried = re.findall(r"a-emd, entropic strength (\S+): MAE (\S+) on validation people", capsys.readouterr().out)
-    errors = {float(strength): float(error) for strength, error in tried}
-    assert list(errors) == [0.1, 1, 10]
-    first, second = (AutoModelForImageClassification.from_pretrained(tmp_path / n).config for n in ("xemd2", "a-emd"))
-    assert second.ground_distance == first.ground_distance
-    assert errors[second.emd["entropic_strength"]] == min(errors.values())
 
 
 class TestUserErrors:
@@ -184,13 +150,13 @@ class TestUserErrors:
     def test_a_emd_without_a_matrix(self, monkeypatch, cache, tmp_path):
         said = self.refused(monkeypatch, cache, "--num_faces", 98, "--loss", "a-emd", "--output_dir", tmp_path)
         assert said == (
-            "adience.py: a-emd needs the D of an xemd2 run: --ground_distance DIR, or --loss all; "
-            f"there is no {tmp_path / 'xemd2'}."
+            "adience.py: a-emd needs the D of an xemd2 run of the same network, fold and seed: --ground_distance DIR, "
+            f"or --loss all; there is no {tmp_path / 'small' / 'xemd2' / 'fold_0' / 'seed_42'}."
         )
 
     def test_no_number(self, monkeypatch, cache, tmp_path):
         said = self.refused(monkeypatch, cache, "--entropic_strength", "strong", "--output_dir", tmp_path)
-        assert said == "adience.py: entropic_strength must be a number or select, got 'strong'."
+        assert said == "adience.py: entropic_strength must be a number greater than 0 or select, got 'strong'."
 
     def test_no_such_model(self, monkeypatch, cache, tmp_path):
         arguments = ("--model", "timm/test_resnett", "--from_scratch", "--output_dir", tmp_path / "out")
@@ -212,4 +178,5 @@ class TestUserErrors:
         capsys.readouterr()
         run_here(monkeypatch, cache, *arguments, "--skip_bad_images", "--output_dir", tmp_path / "out")
         assert capsys.readouterr().out.startswith("97 faces of ")
-        assert math.isfinite(json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_aem"])
+        (results,) = (tmp_path / "out").glob("small/xe/fold_0/seed_42/all_results.json")
+        assert math.isfinite(json.loads(results.read_text())["eval_aem"])

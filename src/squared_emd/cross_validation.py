@@ -36,29 +36,54 @@ def fold_split(dataset: Dataset, fold: int) -> tuple[Dataset, Dataset]:
     return dataset.select(train), dataset.select([i for i, number in enumerate(folds) if number == fold])
 
 
-def validation_split(train: Dataset, *, share: float = 0.1, seed: int) -> tuple[Dataset, Dataset]:
+def published_split(dataset: Dataset, *, test: str = "test") -> tuple[Dataset, Dataset]:
+    """Gives the rows to train on and to test on, as the data set has them.
+
+    Args:
+        dataset: Rows with a `split`: `train`, or the name of the test side; others are left out.
+        test: The name of the test side.
+
+    Returns:
+        `(train, test)`, each in the order of `dataset`.
+
+    Raises:
+        ValueError: A side has no row.
+    """
+    splits = list(dataset["split"])
+    sides = {name: [i for i, split in enumerate(splits) if split == name] for name in ("train", test)}
+    for name, rows in sides.items():
+        if not rows:
+            raise ValueError(f"The dataset needs rows of the split {name!r}, it has {sorted(set(splits))}.")
+    return dataset.select(sides["train"]), dataset.select(sides[test])
+
+
+def validation_split(
+    train: Dataset, *, share: float = 0.1, seed: int, by: str | None = "user_id"
+) -> tuple[Dataset, Dataset]:
     """Cuts validation rows from the training folds by user: no person is on both sides.
 
     Users are taken in an order drawn from `seed`, each whose rows still fit into `share` of all rows.
 
     Args:
-        train: Rows with a `user_id`.
+        train: Rows with the column `by`.
         share: The largest part of the rows that goes to validation, between 0 and 1. Where every user has more rows
             than that, the user with the fewest goes there.
         seed: The same seed gives the same split.
+        by: The column that names the user, or whatever else must not be on both sides; None takes each row by itself.
 
     Returns:
         `(train, validation)`, each in the order of the rows given.
 
     Raises:
-        ValueError: `share` is out of range, or there are fewer than two users.
+        ValueError: `share` is out of range, or there are fewer than two users (or rows).
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, got {share!r}.")
-    users = list(train["user_id"])
+    users = list(range(len(train))) if by is None else list(train[by])
     counts = Counter(users)
     if len(counts) < 2:
-        raise ValueError(f"A split by user needs at least two users, got {len(counts)}.")
+        unit = {"user_id": "user", None: "row"}.get(by, by)
+        raise ValueError(f"A split by {unit} needs at least two {unit}s, got {len(counts)}.")
     order = sorted(counts)
     random.Random(seed).shuffle(order)
     chosen, room = set(), share * len(users)

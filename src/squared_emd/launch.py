@@ -1,16 +1,20 @@
-"""Whether a run has the ranks it was asked for."""
+"""How a program of several ranks starts, and how it ends: well, or with a message for its user."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
+from accelerate import PartialState
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from transformers import TrainingArguments
 
-__all__ = ["check_ranks", "ranks_asked_for"]
+__all__ = ["check_ranks", "ranks_asked_for", "run_program", "user_errors"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,3 +71,26 @@ def check_ranks(args: TrainingArguments) -> None:
         asked,
         have,
     )
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """What the user can mend ends the program with its message and status 1; other errors keep their traceback.
+
+    Raises:
+        SystemExit: in place of an OSError, RuntimeError or ValueError.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+
+
+def run_program(main: Callable[[], None]) -> None:
+    """Run the program of one rank to its end, and leave the group of ranks.
+
+    Args:
+        main: the program.
+    """
+    main()
+    PartialState().destroy_process_group()  # else one of several ranks may abort at its very end

@@ -271,6 +271,9 @@ class EMDTrainer(ResumableTrainer):
             block["regularizer_weight"] = criterion.regularizer_weight
         if args.loss == "a-emd":
             block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
+        scores = (getattr(self._config, "emd", None) or {}).get("scores")
+        if scores is not None and len(scores) == criterion.num_classes:  # what the classes stand for, whoever set it
+            block["scores"] = scores
         return block
 
     def own_state(self) -> dict[str, Tensor]:

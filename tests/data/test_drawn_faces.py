@@ -1,9 +1,11 @@
+import csv
 import json
 import multiprocessing
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
+from datasets import Image
 
 from squared_emd.cross_validation import fold_split
 from squared_emd.data.adience import load_adience
@@ -61,7 +63,15 @@ def test_what_else_lies_in_the_folder(drawn):
     settings = {"version": VERSION, "num_faces": 300, "size": 32, "seed": 0, "noise": APPARENT_AGE_NOISE}
     said = json.loads((drawn / "prepared.json").read_text())
     assert said["settings"] == {"pictures": "faces", **settings}
-    assert said["files"] == 300 + 5 + 1  # pictures, fold files and README.txt
+    assert said["files"] == 300 + 5 + 2  # pictures, fold files, labels.csv and README.txt
+
+
+def test_labels_file_names_the_same_faces(drawn):
+    dataset = load_adience(drawn).cast_column("image", Image(decode=False))
+    with open(drawn / "labels.csv", newline="") as file:
+        rows = {(str(drawn / row["image"]), row["label"], row["group"]) for row in csv.DictReader(file)}
+    names = dataset.features["label"].names
+    assert rows == {(row["image"]["path"], names[row["label"]], row["user_id"]) for row in dataset}
     assert [path.name for path in drawn.parent.iterdir()] == ["drawn"]
 
 
@@ -120,7 +130,7 @@ def test_a_set_that_lost_pictures_is_refused(tmp_path):
     folder = draw_faces(tmp_path / "drawn", num_faces=98, size=16)
     next(folder.glob("aligned/*/*.jpg")).unlink()
     assert message_of(FileExistsError, draw_faces, folder, num_faces=98, size=16) == (
-        f"{folder} holds 103 of its 104 files. {ADVICE}"
+        f"{folder} holds 104 of its 105 files. {ADVICE}"
     )
 
 

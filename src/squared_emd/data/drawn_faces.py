@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from squared_emd.data.adience import AGE_BOUNDS, NUM_FOLDS, PREFIXES
+from squared_emd.data.adience import AGE_BOUNDS, AGE_GROUPS, NUM_FOLDS, PREFIXES
 from squared_emd.data.cartoon import draw_person, draw_picture
 from squared_emd.data.prepared import cache_folder, prepare_once
 
@@ -17,6 +17,7 @@ VERSION = 2
 
 ADIENCE_COUNTS = (2519, 2163, 2132, 1655, 4950, 2300, 830, 875)
 MEAN_PICTURES = 4
+LABELS_FILE = "labels.csv"  # the same faces as people have data of their own: image, label, group
 HEADER = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
 README = """These are drawn faces and no photographs: shapes that squared_emd.data.drawn_faces drew from random numbers.
 They show no person. The files have the layout of Adience, so that whatever reads Adience can be tried on them;
@@ -29,7 +30,8 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
 
     A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
     and no network gets them all right. Skin, hair, pose, light, blur and noise vary without regard to age. The groups
-    have Adience's proportions. The same arguments give the same bytes (with the same Pillow and NumPy).
+    have Adience's proportions; `labels.csv` names each picture, its group and its person once more. The same arguments
+    give the same bytes (with the same Pillow and NumPy).
 
     Source: drawn for this library; nothing in it comes from a data set but the proportions of the age groups.
 
@@ -85,7 +87,7 @@ def _share_out(total: int, weights: tuple[int, ...]) -> list[int]:
 
 
 def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
-    lines = [[HEADER] for _ in range(NUM_FOLDS)]
+    lines, table = [[HEADER] for _ in range(NUM_FOLDS)], ["image,label,group"]
     user = picture = 0
     for group, count in enumerate(counts):
         for k in range(NUM_FOLDS):
@@ -101,7 +103,9 @@ def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
                 for _ in range(pictures):
                     name = f"drawn_{picture:05d}.jpg"
                     image = draw_picture(person, np.random.default_rng((seed, 1, picture)), size)
-                    image.save(folder / "aligned" / user_id / f"{PREFIXES['aligned']}.{user}.{name}", quality=90)
+                    path = f"aligned/{user_id}/{PREFIXES['aligned']}.{user}.{name}"
+                    image.save(folder / path, quality=90)
+                    table.append(f"{path},{AGE_GROUPS[group]},{user_id}")
                     fields = (user_id, name, user, AGE_BOUNDS[group], "mf"[person.woman], 0, 0, size, size, 0, 0, 50)
                     lines[fold].append("\t".join(map(str, fields)))
                     picture += 1
@@ -109,3 +113,4 @@ def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
                 user += 1
     for fold, rows in enumerate(lines):
         (folder / f"fold_{fold}_data.txt").write_text("\n".join(rows) + "\n")
+    (folder / LABELS_FILE).write_text("\n".join(table) + "\n")

@@ -1,0 +1,157 @@
+"""The command line that all recipes share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..config import LOSSES, EMDTrainingArguments
+
+__all__ = ["PAPER_RATES", "PAPER_STRENGTHS", "ExperimentArguments"]
+
+PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
+PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
+
+
+@dataclass
+class ExperimentArguments(EMDTrainingArguments):
+    """The fields of `EMDTrainingArguments`, with the paper's optimizer, and those of a table of runs.
+
+    A recipe adds its own fields in a subclass, and sets `num_folds` and `all_losses` there.
+
+    Attributes:
+        folds: the test folds, in order.
+        losses: the losses, in order.
+        rate: the learning rate given, else None.
+        select_rate: whether the learning rate is chosen on validation data.
+        select_strength: whether the entropic strength of a-emd is.
+
+    Raises:
+        ValueError: a field is out of its range, or does not go with one of the losses.
+    """
+
+    num_folds: ClassVar[int] = 1
+    all_losses: ClassVar[tuple[str, ...]] = LOSSES
+
+    data_dir: str | None = field(
+        default=None, metadata={"help": "Where the data set lies. Default: a small drawn one in its place."}
+    )
+    skip_bad_images: bool = field(default=False, metadata={"help": "Go on without pictures that cannot be read."})
+    model: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "One network or several: alxs, alx, vgg_f, res, res_f, small, any timm/<model> or Hub image "
+            "classifier. Default: res_f; for drawn pictures small."
+        },
+    )
+    from_scratch: bool = field(default=False, metadata={"help": "Random weights."})
+    loss: str = field(default="xemd2", metadata={"choices": (*LOSSES, "all"), "help": "all trains each in turn."})
+    fold: str = field(default="0", metadata={"help": "The fold to test on, or all."})
+    seeds: int = field(default=1, metadata={"help": "How many runs, at seed, seed + 1 and so on."})
+    learning_rate: str | None = field(
+        default=None,
+        metadata={
+            "help": "A number, or select: the best of the paper's seven, 10^-1.5 to 10^-4.5, on validation data cut "
+            "from the training side, for each network, loss and fold. Default: one for each loss."
+        },
+    )
+    entropic_strength: str = field(
+        default="10", metadata={"help": "Of a-emd: a number, or select: 0.1, 1 or 10, on validation data."}
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after so many epochs without a better result on validation data cut from the training side, "
+            "and test the best epoch's model. Counts after the jump start. Default: train all epochs."
+        },
+    )
+    validate: bool = field(
+        default=False, metadata={"help": "Test on data cut from the training side, never on the test data."}
+    )
+    dry_run: bool = field(
+        default=False, metadata={"help": "Say which runs there are, which are done and how long the rest may take."}
+    )
+    redo: bool = field(default=False, metadata={"help": "Train again what is done or was done with other settings."})
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Where all is written. What lies there already is not trained again."}
+    )
+    num_train_epochs: float = 30
+    per_device_train_batch_size: int = 32
+    per_device_eval_batch_size: int = 64
+    optim: str = "sgd"  # section 4.1, as the momentum
+    optim_args: str | None = "momentum=0.98"
+    eval_strategy: str = "epoch"
+    logging_strategy: str = "epoch"
+    save_strategy: str = "no"
+    remove_unused_columns: bool = False  # the transform makes the inputs from the pictures
+    dataloader_num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        names = [str(fold) for fold in range(self.num_folds)]
+        if self.fold not in (*names, "all"):
+            span = "0" if self.num_folds == 1 else f"0 .. {self.num_folds - 1}"
+            raise ValueError(f"fold must be {span} or all, got {self.fold!r}.")
+        self.folds = range(self.num_folds) if self.fold == "all" else [int(self.fold)]
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be at least 1, got {self.seeds}.")
+        self.losses = self.all_losses if self.loss == "all" else (self.loss,)
+        for loss in self.losses:
+            if loss in LOSSES and loss not in self.all_losses:
+                raise ValueError(
+                    f"the loss {loss} needs classes in an order, which these have not; "
+                    f"take one of {', '.join(self.all_losses)}."
+                )
+        self.loss = self.losses[-1]
+        self.select_rate, self.rate = _number_or_select("learning_rate", self.learning_rate)
+        self.select_strength, strength = _number_or_select("entropic_strength", self.entropic_strength)
+        self.entropic_strength = PAPER_STRENGTHS[-1] if strength is None else strength
+        self.learning_rate = 1e-3 if self.rate is None else self.rate
+        if self.early_stopping_patience is not None:
+            if self.early_stopping_patience < 1:
+                raise ValueError(
+                    f"early_stopping_patience must be at least 1 epoch, got {self.early_stopping_patience}."
+                )
+            self.eval_strategy = self.save_strategy = "epoch"
+            self.save_total_limit, self.load_best_model_at_end = 1, True
+        self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        super().__post_init__()
+        for loss in self.losses:  # before any of them is trained
+            self.loss = loss
+            self.check_fields()
+            if self.max_steps < 0:
+                self.check_jump_start(math.ceil(self.num_train_epochs))
+
+    @property
+    def run_seeds(self) -> range:
+        """The seeds of the runs."""
+        return range(self.seed, self.seed + self.seeds)
+
+    def check_steps(self, num_train: int) -> None:
+        """Refuse `max_steps` that end within the jump start of one of the losses, before any of them is trained.
+
+        Args:
+            num_train: samples an epoch.
+
+        Raises:
+            ValueError: no epoch comes after the jump start.
+        """
+        if self.max_steps > 0:
+            batches = math.ceil(num_train / (self.train_batch_size * self.world_size))
+            steps = math.ceil(batches / self.gradient_accumulation_steps)
+            for loss in self.losses:
+                self.loss = loss
+                self.check_jump_start(math.ceil(self.max_steps / steps))
+
+
+def _number_or_select(name: str, text: str | float | None) -> tuple[bool, float | None]:
+    """Whether the value is to be chosen, else the number; None where none was given."""
+    if text is None or text == "select":
+        return text == "select", None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be a number greater than 0 or select, got {text!r}.")
+    return False, number

@@ -1,0 +1,149 @@
+"""Trains one run of a table."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, set_seed
+
+from ..launch import user_errors
+from ..networks import load_image_classifier
+from ..trainer import EMDTrainer
+from ..transforms import apply_to_batch, average_mirrored
+from .arguments import ExperimentArguments
+from .experiment import Experiment, Samples
+from .recorder import RunRecorder
+
+__all__ = ["Outcome", "arguments_of", "build_trainer", "train"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a run; the same on all ranks.
+
+    Args:
+        trainer: after training and the test.
+        metrics: `eval_...` on the rows to test on.
+        seconds_per_step: see `RunRecorder`.
+        samples: what it was trained and tested on.
+    """
+
+    trainer: EMDTrainer
+    metrics: dict[str, float]
+    seconds_per_step: float | None
+    samples: Samples
+
+
+def arguments_of(args: ExperimentArguments, experiment: Experiment, **own: Any) -> ExperimentArguments:
+    """The arguments of one run.
+
+    Args:
+        args: of the table.
+        experiment: for the learning rate of the loss, where none is given.
+        own: fields that the run has for itself, `loss` among them.
+    """
+    run = copy.copy(args)
+    for name, value in {"learning_rate": args.rate or experiment.rates[own["loss"]], **own}.items():
+        setattr(run, name, value)
+    if run.early_stopping_patience is not None:
+        run.metric_for_best_model, run.greater_is_better = experiment.selected_by, experiment.more_is_better
+        run.restore_callback_states_from_checkpoint = True  # the count of epochs without a better one goes on
+    return run
+
+
+def train(
+    run: ExperimentArguments,
+    experiment: Experiment,
+    model: str,
+    rows: tuple[Dataset, Dataset],
+    *,
+    checkpoint: str | None = None,
+) -> Outcome:
+    """Train and test.
+
+    Args:
+        run: as :func:`arguments_of` gives them.
+        experiment: what is trained on.
+        model: the network.
+        rows: to train on, and to test on. With early stopping a part of the first is cut away to choose the epoch by.
+        checkpoint: from where to go on.
+
+    Returns:
+        The outcome. A model that the user can mend ends the program; errors of the training are raised.
+    """
+    train_rows, test_rows = rows
+    if run.early_stopping_patience is not None:
+        train_rows, chosen_by = experiment.cut_validation(train_rows, run.seed)
+        samples = experiment.samples(train_rows, chosen_by, run.loss)
+    else:
+        samples = experiment.samples(train_rows, test_rows, run.loss)
+    trainer, view = build_trainer(run, experiment, model, samples)
+    recorder = RunRecorder(trainer.criterion, run.output_dir)
+    trainer.add_callback(recorder)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_state()  # the curves; what comes now is no part of them
+    if run.early_stopping_patience is not None:
+        samples = experiment.samples(train_rows, test_rows, run.loss)
+        trainer.compute_metrics = samples.compute_metrics
+        trainer.eval_dataset = view(samples)
+    return Outcome(trainer, trainer.evaluate(), recorder.seconds_per_step, samples)
+
+
+def build_trainer(
+    run: ExperimentArguments, experiment: Experiment, model: str, samples: Samples
+) -> tuple[EMDTrainer, Any]:
+    """The Trainer of a run.
+
+    Args:
+        run: as :func:`arguments_of` gives them.
+        experiment: what is trained on.
+        model: the network.
+        samples: the rows, and what is learned of them.
+
+    Returns:
+        The Trainer, and the function that gives it the rows to test on.
+    """
+    set_seed(run.seed)
+    with user_errors():
+        network = load_image_classifier(
+            model, samples.class_names, num_outputs=1 if run.loss == "reg" else None, from_scratch=run.from_scratch
+        )
+        average_mirrored(network.model)
+        if samples.class_scores is not None:
+            network.model.config.emd = {"scores": [float(score) for score in samples.class_scores]}
+        views = (network.size, network.mean, network.std)
+
+        def test_rows(samples: Samples) -> Dataset:
+            view = experiment.eval_view(*views)
+            return samples.test.with_transform(apply_to_batch(view, label_column=samples.label_column))
+
+        view = experiment.train_view(*views)
+        trainer = EMDTrainer(
+            network.model,
+            run,
+            train_dataset=samples.train.with_transform(apply_to_batch(view, label_column=samples.label_column)),
+            eval_dataset=test_rows(samples),
+            processing_class=network.processor,
+            compute_metrics=samples.compute_metrics,
+        )
+    if run.early_stopping_patience is not None:
+        trainer.add_callback(_StopAfterJumpStart(run.early_stopping_patience))
+    return trainer, test_rows
+
+
+class _StopAfterJumpStart(EarlyStoppingCallback):
+    """`EarlyStoppingCallback` that lets the jump start pass: what comes first after it may be worse."""
+
+    def on_evaluate(
+        self,
+        args: ExperimentArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        if state.epoch > (args.jump_start_epochs if args.is_self_guided else 0):
+            super().on_evaluate(args, state, control, metrics, **kwargs)

@@ -1,0 +1,222 @@
+"""The results of runs, as they lie on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .paper import LAYOUTS, METRICS, network_of
+
+__all__ = ["RESULTS_FILE", "Run", "read_runs"]
+
+RESULTS_FILE = "all_results.json"
+STATE_FILE = "trainer_state.json"
+_SKIPPED = ("select", "checkpoint-")  # trials on validation data; what a run needs to go on
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what `all_results.json` says of it, and its log.
+
+    Args:
+        folder: where it lies.
+        table: key of `LAYOUTS`.
+        data: what the pictures are, for people.
+        stand_in: whether they stand in for the data set, so that the paper's figures say nothing about them.
+        model: the network as it was asked for.
+        loss: the loss.
+        variant: what sets it apart from other runs of the table, mostly "".
+        fold: the test fold.
+        folds: how many the data set has.
+        seed: the seed.
+        tested_on: "test fold", "test data" or "validation data".
+        class_names: (K,) in order; none of an ensemble.
+        job: the same for runs trained by one command.
+        learning_rate: of the optimizer.
+        entropic_strength: of A-EMD.
+        num_train: samples trained on.
+        num_test: samples tested on.
+        epochs: that it was trained.
+        sdd: at the end (Hou et al. 2016, section 4.7).
+        sdd_relative: SDD over the mean distance.
+        seconds_per_step: of one optimizer step.
+        metrics: keys of `METRICS`; one without a figure is left out.
+        log: entries of the trainer's `log_history`; none where there is no `trainer_state.json`.
+    """
+
+    folder: Path
+    table: str
+    data: str
+    stand_in: bool
+    model: str
+    loss: str
+    variant: str
+    fold: int
+    folds: int
+    seed: int
+    tested_on: str
+    class_names: tuple[str, ...]
+    job: str = ""
+    learning_rate: float | None = None
+    entropic_strength: float | None = None
+    num_train: int | None = None
+    num_test: int | None = None
+    epochs: float | None = None
+    sdd: float | None = None
+    sdd_relative: float | None = None
+    seconds_per_step: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    log: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+    @property
+    def network(self) -> str:
+        """The model under the paper's name where it has one."""
+        return network_of(self.model)
+
+    @property
+    def is_self_guided(self) -> bool:
+        """Whether it learns D."""
+        return self.loss in ("xemd1", "xemd2")
+
+
+def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """All runs in and below some folders; what lies in `select` or `checkpoint-...` is left out.
+
+    A run folder is one with an `all_results.json` that has a key "table".
+
+    Args:
+        folders: may lie within one another: a run counts once.
+
+    Returns:
+        The runs, in the order of the folders and below them of the paths.
+
+    Raises:
+        FileNotFoundError: a folder does not exist.
+        ValueError: there is no run, a file is not as it should be, or two folders hold the same run.
+    """
+    runs: dict[tuple, Run] = {}
+    seen: set[Path] = set()
+    for path in (path for folder in folders for path in _result_files(folder)):
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
+        run = _read_run(path)
+        if run is None:
+            continue
+        key = (run.table, run.data, run.tested_on, run.network, run.variant, run.loss, run.fold, run.seed)
+        if key in runs:
+            what = f"{run.table}, {run.data}, {run.model}, {', '.join(filter(None, (run.loss, run.variant)))}"
+            raise ValueError(
+                f"a run must lie in one folder; got {runs[key].folder} and {run.folder}, both {what}, fold {run.fold}, "
+                f"seed {run.seed}, tested on {run.tested_on}; leave one of them out"
+            )
+        runs[key] = run
+    if not runs:
+        raise ValueError(
+            f"there must be a finished run, a folder with an {RESULTS_FILE} that has a key 'table', in or below "
+            f"{', '.join(map(str, folders)) or 'the folders'}; got none; name the output folder of a recipe"
+        )
+    return list(runs.values())
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; an error names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f"{path} must be JSON in UTF-8; reading it gave: {error}; write it again") from error
+
+
+def _result_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"a folder with runs must exist; there is no folder {folder}; check its name")
+    for root, below, files in os.walk(folder):
+        below[:] = sorted(name for name in below if name != _SKIPPED[0] and not name.startswith(_SKIPPED[1]))
+        if RESULTS_FILE in files:
+            yield Path(root, RESULTS_FILE)
+
+
+def _read_run(path: Path) -> Run | None:
+    results = read_json(path)
+    if not isinstance(results, dict) or "table" not in results:
+        return None  # of another program, or of a whole table
+    values = {
+        name: _checked(path, name, results.get(name, default), *kind) for name, (default, *kind) in _FIELDS.items()
+    }
+    if values["table"] not in LAYOUTS:
+        raise ValueError(f"{path}: 'table' must be one of {', '.join(LAYOUTS)}; got {values['table']!r}; mend it")
+    if not 0 <= values["fold"] < values["folds"]:
+        raise ValueError(
+            f"{path}: 'fold' must be between 0 and 'folds' - 1; got {values['fold']} of {values['folds']}; mend it"
+        )
+    metrics = {}
+    for name, metric in METRICS.items():
+        value = _checked(path, name, results.get(name), *_NUMBER)
+        if value is not None and metric.is_fraction and not 0 <= value <= 1:
+            raise ValueError(f"{path}: {name!r} must be a fraction between 0 and 1; got {value}; divide percent by 100")
+        if value is not None:
+            metrics[name] = value
+    values["class_names"] = tuple(values["class_names"])
+    return Run(folder=path.parent, metrics=metrics, log=_read_log(path.parent / STATE_FILE), **values)
+
+
+def _read_log(path: Path) -> Sequence[Mapping[str, Any]]:
+    if not path.is_file():
+        return ()
+    state = read_json(path)
+    log = state.get("log_history") if isinstance(state, dict) else None
+    if not isinstance(log, list) or not all(isinstance(entry, dict) for entry in log):
+        raise ValueError(f"{path} must hold a list of objects under 'log_history'; got something else; write it again")
+    return log
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+_TEXT = (lambda value: isinstance(value, str) and value != "", "text")
+_ANY_TEXT = (lambda value: isinstance(value, str), "text")
+_FLAG = (lambda value: isinstance(value, bool), "true or false")
+_COUNT = (_is_count, "a whole number, 0 or more")
+_NUMBER = (lambda value: value is None or _is_number(value), "a finite number or null")
+_SOME_COUNT = (lambda value: value is None or _is_count(value), "a whole number, 0 or more, or null")
+
+# Name -> what a missing one counts as, whether a value fits, and what it must be.
+_FIELDS = {
+    "table": (None, *_TEXT),
+    "data": (None, *_TEXT),
+    "stand_in": (None, *_FLAG),
+    "model": (None, *_TEXT),
+    "loss": (None, *_TEXT),
+    "variant": ("", *_ANY_TEXT),
+    "fold": (None, *_COUNT),
+    "folds": (None, *_COUNT),
+    "seed": (None, *_COUNT),
+    "tested_on": (None, *_TEXT),
+    "class_names": ([], _is_names, "a list of names"),
+    "job": ("", *_ANY_TEXT),
+    "num_train": (None, *_SOME_COUNT),
+    "num_test": (None, *_SOME_COUNT),
+    **dict.fromkeys(
+        ("learning_rate", "entropic_strength", "epochs", "sdd", "sdd_relative", "seconds_per_step"), (None, *_NUMBER)
+    ),
+}
+
+
+def _checked(path: Path, name: str, value: Any, fits: Any, what: str) -> Any:
+    if not fits(value):
+        raise ValueError(f"{path}: {name!r} must be {what}; got {json.dumps(value)}; mend it or train the run again")
+    return value

@@ -1,0 +1,253 @@
+"""Runs averaged over folds and seeds, and held against XE."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .curves import epoch_to_reach, mean_history, points
+from .paper import LAYOUTS, LOSSES, METRICS, Layout, network_name, row_name
+from .records import Run
+
+__all__ = ["Average", "Cell", "Section", "summarize"]
+
+VALIDATION = "validation data"  # of `tested_on`: the paper has no such figures
+
+
+@dataclass(frozen=True)
+class Average:
+    """Mean over seeds of the mean over folds.
+
+    Args:
+        mean: in the unit of the results.
+        spread: sample standard deviation over seeds (n - 1); None with one seed.
+    """
+
+    mean: float
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one loss on one network.
+
+    Args:
+        network: under the paper's name where it has one.
+        variant: what sets the runs apart, mostly "".
+        loss: the loss.
+        runs: that are averaged: `folds` of each of `seeds`.
+        left_out: the others; their seeds lack some of `folds`, or they are of another fold.
+        folds: that are averaged over.
+        num_folds: that the data set has.
+        seeds: that are averaged over.
+        averages: keys of `METRICS` that each of the runs has.
+        sdd: mean of the runs, None where one has none.
+        sdd_relative: the same of SDD over the mean distance.
+        history: the mean of the curves' metrics by epoch; empty where a run has no log.
+        reached: metric -> first epoch at which `history` is as good as XE's is at its end, None if never. Without the
+            metrics that cannot be compared: where XE is not there, or on other folds.
+        relative_time: of one step, XE's in the same command being 1; the median over commands.
+    """
+
+    network: str
+    variant: str
+    loss: str
+    runs: tuple[Run, ...]
+    left_out: tuple[Run, ...]
+    folds: tuple[int, ...]
+    num_folds: int
+    seeds: tuple[int, ...]
+    averages: Mapping[str, Average]
+    sdd: float | None
+    sdd_relative: float | None
+    history: Sequence[Mapping[str, float]]
+    reached: Mapping[str, float | None]
+    relative_time: float | None
+
+    @property
+    def name(self) -> str:
+        """As "RES_F, XEMD2"."""
+        return f"{network_name(self.network)}, {row_name(self.loss, self.variant)}"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all folds of the data set are averaged."""
+        return len(self.folds) == self.num_folds
+
+    @property
+    def coverage(self) -> str:
+        """What is averaged, as "folds 5 of 5, seeds 3"."""
+        return f"folds {len(self.folds)} of {self.num_folds}, seeds {len(self.seeds)}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is shown together: the runs on one data set, tested on the same part of it.
+
+    Args:
+        table: key of `LAYOUTS`.
+        data: what the pictures are, for people.
+        stand_in: whether they stand in for the data set: drawn data, or a part of it.
+        tested_on: which part.
+        runs: all of them.
+        cells: (network, variant, loss) -> cell.
+    """
+
+    table: str
+    data: str
+    stand_in: bool
+    tested_on: str
+    runs: Sequence[Run]
+    cells: Mapping[tuple[str, str, str], Cell]
+
+    @property
+    def layout(self) -> Layout:
+        """The paper's arrangement."""
+        return LAYOUTS[self.table]
+
+    @property
+    def shows_paper(self) -> bool:
+        """Whether the paper's figures are comparable: not to what stands in for its data, nor to validation data."""
+        return self.layout.number is not None and not self.stand_in and self.tested_on != VALIDATION
+
+    def networks(self) -> list[str]:
+        """The paper's networks where its figures are shown, and those that were run, in the order of the table."""
+        run = {network for network, _, _ in self.cells}
+        known = [name for name in self.layout.networks if self.shows_paper or name in run]
+        return [*known, *sorted(run.difference(known))]
+
+    def rows(self, network: str) -> list[tuple[str, str]]:
+        """(loss, variant) of the rows of a network: the paper's in its order, and what else was run."""
+        paper = [(loss, "") for loss in self.layout.losses]
+        if self.shows_paper:
+            figures = (self.layout.figures or {}).get(network, {})
+            paper += [row for row in figures if row not in paper]
+        run = {(loss, variant) for name, variant, loss in self.cells if name == network}
+        order = {loss: position for position, loss in enumerate(LOSSES)}
+        others = sorted(run.difference(paper), key=lambda row: (row[1], order.get(row[0], len(order)), row[0]))
+        return [*paper, *others]
+
+    def cells_of(self, network: str) -> list[Cell]:
+        """The cells of a network that were run, in the order of its rows."""
+        keys = [(network, variant, loss) for loss, variant in self.rows(network)]
+        return [self.cells[key] for key in keys if key in self.cells]
+
+    def metrics(self) -> list[str]:
+        """The metrics of the table: the paper's, and what else was measured."""
+        measured = {metric for cell in self.cells.values() for metric in cell.averages}
+        return [*self.layout.metrics, *(name for name in METRICS if name in measured.difference(self.layout.metrics))]
+
+
+def summarize(runs: Sequence[Run]) -> list[Section]:
+    """Runs by data set and what they were tested on, averaged.
+
+    A mean is over folds first and over seeds then. It is over the folds of the seed that has most of them, and over
+    all seeds that have these folds; other runs are left out of it.
+
+    Args:
+        runs: each once.
+
+    Returns:
+        One section for each data set and part that was tested on, in the order of the paper's tables.
+
+    Raises:
+        ValueError: runs that belong together disagree about the number of folds or the classes.
+    """
+    sections: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        sections[run.table, run.data, run.stand_in, run.tested_on].append(run)
+    tables = list(LAYOUTS)
+    order = sorted(sections, key=lambda key: (tables.index(key[0]), key[1], key[2], key[3] == VALIDATION, key[3]))
+    return [_section(key, sections[key]) for key in order]
+
+
+def _section(key: tuple, runs: Sequence[Run]) -> Section:
+    grouped: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        grouped[run.network, run.variant, run.loss].append(run)
+    _agree(runs, "folds")
+    cells = {name: _cell(name, group, LAYOUTS[key[0]].curves) for name, group in grouped.items()}
+    held = {}
+    for (network, variant, loss), cell in cells.items():
+        baseline = cells.get((network, variant, "xe"))
+        time = _relative_time(grouped[network, variant, loss], grouped.get((network, variant, "xe"), ()))
+        held[network, variant, loss] = replace(cell, reached=_reached(cell, baseline), relative_time=time)
+    return Section(*key, runs=runs, cells=held)
+
+
+def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]) -> Cell:
+    _agree(runs, "class_names")
+    folds_of: dict[int, set[int]] = defaultdict(set)
+    for run in runs:
+        folds_of[run.seed].add(run.fold)
+    candidates = Counter(tuple(sorted(folds)) for folds in folds_of.values())
+    folds = min(candidates, key=lambda folds: (-len(folds), -candidates[folds], folds))
+    seeds = tuple(sorted(seed for seed, have in folds_of.items() if have.issuperset(folds)))
+    kept = [run for run in runs if run.seed in seeds and run.fold in folds]
+    averages = {
+        metric: _average([(run.seed, run.metrics[metric]) for run in kept])
+        for metric in METRICS
+        if all(metric in run.metrics for run in kept)
+    }
+    return Cell(
+        *name,
+        runs=tuple(kept),
+        left_out=tuple(run for run in runs if not (run.seed in seeds and run.fold in folds)),
+        folds=folds,
+        num_folds=runs[0].folds,
+        seeds=seeds,
+        averages=averages,
+        sdd=_mean([run.sdd for run in kept]),
+        sdd_relative=_mean([run.sdd_relative for run in kept]),
+        history=mean_history([run.log for run in kept], curves),
+        reached={},
+        relative_time=None,
+    )
+
+
+def _average(values: Sequence[tuple[int, float]]) -> Average:
+    by_seed: dict[int, list[float]] = defaultdict(list)
+    for seed, value in values:
+        by_seed[seed].append(value)
+    means = [statistics.fmean(of_seed) for of_seed in by_seed.values()]
+    return Average(statistics.fmean(means), statistics.stdev(means) if len(means) > 1 else None)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return None if not values or None in values else statistics.fmean(values)
+
+
+def _reached(cell: Cell, baseline: Cell | None) -> dict[str, float | None]:
+    if baseline is None or cell is baseline or cell.folds != baseline.folds:
+        return {}
+    reached = {}
+    for metric in LAYOUTS[cell.runs[0].table].curves:
+        final = list(points(baseline.history, metric).values())[-1:]
+        if final and points(cell.history, metric):
+            reached[metric] = epoch_to_reach(cell.history, metric, final[0])
+    return reached
+
+
+def _relative_time(runs: Sequence[Run], baseline: Sequence[Run]) -> float | None:
+    own, xe = ({job: _seconds(group, job) for job in {run.job for run in group}} for group in (runs, baseline))
+    ratios = [own[job] / xe[job] for job in sorted(own) if job and own[job] and xe.get(job)]
+    return statistics.median(ratios) if ratios else None
+
+
+def _seconds(runs: Sequence[Run], job: str) -> float | None:
+    seconds = [run.seconds_per_step for run in runs if run.job == job and run.seconds_per_step is not None]
+    return statistics.fmean(seconds) if seconds else None
+
+
+def _agree(runs: Sequence[Run], name: str) -> None:
+    """Refuses runs that are shown together and differ in what must be one."""
+    first: Any = getattr(runs[0], name)
+    for run in runs:
+        if getattr(run, name) != first:
+            raise ValueError(
+                f"runs that are averaged must have the same {name}; {runs[0].folder} and {run.folder} differ; report "
+                "them apart, or correct their 'data'"
+            )

@@ -1,0 +1,71 @@
+"""The command line that all recipes share."""
+
+import re
+
+import pytest
+from tests.experiments.tiny import TinyArguments, arguments
+
+from squared_emd.experiments import ExperimentArguments
+from squared_emd.experiments.arguments import PAPER_RATES, PAPER_STRENGTHS
+
+
+def test_the_papers_grids():
+    assert (
+        pytest.approx([0.0316227766, 0.01, 0.00316227766, 0.001, 0.000316227766, 0.0001, 0.0000316227766])
+        == PAPER_RATES
+    )
+    assert PAPER_STRENGTHS == (0.1, 1, 10)
+
+
+def test_one_or_all(tmp_path):
+    one = arguments(tmp_path, loss="emd", fold="2", learning_rate="0.25", entropic_strength="1")
+    assert (list(one.folds), one.losses, one.rate, one.learning_rate) == ([2], ("emd",), 0.25, 0.25)
+    assert (one.select_rate, one.select_strength, one.entropic_strength) == (False, False, 1)
+    every = arguments(tmp_path, loss="all", fold="all", seeds=3, learning_rate="select", entropic_strength="select")
+    assert (list(every.folds), list(every.run_seeds)) == ([0, 1, 2], [3, 4, 5])
+    assert every.losses == ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
+    assert (every.select_rate, every.select_strength, every.rate) == (True, True, None)
+
+
+def test_early_stopping_needs_checkpoints_and_evaluations(tmp_path):
+    args = arguments(tmp_path, early_stopping_patience=2)
+    assert (args.eval_strategy, args.save_strategy, args.save_total_limit) == ("epoch", "epoch", 1)
+    assert args.load_best_model_at_end
+
+
+class Unordered(ExperimentArguments):
+    all_losses = ("xe", "xemd1")
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "message"),
+    [
+        (TinyArguments, {"fold": "3"}, "fold must be 0 .. 2 or all, got '3'."),
+        (ExperimentArguments, {"fold": "1"}, "fold must be 0 or all, got '1'."),
+        (TinyArguments, {"seeds": 0}, "seeds must be at least 1, got 0."),
+        (
+            TinyArguments,
+            {"learning_rate": "fast"},
+            "learning_rate must be a number greater than 0 or select, got 'fast'.",
+        ),
+        (TinyArguments, {"learning_rate": "-1"}, "learning_rate must be a number greater than 0 or select, got '-1'."),
+        (
+            TinyArguments,
+            {"entropic_strength": "nan"},
+            "entropic_strength must be a number greater than 0 or select, got 'nan'.",
+        ),
+        (
+            TinyArguments,
+            {"early_stopping_patience": 0},
+            "early_stopping_patience must be at least 1 epoch, got 0.",
+        ),
+        (
+            Unordered,
+            {"loss": "emd"},
+            "the loss emd needs classes in an order, which these have not; take one of xe, xemd1.",
+        ),
+    ],
+)
+def test_errors(tmp_path, cls, fields, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        cls(output_dir=str(tmp_path), use_cpu=True, **fields)

@@ -1,0 +1,136 @@
+"""Reading runs, and refusing what is not one."""
+
+import json
+import os
+import re
+
+import pytest
+from tests.reports.run_folders import NAMES, RESULTS, write_run
+
+from squared_emd.reports.records import read_runs
+
+
+def refused(folders, message, error=ValueError):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        read_runs(folders)
+
+
+class TestReadRuns:
+    def test_all_of_a_run(self, tmp_path):
+        log = [{"epoch": 1.0, "eval_aem": 0.25}]
+        given = {
+            "model": "timm/resnetv2_50.a1h_in1k", "loss": "xemd2", "variant": "8 bins", "fold": 3, "seed": 7,
+            "entropic_strength": 10, "eval_spearman": -0.5, "eval_squared_emd": None, "eval_loss": float("inf"),
+            "sdd": 0.25, "sdd_relative": 0.5,
+        }  # fmt: skip
+        folder = write_run(tmp_path / "run", log=log, **given)
+        (run,) = read_runs([tmp_path])
+        assert run.folder == folder
+        assert (run.table, run.data, run.stand_in) == ("adience", "drawn faces", True)
+        assert (run.model, run.network, run.loss, run.variant) == (given["model"], "res_f", "xemd2", "8 bins")
+        assert (run.fold, run.folds, run.seed, run.tested_on) == (3, 5, 7, "test fold")
+        assert (run.learning_rate, run.entropic_strength, run.epochs) == (0.01, 10, 2.0)
+        assert (run.num_train, run.num_test, run.seconds_per_step, run.job) == (8, 4, 0.5, "a job")
+        assert (run.sdd, run.sdd_relative, run.class_names) == (0.25, 0.5, tuple(NAMES))
+        assert run.metrics == {"eval_aem": 0.5, "eval_aeo": 0.75, "eval_spearman": -0.5}
+        assert run.log == log
+        assert run.is_self_guided
+
+    def test_what_may_be_missing(self, tmp_path):
+        write_run(tmp_path / "run")
+        path = tmp_path / "run" / "all_results.json"
+        optional = ("variant", "job", "learning_rate", "epochs", "sdd", "seconds_per_step", "num_train", "eval_aem")
+        path.write_text(json.dumps({name: value for name, value in RESULTS.items() if name not in optional}))
+        (run,) = read_runs([tmp_path])
+        assert (run.variant, run.job, run.learning_rate, run.epochs, run.sdd) == ("", "", None, None, None)
+        assert run.metrics == {"eval_aeo": 0.75}
+        assert run.log == ()
+        assert not run.is_self_guided
+
+    def test_below_at_any_depth_in_order_but_for_trials_and_checkpoints(self, tmp_path):
+        write_run(tmp_path / "b" / "fold_1", fold=1)
+        write_run(tmp_path / "b" / "fold_0" / "deep", fold=0)
+        write_run(tmp_path / "a", seed=1)
+        write_run(tmp_path / "b" / "select" / "fold_0")
+        write_run(tmp_path / "b" / "fold_1" / "checkpoint-38", fold=1)
+        assert [run.folder for run in read_runs([tmp_path])] == [
+            tmp_path / "a", tmp_path / "b" / "fold_0" / "deep", tmp_path / "b" / "fold_1",
+        ]  # fmt: skip
+
+    def test_a_run_below_two_of_the_folders_counts_once(self, tmp_path, monkeypatch):
+        write_run(tmp_path / "a" / "b")
+        monkeypatch.chdir(tmp_path)
+        assert len(read_runs([tmp_path, "a", os.path.join("a", "b")])) == 1
+
+    def test_results_of_other_programs_are_no_runs(self, tmp_path):
+        write_run(tmp_path / "run")
+        (tmp_path / "all_results.json").write_text("[]")
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "all_results.json").write_text('{"eval_loss": 0.5}')
+        assert len(read_runs([tmp_path])) == 1
+
+
+class TestRefused:
+    def test_no_folder(self, tmp_path):
+        message = f"a folder with runs must exist; there is no folder {tmp_path / 'no'}; check its name"
+        refused([tmp_path, tmp_path / "no"], message, FileNotFoundError)
+
+    def test_no_run(self, tmp_path):
+        refused(
+            [tmp_path],
+            "there must be a finished run, a folder with an all_results.json that has a key 'table', in or below "
+            f"{tmp_path}; got none; name the output folder of a recipe",
+        )
+
+    def test_the_same_run_twice(self, tmp_path):
+        first = write_run(tmp_path / "a", model="vgg_f")
+        second = write_run(tmp_path / "b", model="timm/vgg16.tv_in1k")
+        refused(
+            [tmp_path],
+            f"a run must lie in one folder; got {first} and {second}, both adience, drawn faces, timm/vgg16.tv_in1k, "
+            "xe, fold 0, seed 42, tested on test fold; leave one of them out",
+        )
+
+    @pytest.mark.parametrize(
+        "other", [{"fold": 1}, {"seed": 1}, {"loss": "emd"}, {"variant": "8 bins"}, {"tested_on": "validation data"}]
+    )
+    def test_but_not_runs_that_differ(self, tmp_path, other):
+        write_run(tmp_path / "a")
+        write_run(tmp_path / "b", **other)
+        assert len(read_runs([tmp_path])) == 2
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            ({"table": "cars"}, "'table' must be one of adience, images_of_groups, aadb, imagenet, own_data; got "
+             "'cars'; mend it"),
+            ({"loss": ""}, "'loss' must be text; got \"\"; mend it or train the run again"),
+            ({"stand_in": 0}, "'stand_in' must be true or false; got 0; mend it or train the run again"),
+            ({"seed": True}, "'seed' must be a whole number, 0 or more; got true; mend it or train the run again"),
+            ({"fold": None}, "'fold' must be a whole number, 0 or more; got null; mend it or train the run again"),
+            ({"fold": 5}, "'fold' must be between 0 and 'folds' - 1; got 5 of 5; mend it"),
+            ({"class_names": [1]}, "'class_names' must be a list of names; got [1]; mend it or train the run again"),
+            ({"sdd": float("nan")}, "'sdd' must be a finite number or null; got NaN; mend it or train the run again"),
+            ({"eval_mae": []}, "'eval_mae' must be a finite number or null; got []; mend it or train the run again"),
+            ({"eval_aem": 61.5}, "'eval_aem' must be a fraction between 0 and 1; got 61.5; divide percent by 100"),
+        ],
+    )  # fmt: skip
+    def test_results(self, tmp_path, wrong, message):
+        folder = write_run(tmp_path / "run", **wrong)
+        refused([tmp_path], f"{folder / 'all_results.json'}: {message}")
+
+    def test_no_json(self, tmp_path):
+        path = write_run(tmp_path / "run") / "all_results.json"
+        path.write_text('{"table": ')
+        refused(
+            [tmp_path],
+            f"{path} must be JSON in UTF-8; reading it gave: Expecting value: line 1 column 11 (char 10); write "
+            "it again",
+        )
+
+    @pytest.mark.parametrize("state", ["[]", "{}", '{"log_history": [1]}'])
+    def test_log(self, tmp_path, state):
+        path = write_run(tmp_path / "run") / "trainer_state.json"
+        path.write_text(state)
+        message = "must hold a list of objects under 'log_history'; got something else; write it again"
+        refused([tmp_path], f"{path} {message}")

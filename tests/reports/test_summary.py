@@ -1,0 +1,184 @@
+"""Means over folds and seeds, worked by hand."""
+
+import re
+
+import pytest
+from tests.reports.run_folders import REAL, log_of, write_run
+
+from squared_emd.reports.records import read_runs
+from squared_emd.reports.summary import Average, summarize
+
+
+def summary(tmp_path, *runs):
+    """The sections of runs that differ from `RESULTS` as given."""
+    for index, run in enumerate(runs):
+        write_run(tmp_path / f"{index:03}", **run)
+    return summarize(read_runs([tmp_path]))
+
+
+def only_cell(tmp_path, *runs):
+    (section,) = summary(tmp_path, *runs)
+    (cell,) = section.cells.values()
+    return cell
+
+
+class TestMeans:
+    def test_over_folds_then_over_seeds(self, tmp_path):
+        values = {(1, 0): 0.25, (1, 1): 0.75, (2, 0): 0.5, (2, 1): 1.0}  # means of the seeds: 0.5 and 0.75
+        cell = only_cell(tmp_path, *({"seed": s, "fold": f, "eval_aem": v} for (s, f), v in values.items()))
+        assert cell.averages["eval_aem"].mean == 0.625
+        assert cell.averages["eval_aem"].spread == pytest.approx(
+            0.03125**0.5
+        )  # two deviations of 0.125, over n - 1 = 1
+        assert cell.averages["eval_aeo"] == Average(0.75, 0.0)
+        assert cell.coverage == "folds 2 of 5, seeds 2"
+        assert not cell.is_complete
+
+    def test_one_seed_has_no_spread(self, tmp_path):
+        cell = only_cell(tmp_path, *({"fold": fold, "eval_aem": 0.125 * fold} for fold in range(5)))
+        assert cell.averages["eval_aem"] == Average(0.25, None)
+        assert cell.coverage == "folds 5 of 5, seeds 1"
+        assert cell.is_complete
+
+    def test_a_seed_that_lacks_a_fold_is_left_out(self, tmp_path):
+        runs = [{"seed": seed, "fold": fold, "eval_aem": 0.5} for seed in (1, 2) for fold in (0, 1)]
+        cell = only_cell(tmp_path, *runs, {"seed": 3, "fold": 0, "eval_aem": 1.0})
+        assert cell.averages["eval_aem"] == Average(0.5, 0.0)
+        assert cell.coverage == "folds 2 of 5, seeds 2"
+        assert [(run.seed, run.fold) for run in cell.left_out] == [(3, 0)]
+
+    def test_where_no_seed_has_all_folds_the_most_seeds_with_the_most_folds_count(self, tmp_path):
+        folds = {1: (0, 1), 2: (1, 2), 3: (1, 2), 4: (0,)}
+        runs = [{"seed": seed, "fold": fold} for seed, of_seed in folds.items() for fold in of_seed]
+        cell = only_cell(tmp_path, *runs)
+        assert (cell.folds, cell.seeds) == ((1, 2), (2, 3))
+        assert [(run.seed, run.fold) for run in cell.left_out] == [(1, 0), (1, 1), (4, 0)]
+
+    def test_a_metric_that_a_run_lacks_has_no_mean(self, tmp_path):
+        cell = only_cell(tmp_path, {"fold": 0, "eval_mae": 0.5}, {"fold": 1, "eval_mae": None})
+        assert set(cell.averages) == {"eval_aem", "eval_aeo"}
+
+    def test_sdd(self, tmp_path):
+        runs = [
+            {"loss": "xemd2", "fold": 0, "sdd": 0.25, "sdd_relative": 0.5},
+            {"loss": "xemd2", "fold": 1, "sdd": 0.5},
+        ]
+        cell = only_cell(tmp_path, *runs)
+        assert (cell.sdd, cell.sdd_relative) == (0.375, None)
+
+
+class TestCurves:
+    def test_the_mean_of_the_runs_that_are_averaged(self, tmp_path):
+        cell = only_cell(
+            tmp_path,
+            {"fold": 0, "log": log_of(aem=[0.25, 0.5], aeo=[0.5, 1.0])},
+            {"fold": 1, "log": log_of(aem=[0.75, 1.0], aeo=[0.5, 0.0])},
+            {"fold": 0, "seed": 7, "log": log_of(aem=[1.0, 1.0], aeo=[1.0, 1.0])},
+        )
+        assert cell.history == [
+            {"epoch": 1.0, "eval_aem": 0.5, "eval_aeo": 0.5},
+            {"epoch": 2.0, "eval_aem": 0.75, "eval_aeo": 0.5},
+        ]
+
+    def test_none_where_a_run_has_no_log(self, tmp_path):
+        assert only_cell(tmp_path, {"fold": 0, "log": log_of(aem=[0.5])}, {"fold": 1}).history == []
+
+    def test_epochs_that_reach_the_end_of_xe(self, tmp_path):
+        (section,) = summary(
+            tmp_path,
+            {"loss": "xe", "log": log_of(aem=[0.25, 0.75, 0.5], aeo=[0.5, 0.5, 0.75])},
+            {"loss": "emd", "log": log_of(aem=[0.25, 0.5, 0.25], aeo=[0.5, 0.5, 0.5])},
+        )
+        assert section.cells["small", "", "emd"].reached == {"eval_aem": 2, "eval_aeo": None}
+        assert section.cells["small", "", "xe"].reached == {}
+
+    def test_other_folds_are_not_compared(self, tmp_path):
+        (section,) = summary(
+            tmp_path,
+            {"loss": "xe", "fold": 0, "log": log_of(aem=[0.25])},
+            {"loss": "emd", "fold": 1, "log": log_of(aem=[0.25])},
+        )
+        assert section.cells["small", "", "emd"].reached == {}
+
+    def test_errors_are_reached_from_above(self, tmp_path):
+        common = {"table": "imagenet", "folds": 1}
+        (section,) = summary(
+            tmp_path,
+            common | {"loss": "xe", "log": log_of(top_1_error=[0.75, 0.5])},
+            common | {"loss": "xemd1", "log": log_of(top_1_error=[0.5, 0.75])},
+        )
+        assert section.cells["small", "", "xemd1"].reached == {"eval_top_1_error": 1}
+
+
+class TestTime:
+    def test_the_median_of_the_ratios_within_a_command(self, tmp_path):
+        runs = [
+            {"loss": "xe", "job": "a", "fold": 0, "seconds_per_step": 1.0},
+            {"loss": "xe", "job": "a", "fold": 1, "seconds_per_step": 3.0},
+            {"loss": "emd", "job": "a", "fold": 0, "seconds_per_step": 3.0},  # 3 / 2
+            {"loss": "xe", "job": "b", "fold": 2, "seconds_per_step": 4.0},
+            {"loss": "emd", "job": "b", "fold": 2, "seconds_per_step": 5.0},  # 5 / 4
+            {"loss": "emd", "job": "c", "fold": 3, "seconds_per_step": 100.0},  # no XE
+        ]
+        (section,) = summary(tmp_path, *runs)
+        assert section.cells["small", "", "emd"].relative_time == 1.375
+        assert section.cells["small", "", "xe"].relative_time == 1.0
+
+    @pytest.mark.parametrize(
+        "other", [{"job": ""}, {"seconds_per_step": None}, {"model": "res"}, {"variant": "8 bins"}]
+    )
+    def test_none_without_an_xe_run_beside_it(self, tmp_path, other):
+        (section,) = summary(tmp_path, {"loss": "xe"} | other, {"loss": "emd", "job": other.get("job", "a job")})
+        assert section.cells["small", "", "emd"].relative_time is None
+
+
+class TestSections:
+    def test_data_and_what_was_tested_on_are_kept_apart_in_the_order_of_the_paper(self, tmp_path):
+        sections = summary(
+            tmp_path,
+            {"table": "own_data", "data": "cats"},
+            {"table": "aadb"},
+            {"tested_on": "validation data"},
+            {"tested_on": "test fold"},
+            REAL,
+        )
+        assert [(section.table, section.data, section.tested_on) for section in sections] == [
+            ("adience", "Adience files", "test fold"),
+            ("adience", "drawn faces", "test fold"),
+            ("adience", "drawn faces", "validation data"),
+            ("aadb", "drawn faces", "test fold"),
+            ("own_data", "cats", "test fold"),
+        ]
+        assert [section.shows_paper for section in sections] == [True, False, False, False, False]
+
+    def test_the_papers_figures_are_not_shown_beside_validation_data(self, tmp_path):
+        (section,) = summary(tmp_path, REAL | {"tested_on": "validation data"})
+        assert not section.shows_paper
+
+    def test_a_published_model_is_the_papers_network(self, tmp_path):
+        (section,) = summary(tmp_path, {"model": "res_f"}, {"model": "timm/resnetv2_50.a1h_in1k", "seed": 1})
+        assert section.cells["res_f", "", "xe"].seeds == (1, 42)
+
+    def test_networks_and_rows(self, tmp_path):
+        aadb = {"table": "aadb", "data": "AADB files", "stand_in": False, "folds": 1}
+        own = {"model": "own", "loss": "mine"}
+        (section,) = summary(tmp_path, aadb | own, aadb | {"model": "vgg_f", "loss": "emd", "variant": "3 bins"})
+        assert section.networks() == ["res", "res_f", "vgg_f", "own"]
+        five = [(loss, "") for loss in ("xe", "reg", "emd", "xemd1", "xemd2")]
+        assert section.rows("res") == five
+        assert section.rows("vgg_f") == [*five, ("emd", "ensemble of 8"), ("emd", "3 bins")]
+        assert section.rows("own") == [*five, ("mine", "")]
+        assert section.metrics() == ["eval_spearman", "eval_aem", "eval_aeo"]
+
+    def test_drawn_data_has_the_networks_that_were_run(self, tmp_path):
+        (section,) = summary(tmp_path, {"model": "res_f"}, {"model": "alxs"}, {"model": "small"})
+        assert section.networks() == ["alxs", "res_f", "small"]
+
+    @pytest.mark.parametrize(("field", "value"), [("folds", 3), ("class_names", ["a", "b", "c"])])
+    def test_runs_that_belong_together_must_agree(self, tmp_path, field, value):
+        message = (
+            f"runs that are averaged must have the same {field}; {tmp_path / '000'} and {tmp_path / '001'} differ; "
+            "report them apart, or correct their 'data'"
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            summary(tmp_path, {}, {"seed": 1, field: value})

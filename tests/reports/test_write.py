@@ -1,0 +1,222 @@
+"""The whole report of made-up runs, and of what is missing for it."""
+
+import re
+
+import numpy as np
+import pytest
+from tests.reports.pictures import assert_good_png
+from tests.reports.run_folders import REAL, line_distances, log_of, write_run
+
+from squared_emd.data.adience import AGE_GROUPS
+from squared_emd.reports import write_report
+from squared_emd.reports.illustrate import _jump_start
+from squared_emd.reports.records import read_runs
+
+OF_XEMD2 = ["ground_distance_{}_xemd2.png", "class_map_{}_xemd2.png", "history_{}_xemd2.png"]
+
+
+def pictures_of(folder):
+    """Files that report.md shows, in its order."""
+    return re.findall(r"!\[.*\]\((.*)\)", (folder / "report.md").read_text(encoding="utf-8"))
+
+
+def write_self_guided(folder, num_classes=3, **results):
+    matrices = np.linspace(0.5, 1, 6)[:, None, None] * line_distances(num_classes)
+    write_run(
+        folder,
+        loss="xemd2",
+        log=[
+            *log_of(aem=[0.25, 0.5], aeo=[0.875, 0.75]),
+            {"epoch": 1.0, "sdd": 0.25, "sdd_relative": 0.5},
+            {"epoch": 2.0, "sdd": 0.125, "sdd_relative": 0.25},
+        ],
+        ground_distance=matrices[-1],
+        history=(np.arange(1.0, 7), matrices),
+        **{"sdd": 0.125, "sdd_relative": 0.25} | results,
+    )
+
+
+class TestDrawnData:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        write_run(tmp_path / "xe", log=log_of(aem=[0.25, 0.5], aeo=[0.5, 0.75]))
+        write_self_guided(tmp_path / "xemd2")
+        return tmp_path
+
+    def test_text_for_the_terminal(self, folder):
+        text = write_report([folder])
+        assert text == "\n".join(
+            [
+                "Drawn faces, test fold, arranged as Table 1 (Adience)",
+                "2 runs, tested on: test fold. The data are DRAWN (drawn faces), made by this program: they say "
+                "nothing about Adience.",
+                "  The paper's figures are not comparable and not shown.",
+                "",
+                "small    AEM %    AEO %          averaged over",
+                "----------------------------------------------",
+                "XE       50.0*    75.0*  folds 1 of 5, seeds 1",
+                "REG    not run  not run                      -",
+                "EMD    not run  not run                      -",
+                "XEMD1  not run  not run                      -",
+                "XEMD2    50.0*    75.0*  folds 1 of 5, seeds 1",
+                "A-EMD  not run  not run                      -",
+                "",
+                "small  XE's AEM at epoch  XE's AEO at epoch  step time / XE's     SDD  SDD / mean distance",
+                "------------------------------------------------------------------------------------------",
+                "XE            its end: 2         its end: 2              1.00       -                    -",
+                "XEMD2                  2                  1              1.00  0.1250                0.250",
+                "",
+                "D learned by XEMD2, small, drawn faces:",
+                "       young  grown   old",
+                "-------------------------",
+                "young      0   0.33  0.67",
+                "grown   0.33      0  0.33",
+                "old     0.67   0.33     0",
+                "",
+                "*: mean over fewer than the 5 folds of the data set.",
+                "",
+                f"Written to {folder}: report.md, table.csv, runs.csv, figures: 4.",
+            ]
+        )
+
+    def test_report_shows_every_figure_and_none_of_the_papers(self, folder):
+        write_report([folder])
+        report = (folder / "report.md").read_text(encoding="utf-8")
+        assert report.startswith(f"# Results\n\n2 runs, read from {folder}.\n")
+        assert "DRAWN" in report.split("##")[0]
+        assert "paper |" not in report
+        assert "60.1" not in report  # XE of RES_F in Table 1
+        assert "| XEMD2 | 50.0\\* | 75.0\\* | folds 1 of 5, seeds 1 |" in report
+        assert pictures_of(folder) == ["curves_small.png", *(name.format("small") for name in OF_XEMD2)]
+        for name in pictures_of(folder):
+            assert_good_png(folder / name)
+        assert sorted(path.name for path in folder.glob("*.png")) == sorted(pictures_of(folder))
+        assert {"report.md", "table.csv", "runs.csv"} <= {path.name for path in folder.iterdir()}
+
+    def test_another_output_leaves_the_runs_alone(self, folder, tmp_path):
+        before = sorted(tmp_path.rglob("*"))
+        output = tmp_path / "new" / "report"
+        write_report(str(folder), str(output))
+        assert sorted(path for path in tmp_path.rglob("*") if "new" not in path.parts) == before
+        assert pictures_of(output) == sorted(
+            (path.name for path in output.glob("*.png")), key=pictures_of(output).index
+        )
+
+    def test_a_second_report_is_the_same(self, tmp_path):
+        write_run(tmp_path / "run")
+        first = write_report([tmp_path])
+        report = (tmp_path / "report.md").read_bytes()
+        assert write_report([tmp_path]) == first
+        assert (tmp_path / "report.md").read_bytes() == report
+
+
+class TestRealData:
+    def test_the_papers_figures_and_its_d(self, tmp_path):
+        write_self_guided(tmp_path / "xemd2", 8, class_names=AGE_GROUPS, **REAL)
+        text = write_report([tmp_path])
+        assert 'Columns headed "paper": the figures of Hou et al. 2016.' in text
+        assert "XEMD2    50.0*   61.5    75.0*   94.2  folds 1 of 5, seeds 1" in text
+        assert "Not run: ALXs, VGG_F, RES. The paper's figures for them are in report.md." in text
+        assert "SDD in the paper: 0.0335 on Adience (section 4.7)." in text
+        report = (tmp_path / "report.md").read_text(encoding="utf-8")
+        assert "they are the paper's, not ours" in report.split("##")[0]
+        assert "| XE | not run | 53.0 | not run | 85.7 | - |" in report
+        assert pictures_of(tmp_path)[1:3] == [
+            "ground_distance_res_f_xemd2.png",
+            "ground_distance_of_the_paper_res_f_xemd2.png",
+        ]
+        assert "![The paper's D: its Table 2, RES_F-XEMD2 on Adience]" in report
+
+    def test_a_part_of_the_data_is_not_held_against_the_paper_and_not_called_drawn(self, tmp_path):
+        write_run(tmp_path / "run", **REAL | {"stand_in": True})
+        text = write_report([tmp_path])
+        assert "The data (Adience files) are not those of the paper's Adience." in text
+        assert "DRAWN" not in text
+        assert "paper " not in text.split("RES_F")[1]
+
+
+class TestSeveral:
+    def test_sections_have_figures_of_their_own(self, tmp_path):
+        write_run(tmp_path / "a", log=log_of(aem=[0.5]))
+        write_run(tmp_path / "b", log=log_of(aem=[0.5]), tested_on="validation data")
+        write_run(tmp_path / "c", log=log_of(aem=[0.5]), table="own_data", folds=1, data="cats", stand_in=False)
+        text = write_report([tmp_path])
+        assert pictures_of(tmp_path) == [
+            "adience_1_curves_small.png", "adience_2_curves_small.png", "own_data_curves_small.png",
+        ]  # fmt: skip
+        titles = ["Drawn faces, test fold, arranged as Table 1 (Adience)"]
+        titles += ["Drawn faces, validation data, arranged as Table 1 (Adience)", "Own data (cats, test fold)"]
+        assert [line for line in text.splitlines() if line in titles] == titles
+
+    def test_models_whose_names_make_the_same_file_name(self, tmp_path):
+        for name in ("me/net", "me_net"):
+            write_run(tmp_path / name, model=name, log=log_of(aem=[0.5]))
+        write_report([tmp_path])
+        assert pictures_of(tmp_path) == ["curves_me_net.png", "curves_me_net_2.png"]
+
+    def test_d_is_the_mean_of_the_runs(self, tmp_path):
+        for seed, share in ((1, 0.25), (2, 0.75)):
+            write_run(
+                tmp_path / str(seed), loss="xemd2", seed=seed, ground_distance=share * np.array(line_distances(3))
+            )
+        text = write_report([tmp_path])
+        assert "D learned by XEMD2, small, drawn faces, mean of 2 runs:" in text
+        assert "young      0   0.17  0.33" in text  # 1/3 and 2/3, times 0.5
+
+
+class TestMissing:
+    def test_the_report_says_what_it_lacks(self, tmp_path):
+        write_run(tmp_path / "xe", log=log_of(aem=[0.5]))
+        write_run(tmp_path / "xemd1", loss="xemd1", job="another")
+        write_run(tmp_path / "xemd2_0", loss="xemd2", ground_distance=line_distances(3))
+        write_run(tmp_path / "xemd2_1", loss="xemd2", seed=1, epochs=3.0, learning_rate=0.1, log=log_of(mae=[0.5]))
+        notes = [
+            "*: mean over fewer than the 5 folds of the data set.",
+            "Not all runs were trained equally long: 2 to 3 epochs.",
+            "small, XEMD2: its runs have different learning rates: 0.01, 0.1.",
+            "small, XEMD1: no step time beside XE's, as none of these runs is of one command with an XE run.",
+            "small, XEMD1: no curves: 1 of 1 runs without the metrics by epoch in trainer_state.json.",
+            "small, XEMD2: no curves: 2 of 2 runs without the metrics by epoch in trainer_state.json.",
+            "small, XEMD1: 1 of 1 runs without a D in config.json.",
+            "small, XEMD1: no history of D: no run with a ground_distance_history.npz.",
+            "small, XEMD2: 1 of 2 runs without a D in config.json.",
+            "small, XEMD2: no history of D: no run with a ground_distance_history.npz.",
+        ]
+        assert write_report([tmp_path]).split("\n\n")[-2].splitlines() == notes
+        report = (tmp_path / "report.md").read_text(encoding="utf-8")
+        assert report.endswith("\n".join(f"- {note}" for note in notes).replace("*", "\\*") + "\n")
+        assert pictures_of(tmp_path) == [
+            "curves_small.png", "ground_distance_small_xemd2.png", "class_map_small_xemd2.png",
+        ]  # fmt: skip
+
+    def test_curves_that_end_elsewhere(self, tmp_path):
+        write_run(tmp_path / "xe", eval_aem=0.5, log=log_of(aem=[0.25, 0.5]))
+        write_run(tmp_path / "emd", loss="emd", eval_aem=0.625, log=log_of(aem=[0.625, 0.5]))
+        assert write_report([tmp_path]).split("\n\n")[-2].splitlines()[1:] == [
+            "small, EMD: the curves do not end at the results of the table; they are of another epoch or of other "
+            "data, as with early",
+            "  stopping.",
+        ]
+
+    def test_sdd_is_drawn_where_d_was_not_kept(self, tmp_path):
+        write_run(tmp_path / "run", loss="xemd1", log=[{"epoch": 1.0, "sdd": 0.25}])
+        assert "small, XEMD1: no history of D: no run with a ground_distance_history.npz." in write_report([tmp_path])
+        assert "![SDD of XEMD1 by epoch, small, drawn faces, fold 0, seed 42](history_small_xemd1.png)" in (
+            (tmp_path / "report.md").read_text(encoding="utf-8")
+        )
+
+    def test_other_folds_and_left_out_runs(self, tmp_path):
+        for seed, fold in ((1, 0), (1, 1), (2, 0)):
+            write_run(tmp_path / f"xe_{seed}_{fold}", seed=seed, fold=fold)
+        write_run(tmp_path / "emd", loss="emd", fold=1)
+        text = write_report([tmp_path])
+        assert "small, XE: left out of the mean, as not all seeds have the same folds: seed 2 fold 0." in text
+        assert "small, EMD: not held against XE's curves, of other folds." in text
+
+
+class TestJumpStart:
+    def test_is_read_off_the_log(self, tmp_path):
+        entries = [{"epoch": 1.0, "loss": 1.0}, {"epoch": 2.0, "loss": 1.0, "regularizer_weight": 4.5}]
+        write_run(tmp_path / "run", loss="xemd2", log=[*log_of(aem=[0.5, 0.5]), *entries])
+        (run,) = read_runs([tmp_path])
+        assert _jump_start(run) == 2
