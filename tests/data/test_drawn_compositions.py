@@ -17,7 +17,7 @@ from squared_emd.data.drawn_compositions import (
     draw_compositions,
 )
 
-ADVICE = "Give another output_dir, or move that one away."
+ADVICE = "Give another folder, or move that one away."
 BEST = dict.fromkeys(WEIGHTS, 1.0)
 
 

@@ -11,7 +11,7 @@ from squared_emd.cross_validation import fold_split
 from squared_emd.data.adience import load_adience
 from squared_emd.data.drawn_faces import ADIENCE_COUNTS, APPARENT_AGE_NOISE, VERSION, draw_faces
 
-ADVICE = "Give another output_dir, or move that one away."
+ADVICE = "Give another folder, or move that one away."
 
 
 def files_of(folder):
@@ -113,7 +113,7 @@ def test_other_settings_are_refused(drawn):
 def test_a_folder_with_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_text("mine")
     assert message_of(FileExistsError, draw_faces, tmp_path) == (
-        f"output_dir must be new, empty or hold prepared pictures, {tmp_path} does not. {ADVICE}"
+        f"A folder to prepare must be new, empty or hold prepared pictures, {tmp_path} does not. {ADVICE}"
     )
     assert files_of(tmp_path) == {name: b"mine"}
 
@@ -122,7 +122,7 @@ def test_a_file_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
     assert message_of(FileExistsError, draw_faces, file) == (
-        f"output_dir must be new, empty or hold prepared pictures, {file} does not. {ADVICE}"
+        f"A folder to prepare must be new, empty or hold prepared pictures, {file} does not. {ADVICE}"
     )
 
 

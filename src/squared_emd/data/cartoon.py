@@ -28,6 +28,7 @@ LOOKS = {
 SKIN = ((255, 224, 202), (241, 200, 168), (226, 178, 140), (203, 149, 108), (170, 116, 78), (132, 86, 58), (95, 61, 44))
 HAIR = ((28, 23, 22), (52, 35, 26), (92, 60, 36), (132, 84, 46), (196, 156, 98), (150, 72, 38))
 EYES = ((58, 36, 24), (92, 66, 38), (84, 104, 70), (84, 116, 146))
+SHOULDERS = 1.95  # where they are broadest, below the head's centre
 LIPS, GREY, WHITE, DARK = (172, 78, 82), (208, 208, 210), (247, 245, 241), (34, 24, 24)
 
 
@@ -95,18 +96,70 @@ def draw_picture(person: Person, rng: np.random.Generator, size: int) -> Image.I
     Returns:
         An RGB picture of `size` x `size` pixels.
     """
-    pen = _Pen(2 * size, rng, person.looks["size"])
-    _draw_behind(pen, person, rng)
+    side = 2 * size
+    canvas = Image.new("RGB", (side, side), background(rng))
+    roll = rng.normal(0, 0.07)
+    scale = 0.36 * side * person.looks["size"] * rng.uniform(0.93, 1.07)
+    centre = side * (np.array([0.5, 0.49]) + rng.normal(0, 0.02, 2))
+    draw_into(canvas, person, rng, centre, scale, roll)
+    return develop(canvas, rng, size)
+
+
+def background(rng: np.random.Generator) -> tuple[int, ...]:
+    """Gives a dull colour."""
+    return _mix(tuple(rng.integers(50, 235, 3)), (150, 150, 150), 0.5)
+
+
+def draw_into(
+    canvas: Image.Image,
+    person: Person,
+    rng: np.random.Generator,
+    centre: np.ndarray,
+    scale: float,
+    roll: float,
+    waist: float = SHOULDERS,
+) -> np.ndarray:
+    """Draws a person over what a canvas already shows.
+
+    Args:
+        canvas: The RGB picture to draw into.
+        person: Whom to draw.
+        rng: Pose, expression and clothes come from here.
+        centre: Of the head, (2,), in pixels from the canvas's upper left corner.
+        scale: Half of the head's height, in pixels.
+        roll: How far the person leans, in radians.
+        waist: How far below the head's centre the body ends, in halves of the head's height.
+
+    Returns:
+        The middles of the two eyes, (2, 2) rows of x and y in the same pixels, the left one of the canvas first.
+    """
+    pen = _Pen(canvas, centre, scale, roll, yaw=float(rng.uniform(-0.14, 0.14)))
+    _draw_behind(pen, person, rng, waist)
     _draw_head(pen, person)
     _draw_features(pen, person, rng)
     _draw_hair(pen, person)
-    image = pen.image.resize((size, size), Image.Resampling.BOX)
+    return np.array(pen.points(np.array([(_eye_x(pen, person, side), person.looks["eye_line"]) for side in (-1, 1)])))
+
+
+def develop(canvas: Image.Image, rng: np.random.Generator, face: int) -> Image.Image:
+    """Gives a canvas at half its size, as a camera would have taken it.
+
+    Args:
+        canvas: An RGB picture with an even width and height.
+        rng: Light, blur and noise come from here.
+        face: Width of a face with its surroundings, in pixels of the result; the blur goes with it.
+
+    Returns:
+        An RGB picture.
+    """
+    width, height = canvas.width // 2, canvas.height // 2
+    image = canvas.resize((width, height), Image.Resampling.BOX)
     if rng.random() < 0.5:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.008) * size))
-    pixels = np.asarray(image, dtype=np.float32) / 255  # (size, size, 3)
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.008) * face))
+    pixels = np.asarray(image, dtype=np.float32) / 255  # (height, width, 3)
     slope, turn = rng.uniform(0, 0.35), rng.uniform(0, 2 * np.pi)
-    ramp = np.linspace(-1, 1, size, dtype=np.float32)
-    light = 1 + slope * (np.cos(turn) * ramp[None, :] + np.sin(turn) * ramp[:, None])  # (size, size)
+    across, down = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))
+    light = 1 + slope * (np.cos(turn) * across[None, :] + np.sin(turn) * down[:, None])  # (height, width)
     pixels = pixels ** rng.uniform(0.8, 1.25) * light[..., None] * rng.uniform(0.75, 1.1) * rng.normal(1, 0.04, 3)
     pixels += rng.normal(0, rng.uniform(0.005, 0.04), pixels.shape)
     return Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8))
@@ -115,14 +168,12 @@ def draw_picture(person: Person, rng: np.random.Generator, size: int) -> Image.I
 class _Pen:
     """Draws in coordinates of the head: its centre is (0, 0), its chin (0, 1), y points down."""
 
-    def __init__(self, side: int, rng: np.random.Generator, head: float):
-        self.image = Image.new("RGB", (side, side), _mix(tuple(rng.integers(50, 235, 3)), (150, 150, 150), 0.5))
-        self.draw = ImageDraw.Draw(self.image)
-        roll = rng.normal(0, 0.07)
-        self.scale = 0.36 * side * head * rng.uniform(0.93, 1.07)
+    def __init__(self, canvas: Image.Image, centre: np.ndarray, scale: float, roll: float, yaw: float):
+        self.draw = ImageDraw.Draw(canvas)
+        self.scale = scale
         self.rotation = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-        self.centre = side * (np.array([0.5, 0.49]) + rng.normal(0, 0.02, 2))
-        self.yaw = float(rng.uniform(-0.14, 0.14))
+        self.centre = centre
+        self.yaw = yaw
 
     def points(self, xy: np.ndarray) -> list[tuple[float, float]]:
         return [tuple(point) for point in (xy @ self.rotation * self.scale + self.centre).tolist()]
@@ -140,6 +191,11 @@ class _Pen:
         self.draw.line(self.points(xy), fill=colour, width=max(1, round(width * self.scale)), joint="curve")
 
 
+def _eye_x(pen: _Pen, person: Person, side: int) -> float:
+    """Where the middle of an eye is, `side` -1 for the left one of the picture."""
+    return side * person.looks["width"] * 0.42 + pen.yaw
+
+
 COS, SIN = np.cos(np.linspace(0, 2 * np.pi, 33)), np.sin(np.linspace(0, 2 * np.pi, 33))
 
 
@@ -154,7 +210,7 @@ def _outline(looks: dict[str, float], grow: float = 1.0) -> np.ndarray:
     return np.stack([grow * width * COS, grow * SIN], axis=1)
 
 
-def _draw_behind(pen: _Pen, person: Person, rng: np.random.Generator) -> None:
+def _draw_behind(pen: _Pen, person: Person, rng: np.random.Generator, waist: float) -> None:
     looks, width = person.looks, person.looks["width"]
     if person.style == "long":
         pen.oval(0, 0.25, width * 1.25, 1.3, person.hair)
@@ -162,7 +218,10 @@ def _draw_behind(pen: _Pen, person: Person, rng: np.random.Generator) -> None:
         pen.oval(0, -0.05, width * 1.28, 1.0, person.hair)
     elif person.style == "bun":
         pen.oval(0, -1.08, 0.34, 0.3, person.hair)
-    pen.oval(0, 1.95, looks["shoulders"], 0.72, _mix(tuple(rng.integers(20, 235, 3)), (110, 110, 110), 0.3))
+    broad, cloth = looks["shoulders"], _mix(tuple(rng.integers(20, 235, 3)), (110, 110, 110), 0.3)
+    pen.oval(0, SHOULDERS, broad, 0.72, cloth)
+    if waist > SHOULDERS:
+        pen.shape([(-broad, SHOULDERS), (broad, SHOULDERS), (broad, waist), (-broad, waist)], cloth)
     neck, shade = looks["neck"], _mix(person.skin, DARK, 0.16)
     pen.shape([(-neck, 0.5), (neck, 0.5), (neck, 1.3), (0, 1.45), (-neck, 1.3)], shade)
 
@@ -185,7 +244,7 @@ def _draw_head(pen: _Pen, person: Person) -> None:
 
 def _draw_features(pen: _Pen, person: Person, rng: np.random.Generator) -> None:
     looks, skin, yaw = person.looks, person.skin, pen.yaw
-    width, eye, lines, y = looks["width"], looks["eye"], looks["lines"], looks["eye_line"]
+    eye, lines, y = looks["eye"], looks["lines"], looks["eye_line"]
     crease = _mix(skin, DARK, min(0.42, 0.38 * lines))
     nose_y = y + looks["nose"]
     mouth_y = nose_y + (1 - nose_y) * 0.42
@@ -194,7 +253,7 @@ def _draw_features(pen: _Pen, person: Person, rng: np.random.Generator) -> None:
     for k in range(3 if lines > 0.08 else 0):
         pen.curve((-0.36 + yaw, y - 0.42 - 0.1 * k), (0.36 + yaw, y - 0.42 - 0.1 * k), -0.03, 0.022, crease)
     for side in (-1, 1):
-        x = side * width * 0.42 + yaw
+        x = _eye_x(pen, person, side)
         if lines > 0.08:
             pen.oval(x, y + 0.08, eye * 1.05, eye * 0.85, _mix(skin, DARK, 0.12 * lines))
             pen.curve((x - eye, y + 0.13), (x + eye, y + 0.13), 0.05, 0.018, crease)
@@ -244,7 +303,7 @@ def _draw_hair(pen: _Pen, person: Person) -> None:
     if person.glasses:
         y = looks["eye_line"]
         for side in (-1, 1):
-            x = side * width * 0.42 + yaw
+            x = _eye_x(pen, person, side)
             ring = np.stack([x + 0.24 * COS, y + 0.02 + 0.2 * SIN], axis=1)
             pen.draw.line(pen.points(ring), fill=DARK, width=max(1, round(0.026 * pen.scale)))
         pen.curve((-width * 0.42 + 0.24 + yaw, y), (width * 0.42 - 0.24 + yaw, y), -0.03, 0.026, DARK)

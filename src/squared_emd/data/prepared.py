@@ -63,13 +63,13 @@ def _is_there(target: Path, settings: dict) -> bool:
     """Whether the folder holds this very set; raises where it holds something else."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
-    advice = "Give another output_dir, or move that one away."
+    advice = "Give another folder, or move that one away."
     try:
         found = json.loads((target / SETTINGS_FILE).read_text(encoding="utf-8"))
         found, files = found["settings"], found["files"]
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(
-            f"output_dir must be new, empty or hold prepared pictures, {target} does not. {advice}"
+            f"A folder to prepare must be new, empty or hold prepared pictures, {target} does not. {advice}"
         ) from None
     if found != settings:
         raise FileExistsError(

@@ -1,0 +1,299 @@
+"""The faces of Images of Groups: seven age groups, cut out of pictures of several people."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from scipy.io import loadmat
+
+from squared_emd.data.face_crops import crop_face
+from squared_emd.data.pictures import bad_pictures
+from squared_emd.data.prepared import cache_folder, prepare_once
+
+__all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "load_images_of_groups"]
+
+logger = logging.getLogger(__name__)
+
+AGE_GROUPS: tuple[str, ...] = ("0-2", "3-7", "8-12", "13-19", "20-36", "37-65", "66-")
+"""Names of the age groups, youngest first."""
+
+AGE_CODES: tuple[int, ...] = (1, 5, 10, 16, 28, 51, 75)
+"""The same groups as the published files write them."""
+
+FOLDERS: tuple[str, ...] = (
+    "Wed2a", "Wed3a", "Wed5a", "Fam2a", "Fam4a", "Fam5a", "Fam8a", "Group2a", "Group4a", "Group5a", "Group8a",
+)  # fmt: skip
+"""The folders of pictures; each has a PersonData.txt."""
+
+CROP_SIZE = 256
+VERSION = 1  # of the crops: goes up when others come out of the same pictures
+SPLITS = {"train": ("eventrain.mat", "trcoll"), "test": ("eventest.mat", "tecoll")}
+FIELDS = ("name", "ageClass", "facePosSize")
+LEFT_OUT_FILE = "left_out.json"
+ADVICE = "Take the files as they were published."
+LAYOUT = (
+    f"Images of Groups is the folders {', '.join(FOLDERS)}, each with its pictures and PersonData.txt, and "
+    "eventrain.mat and eventest.mat beside them or in one folder more"
+)
+README = """These faces were cut out of the pictures of Images of Groups by squared_emd.data.images_of_groups, one for
+each row of eventrain.mat and eventest.mat. They can be made again from these pictures.
+"""
+
+
+class _Face(NamedTuple):
+    """A face row of a PersonData.txt."""
+
+    path: Path
+    left_eye: tuple[float, float]
+    right_eye: tuple[float, float]
+    age_code: float
+    place: str
+
+
+class _Row(NamedTuple):
+    """A face of the published split."""
+
+    face: _Face
+    label: int
+    split: str
+
+
+def load_images_of_groups(
+    data_dir: str | os.PathLike, *, skip_bad_images: bool = False, crops_dir: str | os.PathLike | None = None
+) -> Dataset:
+    """Gives the faces of the published split of Images of Groups, cut out, those for training first.
+
+    A face of `eventrain.mat` (3,500 rows) or `eventest.mat` (1,050) is the one of PersonData.txt whose point between
+    the eyes is nearest, at most half its eye distance (or 2 pixels) away; both must give it the same age. The struct in
+    such a file is read as published, 1 x 1 with one array a field, or as 1 x N with one face an element. The faces are
+    cut out once (`crop_face`, 256 x 256 JPEG), and again into another folder of the cache when a picture has changed.
+
+    Source: files and split of Gallagher and Chen 2009, as in Hou et al. 2016, Sec. 4.5.
+
+    Args:
+        data_dir: The folder that holds the 11 folders of pictures and the two .mat files (or one folder with these).
+        skip_bad_images: Leaves out, with a warning, faces whose picture is absent or cannot be decoded.
+        crops_dir: Where the cut out faces are kept; a folder of the user's cache if None.
+
+    Returns:
+        A dataset with `image` (decoded when read), `label` (`ClassLabel`, 0..6), `split` ("train" or "test") and
+        `picture`, the name of the picture that the face is in: the faces of one picture belong on one side of a
+        validation split.
+
+    Raises:
+        FileNotFoundError: `data_dir`, a PersonData.txt or a .mat file is missing.
+        FileExistsError: `crops_dir` holds something else. Nothing in it is touched.
+        ValueError: A file, a path, a face or a picture is not as it should be, or a split has no usable face.
+    """
+    root = Path(os.path.abspath(data_dir))
+    if not root.is_dir():
+        raise FileNotFoundError(f"data_dir must be a folder, {root} is not one. {LAYOUT}.")
+    files = {split: _find_mat(root, name) for split, (name, _) in SPLITS.items()}
+    faces = _read_person_data(root)
+    rows = [row for split, file in files.items() for row in _read_split(file, split, faces)]
+    _check_inside(rows, root)
+    settings = {
+        "pictures": "faces of Images of Groups",
+        "version": VERSION,
+        "size": CROP_SIZE,
+        "skip_bad_images": skip_bad_images,
+        "made_from": _fingerprint(rows, root),
+    }
+    if crops_dir is None:
+        digest = hashlib.sha256(json.dumps([str(root), settings]).encode()).hexdigest()
+        crops_dir = cache_folder(f"images_of_groups_{digest[:16]}")
+    folder = prepare_once(crops_dir, settings, README, lambda empty: _cut_out(rows, root, empty, skip_bad_images))
+    bad = json.loads((folder / LEFT_OUT_FILE).read_text(encoding="utf-8"))
+    if bad:
+        logger.warning("%s and are left out, the first: %s.", *_describe(bad, rows, root))
+    kept = [(folder / _crop_name(i), row) for i, row in enumerate(rows) if _inside(row.face.path, root) not in bad]
+    for split, file in files.items():
+        if all(row.split != split for _, row in kept):
+            raise ValueError(f"No face of {file} has a picture that can be decoded; unpack the archive again.")
+    columns = {
+        "image": [str(path) for path, _ in kept],
+        "label": [row.label for _, row in kept],
+        "split": [row.split for _, row in kept],
+        "picture": [row.face.path.name for _, row in kept],
+    }
+    kinds = {"image": Image(), "label": ClassLabel(names=list(AGE_GROUPS)), "split": Value("string")}
+    return Dataset.from_dict(columns, features=Features({**kinds, "picture": Value("string")}))
+
+
+def _find_mat(root: Path, name: str) -> Path:
+    searched = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    found = [folder / name for folder in searched if (folder / name).is_file()]
+    if not found:
+        few = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
+        raise FileNotFoundError(f"No {name} in {root} or a folder in it, which holds: {few}. {LAYOUT}.")
+    if found[0].parent != root and len(found) > 1:
+        raise ValueError(f"There must be one {name}, got {', '.join(map(str, found))}. Keep one of them.")
+    return found[0]
+
+
+def _read_mat(file: Path, key: str) -> list[tuple[str, float, list[float]]]:
+    """Name, age and position of each face in a struct of arrays or an array of structs."""
+    try:
+        struct = loadmat(file, variable_names=[key]).get(key)
+    except Exception as error:  # what SciPy raises for a damaged file has no class of its own
+        raise ValueError(f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: {error}. {ADVICE}") from error
+    if struct is None or not set(FIELDS) <= set(struct.dtype.names or ()):
+        raise ValueError(f"{file} must hold a struct {key} with the fields {', '.join(FIELDS)}. {ADVICE}")
+    faces = []
+    for record in struct.ravel():
+        names = ["".join(map(str, np.ravel(cell))) for cell in record["name"].ravel()]
+        codes, numbers = record["ageClass"].ravel(), record["facePosSize"].ravel()
+        width = len(numbers) // max(len(names), 1)
+        fits = len(codes) == len(names) and 3 <= width == len(numbers) / len(names)
+        if not fits or not {codes.dtype.kind, numbers.dtype.kind} <= set("fiu"):
+            raise ValueError(
+                f"{file}: {key} must have a name, a number as ageClass and a row of numbers as facePosSize, with x, y "
+                f"and eye distance at its end, for each face, got {len(names)} names, {len(codes)} ages and "
+                f"facePosSize of shape {record['facePosSize'].shape}. {ADVICE}"
+            )
+        positions = numbers.astype(float).reshape(len(names), width).tolist()  # float32 as published
+        faces += zip(names, codes.tolist(), positions, strict=True)
+    return faces
+
+
+def _read_person_data(root: Path) -> dict[str, list[_Face]]:
+    """Picture name -> its faces. A name that stands in several folders has the faces of all of them."""
+    missing = [name for name in FOLDERS if not (root / name / "PersonData.txt").is_file()]
+    if missing:
+        raise FileNotFoundError(f"There is no PersonData.txt in {', '.join(missing)} in {root}. {LAYOUT}.")
+    faces = defaultdict(list)
+    for folder in FOLDERS:
+        file, picture = root / folder / "PersonData.txt", None
+        lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+        for number, line in enumerate(lines, start=1):
+            fields, place = line.split(), f"{file}, line {number}"
+            numbers = _numbers(fields)
+            if len(fields) == 1 and not numbers:
+                picture = _plain(fields[0], place)
+            elif len(numbers) == 6 and picture is not None:
+                face = _Face(root / folder / picture, tuple(numbers[:2]), tuple(numbers[2:4]), numbers[4], place)
+                faces[picture].append(face)
+            elif fields:
+                raise ValueError(
+                    f"{place}: the name of a picture is required, or after one six numbers (left eye x y, right eye "
+                    f"x y, age, gender), got {line.strip()[:200]!r}. {ADVICE}"
+                )
+    return faces
+
+
+def _numbers(fields: list[str]) -> list[float]:
+    """The fields as finite numbers, or nothing where one is none."""
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
+
+
+def _plain(name: str, place: str) -> str:
+    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+        raise ValueError(f"{place}: a picture must have a plain name inside the data folder, got {name!r}.")
+    return name
+
+
+def _read_split(file: Path, split: str, faces: dict[str, list[_Face]]) -> list[_Row]:
+    rows = []
+    for number, (text, age_code, position) in enumerate(_read_mat(file, SPLITS[split][1]), start=1):
+        place = f"{file}, face {number}"
+        name = _plain(PureWindowsPath(text).name, place)
+        if age_code not in AGE_CODES:
+            raise ValueError(f"{place}: ageClass must be one of {AGE_CODES}, got {age_code}. {ADVICE}")
+        if name not in faces:
+            raise ValueError(f"{place}: no PersonData.txt has a face in {name!r}. {ADVICE}")
+        middle = position[-3:-1]
+        distances = [math.dist(middle, np.add(face.left_eye, face.right_eye) / 2) for face in faces[name]]
+        # Where one face has two rows, the one with the same age.
+        nearest = min(range(len(distances)), key=lambda i: (distances[i], faces[name][i].age_code != age_code))
+        face, distance = faces[name][nearest], distances[nearest]
+        limit = max(2.0, math.dist(face.left_eye, face.right_eye) / 2)
+        if not distance <= limit:  # nor is a distance that is no number
+            raise ValueError(
+                f"{place}: PersonData.txt must have this face of {name!r}, between whose eyes is "
+                f"({middle[0]:.1f}, {middle[1]:.1f}); the nearest ({face.place}) is {distance:.1f} pixels away, more "
+                f"than {limit:.1f}. {ADVICE}"
+            )
+        if face.age_code != age_code:
+            raise ValueError(
+                f"{place}: ageClass must be the age of this face in PersonData.txt ({face.place}), got {age_code} "
+                f"and {face.age_code:g}. {ADVICE}"
+            )
+        rows.append(_Row(face, AGE_CODES.index(age_code), split))
+    return rows
+
+
+def _check_inside(rows: list[_Row], root: Path) -> None:
+    real_root = os.path.realpath(root)
+    for face in (row.face for row in rows):
+        real = os.path.realpath(face.path)
+        if os.path.commonpath((real_root, real)) != real_root:
+            raise ValueError(
+                f"{face.place}: a picture must lie inside the data folder {root}, {face.path} leads to {real}. "
+                "Put the pictures themselves there instead of links."
+            )
+
+
+def _inside(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _fingerprint(rows: list[_Row], root: Path) -> str:
+    """Changes with whatever the crops are made from."""
+    stats = {path: path.stat() if path.is_file() else None for path in {row.face.path for row in rows}}
+    files = {path: [_inside(path, root), stat and (stat.st_size, stat.st_mtime_ns)] for path, stat in stats.items()}
+    made_from = [[files[row.face.path], row.face.left_eye, row.face.right_eye] for row in rows]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+
+
+def _crop_name(index: int) -> str:
+    return f"{index:04d}.jpg"
+
+
+def _describe(bad: dict[str, str], rows: list[_Row], root: Path) -> tuple[str, str]:
+    few = "; ".join(f"{name} ({reason})" for name, reason in list(bad.items())[:5])
+    pictures = len({row.face.path for row in rows})
+    return f"{len(bad)} of {pictures} pictures in {root} are absent or cannot be decoded", few
+
+
+def _cut_out(rows: list[_Row], root: Path, folder: Path, skip_bad_images: bool) -> None:
+    found = bad_pictures(str(row.face.path) for row in rows)
+    bad = {_inside(Path(path), root): reason for path, reason in found.items()}
+    if bad and not skip_bad_images:
+        count, few = _describe(bad, rows, root)
+        raise ValueError(
+            f"{count}, the first: {few}. Unpack the archive again, or leave them out with --skip_bad_images "
+            "(skip_bad_images=True)."
+        )
+    (folder / LEFT_OUT_FILE).write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
+    pictures = defaultdict(list)
+    for index, row in enumerate(rows):
+        if _inside(row.face.path, root) not in bad:
+            pictures[row.face.path].append((index, row.face))
+
+    def cut(path: Path) -> None:
+        # The eyes are given in the pixels as they are stored: no turning by EXIF.
+        with PIL.Image.open(path) as opened:
+            image = opened.convert("RGB")
+        for index, face in pictures[path]:
+            try:
+                crop = crop_face(image, face.left_eye, face.right_eye, CROP_SIZE)
+            except ValueError as error:
+                raise ValueError(f"{face.place}: {error} {ADVICE}") from None
+            crop.save(folder / _crop_name(index), quality=95, subsampling=0)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(cut, pictures):
+            pass

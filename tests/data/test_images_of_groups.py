@@ -1,0 +1,439 @@
+import json
+import logging
+import math
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from squared_emd.data.face_crops import crop_face
+from squared_emd.data.images_of_groups import (
+    ADVICE,
+    AGE_CODES,
+    AGE_GROUPS,
+    FOLDERS,
+    LAYOUT,
+    README,
+    load_images_of_groups,
+)
+
+SIZE = (60, 40)
+# A picture in each folder, with these faces: left eye, right eye, age code. The train rows are the first faces of the
+# first seven pictures, the test rows the second faces of the last four and of the first three.
+EYES = [((10, 15), (18, 15)), ((38, 20), (46, 22))]
+CODES = [(code, 28) for code in AGE_CODES] + [(75, 1), (75, 5), (75, 10), (75, 16)]
+
+
+def picture_of(k):
+    return f"{k}_abc_12_345@N07.jpg"
+
+
+def middle(eyes):
+    return [(eyes[0][0] + eyes[1][0]) / 2, (eyes[0][1] + eyes[1][1]) / 2]
+
+
+def face(k, i, folder="C:\\research\\flickrGroupShot\\"):
+    """A row as a .mat file has it: Windows path, age code, seven numbers."""
+    (lx, ly), (rx, ry) = EYES[i]
+    position = [lx, ly, rx, ry, *middle(EYES[i]), math.hypot(rx - lx, ry - ly)]
+    return f"{folder}{FOLDERS[k]}\\{picture_of(k)}", CODES[k][i], position
+
+
+TRAIN = [face(k, 0) for k in range(7)]
+TEST = [face(k, 1) for k in (7, 8, 9, 10, 0, 1, 2)]
+
+
+def write_mat(file, key, rows, one_struct=True):
+    """`one_struct` as published; else an array of structs with one face each."""
+    names, ages, positions = zip(*rows, strict=True)
+    if one_struct:
+        cells = np.array([names], dtype=object)
+        positions = np.array(positions, dtype=np.float32)
+        struct = {"name": cells, "ageClass": np.array(ages, dtype=np.uint8)[:, None], "facePosSize": positions}
+    else:
+        struct = np.zeros((1, len(rows)), dtype=[(name, object) for name in ("name", "ageClass", "facePosSize")])
+        for k, row in enumerate(rows):
+            struct[0, k] = (row[0], row[1], np.array([row[2]]))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    savemat(file, {key: struct})
+
+
+def write_split(root, train=TRAIN, test=TEST, one_struct=True):
+    write_mat(root / "eventrain.mat", "trcoll", train, one_struct)
+    write_mat(root / "eventest.mat", "tecoll", test, one_struct)
+
+
+def person_data(k):
+    faces = [f"{lx}\t{ly}\t{rx}\t{ry}\t{code}\t1" for ((lx, ly), (rx, ry)), code in zip(EYES, CODES[k], strict=True)]
+    return [picture_of(k), *faces]
+
+
+def make_tree(root, below=".", one_struct=True):
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(FOLDERS):
+        (root / name).mkdir(parents=True)
+        (root / name / "PersonData.txt").write_text("\n".join(person_data(k)) + "\n")
+        pixels = rng.integers(0, 256, (5, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize(SIZE, Image.Resampling.BICUBIC).save(root / name / picture_of(k), quality=95)
+    write_split(root / below, one_struct=one_struct)
+    return root
+
+
+def change_lines(root, k, lines):
+    file = root / FOLDERS[k] / "PersonData.txt"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def message_of(error, call, *args, **options):
+    with pytest.raises(error) as caught:
+        call(*args, **options)
+    assert caught.type is error
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "squared-emd"
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_tree(tmp_path / "groups")
+
+
+def test_columns_order_and_crops(root):
+    dataset = load_images_of_groups(root)
+    assert AGE_GROUPS == ("0-2", "3-7", "8-12", "13-19", "20-36", "37-65", "66-")
+    assert dataset.column_names == ["image", "label", "split", "picture"]
+    assert tuple(dataset.features["label"].names) == AGE_GROUPS
+    # Test: the second faces are 1, 5, 10, 16 years old in folders 7 to 10 and 28 in the first three.
+    assert dataset["label"][:] == [*range(7), 0, 1, 2, 3, 4, 4, 4]
+    assert dataset["split"][:] == ["train"] * 7 + ["test"] * 7
+    assert dataset["picture"][:] == [picture_of(k) for k in (*range(7), 7, 8, 9, 10, 0, 1, 2)]
+    for row, (k, i) in {2: (2, 0), 7: (7, 1), 13: (2, 1)}.items():
+        expected = crop_face(Image.open(root / FOLDERS[k] / picture_of(k)), *EYES[i], 256)
+        difference = np.asarray(dataset[row]["image"], dtype=float) - np.asarray(expected)
+        assert dataset[row]["image"].size == (256, 256)
+        assert abs(difference).mean() < 2  # JPEG
+
+
+@pytest.mark.parametrize("one_struct", [True, False])
+@pytest.mark.parametrize("below", [".", "AgeGenderClassification"])
+def test_both_structs_and_both_places(tmp_path, one_struct, below):
+    dataset = load_images_of_groups(make_tree(tmp_path / "groups", below, one_struct))
+    assert dataset["label"][:] == [*range(7), 0, 1, 2, 3, 4, 4, 4]
+
+
+def test_one_face_of_each_split(root):
+    for one_struct in (True, False):
+        write_split(root, TRAIN[:1], TEST[:1], one_struct)
+        assert load_images_of_groups(root)["picture"][:] == [picture_of(0), picture_of(7)]
+
+
+def test_windows_line_ends_and_empty_lines(root):
+    for name in FOLDERS:
+        file = root / name / "PersonData.txt"
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert len(load_images_of_groups(root)) == 14
+
+
+def test_the_nearest_face_is_taken(root):
+    name, _, position = face(0, 1)
+    near = [*position[:4], position[4] - 3, position[5] + 2, position[6]]  # 3.6 of the 4.1 pixels allowed
+    write_split(root, [(name, 28, near)])
+    assert load_images_of_groups(root)["label"][0] == 4
+
+
+def test_three_numbers_of_a_position_are_enough(root):
+    write_split(root, [(name, age, position[-3:]) for name, age, position in TRAIN])
+    assert load_images_of_groups(root)["label"][:7] == list(range(7))
+
+
+def test_a_face_with_two_rows_is_the_one_of_the_same_age(root):
+    row = "10\t15\t18\t15\t{}\t1"
+    change_lines(root, 0, [picture_of(0), row.format(51), row.format(1), row.format(28), person_data(0)[2]])
+    assert load_images_of_groups(root)["label"][0] == 0
+
+
+def test_a_picture_name_in_two_folders(root):
+    other = root / FOLDERS[3] / picture_of(0)
+    Image.new("RGB", SIZE, (0, 0, 255)).save(other)
+    change_lines(root, 3, [*person_data(3), picture_of(0), "30\t30\t36\t30\t10\t2"])
+    write_split(root, [*TRAIN, (f"x\\{picture_of(0)}", 10, [30, 30, 36, 30, 33, 30, 6])])
+    dataset = load_images_of_groups(root)
+    assert dataset["picture"][7] == dataset["picture"][0] == picture_of(0)
+    assert dataset["label"][7] == 2
+    assert np.asarray(dataset[7]["image"])[..., 2].min() > 240
+
+
+def test_a_picture_is_not_turned_by_its_exif(root):
+    before = np.asarray(load_images_of_groups(root)[0]["image"])
+    path = root / FOLDERS[0] / picture_of(0)
+    with Image.open(path) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6  # turned by a quarter
+        image.save(path, quality=95, exif=exif)
+    after = np.asarray(load_images_of_groups(root)[0]["image"])
+    assert abs(before.astype(float) - after).mean() < 3
+
+
+def test_crops_are_made_once_and_the_data_folder_is_left_alone(root, cache):
+    before = sorted(root.rglob("*"))
+    load_images_of_groups(root)
+    assert sorted(root.rglob("*")) == before
+    (folder,) = cache.iterdir()
+    assert re.fullmatch("images_of_groups_[0-9a-f]{16}", folder.name)
+    assert (folder / "README.txt").read_text() == README
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(times) == 14 + 3  # crops, README.txt, prepared.json, left_out.json
+    load_images_of_groups(os.path.relpath(root))
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
+
+
+def test_crops_are_made_again_when_a_picture_has_changed(root):
+    path = root / FOLDERS[0] / picture_of(0)
+    load_images_of_groups(root)
+    Image.new("RGB", SIZE, (0, 255, 0)).save(path)
+    assert np.asarray(load_images_of_groups(root)[0]["image"])[..., 1].min() > 240
+    lines = person_data(0)
+    lines[1] = lines[1].replace("10\t15", "11\t16")
+    change_lines(root, 0, lines)
+    assert len(load_images_of_groups(root)) == 14
+
+
+def test_a_folder_for_the_crops(root, tmp_path, cache):
+    dataset = load_images_of_groups(root, crops_dir=tmp_path / "crops")
+    assert dataset[3]["image"].filename == str(tmp_path / "crops" / "0003.jpg")
+    assert not cache.exists()
+    settings = json.loads((tmp_path / "crops" / "prepared.json").read_text())["settings"]
+    assert message_of(
+        FileExistsError, load_images_of_groups, root, crops_dir=tmp_path / "crops", skip_bad_images=True
+    ) == (
+        f"{tmp_path / 'crops'} holds prepared pictures with the settings {settings}, required are "
+        f"{settings | {'skip_bad_images': True}}. Give another folder, or move that one away."
+    )
+
+
+def test_missing_folder(tmp_path):
+    assert message_of(FileNotFoundError, load_images_of_groups, tmp_path / "absent") == (
+        f"data_dir must be a folder, {tmp_path / 'absent'} is not one. {LAYOUT}."
+    )
+
+
+def test_missing_and_repeated_files(root):
+    (root / "eventest.mat").rename(root / "other.mat")
+    few = ", ".join(sorted(path.name for path in root.iterdir())[:5])
+    assert message_of(FileNotFoundError, load_images_of_groups, root) == (
+        f"No eventest.mat in {root} or a folder in it, which holds: {few}. {LAYOUT}."
+    )
+    for name in ("Fam2a", "Wed2a"):
+        write_mat(root / name / "eventest.mat", "tecoll", TEST)
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"There must be one eventest.mat, got {root / 'Fam2a' / 'eventest.mat'}, {root / 'Wed2a' / 'eventest.mat'}. "
+        "Keep one of them."
+    )
+    (root / "other.mat").rename(root / "eventest.mat")
+    for name in ("Group8a", "Fam4a"):
+        (root / name / "PersonData.txt").unlink()
+    assert message_of(FileNotFoundError, load_images_of_groups, root) == (
+        f"There is no PersonData.txt in Fam4a, Group8a in {root}. {LAYOUT}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        (["10\t15\t18\t15\t1\t1"], 1),
+        ([picture_of(0), "10\t15\t18\t15\t1"], 2),
+        ([picture_of(0), "10\t15\t18\t15\t1\tf"], 2),
+        ([picture_of(0), "", "nan\t15\t18\t15\t1\t2"], 3),
+        (["12"], 1),
+    ],
+)
+def test_lines_that_are_no_face(root, lines, number):
+    file = change_lines(root, 0, lines)
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{file}, line {number}: the name of a picture is required, or after one six numbers (left eye x y, right eye "
+        f"x y, age, gender), got {lines[-1]!r}. {ADVICE}"
+    )
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg", "..", "a\\secret.jpg", "a\0.jpg"])
+def test_names_that_lead_out(root, name):
+    file = change_lines(root, 0, [name, *person_data(0)[1:]])
+    assert message_of(ValueError, load_images_of_groups, root, skip_bad_images=True) == (
+        f"{file}, line 1: a picture must have a plain name inside the data folder, got {name!r}."
+    )
+
+
+@pytest.mark.parametrize("name", ["C:\\a\\..", "..", "", "C:\\"])
+def test_names_of_the_split_that_lead_out(root, name):
+    write_split(root, [*TRAIN, (name, *TRAIN[0][1:])])
+    plain = ".." if ".." in name else ""
+    assert message_of(ValueError, load_images_of_groups, root, skip_bad_images=True) == (
+        f"{root / 'eventrain.mat'}, face 8: a picture must have a plain name inside the data folder, got {plain!r}."
+    )
+
+
+@pytest.mark.parametrize("link", ["picture", "folder"])
+def test_links_that_lead_out(root, tmp_path, link):
+    picture = root / FOLDERS[0] / picture_of(0)
+    inside = {"picture": picture, "folder": picture.parent}[link]
+    inside.rename(tmp_path / "outside")
+    inside.symlink_to(tmp_path / "outside")
+    real = tmp_path / "outside" / picture.relative_to(inside)
+    message = message_of(ValueError, load_images_of_groups, root, skip_bad_images=True)
+    assert message == (
+        f"{root / FOLDERS[0] / 'PersonData.txt'}, line 2: a picture must lie inside the data folder {root}, {picture} "
+        f"leads to {real}. Put the pictures themselves there instead of links."
+    )
+
+
+def test_rows_of_the_split_that_have_no_face(root):
+    file = root / "eventrain.mat"
+    name, age, position = TRAIN[1]
+    write_split(root, [TRAIN[0], ("C:\\groups\\absent.jpg", age, position)])
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{file}, face 2: no PersonData.txt has a face in 'absent.jpg'. {ADVICE}"
+    )
+    write_split(root, [(name, 6, position)])
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{file}, face 1: ageClass must be one of (1, 5, 10, 16, 28, 51, 75), got 6. {ADVICE}"
+    )
+    write_split(root, [(name, 10, position)])
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{file}, face 1: ageClass must be the age of this face in PersonData.txt "
+        f"({root / 'Wed3a' / 'PersonData.txt'}, line 2), got 10 and 5. {ADVICE}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "away"),
+    [(14 + 3, 15 + 3, "4.2"), (math.nan, 15, "nan")],  # 3 * sqrt(2) of the 4 pixels that half an eye distance is
+)
+def test_a_face_too_far_away(root, x, y, away):
+    name, age, _ = TRAIN[1]
+    write_split(root, [(name, age, [x, y, 8])])
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{root / 'eventrain.mat'}, face 1: PersonData.txt must have this face of {picture_of(1)!r}, between whose "
+        f"eyes is ({x:.1f}, {y:.1f}); the nearest ({root / 'Wed3a' / 'PersonData.txt'}, line 2) is {away} pixels away, "
+        f"more than 4.0. {ADVICE}"
+    )
+
+
+def test_files_that_are_no_split(root):
+    file = root / "eventrain.mat"
+    lacks = f"{file} must hold a struct trcoll with the fields name, ageClass, facePosSize. {ADVICE}"
+    savemat(file, {"other": 1})
+    assert message_of(ValueError, load_images_of_groups, root) == lacks
+    savemat(file, {"trcoll": 1})
+    assert message_of(ValueError, load_images_of_groups, root) == lacks
+    savemat(file, {"trcoll": {"name": "a", "ageClass": 1}})
+    assert message_of(ValueError, load_images_of_groups, root) == lacks
+    file.write_text("<html>" * 40)
+    assert re.fullmatch(
+        re.escape(f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: ") + ".+" + re.escape(f". {ADVICE}"),
+        message_of(ValueError, load_images_of_groups, root),
+    )
+    write_split(root)
+    file.write_bytes(file.read_bytes()[:-100])
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: could not read bytes. {ADVICE}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "ages", "positions", "shape"),
+    [
+        (["a", "b"], [1], [[1, 2, 3], [1, 2, 3]], (2, 3)),
+        (["a", "b"], [1, 5], [[1, 2, 3, 4, 5]], (1, 5)),
+        (["a", "b"], [1, 5], [[1, 2], [1, 2]], (2, 2)),
+        (["a"], [1], [["text"]], (1, 1)),
+        (["a"], ["1"], [[1, 2, 3]], (1, 3)),
+        ([], [], [], (0, 0)),
+    ],
+)
+def test_fields_that_do_not_fit(root, names, ages, positions, shape):
+    struct = {"name": np.array([names], dtype=object), "ageClass": ages, "facePosSize": np.array(positions)}
+    savemat(root / "eventest.mat", {"tecoll": struct})
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{root / 'eventest.mat'}: tecoll must have a name, a number as ageClass and a row of numbers as facePosSize, "
+        f"with x, y and eye distance at its end, for each face, got {len(names)} names, {len(ages)} ages and "
+        f"facePosSize of shape {shape}. {ADVICE}"
+    )
+
+
+def damage(root, k):
+    """An absent, a truncated and no picture, from the k-th on."""
+    absent, truncated, none = (root / FOLDERS[k + i] / picture_of(k + i) for i in range(3))
+    absent.unlink()
+    truncated.write_bytes(truncated.read_bytes()[:-200])
+    none.write_text("<html>")
+    return [path.relative_to(root).as_posix() for path in (absent, truncated, none)]
+
+
+def test_damaged_pictures(root):
+    absent, truncated, none = damage(root, 3)
+    expected = re.escape(
+        f"3 of 11 pictures in {root} are absent or cannot be decoded, the first: {absent} (absent); {truncated} "
+        f"(cannot be decoded: image file is truncated (NUMBER bytes not processed)); {none} (not a picture). Unpack "
+        "the archive again, or leave them out with --skip_bad_images (skip_bad_images=True)."
+    ).replace("NUMBER", r"\d+")
+    assert re.fullmatch(expected, message_of(ValueError, load_images_of_groups, root))
+
+
+def test_only_the_first_damaged_pictures_are_named(root):
+    for k in range(6):
+        (root / FOLDERS[k] / picture_of(k)).unlink()
+    message = message_of(ValueError, load_images_of_groups, root)
+    assert message.startswith(f"6 of 11 pictures in {root} are absent")
+    assert message.count("(absent)") == 5
+
+
+def test_damaged_pictures_left_out_each_time_with_a_warning(root, caplog):
+    absent, truncated, none = damage(root, 3)
+    for _ in range(2):  # cut out, and found in the cache
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "squared_emd"):
+            dataset = load_images_of_groups(root, skip_bad_images=True)
+        assert dataset["label"][:] == [0, 1, 2, 6, 0, 1, 2, 3, 4, 4, 4]
+        assert all(image.size == (256, 256) for image in dataset["image"])
+        (record,) = caplog.records
+        assert re.fullmatch(
+            re.escape(f"3 of 11 pictures in {root} are absent or cannot be decoded and are left out, the first: ")
+            + re.escape(
+                f"{absent} (absent); {truncated} (cannot be decoded: image file is truncated (NUMBER bytes not "
+            ).replace("NUMBER", r"\d+")
+            + re.escape(f"processed)); {none} (not a picture)."),
+            record.getMessage(),
+        )
+    assert message_of(ValueError, load_images_of_groups, root).startswith("3 of 11 pictures")
+
+
+def test_a_split_without_a_usable_face(root):
+    write_split(root, test=TEST[:1])
+    (root / FOLDERS[7] / picture_of(7)).unlink()
+    assert message_of(ValueError, load_images_of_groups, root, skip_bad_images=True) == (
+        f"No face of {root / 'eventest.mat'} has a picture that can be decoded; unpack the archive again."
+    )
+
+
+def test_pictures_out_of_use_are_not_needed(root):
+    write_split(root, TRAIN[:3], TEST[:2])
+    for k in (3, 4, 5):
+        (root / FOLDERS[k] / picture_of(k)).unlink()
+    assert len(load_images_of_groups(root)) == 5
+
+
+def test_eyes_at_one_point(root, cache):
+    file = change_lines(root, 0, [picture_of(0), "14\t15\t14\t15\t1\t1", person_data(0)[2]])
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{file}, line 2: The eyes must be two points with their middle in the picture and no further apart than its "
+        f"corners, got (14.0, 15.0) and (14.0, 15.0) in 60 x 40 pixels. {ADVICE}"
+    )
+    assert list(cache.iterdir()) == []
