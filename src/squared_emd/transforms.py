@@ -52,7 +52,7 @@ class TrainTransform:
     mirror: float = 0.5
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        image = _as_rgb(image)
+        image = as_rgb(image)
         shrink = self.size / (self.crop * min(image.size))
         if shrink < 1:  # a resampling that averages; the one below only interpolates
             image = image.resize([math.ceil(side * shrink) for side in image.size], Image.Resampling.BILINEAR)
@@ -96,7 +96,7 @@ class EvalTransform:
     crop: float = 7 / 8
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        image = _as_rgb(image)
+        image = as_rgb(image)
         width, height = image.size
         side = self.crop * min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
@@ -174,7 +174,7 @@ def _average_with_mirror_image(module: nn.Module, args: tuple, kwargs: dict[str,
     return output
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
     """The picture upright, in three channels of 8 bits; what is transparent becomes white."""
     if image.mode.startswith(_DEEP_MODES):
         raise ValueError(f"image must have 8 bits a channel, got the mode {image.mode!r}. Rescale it to 8 bits first.")

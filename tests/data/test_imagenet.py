@@ -1,0 +1,172 @@
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from squared_emd.data.imagenet import LAYOUT, PICTURE_SUFFIXES, load_imagenet, pictures_in, subfolders
+
+WNIDS = ("n01440764", "n02119789", "n15075141")
+
+
+def picture(path, colour="red"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 3), colour).save(path, "PNG")
+
+
+def make_tree(root):
+    """Three classes; class k has k + 1 pictures in train and one in val. They are written in reverse order."""
+    for k in (2, 1, 0):
+        for i in reversed(range(k + 1)):
+            picture(root / "train" / WNIDS[k] / f"{WNIDS[k]}_{i}.JPEG")
+        picture(root / "val" / WNIDS[k] / f"ILSVRC2012_val_{9 - k:08d}.JPEG", "blue")
+    return root
+
+
+def message_of(error, call, *args, **options):
+    with pytest.raises(error) as caught:
+        call(*args, **options)
+    assert caught.type is error
+    return str(caught.value)
+
+
+def files_of(dataset):
+    return [Path(image["path"]).name for image in dataset.data["image"].to_pylist()]
+
+
+def test_columns_and_order(tmp_path):
+    dataset = load_imagenet(make_tree(tmp_path))
+    assert dataset.column_names == ["image", "label", "split"]
+    assert dataset.features["label"].names == list(WNIDS)
+    assert dataset["label"][:] == [0, 1, 1, 2, 2, 2, 0, 1, 2]
+    assert dataset["split"][:] == ["train"] * 6 + ["validation"] * 3
+    assert files_of(dataset) == [
+        "n01440764_0.JPEG",
+        "n02119789_0.JPEG",
+        "n02119789_1.JPEG",
+        "n15075141_0.JPEG",
+        "n15075141_1.JPEG",
+        "n15075141_2.JPEG",
+        "ILSVRC2012_val_00000009.JPEG",
+        "ILSVRC2012_val_00000008.JPEG",
+        "ILSVRC2012_val_00000007.JPEG",
+    ]
+
+
+def test_pictures_are_decoded_when_read(tmp_path):
+    dataset = load_imagenet(make_tree(tmp_path))
+    assert dataset[0]["image"].size == (4, 3)
+    assert dataset[0]["image"].getpixel((0, 0)) == (255, 0, 0)
+    assert [image.getpixel((0, 0)) for image in dataset.select([5, 6])["image"]] == [(255, 0, 0), (0, 0, 255)]
+    assert dataset.filter(lambda split: split == "validation", input_columns="split")["label"][:] == [0, 1, 2]
+
+
+def test_no_picture_is_opened(tmp_path):
+    make_tree(tmp_path)
+    (tmp_path / "train" / WNIDS[0] / "broken.JPEG").write_text("<html>")
+    assert len(load_imagenet(tmp_path)) == 10
+
+
+def test_other_files_are_ignored_and_suffixes_have_any_case(tmp_path):
+    make_tree(tmp_path)
+    folder = tmp_path / "train" / WNIDS[0]
+    for name in ("a.jpg", "b.Png", "c.WEBP"):
+        picture(folder / name)
+    for name in ("list.txt", "._a.jpg", "JPEG", "a.jpg.part"):
+        (folder / name).write_text("no picture")
+    (folder / "folder.jpg").mkdir()
+    (tmp_path / "train" / ".cache").mkdir()
+    picture(tmp_path / "val" / "flat.JPEG")
+    (tmp_path / "devkit").mkdir()
+    dataset = load_imagenet(tmp_path)
+    assert files_of(dataset)[:4] == ["a.jpg", "b.Png", "c.WEBP", "n01440764_0.JPEG"]
+    assert len(dataset) == 9 + 3
+
+
+def test_every_suffix_is_one_that_pillow_reads():
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    assert set(PICTURE_SUFFIXES) <= readable
+
+
+def test_links_are_followed(tmp_path):
+    make_tree(tmp_path / "real")
+    (tmp_path / "linked").mkdir()
+    for half in ("train", "val"):
+        (tmp_path / "linked" / half).symlink_to(tmp_path / "real" / half)
+    assert load_imagenet(tmp_path / "linked")["label"][:] == load_imagenet(tmp_path / "real")["label"][:]
+    folder = tmp_path / "links"
+    folder.mkdir()
+    (folder / "a.png").symlink_to(tmp_path / "real" / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG")
+    (folder / "dead.png").symlink_to(tmp_path / "absent")
+    (folder / "class").symlink_to(tmp_path / "real")
+    assert pictures_in(folder) == [str(folder / "a.png")]
+    assert subfolders(folder) == ["class"]
+
+
+def test_a_relative_folder_works_from_elsewhere(tmp_path, monkeypatch):
+    make_tree(tmp_path / "imagenet")
+    monkeypatch.chdir(tmp_path)
+    dataset = load_imagenet("imagenet")
+    monkeypatch.chdir("/")
+    assert dataset[0]["image"].size == (4, 3)
+
+
+def test_missing_folders(tmp_path):
+    absent = tmp_path / "absent"
+    assert message_of(FileNotFoundError, load_imagenet, absent) == (
+        f"data_dir must be a folder, {absent} is not one. {LAYOUT}."
+    )
+    assert message_of(FileNotFoundError, load_imagenet, tmp_path) == (
+        f"{tmp_path} lacks train/ and val/, it holds: nothing. {LAYOUT}."
+    )
+    make_tree(tmp_path)
+    os.rename(tmp_path / "val", tmp_path / "validation")
+    assert message_of(FileNotFoundError, load_imagenet, tmp_path) == (
+        f"{tmp_path} lacks val/, it holds: train, validation. {LAYOUT}."
+    )
+
+
+def test_flat_validation_pictures(tmp_path):
+    make_tree(tmp_path)
+    for path in list((tmp_path / "val").glob("*/*")):
+        path.rename(tmp_path / "val" / path.name)
+        path.parent.rmdir()
+    assert message_of(ValueError, load_imagenet, tmp_path) == (
+        "The validation pictures must be sorted into folders of their wnid, as those in train/ are; in "
+        f"{tmp_path / 'val'} they lie flat, as published. Move each to val/<wnid>/; the XML annotation of each names "
+        "its wnid."
+    )
+
+
+@pytest.mark.parametrize("half", ["train", "val"])
+def test_a_half_without_folders(tmp_path, half):
+    make_tree(tmp_path)
+    os.rename(tmp_path / half, tmp_path / "away")
+    (tmp_path / half).mkdir()
+    assert message_of(ValueError, load_imagenet, tmp_path) == (
+        f"{tmp_path / half} must hold a folder for each wnid, it has none. {LAYOUT}."
+    )
+
+
+def test_classes_in_one_half_only(tmp_path):
+    make_tree(tmp_path)
+    os.rename(tmp_path / "val" / WNIDS[1], tmp_path / "val" / "n99")
+    assert message_of(ValueError, load_imagenet, tmp_path) == (
+        f"{tmp_path} must have the same wnids in train/ and val/, 2 stand alone: {WNIDS[1]} is in train/ only, "
+        f"n99 is in val/ only. {LAYOUT}."
+    )
+    for i in range(6):
+        (tmp_path / "train" / f"m{i}").mkdir()
+    message = message_of(ValueError, load_imagenet, tmp_path)
+    assert "8 stand alone: m0 is in train/ only, " in message and "m4" in message and "m5" not in message
+
+
+@pytest.mark.parametrize("half", ["train", "val"])
+def test_a_class_without_pictures(tmp_path, half):
+    make_tree(tmp_path)
+    for path in (tmp_path / half / WNIDS[1]).iterdir():
+        path.rename(path.with_suffix(".tar"))
+    assert message_of(ValueError, load_imagenet, tmp_path) == (
+        f"Each wnid must have pictures in train/ and in val/, {tmp_path / half / WNIDS[1]} has none "
+        f"(.bmp, .gif, .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp). Unpack it again, or remove {WNIDS[1]} from both."
+    )
