@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from squared_emd.launch import ranks_asked_for
+from squared_emd.launch import ranks_asked_for, run_program, user_errors
 
 SCRIPT = """
 import logging, sys
@@ -106,3 +106,22 @@ class TestRanksAskedFor:
 
         monkeypatch.setattr(psutil.Process, "cmdline", denied)
         assert ranks_asked_for() == 1
+
+
+class TestUserErrors:
+    @pytest.mark.parametrize("error", [OSError("no room"), RuntimeError("no room"), ValueError("no room")])
+    def test_end_with_their_message(self, monkeypatch, error):
+        monkeypatch.setattr(sys, "argv", ["folder/train.py", "--loss", "emd"])
+        with pytest.raises(SystemExit) as caught, user_errors():
+            raise error
+        assert caught.value.code == "train.py: no room"
+
+    def test_others_keep_their_traceback(self):
+        with pytest.raises(ZeroDivisionError), user_errors():
+            1 / 0  # noqa: B018
+
+
+def test_a_program_ends_without_a_group():
+    called = []
+    run_program(lambda: called.append(True))
+    assert called == [True]
