@@ -24,6 +24,7 @@ DRAWN_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, 
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-3)
 REAL_MODEL = "res_f"  # Table 3
 VALIDATION_SHARE = 0.2
+PUBLISHED_FACES = 4_500  # the published split has 4,550; beside what has fewer the paper's figures say nothing
 
 
 @dataclass
@@ -53,7 +54,7 @@ def main() -> None:
     experiment = Experiment(
         table="images_of_groups",
         data="Images of Groups" if args.data_dir else "drawn groups",
-        stand_in=not args.data_dir,
+        stand_in=not args.data_dir or len(faces) < PUBLISHED_FACES,
         split=lambda fold: published_split(faces),
         cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by="picture"),
         samples=lambda train, test, loss: Samples(train, test, AGE_GROUPS, ordinal_metrics(class_names=AGE_GROUPS)),

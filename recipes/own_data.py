@@ -79,7 +79,7 @@ def main() -> None:
 
     # 2. The protocol: your test split, or a fifth cut off; what is chosen is chosen on your validation split, or on a
     #    part cut from the training side.
-    own_validation = "validation" in set(pictures["split"])
+    own_validation = "validation" in set(pictures["split"]) and not args.validate  # else it would choose and test
     by = "group" if "group" in pictures.column_names else None
 
     def cut_validation(rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:

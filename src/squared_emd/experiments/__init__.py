@@ -5,8 +5,8 @@
 """
 
 from .arguments import ExperimentArguments
-from .ensemble import write_ensemble
+from .ensemble import write_ensembles
 from .experiment import Experiment, Samples
 from .table import report_table, run_table
 
-__all__ = ["Experiment", "ExperimentArguments", "Samples", "report_table", "run_table", "write_ensemble"]
+__all__ = ["Experiment", "ExperimentArguments", "Samples", "report_table", "run_table", "write_ensembles"]

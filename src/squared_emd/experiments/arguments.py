@@ -12,15 +12,19 @@ __all__ = ["PAPER_RATES", "PAPER_STRENGTHS", "ExperimentArguments"]
 
 PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
 PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
+_OF_ONE_LOSS = {"ground_distance": "a-emd", "spacing": "emd"}  # where several losses are trained
 
 
 @dataclass
 class ExperimentArguments(EMDTrainingArguments):
     """The fields of `EMDTrainingArguments`, with the paper's optimizer, and those of a table of runs.
 
-    A recipe adds its own fields in a subclass, and sets `num_folds` and `all_losses` there.
+    A recipe adds its own fields in a subclass, and sets the class attributes there.
 
     Attributes:
+        num_folds: how many folds the data set has.
+        all_losses: the losses that make sense for it.
+        told_by_variant: names of the recipe's own fields that `Experiment.variant` tells already.
         folds: the test folds, in order.
         losses: the losses, in order.
         rate: the learning rate given, else None.
@@ -33,6 +37,7 @@ class ExperimentArguments(EMDTrainingArguments):
 
     num_folds: ClassVar[int] = 1
     all_losses: ClassVar[tuple[str, ...]] = LOSSES
+    told_by_variant: ClassVar[tuple[str, ...]] = ()
 
     data_dir: str | None = field(
         default=None, metadata={"help": "Where the data set lies. Default: a small drawn one in its place."}
@@ -72,7 +77,12 @@ class ExperimentArguments(EMDTrainingArguments):
     dry_run: bool = field(
         default=False, metadata={"help": "Say which runs there are, which are done and how long the rest may take."}
     )
-    redo: bool = field(default=False, metadata={"help": "Train again what is done or was done with other settings."})
+    redo: bool = field(
+        default=False,
+        metadata={
+            "help": "Train again what is done, or was done with other settings. To continue such a table, leave it out."
+        },
+    )
     output_dir: str | None = field(
         default=None, metadata={"help": "Where all is written. What lies there already is not trained again."}
     )
@@ -84,6 +94,7 @@ class ExperimentArguments(EMDTrainingArguments):
     eval_strategy: str = "epoch"
     logging_strategy: str = "epoch"
     save_strategy: str = "no"
+    save_total_limit: int | None = 1  # they are deleted when the run is done
     remove_unused_columns: bool = False  # the transform makes the inputs from the pictures
     dataloader_num_workers: int = 1
 
@@ -114,13 +125,37 @@ class ExperimentArguments(EMDTrainingArguments):
                 )
             self.eval_strategy = self.save_strategy = "epoch"
             self.save_total_limit, self.load_best_model_at_end = 1, True
+        elif self.load_best_model_at_end or self.save_strategy == "best":
+            raise ValueError(
+                "load_best_model_at_end and save_strategy best would choose an epoch on the test data; choose it on "
+                "validation data with early_stopping_patience."
+            )
+        if self.lr_scheduler_type == "reduce_lr_on_plateau":
+            raise ValueError("lr_scheduler_type reduce_lr_on_plateau would look at the test data; take another.")
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        given = {name: getattr(self, name) for name in _OF_ONE_LOSS}
+        vars(self).update(self.without_other_losses(self.loss))
         super().__post_init__()
         for loss in self.losses:  # before any of them is trained
             self.loss = loss
+            vars(self).update(given | self.without_other_losses(loss))
             self.check_fields()
             if self.max_steps < 0:
                 self.check_jump_start(math.ceil(self.num_train_epochs))
+        vars(self).update(given)
+
+    def without_other_losses(self, loss: str) -> dict[str, None]:
+        """The options that one of several losses does not get, as they are meant for another.
+
+        Args:
+            loss: one of `losses`.
+
+        Returns:
+            Name -> None. With `--loss all` a ground distance is that of a-emd, xemd1 and xemd2 learn theirs.
+        """
+        if len(self.losses) == 1:
+            return {}
+        return {name: None for name, owner in _OF_ONE_LOSS.items() if owner != loss}
 
     @property
     def run_seeds(self) -> range:

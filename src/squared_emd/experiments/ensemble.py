@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,26 +11,29 @@ import numpy as np
 
 from ..score_metrics import ensemble_spearman
 from .arguments import ExperimentArguments
-from .plan import RESULTS, write_json
+from .results import RESULTS, write_json
 
-__all__ = ["EXPECTED_SCORES", "write_ensemble"]
+__all__ = ["EXPECTED_SCORES", "write_ensembles"]
 
 EXPECTED_SCORES = "expected_scores.npz"  # predicted (N,), true (N,): of the rows that a run was tested on
 
 
-def write_ensemble(args: ExperimentArguments, members: Sequence[Sequence[dict[str, Any]]]) -> None:
+def write_ensembles(args: ExperimentArguments, results: Sequence[dict[str, Any]]) -> None:
     """Write the results of the ensembles of runs that differ in nothing but their variant.
 
     Args:
         args: of the table.
-        members: for each variant the results of its runs, as `run_table` gives them, in the same order.
+        results: of all runs, as `run_table` gives them.
 
     Raises:
         ValueError: the runs of an ensemble were not tested on the same rows.
     """
     if not args.should_save:
         return
-    for runs in zip(*members, strict=True):
+    members = defaultdict(list)
+    for run in results:
+        members[run["model"], run["loss"], run["fold"], run["seed"]].append(run)
+    for runs in members.values():
         scores = []
         for run in runs:
             with np.load(Path(run["folder"], EXPECTED_SCORES)) as saved:
@@ -39,8 +43,8 @@ def write_ensemble(args: ExperimentArguments, members: Sequence[Sequence[dict[st
                 f"the networks of an ensemble must be tested on the same rows, those in {runs[0]['folder']}."
             )
         first, variant = runs[0], f"ensemble of {len(runs)}"
-        network = Path(first["folder"]).parents[3]  # <network>/<variant>/<loss>/fold_<k>/seed_<n>
-        folder = network / variant.replace(" ", "_") / first["loss"] / f"fold_{first['fold']}" / f"seed_{first['seed']}"
+        place = Path(first["folder"])  # <network>/<variant>/<loss>/fold_<k>/seed_<n>
+        folder = place.parents[3] / variant.replace(" ", "_") / Path(*place.parts[-3:])
         same = (
             "table",
             "data",
@@ -57,5 +61,5 @@ def write_ensemble(args: ExperimentArguments, members: Sequence[Sequence[dict[st
         result = {name: first[name] for name in same}
         predicted = [predicted for predicted, _ in scores]
         result |= {"variant": variant, "eval_spearman": ensemble_spearman(predicted, scores[0][1])}
-        result |= {"members": [run["variant"] or "10 bins" for run in runs], "job": first["job"]}
+        result |= {"members": [len(run["class_names"]) for run in runs], "job": first["job"]}
         write_json(folder / RESULTS, result)

@@ -14,23 +14,15 @@ from datasets import Dataset
 
 from .arguments import PAPER_RATES, PAPER_STRENGTHS, ExperimentArguments
 from .experiment import Experiment
-from .plan import RESULTS, Run, read_json, write_json
+from .plan import Run
+from .results import RESULTS, read_json, write_json
 from .training import arguments_of, train
 
-__all__ = ["choose", "trial_folders", "trials_of"]
+__all__ = ["choose", "trial_folders", "trial_result"]
 
 logger = logging.getLogger(__name__)
 
 _WORST = {True: -math.inf, False: math.inf}
-
-
-def trials_of(run: Run) -> Path:
-    """Where the trials of a run lie; runs that differ by the seed alone share them.
-
-    Args:
-        run: of a table.
-    """
-    return run.folder.parent / "select"
 
 
 def trial_folders(args: ExperimentArguments, run: Run) -> dict[str, list[Path]]:
@@ -43,17 +35,30 @@ def trial_folders(args: ExperimentArguments, run: Run) -> dict[str, list[Path]]:
     Returns:
         `learning_rate` and `entropic_strength`, where they are to be chosen, each with a folder a candidate.
     """
-    home, folders = trials_of(run), {}
+    folders = {}
     if args.select_rate:
-        folders["learning_rate"] = [home / f"rate_1e{math.log10(rate):g}" for rate in PAPER_RATES]
+        folders["learning_rate"] = [run.trials / f"rate_1e{math.log10(rate):g}" for rate in PAPER_RATES]
     if args.select_strength and run.loss == "a-emd":
-        folders["entropic_strength"] = [home / f"strength_{strength:g}" for strength in PAPER_STRENGTHS]
+        folders["entropic_strength"] = [run.trials / f"strength_{strength:g}" for strength in PAPER_STRENGTHS]
     return folders
+
+
+def trial_result(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """What a trial that lies there gave, if it was one with these settings.
+
+    Args:
+        folder: of the trial.
+        settings: of the run.
+
+    Returns:
+        `value` is the metric that chooses, None where the trial ran into values that are not finite.
+    """
+    found = read_json(folder / RESULTS)
+    return found if found is not None and found["settings"] == settings else None
 
 
 def choose(
     args: ExperimentArguments,
-    experiment: Experiment,
     run: Run,
     train_rows: Dataset,
     settings: dict[str, Any],
@@ -68,7 +73,6 @@ def choose(
 
     Args:
         args: of the table.
-        experiment: what is trained on.
         run: one of its runs.
         train_rows: its training side; nothing else is looked at.
         settings: of the run; a trial that lies there with others is trained again.
@@ -82,13 +86,14 @@ def choose(
         ValueError: no trial came to an end.
     """
     chosen: dict[str, float] = {}
+    experiment = run.experiment
     rows = experiment.cut_validation(train_rows, args.seed)
     for name, folders in trial_folders(args, run).items():
         values = PAPER_RATES if name == "learning_rate" else PAPER_STRENGTHS
         results = {}
         for value, folder in zip(values, folders, strict=True):
             trial = arguments_of(args, experiment, **own, **chosen, **{name: value}, seed=args.seed)
-            results[value] = _tried(trial, experiment, run, rows, folder, settings)
+            results[value] = _tried(trial, run, rows, folder, settings)
             told = f"{results[value]:.3f}" if math.isfinite(results[value]) else "failed"
             say(f"{run.loss}, {name.replace('_', ' ')} {value:.2g}: {_short(experiment)} {told} on validation data")
         best = (max if experiment.more_is_better else min)(results, key=results.__getitem__)
@@ -103,16 +108,16 @@ def choose(
 
 def _tried(
     trial: ExperimentArguments,
-    experiment: Experiment,
     run: Run,
     rows: tuple[Dataset, Dataset],
     folder: Path,
     settings: dict[str, Any],
 ) -> float:
     """The metric that chooses, of a trial that lies there or is trained now; the same on all ranks."""
+    experiment = run.experiment
     trial.output_dir = str(folder)
-    found = broadcast_object_list([read_json(folder / RESULTS)])[0]  # as the first rank sees it
-    if found is not None and found["settings"] == settings:
+    found = broadcast_object_list([trial_result(folder, settings)])[0]  # as the first rank sees it
+    if found is not None:
         return _WORST[experiment.more_is_better] if found["value"] is None else found["value"]
     trial.nan_policy = "skip"  # on several ranks an error of one would leave the others waiting
     value = None
@@ -120,7 +125,11 @@ def _tried(
         outcome = train(trial, experiment, run.model, rows)
         if not any(entry.get("non_finite_samples") for entry in outcome.trainer.state.log_history):
             value = outcome.metrics[experiment.selected_by]
-    except ValueError as error:  # the metrics or the automatic weight met values that are not finite
+    except ValueError as error:
+        if "finite" not in str(
+            error
+        ):  # else the metrics, or the automatic weight, met values that are not; on all ranks
+            raise
         logger.warning("A trial of %s failed: %s", run, error)
     if trial.should_save:
         for checkpoint in folder.glob("checkpoint-*"):

@@ -12,31 +12,38 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
+from datasets import Dataset
 
 from ..launch import check_ranks, user_errors
+from ..networks import load_image_classifier
 from ..reports import write_report
 from ..reports.figures import plot_ground_distance
 from ..score_metrics import ScoreMetrics
 from .arguments import ExperimentArguments
+from .cost import tell_cost
 from .ensemble import EXPECTED_SCORES
-from .estimate import measure_pace, spoken
 from .experiment import Experiment
-from .plan import RESULTS, Run, differences, learned_where, note_settings, plan, read_json, settings_of, write_json
-from .selection import choose, trial_folders, trials_of
+from .plan import Run, learned_where, plan
+from .results import RESULTS, read_json, write_json
+from .selection import choose
+from .settings import differences, digest_of_rows, note_settings, settings_of
 from .training import Outcome, arguments_of, train
 
 __all__ = ["report_table", "run_table"]
 
+Rows = tuple[Dataset, Dataset]  # to train on, and to test on
 
-def run_table(args: ExperimentArguments, experiment: Experiment, *, report: bool = True) -> list[dict[str, Any]]:
+
+def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool = True) -> list[dict[str, Any]]:
     """Train every run of a table that is not done yet, and report all of them.
 
     Each run lies in a folder of its own below `args.output_dir` (`Run`): its model, its results as `all_results.json`,
-    its log. A run whose results lie there is not trained again; one with a whole checkpoint goes on from it.
+    its log. A run whose results lie there is not trained again; one with a whole checkpoint goes on from it. All that
+    can be refused is refused before anything is trained.
 
     Args:
         args: the command line.
-        experiment: what is trained on.
+        experiments: what is trained on; several are variants of one table, with the same folds.
         report: write the report of the output folder, and print it.
 
     Returns:
@@ -46,31 +53,37 @@ def run_table(args: ExperimentArguments, experiment: Experiment, *, report: bool
     say = print if args.should_save else _silent
     with user_errors():
         check_ranks(args)
-        runs = plan(args, experiment)
-        rows = {fold: experiment.split(fold) for fold in args.folds}
-        settings = {run: settings_of(args, experiment, run.loss, *map(len, rows[run.fold])) for run in runs}
+        runs = plan(args, experiments)
+        rows = {(e.variant, fold): e.split(fold) for e in experiments for fold in args.folds}
+        rows_of = {run: rows[run.experiment.variant, run.fold] for run in runs}
+        digests = {key: digest_of_rows(*sides) for key, sides in rows.items()}
+
+        def settings_now(run: Run) -> dict[str, Any]:
+            return settings_of(args, run, rows_of[run], digests[run.experiment.variant, run.fold])
+
         for train_rows, _ in rows.values():
             args.check_steps(len(train_rows))
+        _check_ground_distances(args, runs)
         if not args.redo:
-            _check_earlier(runs, settings)
-        _check_ground_distances(args, experiment, runs)
-    if args.dry_run:
-        _tell_cost(args, experiment, runs, rows, say)
-        return []
+            _check_earlier(runs, settings_now)
+        _check_networks(args, runs, rows_of)
+        if args.dry_run:
+            tell_cost(args, runs, rows_of, settings_now, say)
+            return []
 
     job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
-    if args.redo and args.should_save:
-        _forget(runs)
-    results = []
+    results, forgotten = [], set()
     for number, run in enumerate(runs, start=1):
-        done = broadcast_object_list([read_json(run.folder / RESULTS)])[0]  # as the first rank sees it
-        if done is not None:
+        with user_errors():
+            done = broadcast_object_list([None if args.redo else read_json(run.folder / RESULTS)])[0]
+        if done is None:
+            say(f"\nRun {number} of {len(runs)}: {run}.")
+            if args.redo and args.should_save:
+                _forget(run, forgotten)
+            done = _trained(args, run, rows_of[run], settings_now(run), job, say)
+        else:
             say(f"{run}: done.")
-            results.append(done | {"folder": str(run.folder)})
-            continue
-        say(f"\nRun {number} of {len(runs)}: {run}.")
-        trained = _trained(args, experiment, run, rows[run.fold], settings[run], job, say)
-        results.append(trained | {"folder": str(run.folder)})
+        results.append(done | {"folder": str(run.folder)})
     if report:
         report_table(args)
     return results
@@ -83,68 +96,54 @@ def report_table(args: ExperimentArguments) -> None:
         args: of the table.
     """
     if args.should_save:
-        print(f"\n{write_report([args.output_dir])}")
+        with user_errors():
+            print(f"\n{write_report([args.output_dir])}")
         print(f"\nEach run's model lies in {args.output_dir}/<network>/<loss>/fold_<k>/seed_<n>.")
 
 
 def _trained(
-    args: ExperimentArguments,
-    experiment: Experiment,
-    run: Run,
-    rows: tuple,
-    settings: dict[str, Any],
-    job: str,
-    say: Callable[..., None],
+    args: ExperimentArguments, run: Run, rows: Rows, settings: dict[str, Any], job: str, say: Callable[..., None]
 ) -> dict[str, Any]:
     """Train one run and write what came out into its folder."""
     own: dict[str, Any] = {"loss": run.loss}
     if run.loss == "a-emd":
-        own["ground_distance"] = str(learned_where(args, experiment, run))
+        own["ground_distance"] = str(learned_where(args, run))
+    if args.validate:
+        rows = run.experiment.cut_validation(rows[0], args.seed)
     checkpoint = broadcast_object_list([run.checkpoint])[0]
     if args.should_save:
         note_settings(run, settings)
-    own |= choose(args, experiment, run, rows[0], settings, say, **own)
-    if args.validate:
-        rows = experiment.cut_validation(rows[0], run.seed)
-    arguments = arguments_of(args, experiment, **own, seed=run.seed, output_dir=str(run.folder))
+    own |= choose(args, run, rows[0], settings, say, **own)
+    arguments = arguments_of(args, run.experiment, **own, seed=run.seed, output_dir=str(run.folder))
     say(
         f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}"
         + (f", from {Path(checkpoint).name} on." if checkpoint else ".")
     )
-    outcome = train(arguments, experiment, run.model, rows, checkpoint=checkpoint)
+    outcome = train(arguments, run.experiment, run.model, rows, checkpoint=checkpoint)
     outcome.trainer.save_model()
-    results = _results(arguments, experiment, run, outcome) | {"folds": args.num_folds, "job": job}
-    results["num_train"], results["num_test"] = map(len, rows)
+    results = _results(args, arguments, run, outcome) | {"job": job}
     if args.should_save:
-        if arguments.is_self_guided:
-            plot_ground_distance(
-                outcome.trainer.criterion.ground_distance.cpu().numpy(),
-                outcome.samples.class_names,
-                run.folder / "ground_distance.png",
-                title=f"Ground distance learned by {run.loss.upper()}, {experiment.data}",
-            )
-        metrics = outcome.samples.compute_metrics
-        if isinstance(metrics, ScoreMetrics):
-            scores = {"predicted": metrics.expected_scores, "true": metrics.true_scores}  # (N,) each
-            np.savez_compressed(run.folder / EXPECTED_SCORES, **scores)
-        write_json(run.folder / RESULTS, results)
+        _write(run, outcome, results)
     outcome.trainer.accelerator.wait_for_everyone()  # a-emd reads it
     outcome.trainer.accelerator.free_memory()
     return results
 
 
-def _results(arguments: ExperimentArguments, experiment: Experiment, run: Run, outcome: Outcome) -> dict[str, Any]:
-    criterion = outcome.trainer.criterion
+def _results(args: ExperimentArguments, arguments: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str, Any]:
+    criterion, experiment = outcome.trainer.criterion, run.experiment
     return {
         "table": experiment.table,
         "data": experiment.data,
         "stand_in": experiment.stand_in,
         "variant": experiment.variant,
-        "model": run.model,
+        "model": run.network,
         "loss": run.loss,
         "fold": run.fold,
+        "folds": args.num_folds,
         "seed": run.seed,
         "tested_on": "validation data" if arguments.validate else experiment.tested_on,
+        "num_train": len(outcome.samples.train),
+        "num_test": len(outcome.samples.test),
         "learning_rate": arguments.learning_rate,
         "entropic_strength": arguments.entropic_strength if run.loss == "a-emd" else None,
         **{name: value for name, value in outcome.metrics.items() if isinstance(value, int | float)},
@@ -162,17 +161,36 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _forget(runs: list[Run]) -> None:
-    """Take away what runs have left, and the trials behind them."""
-    for run in runs:
-        for folder in (run.folder, trials_of(run)):
-            shutil.rmtree(folder, ignore_errors=True)
+def _write(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
+    """The figures of a run, and last its results; its checkpoints have served."""
+    if run.loss in ("xemd1", "xemd2"):
+        plot_ground_distance(
+            outcome.trainer.criterion.ground_distance.cpu().numpy(),
+            outcome.samples.class_names,
+            run.folder / "ground_distance.png",
+            title=f"Ground distance learned by {run.loss.upper()}, {run.experiment.data}",
+        )
+    metrics = outcome.samples.compute_metrics
+    if isinstance(metrics, ScoreMetrics):
+        scores = {"predicted": metrics.expected_scores, "true": metrics.true_scores}  # (N,) each
+        np.savez_compressed(run.folder / EXPECTED_SCORES, **scores)
+    write_json(run.folder / RESULTS, results)
+    for checkpoint in run.folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
 
 
-def _check_earlier(runs: list[Run], settings: dict[Run, dict[str, Any]]) -> None:
+def _forget(run: Run, forgotten: set[Path]) -> None:
+    """Take away what a run has left, and once the trials behind it."""
+    shutil.rmtree(run.folder, ignore_errors=True)
+    if run.trials not in forgotten:
+        shutil.rmtree(run.trials, ignore_errors=True)
+        forgotten.add(run.trials)
+
+
+def _check_earlier(runs: list[Run], settings_now: Callable[[Run], dict[str, Any]]) -> None:
     """Refuse to mix runs that were made with other settings."""
     for run in runs:
-        changed = differences(run, settings[run])
+        changed = differences(run, settings_now(run))
         if changed:
             raise ValueError(
                 f"{run.folder} holds a run with other settings: {'; '.join(changed)}. Give another --output_dir, or "
@@ -180,48 +198,24 @@ def _check_earlier(runs: list[Run], settings: dict[Run, dict[str, Any]]) -> None
             )
 
 
-def _check_ground_distances(args: ExperimentArguments, experiment: Experiment, runs: list[Run]) -> None:
+def _check_ground_distances(args: ExperimentArguments, runs: list[Run]) -> None:
     """Refuse a-emd where no xemd2 run is there or planned that it can take its D from."""
     planned = {run.folder for run in runs if run.loss == "xemd2"}
     for run in runs:
-        place = learned_where(args, experiment, run) if run.loss == "a-emd" else None
+        place = learned_where(args, run) if run.loss == "a-emd" else None
         if place is not None and place not in planned and not place.exists():
             raise ValueError(
-                f"a-emd needs the D of an xemd2 run of the same network, fold and seed: --ground_distance DIR, or "
+                "a-emd needs the D of an xemd2 run of the same network, fold and seed: --ground_distance DIR, or "
                 f"--loss all; there is no {place}."
             )
 
 
-def _tell_cost(
-    args: ExperimentArguments, experiment: Experiment, runs: list[Run], rows: dict[int, tuple], say: Callable[..., None]
-) -> None:
-    """Print the runs, what is done, and how long the rest may take."""
-    say(f"\nRuns in {args.output_dir}:")
-    seconds, trials_left, trials = 0.0, 0, 0
-    paces = {}
-    chosen_for = set()
-    for run in runs:
-        home = run.folder.parent
-        folders = [] if home in chosen_for else [f for group in trial_folders(args, run).values() for f in group]
-        chosen_for.add(home)
-        left = sum(1 for folder in folders if args.redo or not (folder / RESULTS).is_file())
-        trials, trials_left = trials + len(folders), trials_left + left
-        state = "to do" if args.redo else run.state
-        note = f", {len(folders)} trials, {left} of them to do" if folders else ""
-        say(f"  {run}: {state}{note}")
-        if state == "done":
-            continue
-        if run.model not in paces:
-            paces[run.model] = measure_pace(args, experiment, run.model, rows[run.fold])
-        num_train, num_test = map(len, rows[run.fold])
-        seconds += (left + 1) * paces[run.model].of_run(args, num_train, num_test)
-    for model, pace in paces.items():
-        say(f"Measured with {model}: {pace.step:.3g} s a step, {pace.row:.3g} s a row of the test.")
-    done = sum(run.is_done for run in runs) if not args.redo else 0
-    count = f"{len(runs) - done} of {len(runs)} runs are to do"
-    say(
-        f"{count}{f' and {trials_left} of {trials} trials' if trials else ''}: about {spoken(seconds)} on this machine."
-    )
+def _check_networks(args: ExperimentArguments, runs: list[Run], rows_of: dict[Run, Rows]) -> None:
+    """Build each network once, so that one that cannot be had is found before others are trained."""
+    left = {run.model: run for run in runs if args.redo or not run.is_done}
+    for model, run in left.items():
+        names = run.experiment.samples(*rows_of[run], run.loss).class_names
+        load_image_classifier(model, names, from_scratch=args.from_scratch)
 
 
 def _silent(*_: object) -> None:

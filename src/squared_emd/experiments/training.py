@@ -46,7 +46,8 @@ def arguments_of(args: ExperimentArguments, experiment: Experiment, **own: Any) 
         own: fields that the run has for itself, `loss` among them.
     """
     run = copy.copy(args)
-    for name, value in {"learning_rate": args.rate or experiment.rates[own["loss"]], **own}.items():
+    rate = args.rate or experiment.rates[own["loss"]]
+    for name, value in {"learning_rate": rate, **args.without_other_losses(own["loss"]), **own}.items():
         setattr(run, name, value)
     if run.early_stopping_patience is not None:
         run.metric_for_best_model, run.greater_is_better = experiment.selected_by, experiment.more_is_better
@@ -88,8 +89,9 @@ def train(
     if run.early_stopping_patience is not None:
         samples = experiment.samples(train_rows, test_rows, run.loss)
         trainer.compute_metrics = samples.compute_metrics
-        trainer.eval_dataset = view(samples)
-    return Outcome(trainer, trainer.evaluate(), recorder.seconds_per_step, samples)
+    # evaluate would take the loader of the validation data once more where its workers live on
+    tested = trainer.predict(view(samples), metric_key_prefix="eval")
+    return Outcome(trainer, tested.metrics, recorder.seconds_per_step, samples)
 
 
 def build_trainer(
@@ -135,7 +137,17 @@ def build_trainer(
 
 
 class _StopAfterJumpStart(EarlyStoppingCallback):
-    """`EarlyStoppingCallback` that lets the jump start pass: what comes first after it may be worse."""
+    """`EarlyStoppingCallback` to which the jump start does not count.
+
+    The best epoch is one of those after it: before, the network is one of plain cross-entropy, and it may be better
+    than the first epochs with the regulariser.
+    """
+
+    def on_epoch_begin(
+        self, args: ExperimentArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if args.is_self_guided and round(state.epoch) == args.jump_start_epochs:
+            state.best_metric = state.best_model_checkpoint = state.best_global_step = None
 
     def on_evaluate(
         self,
@@ -145,5 +157,5 @@ class _StopAfterJumpStart(EarlyStoppingCallback):
         metrics: dict[str, float],
         **kwargs: Any,
     ) -> None:
-        if state.epoch > (args.jump_start_epochs if args.is_self_guided else 0):
+        if not args.is_self_guided or state.epoch > args.jump_start_epochs:
             super().on_evaluate(args, state, control, metrics, **kwargs)
