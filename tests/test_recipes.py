@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoModelForImageClassification
 
 from squared_emd.data.drawn_compositions import draw_compositions
@@ -131,6 +133,38 @@ def test_the_ensemble_of_table_4(drawn, monkeypatch, tmp_path, capsys):
     assert result["members"] == list(range(3, 11))
     assert -1 <= result["eval_spearman"] <= 1
     assert "ensemble of 8" in capsys.readouterr().out
+
+
+def test_votes_of_raters(monkeypatch, tmp_path, capsys):
+    """Soft labels: three columns of votes, seven votes a picture."""
+    names = ("bad", "fair", "good")
+    rng = np.random.default_rng(0)
+    with open(tmp_path / "votes.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", *names])
+        for k in range(60):
+            pixels = rng.integers(0, 80, (32, 32, 3)) + 80 * (k % 3)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{k}.png")
+            votes = [1, 1, 1]
+            votes[k % 3] += 4
+            table.writerow([f"{k}.png", *votes])
+    options = (
+        "--data_dir",
+        tmp_path / "votes.csv",
+        "--classes",
+        *names,
+        "--loss",
+        "all",
+        "--output_dir",
+        tmp_path / "o",
+    )
+    run_here(monkeypatch, "own_data", *SHORT, *options)
+    rows = {row["loss"]: row for row in csv.DictReader((tmp_path / "o" / "runs.csv").read_text().splitlines())}
+    assert set(rows) == {"xe", "reg", "emd", "xemd1", "xemd2", "a-emd"}
+    # no decision without spread is nearer to votes of 5, 1 and 1, in each of the three orders, than this
+    far = np.mean([(2 / 7) ** 2 + (1 / 7) ** 2, (1 / 7) ** 2 + (1 / 7) ** 2, (1 / 7) ** 2 + (2 / 7) ** 2])
+    assert float(rows["emd"]["eval_squared_emd"]) > 0
+    assert float(rows["reg"]["eval_squared_emd"]) >= far - 1e-6
 
 
 class TestUserErrors:
