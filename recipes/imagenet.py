@@ -23,6 +23,9 @@ from squared_emd.transforms import EvalTransform
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
 # faces; nobody has chosen any for ImageNet: --learning_rate select does.
 DRAWN_RATES = {"xe": 10**-2, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
+DRAWN_JUMP_START = (
+    12  # after 4 of these short epochs the training loss is still that of guessing, after 12 it has halved
+)
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-2.5)
 REAL_MODEL = "alx"  # Table 5
 VALIDATION_SHARE = 0.05
@@ -37,6 +40,7 @@ class ImageNetArguments(ExperimentArguments):
 
     num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 90; drawn shapes: 30."})
     per_device_train_batch_size: int | None = field(default=None, metadata={"help": "Default: 128; drawn shapes: 32."})
+    jump_start_epochs: int | None = field(default=None, metadata={"help": "Default: 4; drawn shapes: 12."})
     weight_decay: float = 5e-4  # section 4.1: as AlexNet (Krizhevsky et al. 2012, section 5)
     batch_eval_metrics: bool = True  # 50,000 rows of 1,000 logits need not lie in memory
 
@@ -51,6 +55,8 @@ class ImageNetArguments(ExperimentArguments):
             self.num_train_epochs = 90.0 if self.data_dir else 30.0  # AlexNet's "roughly 90 cycles"
         if self.per_device_train_batch_size is None:
             self.per_device_train_batch_size = 128 if self.data_dir else 32  # AlexNet's, divided among the ranks by you
+        if self.jump_start_epochs is None:
+            self.jump_start_epochs = 4 if self.data_dir else DRAWN_JUMP_START
         super().__post_init__()
 
 

@@ -23,10 +23,10 @@ from squared_emd.launch import run_program, user_errors
 from squared_emd.networks import SMALL
 from squared_emd.transforms import EvalTransform, TrainTransform
 
-# Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
-# people (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
-DRAWN_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
-YOUR_RATES = dict.fromkeys(DRAWN_RATES, 10**-3)
+# Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
+# people of the drawn faces (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
+SMALL_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
+YOUR_RATES = dict.fromkeys(SMALL_RATES, 10**-3)  # for fine-tuning
 YOUR_MODEL = "res_f"
 VALIDATION_SHARE = 0.2
 
@@ -87,6 +87,7 @@ def main() -> None:
             return rows, published_split(pictures, test="validation")[1]
         return validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by)
 
+    default = YOUR_MODEL if args.data_dir else SMALL
     metrics = top_k_metrics if args.unordered else lambda: ordinal_metrics(class_names=class_names)
     experiment = Experiment(
         table="own_data",
@@ -95,8 +96,8 @@ def main() -> None:
         split=lambda fold: published_split(pictures),
         cut_validation=cut_validation,
         samples=lambda train, test, loss: Samples(train, test, class_names, metrics()),
-        model=YOUR_MODEL if args.data_dir else SMALL,
-        rates=YOUR_RATES if args.data_dir else DRAWN_RATES,
+        model=default,
+        rates=SMALL_RATES if set(args.model or [default]) == {SMALL} else YOUR_RATES,
         selected_by="eval_top_1_error" if args.unordered else "eval_mae",
         train_view=TrainTransform,
         eval_view=EvalTransform,

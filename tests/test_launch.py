@@ -125,3 +125,13 @@ def test_a_program_ends_without_a_group():
     called = []
     run_program(lambda: called.append(True))
     assert called == [True]
+
+
+def test_an_interrupted_program(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run_program(interrupted)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "\nInterrupted. The same command goes on with what is not done.\n"

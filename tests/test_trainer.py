@@ -252,6 +252,26 @@ class TestGroundDistance:
         expected = trainer.criterion.regularizer_weight * np.mean(signed)
         assert logged(trainer, "loss_emd") == pytest.approx([expected] * 2, rel=1e-4)
 
+    def test_a_network_that_has_learned_nothing_is_told_of(self, tmp_path, caplog):
+        def said(trainer):
+            warnings = [r.getMessage() for r in caplog.records if r.getMessage().startswith("At the end of the jump")]
+            caplog.clear()
+            return warnings, trainer.criterion.regularizer_weight
+
+        data = samples()
+        model = Network()
+        nn.init.zeros_(model.head.weight)
+        nn.init.zeros_(model.head.bias)  # every class is as likely: the cross-entropy is log 4
+        warnings, weight = said(train(tmp_path, model=model, data=data, learning_rate=0.0))
+        assert warnings == [
+            "At the end of the jump start the cross-entropy is 1.39, hardly below the 1.39 of guessing: the network "
+            f"has learned next to nothing, and the automatic regularizer_weight of {weight:.3g} may outweigh the "
+            "cross-entropy. Raise jump_start_epochs or learning_rate."
+        ]
+        learned = train(tmp_path, data=data, jump_start_epochs=40, num_train_epochs=41)
+        assert logged(learned, "loss_ce")[39] < 0.9 * math.log(K)
+        assert said(learned)[0] == []
+
     def test_a_given_weight_wins(self, tmp_path):
         assert train(tmp_path, regularizer_weight=0.7).criterion.regularizer_weight == 0.7
 

@@ -28,6 +28,8 @@ __all__ = ["EMDCriterion"]
 
 logger = logging.getLogger(__name__)
 
+_HARDLY_LEARNED = 0.9  # of the cross-entropy of guessing
+
 
 class EMDCriterion(nn.Module):
     """The loss of a run as named components per sample, and what a self-guided loss learns on the way.
@@ -90,8 +92,8 @@ class EMDCriterion(nn.Module):
         self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
         device = self.known.device
         self.centroids = ClassCentroids(self.num_classes, device)
-        # sums of the cross-entropy and of |regulariser| in the last epoch of the jump start
-        self.measured = torch.zeros(2, dtype=torch.float64, device=self.centroids.device)
+        # sums of the cross-entropy and of |regulariser|, and samples, in the last epoch of the jump start
+        self.measured = torch.zeros(3, dtype=torch.float64, device=self.centroids.device)
         if args.loss == "a-emd" and self.ground_distance is not None:
             return  # it learns nothing of D
         self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
@@ -237,7 +239,7 @@ class EMDCriterion(nn.Module):
             return
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(self.measured)
-        entropy, regularizer = self.measured.tolist()
+        entropy, regularizer, samples = self.measured.tolist()
         self.measured.zero_()
         if not (regularizer > 0 and math.isfinite(entropy / regularizer)):
             raise ValueError(
@@ -246,6 +248,17 @@ class EMDCriterion(nn.Module):
                 "regularizer_weight."
             )
         self.regularizer_weight = entropy / (self.args.regularizer_ratio * regularizer)
+        mean, guessing = entropy / samples, math.log(int(self.known.sum()))
+        first_rank = not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+        if first_rank and mean > _HARDLY_LEARNED * guessing:
+            logger.warning(
+                "At the end of the jump start the cross-entropy is %.2f, hardly below the %.2f of guessing: the "
+                "network has learned next to nothing, and the automatic regularizer_weight of %.3g may outweigh the "
+                "cross-entropy. Raise jump_start_epochs or learning_rate.",
+                mean,
+                guessing,
+                self.regularizer_weight,
+            )
         logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", self.regularizer_weight)
 
     def state(self) -> dict[str, Tensor]:
@@ -310,10 +323,10 @@ class EMDCriterion(nn.Module):
 
     @torch.no_grad()
     def _measure(self, entropy: Tensor, logits: Tensor, labels: Tensor, finite: Tensor | None) -> None:
-        both = torch.stack([entropy, self._regularizer(logits, labels).abs()])  # (2, B)
+        all_three = torch.stack([entropy, self._regularizer(logits, labels).abs(), torch.ones_like(entropy)])  # (3, B)
         if finite is not None:
-            both = torch.where(finite, both, 0)
-        self.measured += both.sum(1).to(self.measured)
+            all_three = torch.where(finite, all_three, 0)
+        self.measured += all_three.sum(1).to(self.measured)
 
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
         self.ground_distance = ground_distance.to(self.centroids.device)

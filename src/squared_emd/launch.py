@@ -91,6 +91,13 @@ def run_program(main: Callable[[], None]) -> None:
 
     Args:
         main: the program.
+
+    Raises:
+        SystemExit: with status 130, where it was interrupted.
     """
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on with what is not done.", file=sys.stderr)
+        sys.exit(130)
     PartialState().destroy_process_group()  # else one of several ranks may abort at its very end

@@ -132,6 +132,17 @@ def test_order_of_the_alphabet_is_said_where_order_matters(tmp_path, caplog):
     assert said(caplog) == []
 
 
+def test_names_that_begin_with_a_number_are_in_its_order(tmp_path, caplog):
+    root = make_folder(
+        tmp_path, {f"{split}/{name}": 1 for split in ("train", "test") for name in ("10-19", "0-2", "3-9")}
+    )
+    assert load_own_data(root).class_names == ("0-2", "3-9", "10-19")
+    assert said(caplog) == [
+        f"{root} does not say in which order its classes are, taken is that of their first numbers: 0-2, 3-9, 10-19. "
+        "If it is another, name the classes in their order with --classes (classes=...)."
+    ]
+
+
 def test_folders_without_pictures_are_said(tmp_path, caplog):
     root = make_folder(tmp_path, {"train/1": 2, "train/2": 2, "test/1": 1})
     (root / "test" / "2").mkdir()
@@ -266,8 +277,8 @@ def test_numbers_are_ordered_as_numbers(tmp_path, caplog):
 
 
 def test_one_label_that_is_no_number_makes_names_of_all(tmp_path):
-    own = load_own_data(make_csv(tmp_path, labelled(["10", "9", "9+"] * 2)))
-    assert own.class_names == ("10", "9", "9+")
+    own = load_own_data(make_csv(tmp_path, labelled(["10", "9", "x"] * 2)))
+    assert own.class_names == ("10", "9", "x")
 
 
 def test_windows_file(tmp_path):

@@ -21,6 +21,7 @@ def test_one_or_all(tmp_path):
     one = arguments(tmp_path, loss="emd", fold="2", learning_rate="0.25", entropic_strength="1")
     assert (list(one.folds), one.losses, one.rate, one.learning_rate) == ([2], ("emd",), 0.25, 0.25)
     assert (one.select_rate, one.select_strength, one.entropic_strength) == (False, False, 1)
+    assert arguments(tmp_path, loss="emd,xe,emd").losses == ("emd", "xe")
     every = arguments(tmp_path, loss="all", fold="all", seeds=3, learning_rate="select", entropic_strength="select")
     assert (list(every.folds), list(every.run_seeds)) == ([0, 1, 2], [3, 4, 5])
     assert every.losses == ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
@@ -58,6 +59,11 @@ class Unordered(ExperimentArguments):
             TinyArguments,
             {"early_stopping_patience": 0},
             "early_stopping_patience must be at least 1 epoch, got 0.",
+        ),
+        (
+            TinyArguments,
+            {"loss": "xe,emb"},
+            "loss must be xe, reg, emd, xemd1, xemd2, a-emd, several of them with commas, or all, got 'emb'.",
         ),
         (
             Unordered,

@@ -45,9 +45,10 @@ def load_own_data(
     """Gives pictures of one's own with the order of their classes and a test split.
 
     The order of the classes is that of `classes`; else that of a `ClassLabel`; else of the numbers where all labels are
-    numbers; else of the alphabet. 1, 01 and 1.0 are one number and so one class. Where there is no test split, a fifth
-    of the training rows of each class is cut off with a fixed seed, by whole groups where there are groups; one lone
-    split counts as no split. Pictures of a folder or a CSV file are decoded once, so that a damaged one is found here.
+    numbers or begin with one; else of the alphabet. 1, 01 and 1.0 are one number and so one class. Where there is no
+    test split, a fifth of the training rows of each class is cut off with a fixed seed, by whole groups where there are
+    groups; one lone split counts as no split. Pictures of a folder or a CSV file are decoded once, so that a damaged
+    one is found here.
 
     Source: ours; nothing of it is in Hou et al. 2016.
 
@@ -136,12 +137,15 @@ def _names_in_order(texts: list[str], ordered: bool, source: Any) -> list[str]:
         spellings.setdefault(_key(text), text)
     if all(isinstance(key, float) for key in spellings):
         return [spellings[key] for key in sorted(spellings)]
-    names = sorted(spellings.values())
+    starts = {name: re.match(r"\d+", name, re.ASCII) for name in spellings.values()}
+    by_number = all(starts.values())  # as 0-2, 3-9, 10-19
+    names = sorted(starts, key=lambda name: (int(starts[name][0]), name) if by_number else name)
     if ordered:
         logger.warning(
-            "%s does not say in which order its classes are, taken is that of the alphabet: %s. If it is another, name "
-            "the classes in their order with --classes (classes=...).",
+            "%s does not say in which order its classes are, taken is that of %s: %s. If it is another, name the "
+            "classes in their order with --classes (classes=...).",
             source,
+            "their first numbers" if by_number else "the alphabet",
             ", ".join(names),
         )
     return names

@@ -51,7 +51,10 @@ class ExperimentArguments(EMDTrainingArguments):
         },
     )
     from_scratch: bool = field(default=False, metadata={"help": "Random weights."})
-    loss: str = field(default="xemd2", metadata={"choices": (*LOSSES, "all"), "help": "all trains each in turn."})
+    loss: str = field(
+        default="xemd2",
+        metadata={"help": f"{', '.join(LOSSES)}; several with commas and no spaces, as xe,emd; or all, each in turn."},
+    )
     fold: str = field(default="0", metadata={"help": "The fold to test on, or all."})
     seeds: int = field(default=1, metadata={"help": "How many runs, at seed, seed + 1 and so on."})
     learning_rate: str | None = field(
@@ -106,9 +109,13 @@ class ExperimentArguments(EMDTrainingArguments):
         self.folds = range(self.num_folds) if self.fold == "all" else [int(self.fold)]
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}.")
-        self.losses = self.all_losses if self.loss == "all" else (self.loss,)
+        self.losses = self.all_losses if self.loss == "all" else tuple(dict.fromkeys(self.loss.split(",")))
         for loss in self.losses:
-            if loss in LOSSES and loss not in self.all_losses:
+            if loss not in LOSSES:
+                raise ValueError(
+                    f"loss must be {', '.join(LOSSES)}, several of them with commas, or all, got {loss!r}."
+                )
+            if loss not in self.all_losses:
                 raise ValueError(
                     f"the loss {loss} needs classes in an order, which these have not; "
                     f"take one of {', '.join(self.all_losses)}."
@@ -143,6 +150,8 @@ class ExperimentArguments(EMDTrainingArguments):
             if self.max_steps < 0:
                 self.check_jump_start(math.ceil(self.num_train_epochs))
         vars(self).update(given)
+        if self.device.type == "cpu":
+            self.dataloader_pin_memory = False  # else PyTorch warns of it
 
     def without_other_losses(self, loss: str) -> dict[str, None]:
         """The options that one of several losses does not get, as they are meant for another.
