@@ -117,7 +117,7 @@ def spoken(seconds: float) -> str:
         seconds: at least 0.
 
     >>> spoken(7), spoken(3700), spoken(200_000)
-    ('7 s', '1 h 2 min', '2 d 8 h')
+    ('7 s', '1 h 1 min', '2 d 7 h')
     """
     units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
     for (unit, size), (finer, part) in pairwise(units):
