@@ -109,7 +109,7 @@ def test_one_rank(recipe, drawn, monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["images_of_groups", "aadb"])  # what the others do differently is no matter of ranks
+@pytest.mark.parametrize("recipe", ["aadb"])  # what the others do differently is no matter of ranks
 def test_two_ranks(recipe, drawn, tmp_path):
     _, options, _, _ = RUNS[recipe]
     ours = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

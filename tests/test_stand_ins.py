@@ -14,10 +14,10 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["adience", "images_of_groups", "aadb"])
-def test_ground_distance_bands_along_the_order(recipe, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("recipe", "epochs"), [("adience", "12"), ("images_of_groups", "14"), ("aadb", "5")])
+def test_ground_distance_bands_along_the_order(recipe, epochs, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    options = ("--num_train_epochs", "10", "--eval_strategy", "no", "--dataloader_num_workers", "0")
+    options = ("--num_train_epochs", epochs, "--eval_strategy", "no", "--dataloader_num_workers", "0")
     options += ("--output_dir", str(tmp_path / "out"), "--use_cpu", "True")
     monkeypatch.setattr(sys, "argv", [str(RECIPES / f"{recipe}.py"), *options])
     threads = torch.get_num_threads()
