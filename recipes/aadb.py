@@ -90,6 +90,7 @@ def main() -> None:
             rates=REAL_RATES if args.data_dir else DRAWN_RATES,
             selected_by="eval_spearman",
             variant="" if num_bins == NUM_BINS else f"{num_bins} bins",
+            options=() if num_bins == NUM_BINS else ("--bins", str(num_bins)),
             train_view=TrainTransform,  # section 4.1: crop, colour, mirror image, rotation, aspect ratio
             eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
         )

@@ -2,14 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 from transformers import HfArgumentParser
 
 from squared_emd import EMDTrainingArguments
-from squared_emd.config import read_ground_distance
 
 
 def test_defaults_are_the_papers(tmp_path):
@@ -108,39 +104,3 @@ def test_errors(tmp_path, fields, message):
     with pytest.raises(ValueError) as error:
         EMDTrainingArguments(str(tmp_path), **fields)
     assert str(error.value) == message
-
-
-def test_reads_a_matrix_from_every_kind_of_file(tmp_path):
-    matrix = torch.tensor([[0.0, 0.5], [0.5, 0.0]], dtype=torch.float64)
-    np.save(tmp_path / "d.npy", matrix.numpy())
-    save_file({"ground_distance": matrix}, tmp_path / "d.safetensors")
-    (tmp_path / "rows.json").write_text(json.dumps(matrix.tolist()))
-    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": matrix.tolist(), "model_type": "vit"}))
-    for name in ("d.npy", "d.safetensors", "rows.json", "config.json"):
-        assert torch.equal(read_ground_distance(tmp_path / name), matrix)
-    assert torch.equal(read_ground_distance(tmp_path), matrix)  # the folder of a model
-    save_file({"ground_distance": 2 * matrix}, tmp_path / "ground_distance.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": "ground_distance.safetensors"}))
-    assert torch.equal(read_ground_distance(tmp_path), 2 * matrix)
-
-
-def test_files_that_hold_no_matrix(tmp_path):
-    missing, text, row = tmp_path / "no.npy", tmp_path / "text.json", tmp_path / "row.json"
-    text.write_text("[1, 2")
-    row.write_text("[1, 2]")
-    with pytest.raises(FileNotFoundError) as error:
-        read_ground_distance(missing)
-    assert str(error.value) == (
-        "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved with a "
-        f"ground distance; there is no {missing}."
-    )
-    with pytest.raises(ValueError) as error:
-        read_ground_distance(text)
-    assert str(error.value) == (
-        f"{text} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object with "
-        "such a list under 'ground_distance'); reading it gave JSONDecodeError: Expecting ',' delimiter: line 1 column "
-        "6 (char 5)"
-    )
-    with pytest.raises(ValueError) as error:
-        read_ground_distance(row)
-    assert str(error.value) == f"{row} must hold a (K, K) matrix, got shape (2,)."

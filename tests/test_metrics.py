@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 from squared_emd import exact_emd_loss, ordinal_metrics, squared_emd_loss
 from squared_emd.metrics import (
     accuracy_per_class,
+    confusion_matrix,
     correlation,
     exact_emd,
     expected_score,
@@ -46,6 +47,11 @@ def test_squared_emd_is_half_of_scipys_squared_energy_distance():
     assert squared_emd(P, truth) == pytest.approx(expected)
     expected = [energy_distance(line, line, p, t) ** 2 / 2 for p, t in zip(P, SOFT, strict=True)]
     assert squared_emd(P, SOFT, reduction="none") == pytest.approx(expected)
+
+
+def test_confusion_matrix_is_scikit_learns():
+    expected = sklearn_metrics.confusion_matrix(LABELS, GUESSES, labels=range(6))  # one class occurs nowhere
+    np.testing.assert_array_equal(confusion_matrix(GUESSES, LABELS, 6), expected)
 
 
 def test_the_plain_emd_is_scipys_wasserstein_distance():

@@ -4,11 +4,14 @@ import json
 import re
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import (
+    AutoImageProcessor,
     AutoModelForImageClassification,
     BertConfig,
     ConvNextImageProcessor,
@@ -17,6 +20,7 @@ from transformers import (
 )
 
 from squared_emd.networks import SMALL, load_image_classifier
+from squared_emd.transforms import EvalTransform
 
 NAMES = ["young", "grown", "old"]
 HALF = (0.5, 0.5, 0.5)
@@ -90,6 +94,37 @@ class TestSmall:
         model = load_image_classifier(SMALL, NAMES, num_outputs=1).model
         assert model.config.id2label == {0: "output_0"}
         assert logits_of(model, 64).shape == (2, 1)
+
+
+class TestCentralCrop:
+    """What a picture becomes, whose red is its column and whose green is its row, from 0 to 255."""
+
+    @pytest.fixture(params=["small", "timm", "ResNet"])
+    def network(self, request, tmp_path):
+        if request.param == "ResNet":
+            save_resnet(tmp_path)
+            ConvNextImageProcessor(size={"shortest_edge": 32}).save_pretrained(tmp_path)
+            return load_image_classifier(str(tmp_path), NAMES)
+        return load_image_classifier({"small": SMALL, "timm": "timm/test_vit"}[request.param], NAMES, from_scratch=True)
+
+    @pytest.mark.parametrize("shape", [(300, 400), (400, 300)])
+    @pytest.mark.parametrize("share", [7 / 8, 1 / 2])
+    def test_processor_that_is_loaded_shows_what_was_tested(self, network, shape, share, tmp_path):
+        rows, columns = np.mgrid[: shape[0], : shape[1]]
+        pixels = np.stack([columns * 255 / shape[1], rows * 255 / shape[0], np.zeros(shape)], axis=-1)
+        picture = Image.fromarray(pixels.round().astype(np.uint8))
+        model, size, mean, std, processor = network.with_central_crop(share)
+        folder = tmp_path / "saved"
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        loaded = AutoImageProcessor.from_pretrained(folder)
+        shown = loaded(images=picture, return_tensors="pt")["pixel_values"]
+        expected = EvalTransform(size, mean, std, crop=share)(picture)[None]
+        assert shown.shape == (1, 3, size, size)
+        off = (shown - expected).abs() * torch.tensor(std)[:, None, None]  # (1, 3, size, size), in [0, 1]
+        places = off * torch.tensor([shape[1], shape[0], 0])[:, None, None]  # in pixels of the picture
+        pixel = share * min(shape) / size  # of the view, in pixels of the picture
+        assert places.max() < pixel + 2  # 2: eight bits a channel, twice
 
 
 class TestTimm:

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from . import paper_networks  # noqa: F401  registers them with timm
+from . import paper_networks, pipelines  # noqa: F401  registers them with timm and transformers
 from .callbacks import GroundDistanceCallback
 from .centroids import ClassCentroids
 from .config import EMDTrainingArguments
@@ -17,6 +17,7 @@ from .ground_distance import (
 )
 from .losses import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
 from .metrics import ordinal_metrics
+from .saved_distance import load_ground_distance
 from .trainer import EMDTrainer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "exact_emd_loss",
     "ground_distance_from_centroids",
     "ground_distance_from_positions",
+    "load_ground_distance",
     "load_metric",
     "ordinal_metrics",
     "percentile_ranks",

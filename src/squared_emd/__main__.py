@@ -1,4 +1,4 @@
-"""`python -m squared_emd report DIR...`: tables and figures of runs, from what they left on disk."""
+"""`python -m squared_emd report DIR...` and `python -m squared_emd push DIR REPOSITORY`: with runs that are done."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .hub.upload import push_model
 from .reports import write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes a report and prints its tables.
+    """Writes a report and prints its tables, or pushes a run to the Hub.
 
     Args:
         arguments: of the command line; those of this process by default.
@@ -22,12 +23,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     report.add_argument("folders", nargs="+", metavar="DIR", help="a folder with runs in or below it")
     report.add_argument("--output", metavar="DIR", help="where the report is written; the first DIR by default")
+    push = commands.add_parser(
+        "push",
+        help="upload the model of a run to the Hub",
+        description="Writes the card of a run's model and uploads both, with D and figures, to the Hub.",
+    )
+    push.add_argument("folder", metavar="DIR", help="the folder of the run")
+    push.add_argument("repository", metavar="REPOSITORY", help="as me/age; made where it is not there")
+    push.add_argument("--private", action="store_true", default=None, help="if it is made")
+    push.add_argument("--revision", metavar="BRANCH", help="main by default")
     given = parser.parse_args(arguments)
     try:
-        text = write_report(given.folders, given.output)
-    except (OSError, ValueError) as error:  # what the user can mend
-        sys.exit(f"python -m squared_emd report: {error}")
-    print(text)
+        if given.command == "report":
+            print(write_report(given.folders, given.output))
+        else:
+            commit = push_model(given.folder, given.repository, private=given.private, revision=given.revision)
+            print(f"{given.folder} is at {commit.repo_url}.")
+    except (OSError, RuntimeError, ValueError) as error:  # what the user can mend
+        sys.exit(f"python -m squared_emd {given.command}: {error}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from .config import GROUND_DISTANCE_FILE
+from .saved_distance import GROUND_DISTANCE_FILE
 
 __all__ = ["STATE_FILE", "last_whole_checkpoint", "load_weights", "mark_whole", "unmark", "what_is_missing"]
 

@@ -1,26 +1,15 @@
-"""What a run is told (`EMDTrainingArguments`) and what a saved model tells about it (the `emd` block of its config)."""
+"""What a run is told: `EMDTrainingArguments`."""
 
 from __future__ import annotations
 
-import json
-import logging
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from safetensors.torch import load_file
-from transformers import PretrainedConfig, TrainingArguments
+from transformers import TrainingArguments
 
-__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments", "read_ground_distance", "write_model_config"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
-MAX_CLASSES_IN_CONFIG = 256  # above, D lies in a file of its own: as JSON it would take tens of megabytes
-GROUND_DISTANCE_FILE = "ground_distance.safetensors"
 
 
 @dataclass
@@ -218,79 +207,3 @@ class EMDTrainingArguments(TrainingArguments):
         """omega and mu of Eq. 16: the user's where given, else the paper's for this loss."""
         omega, mu = SELF_GUIDED[self.loss]
         return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
-
-
-def write_model_config(
-    config: PretrainedConfig, ground_distance: torch.Tensor | None, emd: dict[str, Any], num_classes: int
-) -> None:
-    """Put D and the `emd` block into a model's config, as plain JSON values.
-
-    Args:
-        config: the config of the model that is about to be saved; changed in place.
-        ground_distance: (K, K), rounded here to 6 digits; above 256 classes the config names the side file
-            `ground_distance.safetensors` in its place. None leaves the D of an earlier run where it is in the config
-            and fits the classes; of a self-guided run, which has none yet then, it takes it out.
-        emd: the block: strings, numbers, lists and None.
-        num_classes: K.
-    """
-    config.emd = emd
-    if ground_distance is None:
-        earlier = getattr(config, "ground_distance", None)
-        if earlier is not None and emd["loss"] in SELF_GUIDED:
-            del config.ground_distance
-        elif isinstance(earlier, list) and len(earlier) != num_classes:
-            logger.warning(
-                "The config held a ground distance of %d classes, this model has %d: it is taken out.",
-                len(earlier),
-                num_classes,
-            )
-            del config.ground_distance
-        elif isinstance(earlier, str):
-            logger.warning("The config named the ground distance file %s of an earlier run: it is taken out.", earlier)
-            del config.ground_distance
-    elif num_classes > MAX_CLASSES_IN_CONFIG:
-        config.ground_distance = GROUND_DISTANCE_FILE
-    else:
-        config.ground_distance = [[round(entry, 6) for entry in row] for row in ground_distance.tolist()]
-
-
-def read_ground_distance(path: str | Path) -> torch.Tensor:
-    """A ground distance matrix from a file or a saved model.
-
-    Args:
-        path: .npy, .safetensors with a tensor `ground_distance`, or .json: a list of rows, or an object with such a
-            list under `ground_distance`, as the config.json of a saved model has it; or the folder of such a model.
-
-    Returns:
-        (K, K) float64.
-
-    Raises:
-        FileNotFoundError: there is no such file, or none with a D in the folder.
-        ValueError: the file holds no matrix.
-    """
-    path = Path(path)
-    if path.is_dir():
-        beside = path / GROUND_DISTANCE_FILE  # where D is too large for the config
-        path = beside if beside.is_file() else path / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved "
-            f"with a ground distance; there is no {path}."
-        )
-    try:
-        if path.suffix == ".npy":
-            matrix = np.load(path, allow_pickle=False)
-        elif path.suffix == ".safetensors":
-            matrix = load_file(path)["ground_distance"]
-        else:
-            matrix = json.loads(path.read_text(encoding="utf-8"))
-            matrix = matrix["ground_distance"] if isinstance(matrix, dict) else matrix
-        matrix = torch.as_tensor(matrix, dtype=torch.float64)
-    except Exception as error:
-        raise ValueError(
-            f"{path} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object "
-            f"with such a list under 'ground_distance'); reading it gave {type(error).__name__}: {error}"
-        ) from error
-    if matrix.dim() != 2:
-        raise ValueError(f"{path} must hold a (K, K) matrix, got shape {tuple(matrix.shape)}.")
-    return matrix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .centroids import ClassCentroids
-from .config import EMDTrainingArguments, read_ground_distance
+from .config import EMDTrainingArguments
 from .ground_distance import check_ground_distance, ground_distance_from_distances, raw_distances, sdd
 from .losses import (
     accurate,
@@ -23,6 +23,7 @@ from .losses import (
     self_guided_regularizer,
     squared_emd_loss,
 )
+from .saved_distance import read_ground_distance
 
 __all__ = ["EMDCriterion"]
 
@@ -100,31 +101,30 @@ class EMDCriterion(nn.Module):
         if args.uses_ground_distance and args.ground_distance is not None:
             self._take(read_ground_distance(args.ground_distance), source=args.ground_distance)
 
-    def adopt(self, config: Any) -> None:
-        """Take D and lambda from the config of a model that was saved, so that it can be evaluated; training restarts.
+    def adopt(self, matrix: Tensor | None, emd: Mapping[str, Any]) -> None:
+        """Take D and lambda of a model that was saved, so that it can be evaluated; training restarts.
 
         The loss a-emd keeps this D in training, too.
 
         Args:
-            config: with `ground_distance` as K rows and, for a self-guided loss, `emd` of the same loss; without them,
-                nothing happens.
+            matrix: (K, K) the model's D; None: it has none, and nothing happens.
+            emd: the `emd` block of its config, for a self-guided loss one of the same loss.
 
         Raises:
             ValueError: the loss is a-emd, and there is no D here nor among the arguments.
         """
-        matrix, emd = getattr(config, "ground_distance", None), getattr(config, "emd", None) or {}
         weight = emd.get("regularizer_weight")
-        fits = isinstance(matrix, list) and len(matrix) == self.num_classes and weight is not None
-        if self.learns_ground_distance and fits and emd.get("loss") == self.args.loss:
-            self._take(torch.tensor(matrix, dtype=torch.float64), source="the model's config")
+        fits = matrix is not None and weight is not None and emd.get("loss") == self.args.loss
+        if self.learns_ground_distance and fits:
+            self._take(matrix, source="the model's config")
             self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
         if self.args.loss == "a-emd" and self.ground_distance is None:
-            if not isinstance(matrix, list):
+            if matrix is None:
                 raise ValueError(
                     "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the "
                     "folder of an xemd2 run, or a model that was saved with one."
                 )
-            self._take(torch.tensor(matrix, dtype=torch.float64), source="the model's config")
+            self._take(matrix, source="the model's config")
 
     def _take(self, given: Tensor, *, source: str) -> None:
         """Use a given D."""

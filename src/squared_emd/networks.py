@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import timm
+from PIL import Image
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModelForImageClassification,
     BaseImageProcessor,
+    BitImageProcessor,
     PreTrainedModel,
     TimmWrapperConfig,
     TimmWrapperImageProcessor,
@@ -38,6 +40,29 @@ class ImageClassifier(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     processor: BaseImageProcessor
+
+    def with_central_crop(self, share: float) -> ImageClassifier:
+        """The same, with a processor that gives what `EvalTransform` gives, up to the resampling.
+
+        A timm model keeps that in its config; others get a `BitImageProcessor`, whose crop has any size.
+
+        Args:
+            share: side of the central square that the network sees, as a share of the shorter side, in (0, 1].
+        """
+        config = self.model.config
+        if isinstance(self.processor, TimmWrapperImageProcessor):
+            described = config.pretrained_cfg | {"input_size": (3, self.size, self.size), "test_input_size": None}
+            described |= {"crop_pct": share, "test_crop_pct": None, "crop_mode": "center", "interpolation": "bilinear"}
+            config.pretrained_cfg = described
+            return self._replace(processor=TimmWrapperImageProcessor(described, architecture=config.architecture))
+        processor = BitImageProcessor(
+            size={"shortest_edge": round(self.size / share)},
+            crop_size={"height": self.size, "width": self.size},
+            resample=Image.Resampling.BILINEAR,
+            image_mean=list(self.mean),
+            image_std=list(self.std),
+        )
+        return self._replace(processor=processor)
 
 
 def load_image_classifier(

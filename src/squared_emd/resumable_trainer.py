@@ -138,10 +138,6 @@ class ResumableTrainer(SeededTrainer):
         if self.args.should_save:
             rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
 
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        self._mark_whole(checkpoint_folder)  # what is uploaded can be resumed
-        super()._push_from_checkpoint(checkpoint_folder)
-
     def _mark_whole(self, folder: str) -> None:
         self.accelerator.wait_for_everyone()
         if self.args.should_save:

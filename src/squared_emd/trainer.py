@@ -13,19 +13,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, default_data_collator
 
 from .batches import NUM_FRESH
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
-from .config import GROUND_DISTANCE_FILE, MAX_CLASSES_IN_CONFIG, EMDTrainingArguments, write_model_config
+from .config import EMDTrainingArguments
 from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck, not_finite
 from .labels import check_batch_labels, check_label_column, class_names_of, num_classes_of
-from .resumable_trainer import ResumableTrainer
+from .publishing_trainer import PublishingTrainer
+from .saved_distance import ground_distance_of_model, write_ground_distance
 
 __all__ = ["EMDTrainer"]
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _NOT_FINITE = "not finite"  # among the sums for the log: how many samples were NaN or infinite
 
 
-class EMDTrainer(ResumableTrainer):
+class EMDTrainer(PublishingTrainer):
     """A drop-in `transformers.Trainer` with the losses of Hou et al. 2016.
 
     Takes what `Trainer` takes, with `EMDTrainingArguments` for `args`. The model may be any Hugging Face or timm
@@ -87,7 +87,8 @@ class EMDTrainer(ResumableTrainer):
             args, num_classes_of(self.model), class_names=class_names_of(self.model), device=args.device
         )
         self.finite = FiniteCheck(args.device)
-        self.criterion.adopt(getattr(self.model, "config", None))
+        self._brought = ground_distance_of_model(self._config, class_names_of(self.model))
+        self.criterion.adopt(self._brought, getattr(self._config, "emd", None) or {})
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
@@ -231,20 +232,13 @@ class EMDTrainer(ResumableTrainer):
 
     def _write_ground_distance(self, folder: str) -> None:
         """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
-        criterion, config = self.criterion, self._config
-        matrix = self._tell_config()
-        if matrix is not None and (config is None or criterion.num_classes > MAX_CLASSES_IN_CONFIG):
-            save_file({"ground_distance": matrix.float().cpu()}, os.path.join(folder, GROUND_DISTANCE_FILE))
-
-    def _tell_config(self) -> Tensor | None:
-        matrix = self.criterion.ground_distance if self.args.uses_ground_distance else None
-        if self._config is not None:
-            write_model_config(self._config, matrix, self._emd_block(), self.criterion.num_classes)
-        return matrix
+        matrix = self.criterion.ground_distance if self.args.uses_ground_distance else self._brought
+        write_ground_distance(matrix, folder, self._config, self._emd_block(has_distance=matrix is not None))
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
-        self._tell_config()
+        with tempfile.TemporaryDirectory() as nowhere:  # only the config that is in use
+            self._write_ground_distance(nowhere)
 
     def _finalize_training(self, *args: Any) -> Any:
         # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
@@ -262,7 +256,7 @@ class EMDTrainer(ResumableTrainer):
     def _config(self) -> Any:
         return getattr(self.accelerator.unwrap_model(self.model), "config", None)
 
-    def _emd_block(self) -> dict[str, Any]:
+    def _emd_block(self, *, has_distance: bool) -> dict[str, Any]:
         args, criterion = self.args, self.criterion
         block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
         if args.is_self_guided:
@@ -271,9 +265,13 @@ class EMDTrainer(ResumableTrainer):
             block["regularizer_weight"] = criterion.regularizer_weight
         if args.loss == "a-emd":
             block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
-        scores = (getattr(self._config, "emd", None) or {}).get("scores")
-        if scores is not None and len(scores) == criterion.num_classes:  # what the classes stand for, whoever set it
-            block["scores"] = scores
+        names, earlier = class_names_of(self.model), getattr(self._config, "emd", None) or {}
+        if has_distance and names is not None:
+            block["class_names"] = names  # in the order of D, whatever becomes of id2label
+        if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
+            block["scores"] = earlier["scores"]
+        if "mirrored" in earlier:  # how it is tested
+            block["mirrored"] = earlier["mirrored"]
         return block
 
     def own_state(self) -> dict[str, Tensor]:

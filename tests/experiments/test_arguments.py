@@ -66,6 +66,17 @@ class Unordered(ExperimentArguments):
             "loss must be xe, reg, emd, xemd1, xemd2, a-emd, several of them with commas, or all, got 'emb'.",
         ),
         (
+            TinyArguments,
+            {"push_to_hub": True},
+            "push_to_hub needs hub_model_id, the repository, as in --hub_model_id me/age.",
+        ),
+        (
+            TinyArguments,
+            {"push_to_hub": True, "hub_model_id": "me/age", "hub_strategy": "checkpoint"},
+            "hub_strategy must be end or every_save, got 'checkpoint': a recipe pushes runs that are done, no "
+            "checkpoints.",
+        ),
+        (
             Unordered,
             {"loss": "emd"},
             "the loss emd needs classes in an order, which these have not; take one of xe, xemd1.",

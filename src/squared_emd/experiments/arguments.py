@@ -139,6 +139,13 @@ class ExperimentArguments(EMDTrainingArguments):
             )
         if self.lr_scheduler_type == "reduce_lr_on_plateau":
             raise ValueError("lr_scheduler_type reduce_lr_on_plateau would look at the test data; take another.")
+        if self.push_to_hub and self.hub_model_id is None:
+            raise ValueError("push_to_hub needs hub_model_id, the repository, as in --hub_model_id me/age.")
+        if self.push_to_hub and self.hub_strategy in ("checkpoint", "all_checkpoints"):
+            raise ValueError(
+                f"hub_strategy must be end or every_save, got {self.hub_strategy!r}: a recipe pushes runs that are "
+                "done, no checkpoints."
+            )
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         given = {name: getattr(self, name) for name in _OF_ONE_LOSS}
         vars(self).update(self.without_other_losses(self.loss))

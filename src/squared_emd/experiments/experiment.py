@@ -52,6 +52,7 @@ class Experiment:
         selected_by: the metric that chooses rates, strengths and epochs.
         tested_on: what the rows to test on are, for people.
         variant: what sets these runs apart from others of the table, as "3 bins".
+        options: of the command line, that give this variant alone.
         train_view: (size, mean, std) -> transform of a picture, in training.
         eval_view: the same, in evaluation; the mirror image is averaged with it.
     """
@@ -67,6 +68,7 @@ class Experiment:
     selected_by: str = "eval_mae"
     tested_on: str = "test data"
     variant: str = ""
+    options: Sequence[str] = ()
     train_view: Callable[..., Callable[[Any], Any]] = TrainTransform
     eval_view: Callable[..., Callable[[Any], Any]] = EvalTransform
 

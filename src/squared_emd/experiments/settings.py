@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset, Image
 from transformers import TrainingArguments
 
-from ..config import read_ground_distance
+from ..saved_distance import read_ground_distance
 from .arguments import ExperimentArguments
 from .plan import Run, learned_where
 from .results import read_json, write_json

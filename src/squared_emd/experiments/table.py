@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
@@ -18,12 +18,15 @@ from ..launch import check_ranks, user_errors
 from ..networks import load_image_classifier
 from ..reports import write_report
 from ..reports.figures import plot_ground_distance
+from ..run_facts import digests_of_weights, facts_of_arguments
 from ..score_metrics import ScoreMetrics
 from .arguments import ExperimentArguments
+from .command import command_of
 from .cost import tell_cost
 from .ensemble import EXPECTED_SCORES
 from .experiment import Experiment
 from .plan import Run, learned_where, plan
+from .publishing import check_repository, push_run
 from .results import RESULTS, read_json, write_json
 from .selection import choose
 from .settings import differences, digest_of_rows, note_settings, settings_of
@@ -39,7 +42,8 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
 
     Each run lies in a folder of its own below `args.output_dir` (`Run`): its model, its results as `all_results.json`,
     its log. A run whose results lie there is not trained again; one with a whole checkpoint goes on from it. All that
-    can be refused is refused before anything is trained.
+    can be refused is refused before anything is trained. With `args.push_to_hub` each run is pushed when it is done, as
+    is one that was done before; where that fails the table goes on.
 
     Args:
         args: the command line.
@@ -70,9 +74,11 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
         if args.dry_run:
             tell_cost(args, runs, rows_of, settings_now, say)
             return []
+        if args.push_to_hub:
+            check_repository(args, runs)
 
     job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
-    results, forgotten = [], set()
+    results, forgotten, failures = [], set(), []
     for number, run in enumerate(runs, start=1):
         with user_errors():
             done = broadcast_object_list([None if args.redo else read_json(run.folder / RESULTS)])[0]
@@ -84,8 +90,12 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
         else:
             say(f"{run}: done.")
         results.append(done | {"folder": str(run.folder)})
+        if args.push_to_hub and (failure := push_run(args, run, runs, say)):
+            failures.append(failure)
     if report:
         report_table(args)
+    if failures:
+        sys.exit(f"All runs are done; {len(failures)} of {len(runs)} were not pushed. The first: {failures[0]}")
     return results
 
 
@@ -121,6 +131,7 @@ def _trained(
     )
     outcome = train(arguments, run.experiment, run.model, rows, checkpoint=checkpoint)
     outcome.trainer.save_model()
+    outcome.trainer.accelerator.wait_for_everyone()
     results = _results(args, arguments, run, outcome) | {"job": job}
     if args.should_save:
         _write(run, outcome, results)
@@ -152,13 +163,12 @@ def _results(args: ExperimentArguments, arguments: ExperimentArguments, run: Run
         "sdd_relative": criterion.sdd_relative,
         "regularizer_weight": criterion.regularizer_weight if arguments.is_self_guided else None,
         "seconds_per_step": outcome.seconds_per_step,
-        "device": _device_name(arguments.device),
         "class_names": list(outcome.samples.class_names),
+        "confusion_matrix": None if outcome.confusion is None else outcome.confusion.tolist(),
+        "command": command_of(sys.argv, args, run),
+        **facts_of_arguments(arguments),
+        "weights": digests_of_weights(run.folder),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _write(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:

@@ -6,13 +6,16 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, set_seed
 
 from ..launch import user_errors
+from ..metrics import confusion_matrix
 from ..networks import load_image_classifier
+from ..saved_distance import MAX_CLASSES_IN_CONFIG
 from ..trainer import EMDTrainer
-from ..transforms import apply_to_batch, average_mirrored
+from ..transforms import EvalTransform, apply_to_batch, average_mirrored
 from .arguments import ExperimentArguments
 from .experiment import Experiment, Samples
 from .recorder import RunRecorder
@@ -27,12 +30,14 @@ class Outcome:
     Args:
         trainer: after training and the test.
         metrics: `eval_...` on the rows to test on.
+        confusion: (K, K) counts of the test, or None above 256 classes.
         seconds_per_step: see `RunRecorder`.
         samples: what it was trained and tested on.
     """
 
     trainer: EMDTrainer
     metrics: dict[str, float]
+    confusion: np.ndarray | None
     seconds_per_step: float | None
     samples: Samples
 
@@ -49,6 +54,7 @@ def arguments_of(args: ExperimentArguments, experiment: Experiment, **own: Any) 
     rate = args.rate or experiment.rates[own["loss"]]
     for name, value in {"learning_rate": rate, **args.without_other_losses(own["loss"]), **own}.items():
         setattr(run, name, value)
+    run.push_to_hub = False  # a run is pushed when it is done
     if run.early_stopping_patience is not None:
         run.metric_for_best_model, run.greater_is_better = experiment.selected_by, experiment.more_is_better
         run.restore_callback_states_from_checkpoint = True  # the count of epochs without a better one goes on
@@ -91,7 +97,22 @@ def train(
         trainer.compute_metrics = samples.compute_metrics
     # evaluate would take the loader of the validation data once more where its workers live on
     tested = trainer.predict(view(samples), metric_key_prefix="eval")
-    return Outcome(trainer, tested.metrics, recorder.seconds_per_step, samples)
+    confusion = _confusion(tested.predictions, tested.label_ids, samples)
+    return Outcome(trainer, tested.metrics, confusion, recorder.seconds_per_step, samples)
+
+
+def _confusion(outputs: Any, labels: np.ndarray, samples: Samples) -> np.ndarray | None:
+    num_classes = len(samples.class_names)
+    if num_classes > MAX_CLASSES_IN_CONFIG:
+        return None
+    outputs = np.asarray(outputs[0] if isinstance(outputs, tuple) else outputs)
+    true = labels.argmax(1) if labels.shape[1:] == (num_classes,) else labels.reshape(-1)
+    if outputs.shape[1:] == (num_classes,):
+        return confusion_matrix(outputs.argmax(1), true, num_classes)
+    outputs, bins = outputs.reshape(-1), getattr(samples.compute_metrics, "bins", None)  # a regression
+    if bins is not None:  # of the score itself
+        return confusion_matrix(bins.labels(outputs), bins.labels(true), num_classes)
+    return confusion_matrix(np.rint(outputs).clip(0, num_classes - 1).astype(int), true, num_classes)
 
 
 def build_trainer(
@@ -114,13 +135,17 @@ def build_trainer(
             model, samples.class_names, num_outputs=1 if run.loss == "reg" else None, from_scratch=run.from_scratch
         )
         average_mirrored(network.model)
-        if samples.class_scores is not None:
-            network.model.config.emd = {"scores": [float(score) for score in samples.class_scores]}
         views = (network.size, network.mean, network.std)
+        tested = experiment.eval_view(*views)
+        if isinstance(tested, EvalTransform):
+            network = network.with_central_crop(tested.crop)
+        told: dict[str, Any] = {"mirrored": True}
+        if samples.class_scores is not None:
+            told["scores"] = [float(score) for score in samples.class_scores]
+        network.model.config.emd = (getattr(network.model.config, "emd", None) or {}) | told
 
         def test_rows(samples: Samples) -> Dataset:
-            view = experiment.eval_view(*views)
-            return samples.test.with_transform(apply_to_batch(view, label_column=samples.label_column))
+            return samples.test.with_transform(apply_to_batch(tested, label_column=samples.label_column))
 
         view = experiment.train_view(*views)
         trainer = EMDTrainer(

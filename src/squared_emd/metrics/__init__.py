@@ -1,6 +1,7 @@
 """Metrics of ordered classes as functions of arrays."""
 
 from .accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
+from .confusion import confusion_matrix
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
 from .kappa import weighted_kappa
@@ -9,6 +10,7 @@ from .top_k import ranks_of_truth, top_k_error
 
 __all__ = [
     "accuracy_per_class",
+    "confusion_matrix",
     "correlation",
     "exact_emd",
     "expected_score",

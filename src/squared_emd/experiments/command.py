@@ -1,0 +1,73 @@
+"""The command that makes one run of a table again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+
+from .arguments import ExperimentArguments
+from .plan import Run
+
+__all__ = ["command_of"]
+
+# What says where things lie, what is done with them afterwards, and which runs there are.
+_LEFT_OUT = {
+    "output_dir", "dry_run", "redo", "push_to_hub", "resume_from_checkpoint", "disable_tqdm", "report_to", "run_name",
+    "use_cpu", "model", "loss", "fold", "seeds", "seed", "validate",
+}  # fmt: skip
+_PREFIXES = ("hub_", "logging_", "save_")
+
+
+def command_of(argv: Sequence[str], args: ExperimentArguments, run: Run) -> str:
+    """The command line of one run: what was typed, less what does not change its result; folders are called DIR.
+
+    Args:
+        argv: of the recipe that trains it, as `sys.argv` has it.
+        args: what was made of it.
+        run: one of the table's.
+
+    Returns:
+        One line for a shell, to be run where the repository lies.
+    """
+    recipe = f"recipes/{os.path.basename(argv[0])}"
+    ranks = args.world_size
+    if ranks == 1:
+        words = ["accelerate", "launch", recipe]
+    elif args.device.type == "cpu":
+        words = ["torchrun", "--nproc_per_node", str(ranks), recipe, "--use_cpu", "True"]
+    else:
+        words = ["accelerate", "launch", "--multi_gpu", "--num_processes", str(ranks), recipe]
+    left_out = _LEFT_OUT | set(args.told_by_variant)
+    for name, values in _options(argv[1:]):
+        if name not in left_out and not name.startswith(_PREFIXES):
+            words += [f"--{name}", *(_without_folder(value) for value in values)]
+    if run.model != run.experiment.model:
+        words += ["--model", _without_folder(run.model)]
+    needs_distance = run.loss == "a-emd" and args.ground_distance is None
+    words += ["--loss", "xemd2,a-emd" if needs_distance else run.loss]
+    if args.num_folds > 1:
+        words += ["--fold", str(run.fold)]
+    words += ["--seed", str(run.seed), *run.experiment.options]
+    if args.validate:
+        words += ["--validate"]
+    return shlex.join(words)
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    name, values = None, []
+    for word in words:
+        if word.startswith("--"):
+            if name is not None:
+                yield name, values
+            name, equals, value = word[2:].partition("=")
+            name, values = name.replace("-", "_"), [value] if equals else []
+        else:
+            values.append(word)
+    if name is not None:
+        yield name, values
+
+
+def _without_folder(value: str) -> str:
+    is_path = os.path.isabs(os.path.expanduser(value)) or os.path.exists(value) or value.startswith((".", "~"))
+    return ("FILE" if os.path.isfile(value) else "DIR") if is_path else value

@@ -1,0 +1,58 @@
+"""The confusion matrix as a picture, beside the one of D."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from ..reports.figures import ground_distance_figure
+from .card_metrics import MAX_CLASSES
+
+__all__ = ["confusion_matrix_figure", "plot_confusion_matrix"]
+
+_DPI = 150  # as the other pictures
+
+
+def plot_confusion_matrix(
+    counts: ArrayLike, class_names: Sequence[str], path: str | os.PathLike[str], title: str | None = None
+) -> None:
+    """Saves a confusion matrix as a heat map that looks like that of a ground distance.
+
+    The colour is the share of its row, the true class. Up to 20 classes each cell shows its count; above 40 some
+    classes are named, by number and name.
+
+    Args:
+        counts: (K, K) counts, K at most 256; row: the true class, column: the predicted one. A row may be all 0.
+        class_names: (K,) names, in the order of the rows.
+        path: the file to write: PNG, or what its suffix says.
+        title: a line above the picture.
+
+    Raises:
+        ValueError: `counts` is not square, has a negative entry or too many classes, or the names do not match it.
+    """
+    confusion_matrix_figure(counts, class_names, title).savefig(path, dpi=_DPI)
+
+
+def confusion_matrix_figure(counts: ArrayLike, class_names: Sequence[str], title: str | None = None) -> Figure:
+    """The figure that :func:`plot_confusion_matrix` saves."""
+    values = np.asarray(counts, dtype=np.float64)
+    if len(values) > MAX_CLASSES:
+        raise ValueError(f"counts must have at most {MAX_CLASSES} classes; got {len(values)}; leave the picture out")
+    if (values < 0).any():
+        raise ValueError(f"counts must be 0 or more; got {values.min():g}; pass how often each pair of classes came")
+    shares = values / np.maximum(values.sum(axis=-1, keepdims=True), 1)  # (K, K)
+    figure = ground_distance_figure(shares, class_names, title, scale_end=1.0)
+    axes, color_bar = figure.axes
+    color_bar.set_ylabel("share of the true class")
+    axes.xaxis.set_label_position("top")
+    axes.set(xlabel="predicted class", ylabel="true class")
+    longest = max(len(f"{value:.0f}") for value in values.flat)
+    for text in axes.texts:
+        column, row = text.get_position()
+        text.set_text(f"{values[row, column]:.0f}")
+        text.set_fontsize(text.get_fontsize() * min(1.0, 4 / longest))  # its size was chosen for a text like 0.25
+    return figure

@@ -1,0 +1,193 @@
+"""From the folder of a saved model to a repository of the Hub: what belongs to the model, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitInfo, HfApi
+from huggingface_hub.errors import HFValidationError
+
+from ..hub_errors import UPLOAD_ERRORS, why_not_uploaded
+from ..run_facts import digests_of_weights
+from ..saved_distance import GROUND_DISTANCE_FILE
+
+__all__ = [
+    "UploadError",
+    "create_repository",
+    "files_to_upload",
+    "note_results",
+    "push_model",
+    "upload_model",
+]
+
+CARD_FILE = "README.md"
+_NOTED = "card_results.json"  # stays in the folder
+_WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
+_OTHERS = {
+    "config.json", "generation_config.json", "adapter_config.json", GROUND_DISTANCE_FILE, CARD_FILE,
+    "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
+}  # fmt: skip
+_REPLACED = [GROUND_DISTANCE_FILE, "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+\.png)\)")  # of the card, in the same folder
+
+
+class UploadError(RuntimeError):
+    """A model could not be pushed to the Hub; its folder is as it was."""
+
+
+def files_to_upload(folder: str | os.PathLike[str]) -> list[str]:
+    """The files of a saved model that go to the Hub.
+
+    Weights as safetensors, config, D, image processor or tokenizer, the card and its figures: no optimizer state, no
+    results, logs or arguments, which may name folders of this machine, and no file that was not named here.
+
+    Args:
+        folder: of the model.
+
+    Returns:
+        Their names, sorted.
+
+    Raises:
+        FileNotFoundError: there are no weights in it.
+    """
+    names = {path.name for path in Path(folder).glob("*") if path.is_file()}
+    weights = {name for name in names if _WEIGHTS.fullmatch(name)}
+    if not weights:
+        raise FileNotFoundError(
+            f"{folder} must hold a saved model, with its weights as model.safetensors; there are none. Name the folder "
+            "of a run that is done, or save the model there."
+        )
+    card = Path(folder, CARD_FILE)
+    pictures = set(_PICTURE.findall(card.read_text(encoding="utf-8"))) if card.is_file() else set()
+    return sorted(weights | (names & (_OTHERS | pictures)))
+
+
+def create_repository(
+    repo_id: str, folder: str | os.PathLike[str], *, token: str | None = None, private: bool | None = None
+) -> str:
+    """Make a repository, where there is none yet; it also shows whether the token may write.
+
+    Args:
+        repo_id: "me/age", or "age" for one of the token's owner.
+        folder: what is to be pushed there, for the message.
+        token: default: the one that is stored, or HF_TOKEN.
+        private: of a new repository.
+
+    Returns:
+        Its full name.
+
+    Raises:
+        UploadError: it cannot be made; the message says why and what to do.
+    """
+    try:
+        return HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True).repo_id
+    except UPLOAD_ERRORS as error:
+        raise UploadError(_message(folder, repo_id, error)) from error
+
+
+def upload_model(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    token: str | None = None,
+    revision: str | None = None,
+    message: str = "Upload model",
+) -> CommitInfo:
+    """Upload the files of a saved model in one commit: the repository has all of them afterwards, or none.
+
+    Args:
+        folder: of the model.
+        repo_id: "me/age"; it is there.
+        token: default: the one that is stored, or HF_TOKEN.
+        revision: a branch of the repository; default: main.
+        message: of the commit.
+
+    Returns:
+        The commit.
+
+    Raises:
+        FileNotFoundError: the folder holds no weights.
+        UploadError: it failed; the message says why and how to try again.
+    """
+    names = files_to_upload(folder)
+    try:
+        return HfApi(token=token).upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=names,
+            delete_patterns=_REPLACED,  # of an earlier upload, which would be loaded in place of this one
+            revision=revision,
+            commit_message=message,
+        )
+    except UPLOAD_ERRORS as error:
+        raise UploadError(_message(folder, repo_id, error)) from error
+
+
+def push_model(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    token: str | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    message: str = "Upload model",
+) -> CommitInfo:
+    """Make the repository, write the card and upload the model of a finished run.
+
+    Args:
+        folder: of a run.
+        repo_id: "me/age", or "age" for one of the token's owner.
+        token: default: the one that is stored, or HF_TOKEN.
+        private: of a new repository.
+        revision: a branch of the repository; default: main.
+        message: of the commit.
+
+    Returns:
+        The commit.
+
+    Raises:
+        FileNotFoundError: the folder holds no weights.
+        UploadError: it failed; the message says why and how to try again.
+        ValueError: the results in the folder are not those of its weights.
+    """
+    from .card import write_card  # which takes matplotlib: slow to import
+
+    files_to_upload(folder)  # before a repository is made for nothing
+    repo_id = create_repository(repo_id, folder, token=token, private=private)
+    write_card(folder, repo_id=repo_id, results=_measured_by_trainer(folder))
+    return upload_model(folder, repo_id, token=token, revision=revision, message=message)
+
+
+def note_results(folder: str | os.PathLike[str], results: Mapping[str, Any]) -> None:
+    """Write down what was measured on the weights in a folder, for a card that is written again later.
+
+    Args:
+        folder: of a model that was not trained by a recipe, which leaves its own results.
+        results: as `all_results.json` of a recipe has them.
+    """
+    noted = json.dumps({**results, "weights": digests_of_weights(folder)}, indent=2)
+    Path(folder, _NOTED).write_text(noted + "\n", encoding="utf-8")
+
+
+def _measured_by_trainer(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What :func:`note_results` wrote, where the weights are still those."""
+    noted = Path(folder, _NOTED)
+    if not noted.is_file():
+        return None
+    results = json.loads(noted.read_text(encoding="utf-8"))
+    return results if results.pop("weights") == digests_of_weights(folder) else None
+
+
+def _message(folder: str | os.PathLike[str], repo_id: str, error: Exception) -> str:
+    again = "REPOSITORY" if isinstance(error, HFValidationError) else repo_id
+    return (
+        f"{folder} was not pushed to {repo_id}: {why_not_uploaded(repo_id, error)} The folder is whole, and the "
+        f"repository has all of it or nothing new. Then try again: python -m squared_emd push {folder} {again}"
+    )

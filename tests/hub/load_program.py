@@ -1,0 +1,51 @@
+"""Loads models from the Hub of `HF_ENDPOINT` where squared_emd is not installed; `test_push.py` runs it.
+
+It is given the folder with `logits.npz` of `push_program.py` and one for what it sees.
+"""
+
+import copy
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+from transformers.utils import cached_file
+
+
+def main(pushed, folder, first):
+    assert importlib.util.find_spec("squared_emd") is None
+    saved = np.load(pushed / "logits.npz")
+    inputs = torch.tensor(saved["inputs"])
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))
+    seen, logits = {}, {}
+    for name in saved.files:
+        if name == "inputs":
+            continue
+        repo, _, at_first = name.partition(" at ")
+        revision = {"revision": first} if at_first else {}
+        model = AutoModelForImageClassification.from_pretrained(f"me/{repo}", **revision).eval()
+        processor = AutoImageProcessor.from_pretrained(f"me/{repo}", **revision)
+        with torch.no_grad():
+            # a copy lies at the same alignment in both programs; else convolutions differ in the last bit
+            logits[name] = copy.deepcopy(model)(pixel_values=inputs).logits.numpy()
+            p = model(pixel_values=processor(picture, return_tensors="pt")["pixel_values"]).logits.softmax(-1)[0]
+        matrix = model.config.ground_distance
+        if isinstance(matrix, str):
+            matrix = load_file(cached_file(f"me/{repo}", matrix))["ground_distance"].tolist()
+        seen[name] = {
+            "emd": model.config.emd,
+            "ground_distance": matrix,
+            "shown": {model.config.id2label[k]: share for k, share in enumerate(p.tolist())},
+            "pipeline": pipeline("image-classification", model=f"me/{repo}", top_k=1000, **revision)(picture),
+        }
+    np.savez(folder / "loaded.npz", **logits)
+    (folder / "loaded.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,220 @@
+"""From a Trainer to the Hub and back, over HTTP: what goes up, what comes down, and what is said where it fails."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from tests.hub.clients import environment, run_python, without_squared_emd
+from tests.hub.server import HubServer
+
+HERE = Path(__file__).parent
+MODEL = {"README.md", "config.json", "model.safetensors"}
+AGES = ["baby", "child", "teen", "adult", "senior"]
+pytestmark = pytest.mark.xdist_group("push")
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with HubServer() as server:
+        server.fail("POST", "/api/models/me/conflict/commit/main", 409)
+        server.fail("POST", "/api/models/me/broken/commit/main", 500)
+        server.fail("POST", "/api/models/me/live/commit/main", 500)
+        server.cut("POST", "/api/models/me/lost/commit/main", 100)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pushed(hub, tmp_path_factory):
+    """The folder of `push_program.py` once it has run, and what it saw."""
+    folder = tmp_path_factory.mktemp("pushed")
+    done = run_python(HERE / "push_program.py", environment(hub, folder), folder, 300, arguments=[folder])
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads((folder / "seen.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def loaded(hub, pushed, tmp_path_factory):
+    """What `load_program.py` saw without squared_emd, and the logits it computed."""
+    folder, seen = pushed
+    own = tmp_path_factory.mktemp("loaded")
+    given = {"arguments": [folder, own, seen["first"]], **without_squared_emd(own)}
+    done = run_python(HERE / "load_program.py", environment(hub, own), own, 300, **given)
+    assert done.returncode == 0, done.stderr
+    return json.loads((own / "loaded.json").read_text()), np.load(own / "loaded.npz")
+
+
+class TestPush:
+    @pytest.mark.parametrize(
+        ("repo", "more"),
+        [
+            ("me/age", {"ground_distance.png"}),  # the image processor of a timm model is its config
+            ("me/vit", {"ground_distance.png", "preprocessor_config.json"}),
+            ("me/many", {"ground_distance.png", "ground_distance.safetensors", "preprocessor_config.json"}),
+            ("me/live", {"ground_distance.png"}),
+        ],
+    )
+    def test_what_goes_up(self, hub, pushed, repo, more):
+        for commit in hub.repo(repo).commits[1:]:
+            assert set(commit.files) == MODEL | more
+
+    def test_no_folder_of_this_machine_goes_up(self, hub, pushed):
+        folder, _ = pushed
+        for repo in ("me/age", "me/vit", "me/many", "me/live"):
+            for name, content in hub.repo(repo).files().items():
+                for secret in (str(folder), str(Path.home()), "hf_me"):
+                    assert secret.encode() not in content, f"{secret} in {name} of {repo}"
+
+    def test_one_commit_a_push(self, hub, pushed):
+        assert [commit.message for commit in hub.repo("me/age").commits[1:]] == ["End of training", "Trained longer"]
+        assert hub.repo("me/many").private
+        assert not hub.repo("me/age").private
+
+    def test_training_goes_on_where_an_upload_fails(self, hub, pushed):
+        folder, seen = pushed
+        messages = [commit.message for commit in hub.repo("me/live").commits[1:]]
+        assert messages == ["Training in progress, step 10", "Training in progress, step 15"]  # 5 failed
+        again = f"Then try again: python -m squared_emd push {folder / 'live'} me/live"
+        assert seen["said while training"][0] == (
+            f"{folder / 'live'} was not pushed to me/live: the Hub had a fault of its own (500). Wait a moment. The "
+            f"folder is whole, and the repository has all of it or nothing new. {again}"
+        )
+
+    def test_the_card_has_the_evaluation_of_these_weights(self, hub, pushed):
+        _, seen = pushed
+        first, second = (commit.files["README.md"].decode() for commit in hub.repo("me/age").commits[1:])
+        results = {result.metric_name: result.metric_value for result in ModelCard(first).data.eval_results}
+        expected = {
+            "AEM (exact match)": seen["metrics"]["eval_aem"],
+            "AEO (within one class)": seen["metrics"]["eval_aeo"],
+            "MAE in classes": seen["metrics"]["eval_mae"],
+            "Squared EMD": seen["metrics"]["eval_squared_emd"],
+        }
+        assert results == pytest.approx(expected, abs=1e-6)
+        assert "Tested on **40 rows**" in first
+        assert ModelCard(second).data.eval_results is None  # it was trained longer, and not evaluated since
+        assert "not run" in second
+
+
+class TestLoad:
+    @pytest.mark.parametrize("name", ["age", "age at first", "vit", "resnet", "convnext", "swin", "test_vit"])
+    def test_without_this_package(self, pushed, loaded, name):
+        folder, _ = pushed
+        seen, logits = loaded
+        with np.load(folder / "logits.npz") as saved:
+            np.testing.assert_array_equal(logits[name], saved[name])
+        assert set(seen[name]["shown"]) == set(AGES)
+        assert {entry["label"]: entry["score"] for entry in seen[name]["pipeline"]} == pytest.approx(
+            seen[name]["shown"], abs=1e-6
+        )
+
+    def test_two_revisions(self, pushed, loaded):
+        _, logits = loaded
+        assert not np.array_equal(logits["age"], logits["age at first"])
+        for name, suffix in (("age", ""), ("age at first", " at first")):
+            expected = pushed[1]["distance" + suffix]
+            assert loaded[0][name]["ground_distance"] == pytest.approx(np.array(expected), abs=1e-6)
+            assert loaded[0][name]["emd"]["class_names"] == AGES
+
+    def test_many_classes(self, pushed, loaded):
+        folder, seen = pushed
+        with np.load(folder / "logits.npz") as saved:
+            np.testing.assert_array_equal(loaded[1]["many"], saved["many"])
+        assert loaded[0]["many"]["ground_distance"] == seen["distance of many"]
+        assert seen["D of many"] == seen["distance of many"]
+
+    def test_load_ground_distance(self, pushed, loaded):
+        _, seen = pushed
+        assert seen["D"] == loaded[0]["age"]["ground_distance"]
+        assert seen["D at first"] == loaded[0]["age at first"]["ground_distance"]
+
+    def test_pipeline(self, pushed, loaded):
+        _, seen = pushed
+        answer, shown = seen["answer"], loaded[0]["age"]["shown"]
+        assert {entry["label"]: entry["score"] for entry in answer["distribution"]} == pytest.approx(shown, abs=1e-6)
+        expected = np.array(list(shown.values())) @ np.array(seen["D"])
+        assert answer["label"] == AGES[expected.argmin()]
+
+    def test_where_there_is_no_distance_to_load(self, pushed):
+        unseen = (
+            "there is no such folder, and no such repository on the Hub that you may see. Check the name; if it is "
+            "private, log in with `hf auth login`, or give token or HF_TOKEN."
+        )
+        why = {
+            "me/many": unseen,  # private, without a token
+            "me/nothing": unseen,
+            "me/age": "the repository has no revision 'v9'. Give a branch, a tag or a commit of it.",
+            "no repository": "there is no such folder, and a repository of the Hub is named as in 'me/age'.",
+            "me/empty": "the repository has no config.json.",
+        }
+        assert pushed[1]["no D"] == {
+            name: f"the ground distance of {name!r} could not be loaded: {reason}" for name, reason in why.items()
+        }
+
+
+class TestFailures:
+    def test_what_is_said(self, pushed):
+        folder, seen = pushed
+        why = {
+            "me/conflict": "the repository is being changed by someone else at this time. Wait a moment.",
+            "me/broken": "the Hub had a fault of its own (500). Wait a moment.",
+            "me/lost": "the connection was lost, or there is none (RemoteProtocolError: Server disconnected without "
+            "sending a response). See that the Hub can be reached.",
+            "other/age": "your token may not write to other/age. Use one that may, or a repository of your own.",
+            "me/a/b": "a repository of the Hub is named as in 'me/age', got 'me/a/b'. Give such a name.",
+        }
+        assert seen["failures"] == {
+            name: f"{folder / 'age'} was not pushed to {name}: {reason} The folder is whole, and the repository has "
+            f"all of it or nothing new. Then try again: python -m squared_emd push {folder / 'age'} "
+            + ("REPOSITORY" if name == "me/a/b" else name)
+            for name, reason in why.items()
+        }
+
+    def test_nothing_is_left_in_the_repository(self, hub, pushed):
+        assert hub.repo("me/broken").files() == {}
+        assert hub.repo("me/conflict").files() == {}
+
+    def test_the_next_try_after_a_lost_connection(self, hub, pushed):
+        commits = hub.repo("me/lost").commits[1:]
+        assert [set(commit.files) for commit in commits] == [MODEL | {"ground_distance.png"}]
+        assert commits[0].files["model.safetensors"] == hub.repo("me/age").files()["model.safetensors"]
+
+    @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+    def test_a_connection_lost_while_weights_are_sent(self, hub, pushed, tmp_path, times):
+        """The client tries five times more by itself, over 23 s; then it is the user's turn."""
+        folder, _ = pushed
+        shutil.copytree(folder / "vit", tmp_path / "vit")
+        weights = tmp_path / "vit" / "model.safetensors"
+        changed = bytearray(weights.read_bytes())
+        changed[-1] ^= times  # what the Hub has not yet
+        weights.write_bytes(changed)
+        fault = hub.cut("PUT", "/lfs/", 1000, times=times)
+        push = f"from squared_emd.__main__ import main; main(['push', {str(tmp_path / 'vit')!r}, 'me/wire'])"
+        done = run_python(push, environment(hub, tmp_path), tmp_path, 120)
+        if times == 2:
+            assert (done.returncode, fault.seen) == (0, 2), done.stderr
+        else:
+            assert done.returncode == 1
+            assert "me/wire: the connection was lost, or there is none" in done.stderr
+            assert f"Then try again: python -m squared_emd push {tmp_path / 'vit'} me/wire" in done.stderr
+            assert "Traceback" not in done.stderr
+            fault.times = 0
+            done = run_python(push, environment(hub, tmp_path), tmp_path, 120)
+            assert done.returncode == 0, done.stderr
+        assert weights.read_bytes() == changed
+        assert hub.repo("me/wire").files()["model.safetensors"] == changed
+
+    def test_without_a_token(self, hub, pushed, tmp_path):
+        folder, _ = pushed
+        push = f"from squared_emd.__main__ import main; main(['push', {str(folder / 'vit')!r}, 'me/new'])"
+        done = run_python(push, environment(hub, tmp_path, token=None), tmp_path, 120)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            f"python -m squared_emd push: {folder / 'vit'} was not pushed to me/new: the Hub does not know you. Log in "
+            "with `hf auth login`, or set HF_TOKEN to a token that may write. The folder is whole, and the repository "
+            f"has all of it or nothing new. Then try again: python -m squared_emd push {folder / 'vit'} me/new"
+        )
+        with pytest.raises(KeyError):
+            hub.repo("me/new")
