@@ -75,7 +75,7 @@ def why_not_uploaded(repo: str, error: Exception) -> str:
         return "HF_HUB_OFFLINE is set. Unset it."
     if status is not None and status >= 500:
         return f"the Hub had a fault of its own ({status}). Wait a moment."
-    if isinstance(error, httpx2.TransportError) or (isinstance(error, OSError) and status is None):
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         return f"the connection was lost, or there is none ({_in_short(error)}). See that the Hub can be reached."
     return f"{_in_short(error)}."
 

@@ -169,17 +169,18 @@ class PublishingTrainer(ResumableTrainer):
         args = self.args
         if not self.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
             return
+        whole = args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
         if self.push_in_progress is not None and not self.push_in_progress.is_done():
-            if not args.hub_always_push:
+            if not args.hub_always_push and not whole:
                 return
-            self.push_in_progress.wait_until_done()  # it reads what is copied now
+            self.push_in_progress.wait_until_done()  # it reads what is copied now, or a checkpoint that may go now
         self.callback_handler.on_push_begin(args, self.state, self.control)
         for name in files_to_upload(checkpoint_folder):  # a checkpoint may be deleted while it is uploaded
             shutil.copy(Path(checkpoint_folder, name), Path(args.output_dir, name))
         self.create_model_card()
         message = f"Training in progress, step {self.state.global_step}"
         jobs = [self._upload(message, token=None, revision=None, blocking=False)]
-        if args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):  # all of it, as Trainer
+        if whole:  # as Trainer
             last = args.hub_strategy == HubStrategy.CHECKPOINT
             job = HfApi(token=args.hub_token).upload_folder(
                 repo_id=self.hub_model_id,

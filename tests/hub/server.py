@@ -10,73 +10,20 @@ at once on a new repository, a branch, a commit, whoami and the model info.
 """
 
 import base64
-import contextlib
 import hashlib
 import json
 import re
-import socket
-import socketserver
-import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import responses
-from http.server import BaseHTTPRequestHandler
-from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 import yaml
+from tests.hub.repository import HubError, Repo, front_matter, git_oid, tree_entry, upload_mode
+from tests.hub.transport import Handler, Server
 
-LFS_SUFFIXES, LFS_SIZE = (".safetensors", ".png"), 10_000_000  # what is larger goes there too
 ASKED_AGAIN = (408, 429, 500, 502, 503, 504)  # by huggingface_hub itself
 NOBODY = "Invalid username or password."
-
-
-class HubError(Exception):
-    """An answer that is an error; `code` is its X-Error-Code."""
-
-    def __init__(self, status, message, code=None, headers=()):
-        super().__init__(message)
-        self.status = status
-        self.headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **dict(headers)}
-
-
-class Commit(NamedTuple):
-    sha: str
-    message: str
-    files: dict  # path -> bytes: everything that is there after it
-
-
-@dataclass
-class Repo:
-    """A model's repository. `commits` begins with the "initial commit" of the Hub itself, here without a file."""
-
-    id: str
-    private: bool = False
-    gated: bool = False
-    commits: list = field(default_factory=list)
-    branches: dict = field(default_factory=dict)  # name -> sha
-
-    @property
-    def owner(self):
-        return self.id.split("/")[0]
-
-    def files(self, revision="main"):
-        """Path -> bytes, at a branch or a commit."""
-        return dict(self.at(revision).files)
-
-    def at(self, revision):
-        sha = self.branches.get(revision, revision)
-        for commit in self.commits:
-            if commit.sha == sha:
-                return commit
-        raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-
-    def commit(self, branch, message, files):
-        """Moves a branch; its new commit."""
-        sha = hashlib.sha1(f"{self.id} {len(self.commits)} {message}".encode()).hexdigest()
-        self.commits.append(Commit(sha, message, files))
-        self.branches[branch] = sha
-        return self.commits[-1]
 
 
 @dataclass
@@ -89,19 +36,6 @@ class Fault:
     answer: tuple | None = None  # status, headers, body
     after_bytes: int | None = None
     seen: int = 0
-
-
-class Ask(NamedTuple):
-    """A request; `user` is the name that its token stands for."""
-
-    method: str
-    path: str
-    query: dict
-    user: str | None
-    body: bytes
-
-    def json(self):
-        return json.loads(self.body or b"{}")
 
 
 class HubServer:
@@ -117,7 +51,7 @@ class HubServer:
         self._lock = threading.RLock()
 
     def __enter__(self):
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.hub = self
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -226,7 +160,7 @@ class HubServer:
 
     def _validate_yaml(self, ask):
         try:
-            card = _front_matter(ask.json()["content"])
+            card = front_matter(ask.json()["content"])
         except (yaml.YAMLError, ValueError) as error:
             return _json({"errors": [{"message": str(error)}], "warnings": []}, 400)
         missing = [] if card else [{"message": "empty or missing yaml metadata in repo card"}]
@@ -234,7 +168,7 @@ class HubServer:
 
     def _preupload(self, ask, name, revision):
         there = self._writable(ask, name).at(revision).files
-        return _json({"files": [_upload_mode(file, there) for file in ask.json()["files"]]})
+        return _json({"files": [upload_mode(file, there) for file in ask.json()["files"]]})
 
     def _lfs_batch(self, ask, name):
         self._writable(ask, name)
@@ -294,7 +228,7 @@ class HubServer:
     def _info(self, ask, name, revision="main"):
         repo = self._visible(ask, name)
         commit = repo.at(revision)
-        card = _front_matter(commit.files.get("README.md", b"").decode())
+        card = front_matter(commit.files.get("README.md", b"").decode())
         shown = {key: card[key] for key in ("pipeline_tag", "library_name", "tags", "model-index") if key in card}
         shown |= {"id": name, "author": repo.owner, "sha": commit.sha, "cardData": card, "private": repo.private}
         shown |= {"gated": "manual" if repo.gated else False, "disabled": False}
@@ -307,8 +241,8 @@ class HubServer:
         if folder and not files:
             raise HubError(404, f"{folder} does not exist on {revision}", "EntryNotFound")
         folders = {path[:at] for path in files for at in range(len(prefix), len(path)) if path[at] == "/"}
-        entries = [{"type": "directory", "path": path, "oid": _git_oid(path.encode()), "size": 0} for path in folders]
-        entries += [_entry(path, data) for path, data in files.items()]
+        entries = [{"type": "directory", "path": path, "oid": git_oid(path.encode()), "size": 0} for path in folders]
+        entries += [tree_entry(path, data) for path, data in files.items()]
         if ask.query.get("recursive") != ["true"]:
             entries = [entry for entry in entries if "/" not in entry["path"].removeprefix(prefix)]
         return _json(sorted(entries, key=lambda entry: entry["path"]))
@@ -320,7 +254,7 @@ class HubServer:
         commit = repo.at(revision)
         if path not in commit.files:
             raise HubError(404, "Entry not found", "EntryNotFound", {"X-Repo-Commit": commit.sha})
-        entry = _entry(path, commit.files[path])
+        entry = tree_entry(path, commit.files[path])
         headers = {"X-Repo-Commit": commit.sha, "ETag": f'"{entry["oid"]}"', "Accept-Ranges": "bytes"}
         if "lfs" in entry:
             headers |= {"X-Linked-Size": str(entry["size"]), "X-Linked-ETag": f'"{entry["lfs"]["oid"]}"'}
@@ -329,36 +263,6 @@ class HubServer:
 
 def _json(data, status=200):
     return status, {"Content-Type": "application/json"}, json.dumps(data, default=str).encode()
-
-
-def _front_matter(card):
-    """The YAML mapping at the top of a card, empty where there is none."""
-    match = re.match(r"---\r?\n(.*?)\r?\n---\s*(\n|$)", card, re.DOTALL)
-    data = (yaml.safe_load(match[1]) if match else None) or {}
-    if not isinstance(data, dict):
-        raise ValueError(f"the metadata must be a mapping, got a {type(data).__name__}")
-    return data
-
-
-def _git_oid(data):
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def _is_lfs(path, size):
-    return size > 0 and (path.endswith(LFS_SUFFIXES) or size > LFS_SIZE)
-
-
-def _entry(path, data):
-    entry = {"type": "file", "path": path, "oid": _git_oid(data), "size": len(data)}
-    if _is_lfs(path, len(data)):
-        entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
-    return entry
-
-
-def _upload_mode(file, there):
-    path, mode = file["path"], "lfs" if _is_lfs(file["path"], file["size"]) else "regular"
-    entry = _entry(path, there[path]) if path in there else {"oid": None}
-    return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": entry.get("lfs", entry)["oid"]}
 
 
 _NAME, _PART = "([^/]+/[^/]+)", "([^/]+)"
@@ -378,85 +282,3 @@ ROUTES = (
     (("GET",), f"/api/models/{_NAME}/tree/{_PART}/(.+)", HubServer._tree),
     (("GET", "HEAD"), f"/{_NAME}/resolve/{_PART}/(.+)", HubServer._resolve),
 )
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = allow_reuse_address = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that has gone is no bug
-            self.hub._bugs.append(sys.exc_info()[1])
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self):
-        url = urlsplit(self.path)
-        fault = self.server.hub._arrived(self.command, url.path)
-        limit = fault.after_bytes if fault else None
-        if limit is not None and self.command != "GET":
-            self._body(limit)
-            return self._hang_up()
-        ask = Ask(self.command, url.path, parse_qs(url.query), None, self._body())
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        answer = fault.answer if fault and fault.answer else self.server.hub._answer(ask, token)
-        self._send(*answer, limit)
-
-    do_HEAD = do_POST = do_PUT = do_GET
-
-    def _body(self, limit=None):
-        """The body, as far as `limit` where one is given."""
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            return self._chunks(limit)
-        length = int(self.headers.get("Content-Length", 0))
-        return self._read(length if limit is None else min(limit, length))
-
-    def _chunks(self, limit):
-        body = b""
-        while length := int(self.rfile.readline() or b"0", 16):
-            wanted = length if limit is None else min(length, limit - len(body))
-            body += self._read(wanted)
-            if wanted < length:
-                return body
-            self._read(2)  # the end of the line after a chunk
-        self._read(2)
-        return body
-
-    def _read(self, length):
-        data = self.rfile.read(length)
-        if len(data) < length:
-            raise ConnectionResetError("the client has gone")
-        return data
-
-    def _send(self, status, headers, body, limit):
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if wanted and status == 200 and "Accept-Ranges" in headers:
-            size, first = len(body), int(wanted[1])
-            last = min(int(wanted[2] or size - 1), size - 1)
-            status, body = (206, body[first : last + 1]) if first < size else (416, b"")
-            where = f"{first}-{last}" if body else "*"
-            headers = headers | {"Content-Range": f"bytes {where}/{size}"}
-        self.send_response(status)
-        for name, value in (headers | {"Content-Length": str(len(body))}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body if limit is None else body[:limit])
-        if limit is not None:
-            self._hang_up()
-
-    def _hang_up(self):
-        """Ends the connection; what still arrives is thrown away, as a reset would be seen now as this, now as that."""
-        self.close_connection = True
-        with contextlib.suppress(OSError):  # the client has gone already, or does not go
-            self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(10)
-            while self.rfile.read1(2**16):
-                pass
-
-    def log_message(self, *_):
-        """Writes nothing: `requests` tells it all."""

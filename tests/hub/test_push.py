@@ -75,12 +75,12 @@ class TestPush:
     def test_training_goes_on_where_an_upload_fails(self, hub, pushed):
         folder, seen = pushed
         messages = [commit.message for commit in hub.repo("me/live").commits[1:]]
-        assert messages == ["Training in progress, step 10", "Training in progress, step 15"]  # 5 failed
         again = f"Then try again: python -m squared_emd push {folder / 'live'} me/live"
-        assert seen["said while training"][0] == (
+        assert [said for said in seen["said while training"] if "jump start" not in said] == [
             f"{folder / 'live'} was not pushed to me/live: the Hub had a fault of its own (500). Wait a moment. The "
             f"folder is whole, and the repository has all of it or nothing new. {again}"
-        )
+        ]
+        assert messages == ["Training in progress, step 10", "Training in progress, step 15"]  # 5 failed
 
     def test_the_card_has_the_evaluation_of_these_weights(self, hub, pushed):
         _, seen = pushed

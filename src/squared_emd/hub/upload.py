@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitInfo, HfApi
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError
 
 from ..hub_errors import UPLOAD_ERRORS, why_not_uploaded
@@ -34,7 +34,7 @@ _OTHERS = {
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
 }  # fmt: skip
-_REPLACED = [GROUND_DISTANCE_FILE, "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
+_REPLACED = re.compile(rf"{_WEIGHTS.pattern}|{re.escape(GROUND_DISTANCE_FILE)}|(confusion_matrix|ground_distance)\.png")
 _PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+\.png)\)")  # of the card, in the same folder
 
 
@@ -118,13 +118,17 @@ def upload_model(
     """
     names = files_to_upload(folder)
     try:
-        return HfApi(token=token).upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
-            allow_patterns=names,
-            delete_patterns=_REPLACED,  # of an earlier upload, which would be loaded in place of this one
-            revision=revision,
+        api = HfApi(token=token)
+        there = api.list_repo_files(repo_id, revision=revision)
+        # what an earlier upload left would be loaded in place of this one
+        gone = [name for name in there if _REPLACED.fullmatch(name) and name not in names]
+        return api.create_commit(
+            repo_id,
+            # upload_folder would walk through all that lies there, and trip over a checkpoint that is deleted meanwhile
+            [CommitOperationAdd(name, Path(folder, name)) for name in names]
+            + [CommitOperationDelete(name) for name in gone],
             commit_message=message,
+            revision=revision,
         )
     except UPLOAD_ERRORS as error:
         raise UploadError(_message(folder, repo_id, error)) from error
