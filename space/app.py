@@ -91,7 +91,9 @@ def _shown(*sections: str) -> str:
 def about(checkpoint: Checkpoint) -> tuple[str, str, str]:
     """What the model is, its limits, and where D comes from, as Markdown."""
     results, emd = checkpoint.results, checkpoint.emd
-    model = f"`{checkpoint.name}` tells {len(checkpoint.class_names):,} classes apart"
+    name = Path(checkpoint.name)
+    shown = f"{name.parent.name}/{name.name}" if name.is_dir() else checkpoint.name  # no path of the server
+    model = f"`{shown}` tells {len(checkpoint.class_names):,} classes apart"
     model += f"; it was trained with the loss `{emd['loss']}`." if "loss" in emd else "."
     if {"data", "num_train"} <= results.keys():
         model += f" It learned from {results['num_train']:,} pictures: {results['data']}."

@@ -298,7 +298,7 @@ def test_only_what_was_measured_is_told(app, tmp_path):
     emd = {"loss": "xemd1", "version": "0.1.0", "sdd": None}
     folder = save_model(tmp_path / "model", ground_distance=DISTANCE, emd=emd)
     model, _, origin = app.about(app.load_checkpoint(folder))
-    told = f"### The model\n`{folder}` tells 4 classes apart; it was trained with the loss `xemd1`."
+    told = f"### The model\n`{tmp_path.name}/model` tells 4 classes apart; it was trained with the loss `xemd1`."
     assert model == f"{told} How often it is right was not measured, or was not saved with it."
     assert origin.endswith("It was given to the training, not learned.")
     results_of(folder, eval_loss=0.25)

@@ -32,12 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     push.add_argument("repository", metavar="REPOSITORY", help="as me/age; made where it is not there")
     push.add_argument("--private", action="store_true", default=None, help="if it is made")
     push.add_argument("--revision", metavar="BRANCH", help="main by default")
+    push.add_argument("--license", metavar="ID", help="of the weights, as the Hub names it: apache-2.0, cc-by-4.0 ...")
     given = parser.parse_args(arguments)
     try:
         if given.command == "report":
             print(write_report(given.folders, given.output))
         else:
-            commit = push_model(given.folder, given.repository, private=given.private, revision=given.revision)
+            options = {"private": given.private, "revision": given.revision, "license": given.license}
+            commit = push_model(given.folder, given.repository, **options)
             print(f"{given.folder} is at {commit.repo_url}.")
     except (OSError, RuntimeError, ValueError) as error:  # what the user can mend
         sys.exit(f"python -m squared_emd {given.command}: {error}")

@@ -64,7 +64,10 @@ def why_not_uploaded(repo: str, error: Exception) -> str:
     if isinstance(error, HFValidationError):
         return f"a repository of the Hub is named as in 'me/age', got {repo!r}. Give such a name."
     if isinstance(error, LocalTokenNotFoundError) or status == 401:
-        return "the Hub does not know you. Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
+        return (
+            "the Hub does not know you: there is no token, or not a valid one. Log in with `hf auth login`, or set "
+            "HF_TOKEN to a token that may write."
+        )
     if status == 403:
         return f"your token may not write to {repo}. Use one that may, or a repository of your own."
     if status == 409:

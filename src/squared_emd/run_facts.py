@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.trainer_utils import has_length
 
 __all__ = ["digests_of_weights", "facts_of_arguments", "facts_of_training", "name_of_device"]
 
@@ -77,6 +78,7 @@ def facts_of_training(trainer: Any) -> dict[str, Any]:
         "epochs": state.epoch,
         "seed": args.seed,
         **facts_of_arguments(args),
+        "num_train": len(trainer.train_dataset) if has_length(trainer.train_dataset) else None,
         "num_test": trainer.rows_evaluated.get(step) if evaluations else None,
         **{name: value for name, value in last.items() if name.startswith("eval_")},
     }

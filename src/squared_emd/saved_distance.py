@@ -138,8 +138,13 @@ def load_ground_distance(
         FileNotFoundError: there is no such folder, repository, revision or file, or it cannot be reached.
         ValueError: the model was saved without a D, or D does not fit its classes.
     """
-    if Path(repo_or_dir).is_dir():
-        return read_ground_distance(repo_or_dir)
+    folder = Path(repo_or_dir)
+    if folder.is_dir():
+        if not (folder / _CONFIG_FILE).is_file() and not (folder / GROUND_DISTANCE_FILE).is_file():
+            raise FileNotFoundError(
+                f"{folder} must hold a model that was saved with a ground distance; there is no {_CONFIG_FILE} in it."
+            )
+        return read_ground_distance(folder)
     find = _on_hub(str(repo_or_dir), revision, token)
     return _of_config(_read_json(find(_CONFIG_FILE)), str(repo_or_dir), find)
 

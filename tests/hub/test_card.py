@@ -149,7 +149,7 @@ class TestMeasuredResults:
         """Whatever has a decimal point or a percent sign, in the card and in its metadata, but for names and links."""
         card = card_of(run_folder(tmp_path))
         card = re.sub(r"https?:\S+|arXiv\S*|licen[cs]e: \S+|apache-2.0|Apache-2.0", "", card)
-        rows = {"66.7%", "83.3%", "100%", "95%", "0.500", "0.432"}
+        rows = {"66.7%", "83.3%", "100%", "95%", "0.500", "0.432", "50.0%"}  # the last: 3 of 6 are young
         metadata = {"0.666667", "0.833333", "0.5", "0.4321"}
         training = {"0.00316", "0.0543", "0.98", "0.1.0", "2.15.0", "4.56", "0.25", "0.0123", "0.789"}
         intervals = {"30.0", "90.3%", "43.6", "97.0%"}  # of 4 and 5 of 6, by the closed form above
@@ -233,7 +233,7 @@ class TestMeasuredResults:
             checked_results(RESULTS, config(emd=EMD | emd))
 
     def test_numbers_of_numpy_are_numbers(self):
-        measured = {"eval_aem": np.float32(0.5), "num_test": np.int64(4)}
+        measured = {"table": "own_data", "eval_aem": np.float32(0.5), "num_test": np.int64(4)}
         assert checked_results(measured, config())["eval_aem"] == 0.5
 
     def test_a_file_that_is_none_is_refused(self, tmp_path):
@@ -329,20 +329,23 @@ class TestWhoseWeights:
 
     def test_an_evaluation_of_nothing(self, tmp_path):
         card = card_of(model_folder(tmp_path), results={"loss": "xemd2", "epochs": 3.0})
-        assert "Nothing that this card knows was measured on these weights." in card
+        assert "Nothing was measured on these weights. Evaluate them before the push;" in card
         assert "| epochs | 3 |" in card
 
 
 class TestOwnScript:
     """`trainer.push_to_hub()` of a user: what the Trainer knows, no table, no command."""
 
-    OWN = {"loss": "xemd2", "eval_aem": 0.5, "eval_loss": 0.1, "epochs": 2.0, "learning_rate": 5e-5}  # noqa: RUF012
+    MEASURED = {"eval_aem": 0.5, "eval_aeo": 0.75, "eval_mae": 0.8, "eval_squared_emd": 0.4}  # noqa: RUF012
+    OWN = {"loss": "xemd2", "eval_loss": 0.1, "epochs": 2.0, "learning_rate": 5e-5, **MEASURED}  # noqa: RUF012
 
     def test_it_lists_what_is_known(self, tmp_path):
         card = card_of(model_folder(tmp_path), results=self.OWN)
-        assert card.split("\n# ")[1].startswith("Classes of the user's own data: XEMD2\n")
+        assert card.split("\n# ")[1].startswith("Classes of pictures: XEMD2\n")
         assert cells(card, "AEM") == ["50.0%", ""]
-        assert cells(card, "AEO") == ["not run", ""]
+        assert cells(card, "AEO") == ["75.0%", ""]
+        assert "- **Network:** vit\n" in card
+        assert "Confusion matrix: not recorded." in card
         assert "Tested on rows whose number was not recorded." in card
         assert "| learning rate | 5e-05 |" in card
         assert "| optimizer | not recorded |" in card
@@ -351,6 +354,17 @@ class TestOwnScript:
         data = ModelCard(card).data
         assert data.license is None
         assert (data.eval_results[0].dataset_type, data.eval_results[0].metric_value) == ("own_data", 0.5)
+
+    def test_metrics_of_its_own_stand_under_their_names(self, tmp_path):
+        """Its mae may be in years, and its f1 was not defined."""
+        own = {"loss": "xemd2", "eval_loss": 0.1, "eval_accuracy": 0.2519, "eval_mae": 1.5, "eval_f1": math.nan}
+        card = card_of(model_folder(tmp_path), results=own)
+        assert cells(card, "accuracy") == ["0.2519", ""]
+        assert cells(card, "mae") == ["1.5", ""]
+        table = section(card, "Results")
+        assert "MAE" not in table and "AEM" not in table and "f1" not in table and "not run" not in table
+        results = {result.metric_name: result.metric_value for result in ModelCard(card).data.eval_results}
+        assert results == {"accuracy": 0.2519, "mae": 1.5}
 
     def test_more_metadata(self, tmp_path):
         model_folder(tmp_path)

@@ -76,7 +76,7 @@ class TestPush:
         folder, seen = pushed
         messages = [commit.message for commit in hub.repo("me/live").commits[1:]]
         again = f"Then try again: python -m squared_emd push {folder / 'live'} me/live"
-        assert [said for said in seen["said while training"] if "jump start" not in said] == [
+        assert [said for said in seen["said while training"] if "was not pushed" in said] == [
             f"{folder / 'live'} was not pushed to me/live: the Hub had a fault of its own (500). Wait a moment. The "
             f"folder is whole, and the repository has all of it or nothing new. {again}"
         ]
@@ -212,9 +212,10 @@ class TestFailures:
         done = run_python(push, environment(hub, tmp_path, token=None), tmp_path, 120)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1] == (
-            f"python -m squared_emd push: {folder / 'vit'} was not pushed to me/new: the Hub does not know you. Log in "
-            "with `hf auth login`, or set HF_TOKEN to a token that may write. The folder is whole, and the repository "
-            f"has all of it or nothing new. Then try again: python -m squared_emd push {folder / 'vit'} me/new"
+            f"python -m squared_emd push: {folder / 'vit'} was not pushed to me/new: the Hub does not know you: there "
+            "is no token, or not a valid one. Log in with `hf auth login`, or set HF_TOKEN to a token that may write. "
+            "The folder is whole, and the repository has all of it or nothing new. Then try again: python -m "
+            f"squared_emd push {folder / 'vit'} me/new"
         )
         with pytest.raises(KeyError):
             hub.repo("me/new")

@@ -80,6 +80,9 @@ class ExperimentArguments(EMDTrainingArguments):
     dry_run: bool = field(
         default=False, metadata={"help": "Say which runs there are, which are done and how long the rest may take."}
     )
+    hub_license: str | None = field(
+        default=None, metadata={"help": "Licence of the weights for their card, as the Hub names it: apache-2.0 ..."}
+    )
     redo: bool = field(
         default=False,
         metadata={

@@ -76,6 +76,7 @@ def push_run(args: ExperimentArguments, run: Run, runs: Sequence[Run], say: Call
                 token=args.hub_token,
                 private=args.hub_private_repo,
                 revision=args.hub_revision,
+                license=args.hub_license,
                 message=f"{run}",
             ),
         )

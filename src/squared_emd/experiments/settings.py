@@ -33,7 +33,7 @@ _HARMLESS = {
 # Of ours, what places a run in its table, and what belongs to some losses alone.
 _OF_THE_TABLE = {
     "data_dir", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
-    "nan_steps",
+    "nan_steps", "hub_license",
 }  # fmt: skip
 _SELF_GUIDED = {
     "omega", "mu", "regularizer_weight", "regularizer_ratio", "jump_start_epochs", "true_class_cost", "rank",

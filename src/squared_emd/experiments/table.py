@@ -26,7 +26,7 @@ from .cost import tell_cost
 from .ensemble import EXPECTED_SCORES
 from .experiment import Experiment
 from .plan import Run, learned_where, plan
-from .publishing import check_repository, push_run
+from .publishing import check_repository, push_run, repository_of
 from .results import RESULTS, read_json, write_json
 from .selection import choose
 from .settings import differences, digest_of_rows, note_settings, settings_of
@@ -76,6 +76,8 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
             return []
         if args.push_to_hub:
             check_repository(args, runs)
+            names = [repository_of(args, run, runs) for run in runs]
+            say(f"What is done goes to {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}.")
 
     job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
     results, forgotten, failures = [], set(), []

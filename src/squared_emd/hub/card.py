@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from .card_text import CONFUSION_FILE, DISTANCES_FILE, MARK, card_text
 from .upload import CARD_FILE
 
 __all__ = ["write_card"]
+
+logger = logging.getLogger(__name__)
 
 _OF_TRAINER = "This model card has been generated automatically"  # on the cards of transformers.Trainer
 
@@ -71,8 +75,13 @@ def write_card(
     found, where, not_run_because = believed_results(folder, results)
     known = checked_results(found, config, where)
     names = known["class_names"]
-    if not_run_because is None and not known.keys() & CARD_METRICS.keys():
-        not_run_because = "Nothing that this card knows was measured on these weights."
+    if not_run_because is None and not known.keys() & CARD_METRICS.keys() and not known.get("others"):
+        not_run_because = (
+            "Nothing was measured on these weights. Evaluate them before the push; "
+            "compute_metrics=squared_emd.ordinal_metrics() gives what this card asks for."
+        )
+    if not_run_because is not None:
+        _say_once(folder, not_run_because)
     distances = read_ground_distance(folder).numpy() if getattr(config, "ground_distance", None) else None  # (K, K)
     counts = known.get("confusion_matrix") if len(names) <= MAX_CLASSES else None  # (K, K)
     card.write_text(
@@ -90,3 +99,8 @@ def write_card(
             plot(matrix, names, folder / name)
             written.append(folder / name)
     return written
+
+
+@cache
+def _say_once(folder: Path, why: str) -> None:
+    logger.warning("The card of %s has no figures. %s", folder, why)

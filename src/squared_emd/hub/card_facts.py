@@ -285,7 +285,7 @@ DATA: dict[str, DataFacts] = {
     "own data": DataFacts(
         name="The user's own data",
         kind="own_data",
-        task="Classes of the user's own data",
+        task="Classes of pictures",
         picture="Not stated: such as it was trained on.",
         who=(
             "**Not stated.** Whoever publishes this model must say here where the pictures are from, who or what is in "

@@ -59,12 +59,16 @@ class CardFill:
         """What is known of the network; a name with an owner is one of the Hub's."""
         model = self.known.get("model", "")
         base = model if re.fullmatch(r"[\w.-]+/[\w.-]+", model) else None
-        return NETWORKS.get(model) or NetworkFacts(markdown(model) or "not recorded", base)
+        config = self.config
+        kind = getattr(config, "architecture", None) or ", ".join(config.architectures or [config.model_type])
+        return NETWORKS.get(model) or NetworkFacts(markdown(model or kind) or "not recorded", base)
 
     @property
     def is_ordered(self) -> bool:
         """Whether the classes have an order."""
-        return self.known.get("table") != "imagenet" and "eval_top_1_error" not in self.known
+        if "table" in self.known or self.is_planned:
+            return self.known.get("table") != "imagenet" and "eval_top_1_error" not in self.known
+        return self.loss in ("emd", "reg") or "eval_aeo" in self.known
 
     @property
     def licence(self) -> Licence:

@@ -30,6 +30,8 @@ _NUMBERS = {  # and the greatest
     **dict.fromkeys(("learning_rate", "entropic_strength", "epochs", "eval_score_mae"), math.inf),
     **dict.fromkeys(("sdd", "sdd_relative", "regularizer_weight", "seconds_per_step"), math.inf),
 }
+_OF_ORDINAL_METRICS = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
+_OF_TRAINER = ("eval_loss", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_samples")
 _OF_CLASSES = ("eval_mae", "eval_squared_emd")  # at most K - 1
 _START = r"(?:file:/+|~?/|~\\|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\)"
 _PATH = re.compile(rf"'{_START}[^']*'|\"{_START}[^\"]*\"|(?<![\w:/.\\~-]){_START}(?:\\.|[^\s'\"`\\])+")
@@ -93,6 +95,7 @@ def checked_results(results: Mapping[str, Any], config: PretrainedConfig, where:
 
     Returns:
         What a card may show: name -> value. What is null or absent is left out, as is every name a card does not know.
+        `others` are the finite figures of a script that does not measure what `ordinal_metrics` does, under its names.
         `class_names` is always there; local paths in texts are replaced by DIR. `confusion_matrix` is (K, K) int64.
 
     Raises:
@@ -102,6 +105,13 @@ def checked_results(results: Mapping[str, Any], config: PretrainedConfig, where:
     names = _class_names(results, config, where)
     largest = {**_NUMBERS, **dict.fromkeys(_OF_CLASSES, max(len(names) - 1.0, 0) if names else math.inf)}
     known: dict[str, Any] = {}
+
+    results = dict(results)
+    if "table" not in results and not set(_OF_ORDINAL_METRICS) <= results.keys():
+        # of a script of one's own: the same names may mean something else there
+        own = [name for name in results if name.startswith("eval_") and name not in _OF_TRAINER]
+        values = {name.removeprefix("eval_"): results.pop(name) for name in own}
+        known["others"] = {name: float(value) for name, value in values.items() if _is_number(value)}
 
     def take(name: str, fits: Callable[[Any], bool], must: str) -> None:
         value = results.get(name)

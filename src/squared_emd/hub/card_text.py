@@ -23,6 +23,7 @@ MARK = "<!-- Written by squared_emd; take this line away, and the card is yours 
 _TEMPLATE = Path(__file__).with_name("template.md")
 _PLACEHOLDER = "YOUR_NAME/YOUR_MODEL"
 _MOST_NAMES = 40
+_AS_NAMED = "as the training script names it"
 
 
 def card_text(fill: CardFill) -> str:
@@ -75,18 +76,25 @@ def _metadata(fill: CardFill) -> ModelCardData:
     measured = [name for name in CARD_METRICS if name in known]
     types = [CARD_METRICS[name][1] for name in measured]
     hub_id = None if known.get("stand_in", True) else facts.hub_id
+    about = {
+        "task_type": "image-classification",
+        "task_name": "Ordinal image classification" if fill.is_ordered else "Image classification",
+        "dataset_type": facts.hub_id or facts.kind,
+        "dataset_name": _data_name(fill),
+        "dataset_split": fill.split,
+    }
     results = [
         EvalResult(
-            task_type="image-classification",
-            task_name="Ordinal image classification" if fill.is_ordered else "Image classification",
-            dataset_type=facts.hub_id or facts.kind,
-            dataset_name=_data_name(fill),
-            dataset_split=fill.split,
             metric_type=CARD_METRICS[name][1],
             metric_name=CARD_METRICS[name][2],
             metric_value=round(float(known[name]), 6),
+            **about,
         )
         for name in measured
+    ]
+    results += [
+        EvalResult(metric_type=name, metric_name=name, metric_value=round(value, 6), **about)
+        for name, value in known.get("others", {}).items()
     ]
     order = ["ordinal-classification"] if fill.is_ordered else []
     name = fill.repo_id.split("/")[-1] if fill.repo_id else re.sub(r"\W+", "-", f"{facts.kind} {_about(fill)}".lower())
@@ -133,8 +141,9 @@ def _loss_text(fill: CardFill) -> str:
 
 def _rows(fill: CardFill) -> list[dict[str, str]]:
     """Of the table of results: what is asked of such data, and what was measured besides."""
-    asked = ORDERED if fill.is_ordered else UNORDERED
-    if fill.known.get("table") == "aadb":
+    table, unordered = fill.known.get("table"), "eval_top_1_error" in fill.known
+    asked = () if fill.known.get("others") else UNORDERED if table == "imagenet" or unordered else ORDERED
+    if table == "aadb":
         asked = (*OF_SCORES, *asked)
     rows = []
     for name in (*asked, *(name for name in CARD_METRICS if name in fill.known and name not in asked)):
@@ -145,19 +154,23 @@ def _rows(fill: CardFill) -> list[dict[str, str]]:
             shown = f"{metric.shown(value):.{metric.digits}f}{'%' if metric.in_percent else ''}"
             interval = _wilson(value, fill.known.get("num_test")) if name in ("eval_aem", "eval_aeo") else ""
         rows.append({"name": title, "value": shown, "interval": interval, "what": what})
+    for name, value in fill.known.get("others", {}).items():
+        rows.append({"name": markdown(name), "value": f"{value:.4g}", "interval": "", "what": _AS_NAMED})
     return rows
 
 
 def _extremes(counts: np.ndarray | None, names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
     """The class that is least often right, and that with the fewest rows; classes without a row left out."""
     if counts is None:
-        return {"worst": None, "fewest": None}
+        return {"worst": None, "fewest": None, "most_frequent": None}
     rows, right = counts.sum(axis=1), counts.diagonal()  # (K,)
     tested = np.flatnonzero(rows)
     worst, fewest = min(tested, key=lambda k: right[k] / rows[k]), min(tested, key=lambda k: rows[k])
+    most = rows.max() / rows.sum()
     return {
+        "most_frequent": f"{100 * most:.1f}%",
         "worst": {"name": names[worst], "right": int(right[worst]), "rows": int(rows[worst])},
-        "fewest": {"name": names[fewest], "rows": int(rows[fewest])},
+        "fewest": {"name": names[fewest], "rows": int(rows[fewest])} if rows[fewest] < rows.max() else None,
     }
 
 

@@ -141,6 +141,7 @@ def push_model(
     token: str | None = None,
     private: bool | None = None,
     revision: str | None = None,
+    license: str | None = None,
     message: str = "Upload model",
 ) -> CommitInfo:
     """Make the repository, write the card and upload the model of a finished run.
@@ -151,6 +152,7 @@ def push_model(
         token: default: the one that is stored, or HF_TOKEN.
         private: of a new repository.
         revision: a branch of the repository; default: main.
+        license: of the weights, as the Hub names it; default: as `write_card`.
         message: of the commit.
 
     Returns:
@@ -165,7 +167,7 @@ def push_model(
 
     files_to_upload(folder)  # before a repository is made for nothing
     repo_id = create_repository(repo_id, folder, token=token, private=private)
-    write_card(folder, repo_id=repo_id, results=_measured_by_trainer(folder))
+    write_card(folder, repo_id=repo_id, results=_measured_by_trainer(folder), license=license)
     return upload_model(folder, repo_id, token=token, revision=revision, message=message)
 
 
@@ -190,6 +192,8 @@ def _measured_by_trainer(folder: str | os.PathLike[str]) -> dict[str, Any] | Non
 
 
 def _message(folder: str | os.PathLike[str], repo_id: str, error: Exception) -> str:
+    if not Path(folder, "config.json").is_file() and not digests_of_weights(folder):  # nothing was trained yet
+        return f"{repo_id} cannot be pushed to: {why_not_uploaded(repo_id, error)} Nothing was lost. Then start again."
     again = "REPOSITORY" if isinstance(error, HFValidationError) else repo_id
     return (
         f"{folder} was not pushed to {repo_id}: {why_not_uploaded(repo_id, error)} The folder is whole, and the "
