@@ -39,7 +39,7 @@ _HALF_A_STEP = 2**-12  # of half precision between 1/2 and 1; the ranks of 1,000
 
 
 def write_ground_distance(
-    matrix: Tensor | None, folder: str | os.PathLike[str], config: PretrainedConfig | None, emd: dict[str, Any]
+    matrix: Tensor | None, folder: str | os.PathLike[str] | None, config: PretrainedConfig | None, emd: dict[str, Any]
 ) -> None:
     """Put D and the `emd` block into a model's config, and D into its file where the config is not to hold it.
 
@@ -48,7 +48,7 @@ def write_ground_distance(
 
     Args:
         matrix: (K, K), rounded to 6 digits in the config; None takes an earlier one out.
-        folder: where the file goes.
+        folder: where the file goes; None: only the config is to know.
         config: of the model that is about to be saved; changed in place, not written. None: there is none.
         emd: the block: strings, numbers, lists and None; changed in place.
     """
@@ -57,7 +57,9 @@ def write_ground_distance(
     if matrix is not None and not in_config:
         stored = _as_stored(matrix)
         emd[_DIGEST] = _digest(stored)
-        save_file({"ground_distance": stored}, os.path.join(folder, GROUND_DISTANCE_FILE), metadata={"format": "pt"})
+        if folder is not None:
+            path = os.path.join(folder, GROUND_DISTANCE_FILE)
+            save_file({"ground_distance": stored}, path, metadata={"format": "pt"})
     if config is None:
         return
     config.emd = emd

@@ -230,15 +230,14 @@ class EMDTrainer(PublishingTrainer):
             self._write_ground_distance(output_dir)
         super()._save(output_dir, state_dict)
 
-    def _write_ground_distance(self, folder: str) -> None:
+    def _write_ground_distance(self, folder: str | None) -> None:
         """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
         matrix = self.criterion.ground_distance if self.args.uses_ground_distance else self._brought
         write_ground_distance(matrix, folder, self._config, self._emd_block(has_distance=matrix is not None))
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
-        with tempfile.TemporaryDirectory() as nowhere:  # only the config that is in use
-            self._write_ground_distance(nowhere)
+        self._write_ground_distance(None)  # only the config that is in use
 
     def _finalize_training(self, *args: Any) -> Any:
         # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
