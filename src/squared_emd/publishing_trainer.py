@@ -13,7 +13,7 @@ from huggingface_hub import CommitInfo, HfApi
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from .hub.upload import UploadError, create_repository, files_to_upload, note_results, upload_model
+from .hub.upload import UploadError, create_repository, files_to_upload, is_image_classifier, note_results, upload_model
 from .resumable_trainer import ResumableTrainer
 from .run_facts import facts_of_training
 
@@ -131,7 +131,8 @@ class PublishingTrainer(ResumableTrainer):
         """Write the card of the model into the output folder, on the first rank.
 
         The figures on it are those of the last evaluation of these very weights. A card that was written by hand
-        stays. `model_name`, `tasks`, `dataset` and `dataset_args` are taken as `Trainer` does and are not used.
+        stays. `model_name`, `tasks`, `dataset` and `dataset_args` are not used. A model that is no classifier of images
+        gets the card of `Trainer`, with all of them; a module without a config gets none.
 
         Args:
             language: for the card's metadata.
@@ -146,8 +147,11 @@ class PublishingTrainer(ResumableTrainer):
             return
         folder, results = self.args.output_dir, facts_of_training(self)
         given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
-        if not Path(folder, "config.json").is_file():  # a plain module, which from_pretrained cannot load
-            return super().create_model_card(language, license, tags)
+        if not Path(folder, "config.json").is_file():
+            return None  # a module that is no model of transformers: nobody knows how to load it
+        if not is_image_classifier(folder):
+            others = (model_name, finetuned_from, tasks, dataset_tags, dataset, dataset_args)
+            return super().create_model_card(language, license, tags, *others)
         note_results(folder, results)
         metadata = {name: value for name, value in given.items() if value is not None}
         write_card(folder, repo_id=self.hub_model_id, results=results, license=license, metadata=metadata)

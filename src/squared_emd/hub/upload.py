@@ -11,6 +11,7 @@ from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 from ..hub_errors import UPLOAD_ERRORS, why_not_uploaded
 from ..run_facts import digests_of_weights
@@ -20,6 +21,7 @@ __all__ = [
     "UploadError",
     "create_repository",
     "files_to_upload",
+    "is_image_classifier",
     "note_results",
     "push_model",
     "upload_model",
@@ -67,6 +69,17 @@ def files_to_upload(folder: str | os.PathLike[str]) -> list[str]:
     card = Path(folder, CARD_FILE)
     pictures = set(_PICTURE.findall(card.read_text(encoding="utf-8"))) if card.is_file() else set()
     return sorted(weights | (names & (_OTHERS | pictures)))
+
+
+def is_image_classifier(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a model of transformers that our card can tell of: a classifier of images.
+
+    Args:
+        folder: of the model.
+    """
+    path = Path(folder, "config.json")
+    kind = json.loads(path.read_text(encoding="utf-8")).get("model_type") if path.is_file() else None
+    return kind in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 
 def create_repository(
@@ -144,7 +157,7 @@ def push_model(
     license: str | None = None,
     message: str = "Upload model",
 ) -> CommitInfo:
-    """Make the repository, write the card and upload the model of a finished run.
+    """Make the repository, write the card (of a classifier of images) and upload the model of a finished run.
 
     Args:
         folder: of a run.
@@ -167,7 +180,8 @@ def push_model(
 
     files_to_upload(folder)  # before a repository is made for nothing
     repo_id = create_repository(repo_id, folder, token=token, private=private)
-    write_card(folder, repo_id=repo_id, results=_measured_by_trainer(folder), license=license)
+    if is_image_classifier(folder):
+        write_card(folder, repo_id=repo_id, results=_measured_by_trainer(folder), license=license)
     return upload_model(folder, repo_id, token=token, revision=revision, message=message)
 
 
