@@ -6,6 +6,7 @@ from tests.test_trainer import Network, arguments, pictures, samples, tiny_vit
 from transformers import BertConfig, BertForSequenceClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
+from squared_emd.run_facts import facts_of_training
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
 
@@ -41,6 +42,34 @@ def test_a_prediction_is_no_evaluation(tmp_path):
     trainer.save_model()
     trainer.create_model_card()
     assert json.loads((tmp_path / "card_results.json").read_text())["num_test"] == len(data)
+
+
+def test_the_best_weights_have_the_evaluation_of_their_step(tmp_path):
+    data = pictures()
+    fields = {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"}
+    fields |= {"metric_for_best_model": "mae", "greater_is_better": True}  # the worst epoch, so not the last
+    args = arguments(tmp_path, loss="emd", learning_rate=0.1, **fields)
+    metrics = ordinal_metrics()
+    trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=metrics)
+    trainer.train()
+    by_step = {entry["step"]: entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry}
+    best, last = trainer.state.best_global_step, trainer.state.global_step
+    assert best != last and by_step[best] != by_step[last]
+    assert facts_of_training(trainer)["eval_loss"] == by_step[best]
+    trainer.is_in_train = True  # as when a checkpoint is pushed: its weights are those of now
+    assert facts_of_training(trainer)["eval_loss"] == by_step[last]
+
+
+def test_a_checkpoint_that_cannot_be_pushed_does_not_end_training(tmp_path, caplog):
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=pictures())
+    trainer.push_in_progress = None
+    empty = tmp_path / "checkpoint-1"
+    empty.mkdir()
+    trainer._push_from_checkpoint(str(empty))
+    assert caplog.messages == [
+        f"{empty} is not pushed: {empty} must hold a saved model, with its weights as model.safetensors; there are none. "
+        "Name the folder of a run that is done, or save the model there."
+    ]
 
 
 def test_text_gets_the_card_of_transformers(tmp_path):

@@ -112,7 +112,11 @@ class PublishingTrainer(ResumableTrainer):
 
         def upload() -> CommitInfo | Future:
             self.create_model_card(**kwargs)
-            return self._upload(commit_message or "End of training", token=token, revision=revision, blocking=blocking)
+            options = {"token": token or self.args.hub_token, "revision": revision or self.args.hub_revision}
+            options["message"] = commit_message or "End of training"
+            if blocking:
+                return upload_model(self.args.output_dir, self.hub_model_id, **options)
+            return self._upload_later(HfApi(), options)
 
         return self._on_first_rank(upload, shared=False)
 
@@ -156,15 +160,8 @@ class PublishingTrainer(ResumableTrainer):
         metadata = {name: value for name, value in given.items() if value is not None}
         write_card(folder, repo_id=self.hub_model_id, results=results, license=license, metadata=metadata)
 
-    def _upload(self, message: str, *, token: str | None, revision: str | None, blocking: bool) -> CommitInfo | Future:
-        arguments = {
-            "token": self.args.hub_token if token is None else token,
-            "revision": revision or self.args.hub_revision,
-            "message": message,
-        }
-        if blocking:
-            return upload_model(self.args.output_dir, self.hub_model_id, **arguments)
-        job = HfApi().run_as_future(upload_model, self.args.output_dir, self.hub_model_id, **arguments)
+    def _upload_later(self, api: HfApi, options: dict[str, Any]) -> Future:
+        job = api.run_as_future(upload_model, self.args.output_dir, self.hub_model_id, **options)
         job.add_done_callback(_log_failure)
         return job
 
@@ -179,14 +176,20 @@ class PublishingTrainer(ResumableTrainer):
                 return
             self.push_in_progress.wait_until_done()  # it reads what is copied now, or a checkpoint that may go now
         self.callback_handler.on_push_begin(args, self.state, self.control)
-        for name in files_to_upload(checkpoint_folder):  # a checkpoint may be deleted while it is uploaded
-            shutil.copy(Path(checkpoint_folder, name), Path(args.output_dir, name))
-        self.create_model_card()
         message = f"Training in progress, step {self.state.global_step}"
-        jobs = [self._upload(message, token=None, revision=None, blocking=False)]
+        try:
+            for name in files_to_upload(checkpoint_folder):  # a checkpoint may be deleted while it is uploaded
+                shutil.copy(Path(checkpoint_folder, name), Path(args.output_dir, name))
+            self.create_model_card()
+        except (OSError, ValueError) as error:  # training goes on
+            logger.error("%s is not pushed: %s", checkpoint_folder, error)
+            return
+        api = HfApi(token=args.hub_token)  # uploads one after the other
+        options = {"token": args.hub_token, "revision": args.hub_revision, "message": message}
+        jobs = [self._upload_later(api, options)]
         if whole:  # as Trainer
             last = args.hub_strategy == HubStrategy.CHECKPOINT
-            job = HfApi(token=args.hub_token).upload_folder(
+            job = api.upload_folder(
                 repo_id=self.hub_model_id,
                 folder_path=checkpoint_folder,
                 path_in_repo="last-checkpoint" if last else Path(checkpoint_folder).name,

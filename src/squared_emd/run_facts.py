@@ -68,7 +68,8 @@ def facts_of_training(trainer: Any) -> dict[str, Any]:
         As the results of a recipe have it; no `eval_...` where these weights were not evaluated.
     """
     args, state = trainer.args, trainer.state
-    kept_best = args.load_best_model_at_end and state.best_model_checkpoint is not None
+    # the best weights come back when training is over
+    kept_best = args.load_best_model_at_end and state.best_model_checkpoint is not None and not trainer.is_in_train
     step = state.best_global_step if kept_best else state.global_step
     evaluations = [entry for entry in state.log_history if entry.get("step") == step and "eval_loss" in entry]
     last = evaluations[-1] if evaluations else {}
