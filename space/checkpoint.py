@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelCard, hf_hub_download
+from huggingface_hub import EvalResult, ModelCard, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -127,5 +127,10 @@ def _results(name: str) -> dict[str, Any]:
         told = ModelCard.load(hf_hub_download(name, "README.md")).data.eval_results or []
     except (EntryNotFoundError, ValueError):  # no card, or one without such metadata
         return {}
-    found = {_OF_CARD[one.metric_type]: one.metric_value for one in told if one.metric_type in _OF_CARD}
+    found = {_OF_CARD[one.metric_type]: one.metric_value for one in told if _is_share(one)}
     return found | {"data": told[0].dataset_name.lower()} if told else {}
+
+
+def _is_share(one: EvalResult) -> bool:
+    value = one.metric_value
+    return one.metric_type in _OF_CARD and isinstance(value, float) and 0 <= value <= 1

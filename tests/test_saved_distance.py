@@ -158,6 +158,24 @@ class TestOtherClasses:
             load_ground_distance(tmp_path)
         assert str(error.value) == message.replace(str(ages), str(tmp_path))
 
+    def test_a_folder_whose_classes_stand_in_another_order(self, ages, tmp_path):
+        model = tiny_vit()
+        turned = AGES[::-1]
+        model.config.id2label, model.config.label2id = (
+            dict(enumerate(turned)),
+            {name: k for k, name in enumerate(turned)},
+        )
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(model, arguments(tmp_path, loss="a-emd", ground_distance=str(ages)))
+        assert str(error.value).startswith(f"the classes of {ages} must stand in the order in which")
+        model.config.id2label = dict(enumerate("abcd"))
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(model, arguments(tmp_path, loss="a-emd", ground_distance=str(ages)))
+        assert str(error.value) == (
+            f"the ground distance of {ages} is of the classes baby, child, adult, senior, this model has a, b, c, d. "
+            "Give one of its own classes, as a file with the matrix alone."
+        )
+
     @pytest.mark.parametrize(
         ("changes", "why"),
         [

@@ -23,7 +23,7 @@ from .losses import (
     self_guided_regularizer,
     squared_emd_loss,
 )
-from .saved_distance import read_ground_distance
+from .saved_distance import check_classes_of, read_ground_distance
 
 __all__ = ["EMDCriterion"]
 
@@ -67,6 +67,7 @@ class EMDCriterion(nn.Module):
         super().__init__()
         self.args = args
         self.num_classes = num_classes
+        self.are_named = class_names is not None
         self.class_names = [str(name) for name in class_names or range(num_classes)]
         self.centroids = ClassCentroids(num_classes, device)
         self.register_buffer("spacing", None)
@@ -99,6 +100,8 @@ class EMDCriterion(nn.Module):
             return  # it learns nothing of D
         self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
         if args.uses_ground_distance and args.ground_distance is not None:
+            if self.are_named:
+                check_classes_of(args.ground_distance, self.class_names)
             self._take(read_ground_distance(args.ground_distance), source=args.ground_distance)
 
     def adopt(self, matrix: Tensor | None, emd: Mapping[str, Any]) -> None:

@@ -76,7 +76,9 @@ def why_not_uploaded(repo: str, error: Exception) -> str:
         return "the Hub says that it is too large."
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set. Unset it."
-    if status is not None and status >= 500:
+    if isinstance(error, RevisionNotFoundError):
+        return "the repository has no such revision. Make the branch first, or name one that it has."
+    if status is not None and status >= 500 and status != 507:
         return f"the Hub had a fault of its own ({status}). Wait a moment."
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         return f"the connection was lost, or there is none ({_in_short(error)}). See that the Hub can be reached."

@@ -84,6 +84,8 @@ def are_other_classes(saved: Sequence[str] | None, now: Sequence[str]) -> bool:
     False
     """
     unnamed = [f"LABEL_{k}" for k in range(len(now))]
+    if saved and len(saved) != len(now):
+        return True
     return bool(saved) and list(saved) != list(now) and unnamed not in (list(saved), list(now))
 
 

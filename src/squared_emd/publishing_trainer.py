@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
 from huggingface_hub import CommitInfo, HfApi
+from torch import Tensor
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from .hub.upload import UploadError, create_repository, files_to_upload, is_image_classifier, note_results, upload_model
 from .resumable_trainer import ResumableTrainer
-from .run_facts import facts_of_training
+from .run_facts import facts_of_training, fingerprint
 
 __all__ = ["PublishingTrainer"]
 
@@ -25,24 +27,27 @@ logger = logging.getLogger(__name__)
 class PublishingTrainer(ResumableTrainer):
     """A `ResumableTrainer` whose `push_to_hub` uploads weights, config with D, processor, card and figures.
 
-    Where the upload fails, on any rank, all ranks raise an `UploadError` that says how to try again; the output folder
-    is whole.
+    Where the upload fails, the first rank raises an `UploadError` that says how to try again; the output folder is
+    whole.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.rows_evaluated: dict[int, int] = {}  # by step, of the evaluation that was logged there last
-        self._rows = 0
+        self.evaluated: dict[str, tuple[dict[str, float], int]] = {}  # fingerprint of the weights -> metrics and rows
+        self._evaluation: tuple[dict[str, float], int] = {}, 0
+        self._saved = ""  # fingerprint of the weights in the output folder
         super().__init__(*args, **kwargs)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """As `Trainer`; how many rows there were is kept for the card.
+        """As `Trainer`; what came out is kept for the card.
 
         Args:
             args: as `Trainer` takes them.
             kwargs: as `Trainer` takes them.
         """
         output = super().evaluation_loop(*args, **kwargs)
-        self._rows = output.num_samples
+        of_time = ("eval_loss", "eval_model_preparation_time")
+        metrics = {name: value for name, value in output.metrics.items() if name not in of_time}
+        self._evaluation = metrics, output.num_samples
         return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -52,9 +57,14 @@ class PublishingTrainer(ResumableTrainer):
             logs: the values to log.
             start_time: when training began.
         """
-        if "eval_loss" in logs:
-            self.rows_evaluated[self.state.global_step] = self._rows
+        if "eval_loss" in logs:  # a prediction is not logged
+            self.evaluated[fingerprint(self.model)] = self._evaluation
         super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        if output_dir in (None, self.args.output_dir):
+            self._saved = fingerprint(self.model)
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """As `Trainer`, with its error on all ranks.
@@ -102,13 +112,13 @@ class PublishingTrainer(ResumableTrainer):
             The commit, or a Future of it; None on the other ranks.
 
         Raises:
-            UploadError: the upload failed; the message says how to try again.
+            UploadError: the upload failed; the message says how to try again. On the first rank.
         """
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         if self.hub_model_id is None:
             self.init_hf_repo(token=token, private=private)
+        self._finish_current_push()  # it reads what is written now
         self.save_model(_internal_call=True)
-        self._finish_current_push()
 
         def upload() -> CommitInfo | Future:
             self.create_model_card(**kwargs)
@@ -118,7 +128,7 @@ class PublishingTrainer(ResumableTrainer):
                 return upload_model(self.args.output_dir, self.hub_model_id, **options)
             return self._upload_later(HfApi(), options)
 
-        return self._on_first_rank(upload, shared=False)
+        return upload() if self.is_world_process_zero() else None
 
     def create_model_card(
         self,
@@ -156,9 +166,16 @@ class PublishingTrainer(ResumableTrainer):
         if not is_image_classifier(folder):
             others = (model_name, finetuned_from, tasks, dataset_tags, dataset, dataset_args)
             return super().create_model_card(language, license, tags, *others)
-        note_results(folder, results)
+        if self._saved != fingerprint(self.model):  # other weights lie there than were evaluated
+            results = _without_metrics(results)
         metadata = {name: value for name, value in given.items() if value is not None}
-        write_card(folder, repo_id=self.hub_model_id, results=results, license=license, metadata=metadata)
+        try:
+            write_card(folder, repo_id=self.hub_model_id, results=results, license=license, metadata=metadata)
+        except ValueError as error:
+            logger.warning("The metrics do not go on the card: %s", error)
+            results = _without_metrics(results)
+            write_card(folder, repo_id=self.hub_model_id, results=results, license=license, metadata=metadata)
+        note_results(folder, results, license=license, metadata=metadata)
 
     def _upload_later(self, api: HfApi, options: dict[str, Any]) -> Future:
         job = api.run_as_future(upload_model, self.args.output_dir, self.hub_model_id, **options)
@@ -180,6 +197,7 @@ class PublishingTrainer(ResumableTrainer):
         try:
             for name in files_to_upload(checkpoint_folder):  # a checkpoint may be deleted while it is uploaded
                 shutil.copy(Path(checkpoint_folder, name), Path(args.output_dir, name))
+            self._saved = fingerprint(self.model)
             self.create_model_card()
         except (OSError, ValueError) as error:  # training goes on
             logger.error("%s is not pushed: %s", checkpoint_folder, error)
@@ -201,21 +219,23 @@ class PublishingTrainer(ResumableTrainer):
             jobs.append(job)
         self.push_in_progress = PushInProgress(jobs)
 
-    def _on_first_rank(self, act: Any, *, shared: bool = True) -> Any:
+    def _on_first_rank(self, act: Callable[[], str]) -> str:
         """What the first rank makes; its error is raised on all."""
         result = failure = None
         if self.is_world_process_zero():
             try:
                 result = act()
-            except (OSError, RuntimeError, ValueError) as error:
-                failure = error
-        told = [None if failure is None else str(failure), result if shared else None]
-        message, of_first = broadcast_object_list(told) if self.args.world_size > 1 else told
+            except UploadError as error:
+                failure = str(error)
+        if self.args.world_size > 1:
+            result, failure = broadcast_object_list([result, failure])
         if failure is not None:
-            raise failure
-        if message is not None:
-            raise UploadError(message)
-        return of_first if shared else result
+            raise UploadError(failure)
+        return result
+
+
+def _without_metrics(results: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in results.items() if not name.startswith("eval_") and name != "num_test"}
 
 
 def _log_failure(job: Future) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import TrainingArguments
 from transformers.trainer_utils import has_length
 
-__all__ = ["digests_of_weights", "facts_of_arguments", "facts_of_training", "name_of_device"]
+__all__ = ["digests_of_weights", "facts_of_arguments", "facts_of_training", "fingerprint", "name_of_device"]
 
 _PACKAGES = ("squared-emd", "torch", "transformers", "timm", "datasets", "accelerate")
 
@@ -58,6 +60,21 @@ def facts_of_arguments(args: TrainingArguments) -> dict[str, Any]:
     }
 
 
+def fingerprint(model: nn.Module) -> str:
+    """What tells a model's weights from others: a digest of their sums, the same for the same values.
+
+    Args:
+        model: any.
+    """
+    sums: list[torch.Tensor] = []
+    for tensor in (*model.parameters(), *model.buffers()):
+        values = tensor.detach()
+        values = values.to_local() if hasattr(values, "to_local") else values  # this rank's shard: nobody waits
+        sums += [values.float().sum(), values.float().abs().sum()]
+    told = torch.stack([value.to(sums[0].device) for value in sums]).tolist() if sums else []
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
 def facts_of_training(trainer: Any) -> dict[str, Any]:
     """What is known of a user's own run: its arguments, and the last evaluation of the weights that it has now.
 
@@ -65,23 +82,23 @@ def facts_of_training(trainer: Any) -> dict[str, Any]:
         trainer: a `PublishingTrainer`, before or after training.
 
     Returns:
-        As the results of a recipe have it; no `eval_...` where these weights were not evaluated.
+        As the results of a recipe have it; no `eval_...` where these weights were not evaluated, and nothing of the
+        training where there was none.
     """
     args, state = trainer.args, trainer.state
-    # the best weights come back when training is over
-    kept_best = args.load_best_model_at_end and state.best_model_checkpoint is not None and not trainer.is_in_train
-    step = state.best_global_step if kept_best else state.global_step
-    evaluations = [entry for entry in state.log_history if entry.get("step") == step and "eval_loss" in entry]
-    last = evaluations[-1] if evaluations else {}
-    return {
+    metrics, rows = trainer.evaluated.get(fingerprint(trainer.model), ({}, None))
+    facts = {**facts_of_arguments(args), "num_test": rows, **metrics}
+    name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
+        facts["model"] = name  # on the Hub
+    if state.global_step == 0:
+        return {name: value for name, value in facts.items() if name not in ("batch_size", "optimizer")}
+    return facts | {
         "loss": args.loss,
         "learning_rate": args.learning_rate,
         "epochs": state.epoch,
         "seed": args.seed,
-        **facts_of_arguments(args),
         "num_train": len(trainer.train_dataset) if has_length(trainer.train_dataset) else None,
-        "num_test": trainer.rows_evaluated.get(step) if evaluations else None,
-        **{name: value for name, value in last.items() if name.startswith("eval_")},
     }
 
 

@@ -23,6 +23,7 @@ from .labels import are_other_classes, check_class_order, in_short
 __all__ = [
     "GROUND_DISTANCE_FILE",
     "MAX_CLASSES_IN_CONFIG",
+    "check_classes_of",
     "ground_distance_of_model",
     "load_ground_distance",
     "read_ground_distance",
@@ -187,7 +188,8 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
         matrix = _as_matrix(stored.double(), path)
     else:
         matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
-    names = config.get("label_names") or list((config.get("id2label") or {}).values())
+    by_id = config.get("id2label") or {}
+    names = config.get("label_names") or [by_id[key] for key in sorted(by_id, key=int)]
     if names and len(names) != len(matrix):
         raise ValueError(
             f"the ground distance of {source} must be ({len(names)}, {len(names)}), one row for each of the model's "
@@ -195,6 +197,29 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
         )
     check_class_order(emd.get("class_names"), names, source=source)
     return matrix
+
+
+def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -> None:
+    """Raise where a saved model whose D is to be taken has other classes, or the same in another order.
+
+    Args:
+        path: as :func:`read_ground_distance` takes it; a file says nothing of its classes, but for a config.
+        class_names: of the model that takes it.
+
+    Raises:
+        ValueError: the classes are others.
+    """
+    config = Path(path, _CONFIG_FILE) if Path(path).is_dir() else Path(path)
+    if config.name != _CONFIG_FILE or not config.is_file():
+        return
+    emd = _read_json(config).get("emd") or {}
+    saved = emd.get("class_names")
+    check_class_order(saved, class_names, source=str(path))
+    if are_other_classes(saved, class_names):
+        raise ValueError(
+            f"the ground distance of {path} is of the classes {in_short(saved)}, this model has "
+            f"{in_short(class_names)}. Give one of its own classes, as a file with the matrix alone."
+        )
 
 
 def ground_distance_of_model(config: PretrainedConfig | None, class_names: Sequence[str] | None) -> Tensor | None:

@@ -26,6 +26,7 @@ from .finite import FiniteCheck, not_finite
 from .labels import check_batch_labels, check_label_column, class_names_of, num_classes_of
 from .publishing_trainer import PublishingTrainer
 from .saved_distance import ground_distance_of_model, write_ground_distance
+from .transforms import averages_mirrored
 
 __all__ = ["EMDTrainer"]
 
@@ -232,6 +233,10 @@ class EMDTrainer(PublishingTrainer):
 
     def _write_ground_distance(self, folder: str | None) -> None:
         """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
+        if self.state.global_step == 0 and self._brought is not None and self.args.ground_distance is None:
+            emd = dict(getattr(self._config, "emd", None) or {})  # nothing was trained: D is as it came
+            emd["mirrored"] = averages_mirrored(self.accelerator.unwrap_model(self.model))
+            return write_ground_distance(self._brought, folder, self._config, emd)
         matrix = self.criterion.ground_distance if self.args.uses_ground_distance else self._brought
         write_ground_distance(matrix, folder, self._config, self._emd_block(has_distance=matrix is not None))
 
@@ -269,8 +274,8 @@ class EMDTrainer(PublishingTrainer):
             block["class_names"] = names  # in the order of D, whatever becomes of id2label
         if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
             block["scores"] = earlier["scores"]
-        if "mirrored" in earlier:  # how it is tested
-            block["mirrored"] = earlier["mirrored"]
+        if averages_mirrored(self.accelerator.unwrap_model(self.model)):  # how it is tested
+            block["mirrored"] = True
         return block
 
     def own_state(self) -> dict[str, Tensor]:

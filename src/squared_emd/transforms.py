@@ -142,6 +142,15 @@ def average_mirrored(model: nn.Module) -> RemovableHandle:
     return model.register_forward_hook(_average_with_mirror_image, with_kwargs=True)
 
 
+def averages_mirrored(model: nn.Module) -> bool:
+    """Whether :func:`average_mirrored` is in force for a model.
+
+    Args:
+        model: any.
+    """
+    return _average_with_mirror_image in model._forward_hooks.values()
+
+
 def _transform_batch(
     transform: Callable[[Image.Image], torch.Tensor],
     image_column: str,

@@ -15,7 +15,8 @@ def run(loss="xemd2", model="small", fold=0, seed=42, options=()):
 
 def args(**changes):
     fields = {"world_size": 1, "device": torch.device("cpu"), "told_by_variant": (), "ground_distance": None}
-    return SimpleNamespace(**fields | {"num_folds": 5, "validate": False} | changes)
+    fields |= {"num_folds": 5, "validate": False, "seeds": 1, "seed": 42}
+    return SimpleNamespace(**fields | {"select_rate": False, "select_strength": False} | changes)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,16 @@ def test_several_ranks(device, start):
     typed = ["a.py", "--use_cpu", "True"]
     got = command_of(typed, args(world_size=2, device=torch.device(device)), run())
     assert got == f"{start} --loss xemd2 --fold 0 --seed 42"
+
+
+def test_what_several_seeds_share_is_chosen_with_the_first():
+    typed = ["adience.py", "--seeds", "3", "--learning_rate", "select"]
+    got = command_of(typed, args(seeds=3, select_rate=True), run(seed=44))
+    assert got.endswith("--learning_rate select --loss xemd2 --fold 0 --seed 42 --seeds 3")
+
+
+def test_a_folder_of_the_same_name_changes_no_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "100").mkdir()
+    got = command_of(["adience.py", "--num_faces", "100", "--data_dir", "100"], args(), run())
+    assert "--num_faces 100 --data_dir DIR" in got

@@ -120,6 +120,11 @@ def main(folder):
     note("age", trainer)
     seen["distance"] = trainer.criterion.ground_distance.tolist()
 
+    # The card was written by hand on the Hub: it stays.
+    HfApi().upload_file(path_or_fileobj=b"My own words.", path_in_repo="README.md", repo_id="me/age")
+    push_model(folder / "age", "me/age")
+    push_model(folder / "age", "me/age", message="Again")
+
     # Other backbones, each with a D that it was given; one of many classes, one that is private.
     for name in (*TINY, "test_vit"):
         trainer = trainer_of(folder / name, name, hub_model_id=f"me/{name}", **given_distance(folder))

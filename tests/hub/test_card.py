@@ -462,7 +462,8 @@ class TestTextFromElsewhere:
         plain = model_folder(tmp_path / "plain", names=[f"c{k}" for k in range(len(names))], distances=None)
         counts = np.eye(len(names), dtype=int)
         counts[0, 1] = 1  # the first name, with a bar, is the worst
-        results = RESULTS | {"num_test": 20, "eval_aem": 19 / 20, "eval_aeo": 1.0, "confusion_matrix": counts.tolist()}
+        results = RESULTS | {"num_test": 20, "eval_aem": 19 / 20, "eval_aeo": 1.0, "eval_mae": 1 / 20}
+        results |= {"confusion_matrix": counts.tolist()}
         card = card_of(folder, results=results | {"class_names": names}, repo_id="someone/x")
         safe = card_of(plain, results=results | {"class_names": None}, repo_id="someone/x")
         assert ModelCard(card).data.to_dict() == ModelCard(safe).data.to_dict()

@@ -68,9 +68,13 @@ class TestPush:
                     assert secret.encode() not in content, f"{secret} in {name} of {repo}"
 
     def test_one_commit_a_push(self, hub, pushed):
-        assert [commit.message for commit in hub.repo("me/age").commits[1:]] == ["End of training", "Trained longer"]
+        assert [commit.message for commit in hub.repo("me/age").commits[1:3]] == ["End of training", "Trained longer"]
         assert hub.repo("me/many").private
         assert not hub.repo("me/age").private
+
+    def test_a_card_that_was_written_by_hand_on_the_hub_stays(self, hub, pushed):
+        assert len(hub.repo("me/age").commits) == 4  # two pushes, the card; the same weights again are no commit
+        assert hub.repo("me/age").files()["README.md"] == b"My own words."
 
     def test_training_goes_on_where_an_upload_fails(self, hub, pushed):
         folder, seen = pushed
@@ -84,7 +88,7 @@ class TestPush:
 
     def test_the_card_has_the_evaluation_of_these_weights(self, hub, pushed):
         _, seen = pushed
-        first, second = (commit.files["README.md"].decode() for commit in hub.repo("me/age").commits[1:])
+        first, second = (commit.files["README.md"].decode() for commit in hub.repo("me/age").commits[1:3])
         results = {result.metric_name: result.metric_value for result in ModelCard(first).data.eval_results}
         expected = {
             "AEM (exact match)": seen["metrics"]["eval_aem"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -142,6 +143,10 @@ class ExperimentArguments(EMDTrainingArguments):
             )
         if self.lr_scheduler_type == "reduce_lr_on_plateau":
             raise ValueError("lr_scheduler_type reduce_lr_on_plateau would look at the test data; take another.")
+        if self.hub_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.hub_license):
+            raise ValueError(
+                f"hub_license must be an id of the Hub, as apache-2.0 or cc-by-4.0; got {self.hub_license!r}."
+            )
         if self.push_to_hub and self.hub_model_id is None:
             raise ValueError("push_to_hub needs hub_model_id, the repository, as in --hub_model_id me/age.")
         if self.push_to_hub and self.hub_strategy in ("checkpoint", "all_checkpoints"):

@@ -16,6 +16,7 @@ _LEFT_OUT = {
     "output_dir", "dry_run", "redo", "push_to_hub", "resume_from_checkpoint", "disable_tqdm", "report_to", "run_name",
     "use_cpu", "model", "loss", "fold", "seeds", "seed", "validate",
 }  # fmt: skip
+_PATHS = {"data_dir", "ground_distance", "deepspeed", "fsdp_config", "accelerator_config"}
 _PREFIXES = ("hub_", "logging_", "save_")
 
 
@@ -41,14 +42,17 @@ def command_of(argv: Sequence[str], args: ExperimentArguments, run: Run) -> str:
     left_out = _LEFT_OUT | set(args.told_by_variant)
     for name, values in _options(argv[1:]):
         if name not in left_out and not name.startswith(_PREFIXES):
-            words += [f"--{name}", *(_without_folder(value) for value in values)]
+            words += [f"--{name}", *(_without_folder(value, is_path=name in _PATHS) for value in values)]
     if run.model != run.experiment.model:
-        words += ["--model", _without_folder(run.model)]
+        words += ["--model", _without_folder(run.model, is_path=True)]
     needs_distance = run.loss == "a-emd" and args.ground_distance is None
     words += ["--loss", "xemd2,a-emd" if needs_distance else run.loss]
     if args.num_folds > 1:
         words += ["--fold", str(run.fold)]
-    words += ["--seed", str(run.seed), *run.experiment.options]
+    shared = args.seeds > 1 and (args.validate or args.select_rate or args.select_strength)
+    # what is chosen is chosen with the first seed, for all of them
+    words += ["--seed", str(args.seed), "--seeds", str(args.seeds)] if shared else ["--seed", str(run.seed)]
+    words += run.experiment.options
     if args.validate:
         words += ["--validate"]
     return shlex.join(words)
@@ -68,6 +72,8 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         yield name, values
 
 
-def _without_folder(value: str) -> str:
-    is_path = os.path.isabs(os.path.expanduser(value)) or os.path.exists(value) or value.startswith((".", "~"))
-    return ("FILE" if os.path.isfile(value) else "DIR") if is_path else value
+def _without_folder(value: str, *, is_path: bool) -> str:
+    local = os.path.isabs(os.path.expanduser(value)) or value.startswith(("./", "../", "~"))
+    if not local and not (is_path and os.path.exists(value)):
+        return value
+    return "FILE" if os.path.isfile(value) else "DIR"

@@ -139,10 +139,9 @@ def build_trainer(
         tested = experiment.eval_view(*views)
         if isinstance(tested, EvalTransform):
             network = network.with_central_crop(tested.crop)
-        told: dict[str, Any] = {"mirrored": True}
         if samples.class_scores is not None:
-            told["scores"] = [float(score) for score in samples.class_scores]
-        network.model.config.emd = (getattr(network.model.config, "emd", None) or {}) | told
+            scores = [float(score) for score in samples.class_scores]
+            network.model.config.emd = (getattr(network.model.config, "emd", None) or {}) | {"scores": scores}
 
         def test_rows(samples: Samples) -> Dataset:
             return samples.test.with_transform(apply_to_batch(tested, label_column=samples.label_column))

@@ -19,14 +19,12 @@ from .card_figures import plot_confusion_matrix
 from .card_fill import CardFill
 from .card_metrics import CARD_METRICS, MAX_CLASSES
 from .card_results import believed_results, checked_results
-from .card_text import CONFUSION_FILE, DISTANCES_FILE, MARK, card_text
-from .upload import CARD_FILE
+from .card_text import CONFUSION_FILE, DISTANCES_FILE, card_text
+from .upload import CARD_FILE, is_generated
 
 __all__ = ["write_card"]
 
 logger = logging.getLogger(__name__)
-
-_OF_TRAINER = "This model card has been generated automatically"  # on the cards of transformers.Trainer
 
 
 def write_card(
@@ -69,7 +67,7 @@ def write_card(
         raise ValueError(f"metadata must hold no results, those are measured; got {', '.join(unfit)}; leave it out")
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"a card needs a saved model, there is no {folder / 'config.json'}; save one first")
-    if card.is_file() and not any(mark in card.read_text(encoding="utf-8") for mark in (MARK, _OF_TRAINER)):
+    if card.is_file() and not is_generated(card):
         return []
     config = AutoConfig.from_pretrained(folder)
     found, where, not_run_because = believed_results(folder, results)

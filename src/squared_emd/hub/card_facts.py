@@ -339,7 +339,7 @@ def licence_of(facts: DataFacts, network: NetworkFacts, given: str | None = None
             base += " It was itself trained on ImageNet, whose terms are non-commercial research and education."
     if given is not None:
         return Licence(f"`{given}`, as stated by whoever publishes them.{base}", given)
-    if facts.is_drawn and (network.licence or not network.base):
+    if facts.is_drawn and (network.licence or (network in NETWORKS.values() and not network.base)):
         return Licence(f"`{network.licence or 'apache-2.0'}`.{base}", network.licence or "apache-2.0")
     if facts.is_drawn or not facts.is_stated:
         return Licence(f"None stated: whoever publishes them must choose one that the data allow.{base}")

@@ -214,6 +214,7 @@ def checked_confusion_matrix(
         "num_test": ("sum", total),
         "eval_aem": ("share on the diagonal", values.trace() / total),
         "eval_aeo": ("share on and beside the diagonal", values[apart <= 1].sum() / total),
+        "eval_mae": ("mean distance from the diagonal", (values * apart).sum() / total),
         "eval_top_1_error": ("share off the diagonal", 1 - values.trace() / total),
     }
     for name, (what, value) in found.items():

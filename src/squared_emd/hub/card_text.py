@@ -15,11 +15,11 @@ from scipy.stats import binomtest
 from ..reports.paper import METRICS, network_name, row_name
 from .card_fill import CardFill, markdown
 from .card_metrics import CARD_METRICS, HUB_METRICS, LOSSES, MAX_CLASSES, OF_SCORES, ORDERED, UNORDERED
+from .upload import MARK
 
-__all__ = ["CONFUSION_FILE", "DISTANCES_FILE", "MARK", "card_text"]
+__all__ = ["CONFUSION_FILE", "DISTANCES_FILE", "card_text"]
 
 CONFUSION_FILE, DISTANCES_FILE = "confusion_matrix.png", "ground_distance.png"
-MARK = "<!-- Written by squared_emd; take this line away, and the card is yours and stays as it is. -->"
 _TEMPLATE = Path(__file__).with_name("template.md")
 _PLACEHOLDER = "YOUR_NAME/YOUR_MODEL"
 _MOST_NAMES = 40
