@@ -74,5 +74,5 @@ def test_a_token_that_may_not_write_is_found_before_training(hub, tmp_path):
     done = recipe(hub, tmp_path, "--push_to_hub", "--hub_model_id", "me/drawn", token="hf_other")
     assert done.returncode == 1
     assert "adience.py: " in done.stderr
-    assert "was not pushed to me/drawn: your token may not write to me/drawn." in done.stderr
+    assert "me/drawn cannot be pushed to: your token may not write to me/drawn." in done.stderr
     assert not (tmp_path / "out").exists()
