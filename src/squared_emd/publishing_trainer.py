@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
 from huggingface_hub import CommitInfo, HfApi
 from torch import Tensor
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
+from .first_rank import on_first_rank
 from .hub.upload import UploadError, create_repository, files_to_upload, is_image_classifier, note_results, upload_model
 from .resumable_trainer import ResumableTrainer
 from .run_facts import facts_of_training, fingerprint
@@ -78,13 +77,14 @@ class PublishingTrainer(ResumableTrainer):
         """
         args = self.args
         self.push_in_progress = None
-        self.hub_model_id = self._on_first_rank(
+        self.hub_model_id = on_first_rank(
             lambda: create_repository(
                 args.hub_model_id or Path(args.output_dir).absolute().name,
                 args.output_dir,
                 token=args.hub_token if token is None else token,
                 private=args.hub_private_repo if private is None else private,
-            )
+            ),
+            UploadError,
         )
 
     def push_to_hub(
@@ -218,20 +218,6 @@ class PublishingTrainer(ResumableTrainer):
             job.add_done_callback(_log_failure)
             jobs.append(job)
         self.push_in_progress = PushInProgress(jobs)
-
-    def _on_first_rank(self, act: Callable[[], str]) -> str:
-        """What the first rank makes; its error is raised on all."""
-        result = failure = None
-        if self.is_world_process_zero():
-            try:
-                result = act()
-            except UploadError as error:
-                failure = str(error)
-        if self.args.world_size > 1:
-            result, failure = broadcast_object_list([result, failure])
-        if failure is not None:
-            raise UploadError(failure)
-        return result
 
 
 def _without_metrics(results: dict[str, Any]) -> dict[str, Any]:

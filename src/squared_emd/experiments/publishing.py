@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from accelerate.utils import broadcast_object_list
-
+from ..first_rank import on_first_rank
 from ..hub.upload import UploadError, create_repository, push_model
 from .arguments import ExperimentArguments
 from .plan import Run
@@ -46,11 +44,11 @@ def check_repository(args: ExperimentArguments, runs: Sequence[Run]) -> None:
         UploadError: it cannot be made; on all ranks.
     """
     first = runs[0]
-    _on_first_rank(
-        args,
+    on_first_rank(
         lambda: create_repository(
             repository_of(args, first, runs), first.folder, token=args.hub_token, private=args.hub_private_repo
         ),
+        UploadError,
     )
 
 
@@ -68,33 +66,22 @@ def push_run(args: ExperimentArguments, run: Run, runs: Sequence[Run], say: Call
     """
     repository = repository_of(args, run, runs)
     try:
-        _on_first_rank(
-            args,
-            lambda: push_model(
-                run.folder,
-                repository,
-                token=args.hub_token,
-                private=args.hub_private_repo,
-                revision=args.hub_revision,
-                license=args.hub_license,
-                message=f"{run}",
+        on_first_rank(
+            lambda: (
+                push_model(
+                    run.folder,
+                    repository,
+                    token=args.hub_token,
+                    private=args.hub_private_repo,
+                    revision=args.hub_revision,
+                    license=args.hub_license,
+                    message=f"{run}",
+                ).oid
             ),
+            UploadError,
         )
     except UploadError as error:
         say(f"{error}")
         return str(error)
     say(f"Pushed to {repository}.")
     return None
-
-
-def _on_first_rank(args: ExperimentArguments, act: Callable[[], Any]) -> None:
-    failure = None
-    if args.process_index == 0:
-        try:
-            act()
-        except (OSError, RuntimeError, ValueError) as error:
-            failure = str(error)
-    if args.world_size > 1:
-        (failure,) = broadcast_object_list([failure])
-    if failure is not None:
-        raise UploadError(failure)

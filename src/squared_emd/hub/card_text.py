@@ -50,6 +50,7 @@ def card_text(fill: CardFill) -> str:
         not_run_because=fill.not_run_because,
         num_outputs=len(fill.config.id2label),
         ordered=fill.is_ordered,
+        most_classes=MAX_CLASSES,
         class_names=names,
         emd=emd,
         known=known,

@@ -49,7 +49,7 @@ _PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+\.png)\)")  # of the card, in the sa
 
 
 class UploadError(RuntimeError):
-    """A model could not be pushed to the Hub; its folder is as it was."""
+    """A model could not be pushed to the Hub; in its folder the card alone may be new."""
 
 
 def files_to_upload(folder: str | os.PathLike[str]) -> list[str]:
