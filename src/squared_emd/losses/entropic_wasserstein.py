@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import accurate, check, reduce
-from .self_guided import cost_by_label
+from .costs import cost_by_label
+from .fused import Fused, Kernel, columns
+from .inputs import accurate, check_shapes, check_values, reduce
+from .self_guided import is_compiled
 
 
 def entropic_wasserstein_loss(
@@ -47,16 +49,28 @@ def entropic_wasserstein_loss(
     >>> entropic_wasserstein_loss(torch.zeros(1, 2), torch.tensor([0]), ground_distance, strength=10)  # 1/2 - log(2)/10
     tensor(0.4307)
     """
-    labels = check(logits, labels, reduction, ground_distance)
+    labels = check_shapes(logits, labels, reduction, ground_distance)
     if not 0 < strength < float("inf"):
         raise ValueError(f"strength must be greater than 0 and finite, got {strength}. The paper tries 0.1, 1 and 10.")
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}. Frogner et al. and the paper take 100.")
-    log_p = accurate(logits).log_softmax(-1)  # (B, K)
-    p = log_p.exp()
-    cost = ground_distance.to(log_p).detach()
+    logits = accurate(logits)
+    ground_distance = ground_distance.detach()
     if labels.dim() == 1:
-        return reduce((p * (cost_by_label(labels, cost) + log_p / strength)).sum(-1), reduction)
+
+        def plain(logits: Tensor) -> tuple[Tensor]:
+            log_p = logits.log_softmax(-1)  # (B, K)
+            return ((log_p.exp() * (cost_by_label(labels, ground_distance).to(log_p) + log_p / strength)).sum(-1),)
+
+        if is_compiled(logits, labels, ground_distance):
+            rows, given = columns(ground_distance, labels)
+            kernel = Kernel("expected_cost", (given, 1 / strength), plain, keep=rows)
+            return Fused.apply(logits, labels, kernel, reduction)
+        check_values(labels, logits.shape[1])
+        return reduce(*plain(logits), reduction)
+    check_values(labels, logits.shape[1])
+    log_p = logits.log_softmax(-1)  # (B, K)
+    p, cost = log_p.exp(), ground_distance.to(log_p)
     with torch.no_grad():
         values, slopes = _scale(log_p, labels.to(log_p), cost, strength, iterations)
     return reduce(values + ((p - p.detach()) * slopes).sum(-1), reduction)  # the second term is 0, and has the gradient

@@ -13,7 +13,9 @@ def accurate(logits: Tensor) -> Tensor:
 
 def reduce(losses: Tensor, reduction: str) -> Tensor:
     """(B,) losses as ``reduction`` says."""
-    return {"mean": losses.mean, "sum": losses.sum, "none": lambda: losses}[reduction]()
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()
 
 
 def may_look_at(tensor: Tensor) -> bool:
@@ -29,6 +31,13 @@ def check_reduction(reduction: str) -> None:
 
 def check(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor | None = None) -> Tensor:
     """The labels, as int64 where they are indices, once everything is found to fit."""
+    labels = check_shapes(logits, labels, reduction, matrix)
+    check_values(labels, logits.shape[1])
+    return labels
+
+
+def check_shapes(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor | None = None) -> Tensor:
+    """As :func:`check`, but the values of the labels are still to be looked at."""
     check_reduction(reduction)
     if logits.dim() != 2 or not logits.is_floating_point():
         raise ValueError(f"logits must be (B, K) floating point, got {tuple(logits.shape)} {logits.dtype}.")
@@ -40,7 +49,7 @@ def check(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor | None 
             f"the ground distance must be (K, K) = ({num_classes}, {num_classes}) like the logits' classes, "
             f"got shape {tuple(matrix.shape)}."
         )
-    return check_labels(labels, batch, num_classes)
+    return _check_label_shape(labels, batch, num_classes)
 
 
 def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
@@ -57,6 +66,31 @@ def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
     Raises:
         ValueError: the shape is neither; a label is out of range or a row no distribution (read on the CPU only).
     """
+    labels = _check_label_shape(labels, batch, num_classes)
+    check_values(labels, num_classes)
+    return labels
+
+
+def check_values(labels: Tensor, num_classes: int) -> None:
+    """Raises where a label is out of range or a row no distribution; where it would make a GPU wait it does nothing."""
+    if not may_look_at(labels):
+        return
+    if labels.dim() == 1:
+        if not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+            raise ValueError(
+                f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
+                f"got {int(labels.min())} .. {int(labels.max())}."
+            )
+        return
+    sums = labels.sum(-1, dtype=torch.float64)
+    if not (labels.min() >= 0 and (sums - 1).abs().max() <= 1e-2):
+        raise ValueError(
+            "each row of soft labels must be a distribution: no negative entry, sum 1; "
+            f"got entries from {labels.min():.4g} and sums {sums.min():.4g} .. {sums.max():.4g}."
+        )
+
+
+def _check_label_shape(labels: Tensor, batch: int, num_classes: int) -> Tensor:
     hard = labels.shape == (batch,) and not labels.is_floating_point()
     soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
     if not hard and not soft:
@@ -64,20 +98,4 @@ def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
             f"labels must be ({batch},) class indices or ({batch}, {num_classes}) floating point distributions, "
             f"got {tuple(labels.shape)} {labels.dtype}."
         )
-    if hard:
-        labels = labels.long()
-    if not may_look_at(labels):
-        return labels
-    if hard and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(
-            f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
-            f"got {int(labels.min())} .. {int(labels.max())}."
-        )
-    if soft:
-        sums = labels.sum(-1, dtype=torch.float64)
-        if not (labels.min() >= 0 and (sums - 1).abs().max() <= 1e-2):
-            raise ValueError(
-                "each row of soft labels must be a distribution: no negative entry, sum 1; "
-                f"got entries from {labels.min():.4g} and sums {sums.min():.4g} .. {sums.max():.4g}."
-            )
-    return labels
+    return labels.long() if hard else labels

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .inputs import accurate, check, may_look_at, reduce
+from .fused import Fused, Kernel
+from .inputs import accurate, check_shapes, check_values, may_look_at, reduce
+from .kernels import kernels_for
 
 
 def squared_emd_loss(
@@ -42,7 +46,7 @@ def squared_emd_loss(
     >>> squared_emd_loss(logits, torch.tensor([0]))  # CDF (0.5, 0.75), target (1, 1): 0.25 + 0.0625
     tensor(0.3125)
     """
-    labels = check(logits, labels, reduction)
+    labels = check_shapes(logits, labels, reduction)
     if not 1 <= p < float("inf"):
         raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
     if spacing is not None:
@@ -54,23 +58,32 @@ def squared_emd_loss(
             )
         if may_look_at(spacing) and not (spacing.isfinite().all() and (spacing >= 0).all()):
             raise ValueError(f"spacing must be finite and not negative, got {spacing.tolist()}.")
-    losses, _ = _SquaredEMD.apply(logits, labels, float(p), spacing)
-    return reduce(losses, reduction)
+    logits = accurate(logits)
+    if p in (1, 2) and kernels_for(logits, labels) is not None:
+        arguments = None if spacing is None else spacing.data_ptr(), int(p)
+        plain = partial(_plain, labels, float(p), spacing)
+        return Fused.apply(logits, labels, Kernel("squared_emd", arguments, plain, keep=spacing), reduction)
+    check_values(labels, logits.shape[1])
+    return reduce(*_plain(labels, float(p), spacing, logits), reduction)
 
 
-class _SquaredEMD(torch.autograd.Function):
-    """Per-sample loss; for backward it keeps the probabilities, as cross-entropy does, and the labels."""
+def _plain(labels: Tensor, p: float, spacing: Tensor | None, logits: Tensor) -> tuple[Tensor]:
+    return _Plain.apply(logits, labels, p, spacing)[:1]
+
+
+class _Plain(torch.autograd.Function):
+    """Per-sample loss in PyTorch's operations; keeps the probabilities for backward, as cross-entropy does."""
 
     @staticmethod
     def forward(logits: Tensor, labels: Tensor, p: float, spacing: Tensor | None) -> tuple[Tensor, Tensor]:
-        probabilities = accurate(logits).softmax(-1)  # (B, K)
-        powers = _gaps(probabilities, labels).abs().pow(p)
+        probabilities = logits.softmax(-1)  # (B, K)
+        gaps = _gaps(probabilities, labels)
+        powers = gaps.square() if p == 2 else gaps.abs().pow(p)
         return (powers if spacing is None else powers * spacing).sum(-1), probabilities  # (B,) Eq. 9 and 10
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001
-        logits, labels, ctx.p, spacing = inputs
-        ctx.dtype = logits.dtype
+        _, labels, ctx.p, spacing = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(output[1], labels, spacing)
 
@@ -82,14 +95,14 @@ class _SquaredEMD(torch.autograd.Function):
         if grad_losses is not None:
             slopes = _slopes(_gaps(probabilities, labels), ctx.p)
             slopes = slopes if spacing is None else slopes * spacing
-            # Eq. 11: the coefficient of p'_j is the sum of the slopes from j on
-            coefficients = F.pad(slopes.flip(-1).cumsum(-1).flip(-1), (0, 1))  # (B, K)
-            coefficients = coefficients * grad_losses[:, None]
+            # Eq. 11: the coefficient of p'_j is the sum of the slopes from j on, here without the sum of all of them,
+            # which the softmax's Jacobian takes away
+            coefficients = -F.pad(slopes.cumsum(-1), (1, 0)) * grad_losses[:, None]  # (B, K)
             total = coefficients if total is None else total + coefficients
         if total is None:
             return None, None, None, None
         mean = (probabilities * total).sum(-1, keepdim=True)  # (B, 1) the softmax's Jacobian
-        return (probabilities * (total - mean)).to(ctx.dtype), None, None, None
+        return probabilities * (total - mean), None, None, None
 
 
 def _gaps(probabilities: Tensor, labels: Tensor) -> Tensor:
