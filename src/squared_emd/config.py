@@ -121,8 +121,8 @@ class EMDTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self.check_fields()
+        super().__post_init__()  # which takes seconds the first time
 
     def check_fields(self) -> None:
         """Raise a ValueError where a field of ours is out of its range, or does not go with the loss."""

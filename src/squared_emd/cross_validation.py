@@ -1,9 +1,13 @@
 """Splits by fold and by person."""
 
+from __future__ import annotations
+
 import random
 from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
 
-from datasets import Dataset
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def fold_split(dataset: Dataset, fold: int) -> tuple[Dataset, Dataset]:

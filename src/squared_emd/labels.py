@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 from torch import nn
@@ -124,6 +123,8 @@ def check_label_column(dataset: Any, num_classes: int) -> None:
     Raises:
         ValueError: a label is out of range.
     """
+    import datasets  # here: slow, and only training comes this way
+
     if not isinstance(dataset, datasets.Dataset) or dataset.format["type"] == "custom":
         return
     names = [name for name in ("labels", "label") if name in dataset.column_names]

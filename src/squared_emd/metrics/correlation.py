@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from .inputs import as_probabilities, as_reals, check_lengths
 
-CORRELATIONS = {"spearman": spearmanr, "pearson": pearsonr, "kendall": kendalltau}
+CORRELATIONS = {"spearman": "spearmanr", "pearson": "pearsonr", "kendall": "kendalltau"}  # as SciPy names them
 
 
 def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
@@ -59,4 +58,6 @@ def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "sp
         return 0.0
     if kind == "pearson":  # it has no scale, and the squares of large numbers overflow
         predictions, references = (side / np.abs(side).max() for side in (predictions, references))
-    return float(CORRELATIONS[kind](predictions, references).statistic)
+    from scipy import stats  # here: slow, and most metrics do without
+
+    return float(getattr(stats, CORRELATIONS[kind])(predictions, references).statistic)

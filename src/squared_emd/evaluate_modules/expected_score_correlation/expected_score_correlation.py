@@ -16,7 +16,6 @@ import evaluate
 import numpy as np
 import pyarrow as pa
 from scipy.special import softmax
-from scipy.stats import kendalltau, pearsonr, spearmanr
 
 # inputs: What a metric is given, as arrays that fit, or an error that says what does not.
 
@@ -174,7 +173,7 @@ def check_lengths(predictions: np.ndarray, references: np.ndarray) -> None:
 # correlation: Correlation of an expected score with the true one.
 
 
-CORRELATIONS = {"spearman": spearmanr, "pearson": pearsonr, "kendall": kendalltau}
+CORRELATIONS = {"spearman": "spearmanr", "pearson": "pearsonr", "kendall": "kendalltau"}  # as SciPy names them
 
 
 def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
@@ -226,7 +225,9 @@ def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "sp
         return 0.0
     if kind == "pearson":  # it has no scale, and the squares of large numbers overflow
         predictions, references = (side / np.abs(side).max() for side in (predictions, references))
-    return float(CORRELATIONS[kind](predictions, references).statistic)
+    from scipy import stats  # here: slow, and most metrics do without
+
+    return float(getattr(stats, CORRELATIONS[kind])(predictions, references).statistic)
 
 
 # tables: Tables of arrays, as they lie in the cache files of ``evaluate``.
