@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
+from squared_emd.mirrored import average_mirrored
 from squared_emd.networks import load_image_classifier
 from squared_emd.ordinal_answer import ordinal_answer
 from squared_emd.pipelines import OrdinalImageClassificationPipeline
-from squared_emd.transforms import average_mirrored
 
 TASK = "ordinal-image-classification"
 AGES = ["0-2", "4-6", "8-13", "15-20", "25-32"]

@@ -7,8 +7,8 @@ from tests.test_trainer import Network, arguments, pictures, samples, tiny_vit, 
 from transformers import AutoModelForImageClassification, BertConfig, BertForSequenceClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
+from squared_emd.mirrored import average_mirrored
 from squared_emd.run_facts import facts_of_training
-from squared_emd.transforms import average_mirrored
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import torch
-from PIL import Image
-from torchvision.transforms.v2 import functional as F
 
-from .transforms import as_rgb
+from .picture import Picture, decode
+from .view_pixels import normalise, pixels_in
 
 __all__ = ["EIGENVALUES", "EIGENVECTORS", "AlexNetTrainTransform"]
 
@@ -40,7 +40,12 @@ class AlexNetTrainTransform:
         light: standard deviation of the three deviates.
 
     Returns:
-        When called on a PIL image of any size and mode of 8 bits: (3, size, size), float32, normalised.
+        When called on a picture of any size and mode of 8 bits, a PIL image, a path or what
+        `datasets.Image(decode=False)` gives: (3, size, size), float32, normalised.
+
+    Raises:
+        FileNotFoundError: when called: there is no such file.
+        ValueError: when called: the picture cannot be decoded, or has more than 8 bits a channel.
     """
 
     size: int
@@ -51,20 +56,24 @@ class AlexNetTrainTransform:
     mirror: float = 0.5
     light: float = 0.1
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        image = as_rgb(image)
+    @property
+    def shorter_side(self) -> int:
+        """As many pixels of a picture's shorter side are used; a picture with more of them is reduced to this."""
+        return math.ceil(self.size / self.crop)
+
+    def __call__(self, picture: Picture) -> torch.Tensor:
+        image, (left, top, right, bottom) = decode(picture, self.shorter_side)
         x, y, mirror = torch.rand(3, dtype=torch.float64).tolist()
         deviates = self.light * torch.randn(3)
 
-        width, height = image.size
+        width, height = right - left, bottom - top
         square = min(width, height)
         side = self.crop * square
-        left = (width - square) / 2 + x * (square - side)
-        top = (height - square) / 2 + y * (square - side)
-        box = (left, top, min(left + side, width), min(top + side, height))  # PIL refuses a rounding error outside
-        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+        left += (width - square) / 2 + x * (square - side)
+        top += (height - square) / 2 + y * (square - side)
+        box = (left, top, min(left + side, right), min(top + side, bottom))  # PIL refuses a rounding error outside
+        view = pixels_in(image, box, self.size)
         if mirror < self.mirror:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        pixels = F.pil_to_tensor(image).float().div_(255)  # (3, size, size)
+            view = view.flip(-1)
         lights = torch.tensor(EIGENVECTORS) @ (deviates * torch.tensor(EIGENVALUES))  # (3,)
-        return F.normalize(pixels.add_(lights[:, None, None]), self.mean, self.std, inplace=True)
+        return normalise(view, self.mean, self.std, lights=lights.tolist())

@@ -22,15 +22,21 @@ def normalize_features(features: Tensor) -> Tensor:
     tensor([[ 0.2500, -0.7500],
             [ 0.0000,  0.0000]])
     """
+    return _normalized(features)[0]
+
+
+def _normalized(features: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, d) as :func:`normalize_features`, and (B, 1) the norms."""
     features = features if features.dtype == torch.float64 else features.float()
     norms = features.abs().sum(1, keepdim=True)  # (B, 1)
-    return features / torch.where(norms == 0, 1, norms)
+    return features / norms.masked_fill(norms == 0, 1), norms
 
 
 def add_class_sums(class_sums: Tensor, class_counts: Tensor, features: Tensor, labels: Tensor) -> None:
     """Add the normalised features of a batch to the sums of their classes, in place.
 
-    A sample whose features are not finite is left out. Reads no value on the host, so a GPU is never waited for.
+    A sample whose features are not finite, or have no finite L1 norm, is left out. Reads no value on the host, so a GPU
+    is never waited for.
 
     Args:
         class_sums: (K, d) float64.
@@ -38,11 +44,11 @@ def add_class_sums(class_sums: Tensor, class_counts: Tensor, features: Tensor, l
         features: (B, d) as the head of the network received them.
         labels: (B,) class indices, or (B, K) distributions: a sample then counts in each class by its weight.
     """
-    normalized = normalize_features(features.to(class_sums.device))
+    normalized, norms = _normalized(features.to(class_sums.device))
     labels = labels.to(class_sums.device)
-    finite = normalized.isfinite().all(1)  # (B,)
-    normalized = torch.where(finite[:, None], normalized, 0).to(class_sums.dtype)
-    weights = finite.to(class_counts.dtype)  # (B,)
+    finite = norms < torch.inf  # (B, 1); a NaN is not
+    normalized = normalized.masked_fill_(~finite, 0).to(class_sums.dtype)
+    weights = finite.squeeze(1).to(class_counts.dtype)  # (B,)
     if labels.dim() == 1:
         class_sums.index_add_(0, labels, normalized)
         class_counts.index_add_(0, labels, weights)
@@ -123,7 +129,7 @@ class ClassCentroids:
         self.class_counts += other.class_counts.to(self.device)
 
     def all_reduce(self) -> None:
-        """Add up the running sums and counts of all ranks, by one all-reduce of K x (d + 1) numbers.
+        """Add up the running sums and counts of all ranks, in place, by one all-reduce of K x (d + 1) numbers.
 
         Every rank must call it, and every rank must have seen a batch. Without ``torch.distributed`` it does nothing.
 
@@ -137,9 +143,10 @@ class ClassCentroids:
                 f"rank {dist.get_rank()} has seen no batch, so it does not know the width of the features; "
                 "give every rank at least one batch an epoch."
             )
-        packed = torch.cat([self.class_sums, self.class_counts[:, None]], dim=1)  # (K, d + 1)
+        packed = torch.cat([self.class_sums, self.class_counts[:, None]], dim=1)  # (K, d + 1): 8 K (d + 1) bytes
         dist.all_reduce(packed)
-        self.class_sums, self.class_counts = packed[:, :-1].contiguous(), packed[:, -1].contiguous()
+        self.class_sums.copy_(packed[:, :-1])
+        self.class_counts.copy_(packed[:, -1])
 
     def refresh(self, *, reset: bool = True) -> None:
         """Turn the running sums into centroids.
@@ -151,8 +158,9 @@ class ClassCentroids:
             return
         seen = self.class_counts > 0  # (K,)
         means = self.class_sums / torch.where(seen, self.class_counts, 1)[:, None]  # (K, d)
-        before = torch.zeros_like(means) if self.centroids is None else self.centroids
-        self.centroids = torch.where(seen[:, None], means, before)
+        if self.centroids is not None and not seen.all():
+            torch.where(seen[:, None], means, self.centroids, out=means)
+        self.centroids = means  # without a sample ever: 0
         self.known = self.known | seen
         if reset:
             self.reset()
@@ -163,8 +171,11 @@ class ClassCentroids:
             self.class_sums.zero_()
         self.class_counts.zero_()
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self, *, copy: bool = True) -> dict[str, Tensor]:
         """All that :meth:`load_state_dict` needs, as plain tensors.
+
+        Args:
+            copy: otherwise the tensors are those that the next :meth:`update` changes.
 
         Returns:
             ``class_counts`` and ``known``, and ``class_sums`` and ``centroids`` as far as they exist.
@@ -174,7 +185,7 @@ class ClassCentroids:
             state["class_sums"] = self.class_sums
         if self.centroids is not None:
             state["centroids"] = self.centroids
-        return {name: tensor.detach().clone() for name, tensor in state.items()}
+        return {name: tensor.detach().clone() if copy else tensor for name, tensor in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take over what :meth:`state_dict` gave.

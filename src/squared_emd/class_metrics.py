@@ -9,6 +9,7 @@ import numpy as np
 
 from .metrics import ranks_of_truth, top_k_error
 from .metrics.inputs import as_labels_or_distributions, as_scores, as_whole_numbers
+from .metrics.ordinal_metrics import in_parts
 
 __all__ = ["top_k_metrics"]
 
@@ -16,8 +17,9 @@ __all__ = ["top_k_metrics"]
 def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]:
     """A ``compute_metrics`` for a Trainer on classes without an order (Hou et al. 2016, Table 5).
 
-    With ``batch_eval_metrics=True`` among the Trainer's arguments it is called batch by batch and keeps one number a
-    sample, not the logits; after an evaluation that was interrupted between two batches make a new one.
+    ``EMDTrainer``, and a Trainer with ``batch_eval_metrics=True`` among its arguments, call it batch by batch: it keeps
+    one number a sample, not the logits. What an evaluation that was interrupted between two batches left is forgotten
+    by its ``restart()``, which ``EMDTrainer`` calls.
 
     Args:
         ks: how many classes may be named. One that is not less than K is left out: its error is 0 whatever the network
@@ -40,6 +42,9 @@ def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]
     batches: list[np.ndarray] = []
 
     def compute_metrics(evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
+        if compute_result is None and (parts := in_parts(evaluation)):
+            batches.clear()
+            return [compute_metrics(part, part is parts[-1]) for part in parts][-1]
         try:
             logits = evaluation.predictions
             logits = as_scores(logits[0] if isinstance(logits, tuple) else logits, "logits")
@@ -60,4 +65,5 @@ def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]
             batches.clear()
         return {f"top_{k}_error": top_k_error(ranks, k) for k in fitting}
 
+    compute_metrics.restart = batches.clear
     return compute_metrics

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from .centroids import ClassCentroids
 from .config import EMDTrainingArguments
-from .ground_distance import check_ground_distance, ground_distance_from_distances, raw_distances, sdd
+from .ground_distance import check_ground_distance
+from .learned_distance import MAX_CLASSES_IN_FLOAT64, learn_ground_distance, matrix_dtype
 from .losses import (
     accurate,
     cross_entropy_loss,
@@ -21,6 +22,7 @@ from .losses import (
     ground_distance_cost,
     regression_loss,
     self_guided_regularizer,
+    self_guided_terms,
     squared_emd_loss,
 )
 from .saved_distance import check_classes_of, read_ground_distance
@@ -45,7 +47,8 @@ class EMDCriterion(nn.Module):
         device: where the model computes.
 
     Attributes:
-        ground_distance: (K, K) float64 D, or None before the first refresh.
+        ground_distance: (K, K) float64 D, or None before the first refresh. Above 4,096 classes it is float32, and the
+            next refresh writes over it: copy what you keep.
         known: (K,) bool, the classes D knows.
         regularizer_weight: lambda; None as long as it is still to be measured.
         sdd, sdd_relative: of the last refresh (section 4.7), or None.
@@ -176,7 +179,7 @@ class EMDCriterion(nn.Module):
         if self.args.loss == "a-emd":
             strength, iterations = self.args.entropic_strength, self.args.sinkhorn_iterations
             loss = entropic_wasserstein_loss(
-                logits, labels, self.cost, strength=strength, iterations=iterations, reduction="none"
+                logits, labels, self.cost.T, strength=strength, iterations=iterations, reduction="none"
             )
             return {"emd": loss}
         if not self._regularizes:
@@ -184,10 +187,15 @@ class EMDCriterion(nn.Module):
             if self.training and self._measures:
                 self._measure(entropy, logits, labels, finite)
             return {"ce": entropy}
-        return {
-            "ce": cross_entropy_loss(logits, labels, eps=1e-6, reduction="none"),  # eps: section 4.1
-            "emd": self.regularizer_weight * self._regularizer(logits, labels),
-        }
+        entropy, regularizer = self_guided_terms(
+            logits,
+            labels,
+            self.cost.T,  # D is symmetric: the columns of the labels are contiguous rows
+            weight=self.regularizer_weight,
+            true_class_cost=self.args.true_class_cost,
+            eps=1e-6,  # section 4.1
+        )
+        return {"ce": entropy, "emd": regularizer}
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Add the features of a training batch to the running class centroids.
@@ -206,10 +214,10 @@ class EMDCriterion(nn.Module):
         """
         if not self.learns_ground_distance:
             return
-        own = self.centroids.class_sums, self.centroids.class_counts
+        own = None if end_epoch or self.centroids.class_sums is None else self._own_sums()
         self.centroids.all_reduce()
         self.centroids.refresh(reset=end_epoch)
-        if not end_epoch:
+        if own is not None:
             self.centroids.class_sums, self.centroids.class_counts = own
         known = self.centroids.known
         for k in (~known).nonzero().flatten().tolist():
@@ -222,12 +230,14 @@ class EMDCriterion(nn.Module):
                 )
         if self.centroids.centroids is None:
             return
-        distances = raw_distances(self.centroids.centroids)
+        matrix, self.sdd, self.sdd_relative = learn_ground_distance(
+            self.centroids.centroids, rank=self.args.rank, known=known, out=self.ground_distance
+        )
         self.known = known.to(self.known.device)
-        self._set_ground_distance(ground_distance_from_distances(distances, rank=self.args.rank, known=known))
-        distances = distances[known][:, known]
-        self.sdd = float(sdd(distances))
-        self.sdd_relative = float(sdd(distances, relative=True))
+        self._set_ground_distance(matrix)
+
+    def _own_sums(self) -> tuple[Tensor, Tensor]:
+        return self.centroids.class_sums.clone(), self.centroids.class_counts.clone()
 
     def end_epoch(self) -> None:
         """Refresh D; at the end of the jump start fix lambda where it is automatic.
@@ -267,10 +277,13 @@ class EMDCriterion(nn.Module):
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
 
+        With more than 4,096 classes D, centroids and sums are not copied: save them before the next batch.
+
         Returns:
             Tensors by name, to be given to :meth:`load_state`.
         """
-        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict().items()}
+        copy = self.num_classes <= MAX_CLASSES_IN_FLOAT64
+        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
         state["epoch"] = torch.tensor(self.epoch)
         state["first_epoch"] = torch.tensor(self.first_epoch)
         state["measured"] = self.measured.clone()
@@ -279,7 +292,7 @@ class EMDCriterion(nn.Module):
             if getattr(self, name) is not None:
                 state[name] = torch.tensor(getattr(self, name), dtype=torch.float64)
         if self.ground_distance is not None:
-            state["ground_distance"] = self.ground_distance.clone()
+            state["ground_distance"] = self.ground_distance.clone() if copy else self.ground_distance
             state["known"] = self.known.clone()
         return state
 
@@ -332,11 +345,13 @@ class EMDCriterion(nn.Module):
         self.measured += all_three.sum(1).to(self.measured)
 
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
-        self.ground_distance = ground_distance.to(self.centroids.device)
+        self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))
         if self.args.loss == "a-emd":
             self.cost = self.ground_distance.float().to(self.known.device)
             return
         omega, mu = self.args.self_guided_parameters()
         known = self.known.to(self.centroids.device)
-        cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known)
-        self.cost = cost.float().to(self.known.device)
+        cost = self.cost if self.num_classes > MAX_CLASSES_IN_FLOAT64 else None  # a large one is written over
+        if cost is None:
+            cost = torch.empty(self.ground_distance.shape, dtype=torch.float32, device=self.known.device)
+        self.cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known, out=cost)

@@ -17,6 +17,7 @@ class FiniteCheck:
     Attributes:
         steps_without: steps in a row without a finite sample. Of a GPU it may lag a few steps behind, as nothing waits
             for it.
+        last_finite: how many samples of the last batch counted and were finite, a scalar on the device.
 
     >>> check = FiniteCheck()
     >>> check.look(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))
@@ -30,13 +31,16 @@ class FiniteCheck:
         self._steps_without = torch.zeros((), dtype=torch.int64, device=device)
         pinned = self._steps_without.device.type == "cuda"
         self._on_host = torch.zeros((), dtype=torch.int64, pin_memory=pinned)  # its copy, made in the background
-        self._in_step = torch.zeros(2, dtype=torch.int64, device=device)  # samples, and finite ones
+        self._samples_in_step = 0
+        self._finite_in_step = torch.zeros((), dtype=torch.int64, device=device)
+        self.last_finite = torch.zeros_like(self._finite_in_step)
 
     def reset(self) -> None:
         """Forget all steps, as before a new run."""
         self._steps_without.zero_()
         self._on_host.zero_()
-        self._in_step.zero_()
+        self._samples_in_step = 0
+        self._finite_in_step.zero_()
 
     @property
     def steps_without(self) -> int:
@@ -51,22 +55,34 @@ class FiniteCheck:
             fresh: how many of the B samples count; those after them are repeats. Default: all.
 
         Returns:
-            (B,) bool: the samples that count and all of whose values are finite.
+            (B,) bool: the samples that count and all of whose values are finite, as is their sum (in float32, or in
+            float64 where they are): one pass over the values, and nothing of their size in memory.
         """
-        rows = [tensor.isfinite() if tensor.dim() == 1 else tensor.isfinite().all(1) for tensor in tensors]
-        finite = torch.stack(rows).all(0)  # (B,)
+        sums = [_sums_of_rows(tensor) for tensor in tensors]
+        total = sum(sums[1:], sums[0])  # (B,): NaN or infinite as soon as one value is
+        finite = total - total == 0
         samples = len(finite) if fresh is None else fresh
-        finite[samples:] = False
-        self._in_step[0] += samples
-        self._in_step[1] += finite.sum()
+        if samples < len(finite):
+            finite[samples:] = False
+        self._samples_in_step += samples
+        self.last_finite = finite.sum()
+        self._finite_in_step += self.last_finite
         return finite
 
     def end_step(self) -> None:
         """An optimizer step is over; one in which this rank had no sample says nothing."""
-        without = torch.where(self._in_step[1] > 0, 0, self._steps_without + 1)
-        self._steps_without = torch.where(self._in_step[0] > 0, without, self._steps_without)
+        if self._samples_in_step == 0:
+            return
+        self._steps_without.add_(1).mul_(self._finite_in_step == 0)
         self._on_host.copy_(self._steps_without, non_blocking=True)
-        self._in_step.zero_()
+        self._samples_in_step = 0
+        self._finite_in_step.zero_()
+
+
+def _sums_of_rows(tensor: Tensor) -> Tensor:
+    if tensor.dim() == 1:
+        return tensor
+    return tensor.sum(1, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
 
 
 def local_part(tensor: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +17,8 @@ __all__ = [
 ]
 
 DIRECT_DISTANCE_COST = 2**27  # K * K * d up to which differences are taken one by one, free of cancellation
+TILE = 256  # above, distances come from matrix products of so many classes by so many
+BLOCK = 2**20  # entries of a K x K matrix that are worked on at a time
 
 
 def raw_distances(centroids: Tensor) -> Tensor:
@@ -32,20 +37,45 @@ def raw_distances(centroids: Tensor) -> Tensor:
     tensor([[0., 5.],
             [5., 0.]], dtype=torch.float64)
     """
+    centred = centroids.double() - mean_of(centroids)
+    if takes_differences(centred):
+        return torch.cdist(centred, centred, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(0)
+    num_classes, tiles = len(centred), centred.split(TILE)
+    distances = centred.new_empty(num_classes, num_classes)
+    for i, some in enumerate(tiles):
+        for j, others in enumerate(tiles[i:], start=i):  # each pair once, so that D[i, j] is D[j, i] to the bit
+            tile = distance_tile(some, others)
+            distances[i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE] = tile
+            distances[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE] = tile.T
+    return distances
+
+
+def mean_of(centroids: Tensor) -> Tensor:
+    """(d,) float64: distances of centroids around their mean suffer less cancellation."""
     if centroids.dim() != 2 or not centroids.is_floating_point():
         raise ValueError(f"centroids must be (K, d) floating point, got {tuple(centroids.shape)} {centroids.dtype}.")
-    if not centroids.isfinite().all():
+    mean = centroids.mean(0, dtype=torch.float64)
+    if not mean.isfinite().all():
         bad = (~centroids.isfinite().all(1)).nonzero().flatten().tolist()
         raise ValueError(f"centroids must be finite; those of classes {bad} are not.")
+    return mean
+
+
+def takes_differences(centroids: Tensor) -> bool:
+    """Whether distances are taken from differences; from matrix products where there would be too many."""
     num_classes, feature_dim = centroids.shape
-    centred = centroids.double()
-    centred = centred - centred.mean(0)  # the same distances, with less cancellation
-    if num_classes**2 * feature_dim <= DIRECT_DISTANCE_COST:
-        distances = torch.cdist(centred, centred, compute_mode="donot_use_mm_for_euclid_dist")
-    else:
-        distances = torch.cdist(centred, centred, compute_mode="use_mm_for_euclid_dist")
-        distances = (distances + distances.T) / 2
-    return distances.fill_diagonal_(0)
+    return num_classes**2 * feature_dim <= DIRECT_DISTANCE_COST
+
+
+def distance_tile(some: Tensor, others: Tensor) -> Tensor:
+    """Distances of centred classes to the same or to later ones, by a matrix product; at most TILE by TILE."""
+    lengths = [torch.einsum("kd,kd->k", classes, classes) for classes in (some, others)]  # squared
+    squares = torch.addmm(lengths[0][:, None] + lengths[1], some, others.T, alpha=-2)
+    distances = squares.clamp_min_(0).sqrt_()
+    if some.data_ptr() != others.data_ptr():
+        return distances
+    distances = distances.triu(1)
+    return distances + distances.T
 
 
 def percentile_ranks(distances: Tensor, *, rank: str = "strict") -> Tensor:
@@ -71,11 +101,57 @@ def percentile_ranks(distances: Tensor, *, rank: str = "strict") -> Tensor:
     _check_square(distances)
     if rank not in ("strict", "inclusive"):
         raise ValueError(f'rank must be "strict" (Eq. 12) or "inclusive" (Table 2), got {rank!r}.')
-    distances = distances.contiguous()
-    rows = distances.sort(dim=1).values
-    counts = torch.searchsorted(rows, distances, right=rank == "inclusive")  # (K, K)
-    ranks = counts.double() / len(distances)
+    num_classes = len(distances)
+    ranks = torch.empty(num_classes, num_classes, dtype=torch.float64, device=distances.device)
+    for start, rows in blocks_of_rows(distances):
+        ranks[start : start + len(rows)] = counts_in_rows(rows, rank=rank)
+    ranks /= max(num_classes, 1)
     return ranks.fill_diagonal_(0) if rank == "inclusive" else ranks
+
+
+def counts_in_rows(rows: Tensor, *, rank: str) -> Tensor:
+    """How many entries of its row are smaller than an entry (``"strict"``), or not larger (``"inclusive"``).
+
+    Args:
+        rows: (b, K) numbers.
+        rank: ``"strict"`` or ``"inclusive"``.
+
+    Returns:
+        (b, K) float32, which is exact for fewer than 2^24 classes.
+
+    >>> counts_in_rows(torch.tensor([[3.0, 0.0, 3.0]]), rank="strict")
+    tensor([[1., 0., 1.]])
+    """
+    rows = rows.detach() if rows.dtype in (torch.float32, torch.float64) else rows.detach().double()
+    # NumPy's sort uses the vector instructions of the CPU
+    order = torch.from_numpy(np.argsort(rows.numpy(), axis=1)) if rows.is_cpu else rows.argsort(1)
+    in_order = rows.gather(1, order)
+    places = torch.arange(rows.shape[1], dtype=torch.float32, device=rows.device)
+    borders = torch.ones_like(rows, dtype=torch.bool)  # between an entry and a larger one
+    if rank == "strict":
+        torch.ne(in_order[:, 1:], in_order[:, :-1], out=borders[:, 1:])
+        counts = torch.where(borders, places, 0).cummax(1).values  # the place where the run of equal entries begins
+    else:
+        torch.ne(in_order[:, 1:], in_order[:, :-1], out=borders[:, :-1])
+        counts = torch.where(borders, places + 1, torch.inf).flip(1).cummin(1).values.flip(1)
+    return torch.empty_like(counts).scatter_(1, order, counts)
+
+
+def blocks_of_rows(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """A matrix in blocks of rows, of about ``BLOCK`` entries each.
+
+    Args:
+        matrix: (K, K).
+
+    Yields:
+        The first row's index, and (b, K) rows, a view.
+
+    >>> [(start, len(rows)) for start, rows in blocks_of_rows(torch.zeros(2, 2**20 + 1))]
+    [(0, 1), (1, 1)]
+    """
+    rows_at_a_time = max(BLOCK // max(matrix.shape[1], 1), 1)
+    for start in range(0, len(matrix), rows_at_a_time):
+        yield start, matrix[start : start + rows_at_a_time]
 
 
 def ground_distance_from_centroids(centroids: Tensor, *, rank: str = "strict", known: Tensor | None = None) -> Tensor:
@@ -200,19 +276,28 @@ def check_ground_distance(ground_distance: Tensor, num_classes: int, *, source: 
             f"{source} must be ({num_classes}, {num_classes}), one row a class of the model, "
             f"got shape {tuple(ground_distance.shape)}."
         )
+    tolerance = 1e-6 * ground_distance.max()
     tests = {
-        "finite": ground_distance.isfinite(),
-        "non-negative": ground_distance >= 0,
-        "symmetric": (ground_distance - ground_distance.T).abs() <= 1e-6 * ground_distance.abs().max(),
-        "0 on the diagonal": ground_distance.diagonal().diag() == 0,
+        "finite": lambda rows, columns: rows.isfinite(),
+        "non-negative": lambda rows, columns: rows >= 0,
+        "symmetric": lambda rows, columns: (rows - columns).abs() <= tolerance,
     }
-    for name, holds in tests.items():
-        if not holds.all():
-            i, j = (~holds).nonzero()[0].tolist()
-            raise ValueError(
-                f"{source} must be {name}, got D[{i}, {j}] = {ground_distance[i, j]:g} "
-                f"and D[{j}, {i}] = {ground_distance[j, i]:g}."
-            )
+    for name, test in tests.items():
+        for start, rows in blocks_of_rows(ground_distance):
+            fails = ~test(rows, ground_distance[:, start : start + len(rows)].T)
+            if fails.any():
+                i, j = fails.nonzero()[0].tolist()
+                _refuse(ground_distance, name, i + start, j, source)
+    if ground_distance.diagonal().any():
+        i = int(ground_distance.diagonal().nonzero()[0])
+        _refuse(ground_distance, "0 on the diagonal", i, i, source)
+
+
+def _refuse(ground_distance: Tensor, name: str, i: int, j: int, source: str) -> None:
+    raise ValueError(
+        f"{source} must be {name}, got D[{i}, {j}] = {ground_distance[i, j]:g} "
+        f"and D[{j}, {i}] = {ground_distance[j, i]:g}."
+    )
 
 
 def _zero_unknown(centroids: Tensor, known: Tensor | None) -> Tensor:

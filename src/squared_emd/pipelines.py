@@ -21,9 +21,9 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .decode import RULES
 from .ground_distance import check_ground_distance
 from .labels import are_other_classes, check_class_order, class_names_of, in_short
+from .mirrored import average_mirrored
 from .ordinal_answer import ordinal_answer
 from .saved_distance import load_ground_distance
-from .transforms import average_mirrored
 
 __all__ = ["TASK", "OrdinalImageClassificationPipeline"]
 

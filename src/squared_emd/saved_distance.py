@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from .ground_distance import blocks_of_rows
 from .hub_errors import HUB_ERRORS, why_not_loaded
 from .labels import are_other_classes, check_class_order, in_short
+from .learned_distance import matrix_dtype
 
 __all__ = [
     "GROUND_DISTANCE_FILE",
@@ -75,7 +77,7 @@ def write_ground_distance(
 def _as_stored(matrix: Tensor) -> Tensor:
     if len(matrix) > MAX_CLASSES_IN_CONFIG:
         half = matrix.half()
-        if (half.to(matrix.dtype) - matrix).abs().max() <= _HALF_A_STEP:
+        if all((half[i : i + len(rows)] - rows).abs().max() <= _HALF_A_STEP for i, rows in blocks_of_rows(matrix)):
             return half.cpu().contiguous()
     return matrix.float().cpu().contiguous()
 
@@ -92,7 +94,7 @@ def read_ground_distance(path: str | Path) -> Tensor:
             list under `ground_distance`, as the config.json of a saved model has it; or the folder of such a model.
 
     Returns:
-        (K, K) float64.
+        (K, K) float64; float32 above 4,096 classes.
 
     Raises:
         FileNotFoundError: there is no such file, or none with a D in the folder.
@@ -113,9 +115,7 @@ def read_ground_distance(path: str | Path) -> Tensor:
         rows = _read_json(path)
         return _as_matrix(rows.get("ground_distance") if isinstance(rows, dict) else rows, path)
     try:
-        matrix = (
-            np.load(path, allow_pickle=False) if path.suffix == ".npy" else load_file(path)["ground_distance"].double()
-        )
+        matrix = np.load(path, allow_pickle=False) if path.suffix == ".npy" else load_file(path)["ground_distance"]
     except Exception as error:
         raise _no_matrix(path, error) from error
     return _as_matrix(matrix, path)
@@ -135,7 +135,7 @@ def load_ground_distance(
         token: for a private repository; default: the one that is stored, or HF_TOKEN.
 
     Returns:
-        (K, K) float64, in the order of the model's classes.
+        (K, K) float64, float32 above 4,096 classes, in the order of the model's classes.
 
     Raises:
         FileNotFoundError: there is no such folder, repository, revision or file, or it cannot be reached.
@@ -185,7 +185,7 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
                 f"{GROUND_DISTANCE_FILE} of {source} must be the one that was saved with its config; it is of another "
                 "model or revision. Save or download the whole model again."
             )
-        matrix = _as_matrix(stored.double(), path)
+        matrix = _as_matrix(stored, path)
     else:
         matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
     by_id = config.get("id2label") or {}
@@ -233,7 +233,7 @@ def ground_distance_of_model(config: PretrainedConfig | None, class_names: Seque
         class_names: (K,) of the model now.
 
     Returns:
-        (K, K) float64, or None where there is none.
+        (K, K) float64, float32 above 4,096 classes, or None where there is none.
 
     Raises:
         ValueError: the classes are the same in another order; D and the classifier head have the old one.
@@ -270,12 +270,13 @@ def _read_json(path: Path) -> Any:
 
 def _as_matrix(rows: Any, source: Any) -> Tensor:
     try:
-        matrix = torch.as_tensor(rows, dtype=torch.float64)
+        is_array = isinstance(rows, (Tensor, np.ndarray))
+        matrix = torch.as_tensor(rows, dtype=None if is_array else torch.float64)
     except Exception as error:
         raise _no_matrix(source, error) from error
     if matrix.dim() != 2:
         raise ValueError(f"{source} must hold a (K, K) matrix, got shape {tuple(matrix.shape)}.")
-    return matrix
+    return matrix.to(matrix_dtype(len(matrix)))
 
 
 def _no_matrix(source: Any, error: Exception) -> ValueError:

@@ -12,6 +12,7 @@ from scipy.special import softmax
 from .bins import ScoreBins
 from .metrics import correlation, expected_score, ordinal_metrics
 from .metrics.inputs import as_array, as_reals, as_scores
+from .metrics.ordinal_metrics import in_parts
 
 __all__ = ["ScoreMetrics", "ensemble_spearman"]
 
@@ -22,9 +23,9 @@ class ScoreMetrics:
     """A `compute_metrics` for a Trainer: how well a network orders the samples by their real-valued scores.
 
     A classifier predicts the expected score `sum_i p_i s_i` of its bins, with `s_i` the mean training score of bin i;
-    a network with one output predicts the score itself. Every rank may call it. With `batch_eval_metrics=True` among
-    the Trainer's arguments it is called batch by batch and keeps a few numbers a sample, not the logits; after an
-    evaluation that was interrupted between two batches make a new one.
+    a network with one output predicts the score itself. Every rank may call it. `EMDTrainer`, and a Trainer with
+    `batch_eval_metrics=True` among its arguments, call it batch by batch: it keeps a few numbers a sample, not the
+    logits.
 
     The result has `spearman`, the rank correlation with the true scores, and `score_mae`, the mean absolute error in
     their unit. Beside them stand `aem`, `aeo`, `mae` and `squared_emd` as `ordinal_metrics` has them, for a classifier
@@ -58,9 +59,10 @@ class ScoreMetrics:
         self.true_scores = as_reals(true_scores, "true_scores")
         self.has_training_bins = isinstance(bins, ScoreBins)  # else the labels may be of another source
         self.bins = bins if self.has_training_bins else _bins_between(as_reals(bins, "class_scores"))
-        self._start()
+        self.restart()
 
-    def _start(self) -> None:
+    def restart(self) -> None:
+        """Forget what an evaluation that was interrupted between two batches left; `EMDTrainer` calls it."""
         self._ordinal = ordinal_metrics(class_names=self.bins.names)
         self._batches: list[np.ndarray] = []
 
@@ -75,15 +77,18 @@ class ScoreMetrics:
         Returns:
             Name -> value; empty before the last batch.
         """
+        if compute_result is None and (parts := in_parts(evaluation)):
+            self.restart()
+            return [self(part, part is parts[-1]) for part in parts][-1]
         try:
             ordinal = self._add(evaluation, compute_result)
         except ValueError:
-            self._start()  # this evaluation is over
+            self.restart()  # this evaluation is over
             raise
         if compute_result is False:
             return {}
         self.expected_scores = np.concatenate(self._batches)  # (N,)
-        self._start()
+        self.restart()
         return {
             "spearman": correlation(self.expected_scores, self.true_scores),
             "score_mae": float(np.abs(self.expected_scores - self.true_scores).mean()),

@@ -23,10 +23,10 @@ from .config import EMDTrainingArguments
 from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck, not_finite
+from .frugal_trainer import FrugalTrainer
 from .labels import check_batch_labels, check_label_column, class_names_of, num_classes_of
-from .publishing_trainer import PublishingTrainer
+from .mirrored import averages_mirrored
 from .saved_distance import ground_distance_of_model, write_ground_distance
-from .transforms import averages_mirrored
 
 __all__ = ["EMDTrainer"]
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _NOT_FINITE = "not finite"  # among the sums for the log: how many samples were NaN or infinite
 
 
-class EMDTrainer(PublishingTrainer):
+class EMDTrainer(FrugalTrainer):
     """A drop-in `transformers.Trainer` with the losses of Hou et al. 2016.
 
     Takes what `Trainer` takes, with `EMDTrainingArguments` for `args`. The model may be any Hugging Face or timm
@@ -152,20 +152,23 @@ class EMDTrainer(PublishingTrainer):
         if self.args.nan_policy == "skip":
             logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
         components = self.criterion(logits, targets, finite)  # name -> (B,)
-        components = {name: values[:fresh] for name, values in components.items()}
+        if fresh < len(labels):
+            components = {name: values[:fresh] for name, values in components.items()}
         if self.args.nan_policy == "skip":
             components = {name: torch.where(finite[:fresh], values, 0) for name, values in components.items()}
-        losses = sum(components.values())  # (fresh,)
         if learns:
-            self.criterion.observe(torch.where(finite[:, None], *features, torch.nan)[:fresh], labels[:fresh])
+            self.criterion.observe(features[0].masked_fill(~finite[:, None], torch.nan)[:fresh], labels[:fresh])
         if num_items_in_batch is None:
-            loss = losses.mean()
+            loss = sum(components.values()).mean()
         else:
-            shares = {name: values.detach().sum() / num_items_in_batch for name, values in components.items()}
-            shares[_NOT_FINITE] = (fresh - finite.sum()).to(losses.dtype)
+            shares = {name: values.sum() / num_items_in_batch for name, values in components.items()}
+            first, *others = shares.values()
+            loss = sum(others, first)
+            if self.accelerator.num_processes > 1:
+                loss = loss * self.accelerator.num_processes
+            shares[_NOT_FINITE] = fresh - self.finite.last_finite
             for name, share in shares.items():
-                self.sums_since_log[name] = self.sums_since_log.get(name, 0) + share
-            loss = losses.sum() / num_items_in_batch * self.accelerator.num_processes
+                self.sums_since_log[name] = self.sums_since_log.get(name, 0) + share.detach()
         return (loss, outputs) if return_outputs else loss
 
     def _need_ground_distance(self) -> None:

@@ -21,8 +21,9 @@ from squared_emd.experiments.arguments import PAPER_RATES
 from squared_emd.experiments.cost import Pace
 from squared_emd.experiments.plan import learned_where, network_name, plan
 from squared_emd.experiments.recorder import RunRecorder
+from squared_emd.mirrored import average_mirrored
 from squared_emd.score_metrics import ScoreMetrics
-from squared_emd.transforms import EvalTransform, average_mirrored
+from squared_emd.transforms import EvalTransform
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,17 @@ class ExperimentArguments(EMDTrainingArguments):
         default=None, metadata={"help": "Where the data set lies. Default: a small drawn one in its place."}
     )
     skip_bad_images: bool = field(default=False, metadata={"help": "Go on without pictures that cannot be read."})
+    small_pictures: int | None = field(
+        default=None,
+        metadata={
+            "help": "Store each picture once, in the user's cache, with so many pixels on its shorter side, and read "
+            "that: 256 where the network takes 224. Default: read the pictures themselves."
+        },
+    )
+    small_quality: int | None = field(
+        default=None,
+        metadata={"help": "Store them as JPEG of this quality, as 95, in less space. Default: their pixels."},
+    )
     model: list[str] | None = field(
         default=None,
         metadata={
@@ -111,6 +122,10 @@ class ExperimentArguments(EMDTrainingArguments):
             span = "0" if self.num_folds == 1 else f"0 .. {self.num_folds - 1}"
             raise ValueError(f"fold must be {span} or all, got {self.fold!r}.")
         self.folds = range(self.num_folds) if self.fold == "all" else [int(self.fold)]
+        if self.small_pictures is not None and self.small_pictures < 1:
+            raise ValueError(f"small_pictures must be at least 1 pixel, got {self.small_pictures}.")
+        if self.small_quality is not None and self.small_pictures is None:
+            raise ValueError("small_quality needs small_pictures: how many pixels the shorter side is to have.")
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}.")
         self.losses = self.all_losses if self.loss == "all" else tuple(dict.fromkeys(self.loss.split(",")))

@@ -30,7 +30,7 @@ from .publishing import check_repository, push_run, repository_of
 from .results import RESULTS, read_json, write_json
 from .selection import choose
 from .settings import differences, digest_of_rows, note_settings, settings_of
-from .training import Outcome, arguments_of, train
+from .training import Outcome, arguments_of, check_small_pictures, train
 
 __all__ = ["report_table", "run_table"]
 
@@ -227,7 +227,8 @@ def _check_networks(args: ExperimentArguments, runs: list[Run], rows_of: dict[Ru
     left = {run.model: run for run in runs if args.redo or not run.is_done}
     for model, run in left.items():
         names = run.experiment.samples(*rows_of[run], run.loss).class_names
-        load_image_classifier(model, names, from_scratch=args.from_scratch)
+        network = load_image_classifier(model, names, from_scratch=args.from_scratch)
+        check_small_pictures(args, run.experiment, model, network)
 
 
 def _silent(*_: object) -> None:

@@ -12,15 +12,16 @@ from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, se
 
 from ..launch import user_errors
 from ..metrics import confusion_matrix
-from ..networks import load_image_classifier
+from ..mirrored import average_mirrored
+from ..networks import ImageClassifier, load_image_classifier
 from ..saved_distance import MAX_CLASSES_IN_CONFIG
 from ..trainer import EMDTrainer
-from ..transforms import EvalTransform, apply_to_batch, average_mirrored
+from ..transforms import EvalTransform, with_views
 from .arguments import ExperimentArguments
 from .experiment import Experiment, Samples
 from .recorder import RunRecorder
 
-__all__ = ["Outcome", "arguments_of", "build_trainer", "train"]
+__all__ = ["Outcome", "arguments_of", "build_trainer", "check_small_pictures", "train"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,32 @@ def arguments_of(args: ExperimentArguments, experiment: Experiment, **own: Any) 
         run.metric_for_best_model, run.greater_is_better = experiment.selected_by, experiment.more_is_better
         run.restore_callback_states_from_checkpoint = True  # the count of epochs without a better one goes on
     return run
+
+
+def check_small_pictures(
+    args: ExperimentArguments, experiment: Experiment, model: str, network: ImageClassifier
+) -> None:
+    """Refuse stored pictures that are smaller than the views of a network need.
+
+    Args:
+        args: of the table.
+        experiment: for its views.
+        model: the network, as it was asked for.
+        network: the same, loaded.
+
+    Raises:
+        ValueError: `small_pictures` is too small.
+    """
+    if args.small_pictures is None:
+        return
+    make_views = experiment.train_view, experiment.eval_view
+    views = [make_view(network.size, network.mean, network.std) for make_view in make_views]
+    used = max(getattr(view, "shorter_side", 0) for view in views)
+    if args.small_pictures < used:
+        raise ValueError(
+            f"small_pictures must be at least {used} for {model}, whose views have {network.size} pixels and show a "
+            f"part of the picture; got {args.small_pictures}."
+        )
 
 
 def train(
@@ -144,13 +171,13 @@ def build_trainer(
             network.model.config.emd = (getattr(network.model.config, "emd", None) or {}) | {"scores": scores}
 
         def test_rows(samples: Samples) -> Dataset:
-            return samples.test.with_transform(apply_to_batch(tested, label_column=samples.label_column))
+            return with_views(samples.test, tested, label_column=samples.label_column)
 
         view = experiment.train_view(*views)
         trainer = EMDTrainer(
             network.model,
             run,
-            train_dataset=samples.train.with_transform(apply_to_batch(view, label_column=samples.label_column)),
+            train_dataset=with_views(samples.train, view, label_column=samples.label_column),
             eval_dataset=test_rows(samples),
             processing_class=network.processor,
             compute_metrics=samples.compute_metrics,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from .accuracy import mean_absolute_error, within
 from .correlation import correlation, expected_score
 from .emd import squared_emd
 from .inputs import as_array, as_labels_or_distributions, as_reals, as_scores, check_lengths
+
+_ENTRIES = 2**22  # logits that are worked on at a time: 34 MB in float64
 
 
 def ordinal_metrics(
@@ -19,8 +21,9 @@ def ordinal_metrics(
 ) -> Callable[..., dict[str, float]]:
     """A ``compute_metrics`` for a Trainer on ordered classes.
 
-    With ``batch_eval_metrics=True`` among the Trainer's arguments it is called batch by batch and keeps five numbers a
-    sample, not the logits; after an evaluation that was interrupted between two batches make a new one.
+    ``EMDTrainer``, and a Trainer with ``batch_eval_metrics=True`` among its arguments, call it batch by batch: it keeps
+    five numbers a sample, not the logits. What an evaluation that was interrupted between two batches left is
+    forgotten by its ``restart()``, which ``EMDTrainer`` calls.
 
     Args:
         class_names: names of the K classes in order; needed only for a regression network (one output), whose
@@ -40,6 +43,9 @@ def ordinal_metrics(
     batches: list[dict[str, np.ndarray]] = []
 
     def compute_metrics(evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
+        if compute_result is None and (parts := in_parts(evaluation)):
+            batches.clear()
+            return [compute_metrics(part, part is parts[-1]) for part in parts][-1]
         try:
             samples = _samples(evaluation.predictions, evaluation.label_ids, class_names, scores)
         except ValueError:
@@ -54,13 +60,36 @@ def ordinal_metrics(
         batches.clear()
         return _summary(samples)
 
+    compute_metrics.restart = batches.clear
     return compute_metrics
+
+
+def in_parts(evaluation: Any) -> list[SimpleNamespace]:
+    """A large evaluation in parts, to be given one after the other; all at once takes several copies in float64.
+
+    Args:
+        evaluation: with ``predictions`` (N, K), or a tuple that begins with them, and ``label_ids`` (N, ...).
+
+    Returns:
+        Parts that are views, in order; none where the evaluation is small, or is to be refused as a whole.
+    """
+    logits, labels = evaluation.predictions, evaluation.label_ids
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    shape = getattr(logits, "shape", ())
+    fits = len(shape) == 2 and getattr(labels, "shape", ())[:1] == shape[:1]
+    if not fits or shape[0] * shape[1] <= _ENTRIES:
+        return []
+    rows = max(_ENTRIES // shape[1], 1)
+    starts = range(0, len(logits), rows)
+    return [SimpleNamespace(predictions=logits[i : i + rows], label_ids=labels[i : i + rows]) for i in starts]
 
 
 def _samples(
     logits: Any, references: Any, class_names: Sequence[str] | None, scores: Sequence[float] | None
 ) -> dict[str, np.ndarray]:
     """What the metrics need to know of each sample."""
+    from scipy.special import softmax  # here: slow, and whoever imports squared_emd may not need it
+
     logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
     if logits.ndim == 1 or logits.shape[1:] == (1,):
         if not class_names:
