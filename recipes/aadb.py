@@ -10,18 +10,10 @@ The ensemble:           accelerate launch recipes/aadb.py --data_dir DIR --model
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from datasets import Dataset
 from transformers import HfArgumentParser
 
-from squared_emd.bins import balanced_bins
-from squared_emd.cross_validation import published_split, validation_split
-from squared_emd.data.aadb import load_aadb
-from squared_emd.data.drawn_compositions import cached_drawn_compositions
-from squared_emd.experiments import Experiment, ExperimentArguments, Samples, report_table, run_table, write_ensembles
+from squared_emd.experiments import ExperimentArguments
 from squared_emd.launch import run_program, user_errors
-from squared_emd.networks import SMALL
-from squared_emd.score_metrics import ScoreMetrics
-from squared_emd.transforms import EvalTransform, TrainTransform
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn compositions they are those of the
 # drawn faces, but for reg, which learns the score itself and whose rate was chosen on validation data (docs/aadb.md);
@@ -56,19 +48,36 @@ class AADBArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. The pictures and their scores.
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
     with user_errors():
         (args,) = HfArgumentParser(AADBArguments).parse_args_into_dataclasses()
-        with args.main_process_first():
-            folder = args.data_dir or cached_drawn_compositions()
-            pictures = load_aadb(folder, skip_bad_images=args.skip_bad_images)
+
+    # 2. The pictures and their scores.
+    from squared_emd.data.aadb import load_aadb
+    from squared_emd.data.drawn_compositions import cached_drawn_compositions
+    from squared_emd.data.small_pictures import small_pictures
+
+    with user_errors(), args.main_process_first():
+        folder = args.data_dir or cached_drawn_compositions()
+        pictures = load_aadb(folder, skip_bad_images=args.skip_bad_images)
+        if args.small_pictures:
+            pictures = small_pictures(pictures, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         print(f"{len(pictures)} pictures with scores, from {folder}.")
         if not args.data_dir:
             print("These are DRAWN compositions, scored by rule, no photographs. For AADB give --data_dir.")
 
-    # 2. The protocol: bins with as many training pictures each; a regression learns the score itself. What is measured
+    # 3. The protocol: bins with as many training pictures each; a regression learns the score itself. What is measured
     #    is the rank correlation of the expected score (sum of p_i times the mean training score of bin i).
+    from datasets import Dataset
+
+    from squared_emd.bins import balanced_bins
+    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.experiments import Experiment, Samples, report_table, run_table, write_ensembles
+    from squared_emd.networks import SMALL
+    from squared_emd.score_metrics import ScoreMetrics
+    from squared_emd.transforms import EvalTransform, TrainTransform
+
     train_side, test_side = published_split(pictures)
 
     def experiment(num_bins: int) -> Experiment:
@@ -95,7 +104,7 @@ def main() -> None:
             eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
         )
 
-    # 3. One run a network, loss and seed (for the ensemble: and number of bins), and the report of all of them.
+    # 4. One run a network, loss and seed (for the ensemble: and number of bins), and the report of all of them.
     ensemble = args.bins == "ensemble"
     with user_errors():
         experiments = [experiment(num_bins) for num_bins in (ENSEMBLE_BINS if ensemble else [int(args.bins)])]

@@ -10,14 +10,8 @@ from typing import ClassVar
 
 from transformers import HfArgumentParser
 
-from squared_emd import ordinal_metrics
-from squared_emd.cross_validation import fold_split, validation_split
-from squared_emd.data.adience import AGE_GROUPS, load_adience
-from squared_emd.data.drawn_faces import cached_drawn_faces
-from squared_emd.experiments import Experiment, ExperimentArguments, Samples, run_table
+from squared_emd.experiments import ExperimentArguments
 from squared_emd.launch import run_program, user_errors
-from squared_emd.networks import SMALL
-from squared_emd.transforms import EvalTransform, TrainTransform
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
 # people (docs/learning_rates.md). Nobody has chosen any for Adience: --learning_rate select does.
@@ -49,12 +43,20 @@ class AdienceArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss on each fold asked for; print and write what came out."""
-    # 1. The faces.
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
     with user_errors():
         (args,) = HfArgumentParser(AdienceArguments).parse_args_into_dataclasses()
-        with args.main_process_first():
-            folder = args.data_dir or cached_drawn_faces(args.num_faces)
-            faces = load_adience(folder, odd_labels=args.odd_labels, skip_bad_images=args.skip_bad_images)
+
+    # 2. The faces.
+    from squared_emd.data.adience import AGE_GROUPS, load_adience
+    from squared_emd.data.drawn_faces import cached_drawn_faces
+    from squared_emd.data.small_pictures import small_pictures
+
+    with user_errors(), args.main_process_first():
+        folder = args.data_dir or cached_drawn_faces(args.num_faces)
+        faces = load_adience(folder, odd_labels=args.odd_labels, skip_bad_images=args.skip_bad_images)
+        if args.small_pictures:
+            faces = small_pictures(faces, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         print(
             f"{len(faces)} faces of {len(set(faces['user_id']))} people in {len(AGE_GROUPS)} age groups, from {folder}."
@@ -62,7 +64,13 @@ def main() -> None:
         if not args.data_dir:
             print("These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.")
 
-    # 2. The protocol: five folds of disjoint people; what is chosen is chosen on people cut from the training folds.
+    # 3. The protocol: five folds of disjoint people; what is chosen is chosen on people cut from the training folds.
+    from squared_emd import ordinal_metrics
+    from squared_emd.cross_validation import fold_split, validation_split
+    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.networks import SMALL
+    from squared_emd.transforms import EvalTransform, TrainTransform
+
     experiment = Experiment(
         table="adience",
         data="Adience files" if args.data_dir else "drawn faces",
@@ -77,7 +85,7 @@ def main() -> None:
         eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
     )
 
-    # 3. One run a network, loss, fold and seed, and the report of all of them.
+    # 4. One run a network, loss, fold and seed, and the report of all of them.
     run_table(args, experiment)
 
 

@@ -10,15 +10,8 @@ from typing import ClassVar
 
 from transformers import HfArgumentParser
 
-from squared_emd.alexnet_transforms import AlexNetTrainTransform
-from squared_emd.class_metrics import top_k_metrics
-from squared_emd.cross_validation import published_split, validation_split
-from squared_emd.data.drawn_shapes import cached_drawn_shapes
-from squared_emd.data.imagenet import load_imagenet
-from squared_emd.experiments import Experiment, ExperimentArguments, Samples, run_table
+from squared_emd.experiments import ExperimentArguments
 from squared_emd.launch import run_program, user_errors
-from squared_emd.networks import SMALL
-from squared_emd.transforms import EvalTransform
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
 # faces; nobody has chosen any for ImageNet: --learning_rate select does.
@@ -42,7 +35,6 @@ class ImageNetArguments(ExperimentArguments):
     per_device_train_batch_size: int | None = field(default=None, metadata={"help": "Default: 128; drawn shapes: 32."})
     jump_start_epochs: int | None = field(default=None, metadata={"help": "Default: 4; drawn shapes: 12."})
     weight_decay: float = 5e-4  # section 4.1: as AlexNet (Krizhevsky et al. 2012, section 5)
-    batch_eval_metrics: bool = True  # 50,000 rows of 1,000 logits need not lie in memory
 
     def __post_init__(self) -> None:
         if self.skip_bad_images:
@@ -62,13 +54,22 @@ class ImageNetArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. The pictures.
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
     with user_errors():
         (args,) = HfArgumentParser(ImageNetArguments).parse_args_into_dataclasses()
-        with args.main_process_first():
-            folder = args.data_dir or cached_drawn_shapes()
-            pictures = load_imagenet(folder)
-            train_side, test_side = published_split(pictures, test="validation")
+
+    # 2. The pictures.
+    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.data.drawn_shapes import cached_drawn_shapes
+    from squared_emd.data.imagenet import load_imagenet
+    from squared_emd.data.small_pictures import small_pictures
+
+    with user_errors(), args.main_process_first():
+        folder = args.data_dir or cached_drawn_shapes()
+        pictures = load_imagenet(folder)
+        if args.small_pictures:
+            pictures = small_pictures(pictures, args.small_pictures, quality=args.small_quality)
+        train_side, test_side = published_split(pictures, test="validation")
     class_names, num_test = pictures.features["label"].names, len(test_side)
     if args.should_save:
         print(f"{len(pictures)} pictures of {len(class_names)} classes, from {folder}.")
@@ -77,7 +78,13 @@ def main() -> None:
                 "These are DRAWN shapes, made by this program; they are no photographs. For ImageNet give --data_dir."
             )
 
-    # 2. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on pictures of train/.
+    # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on pictures of train/.
+    from squared_emd.alexnet_transforms import AlexNetTrainTransform
+    from squared_emd.class_metrics import top_k_metrics
+    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.networks import SMALL
+    from squared_emd.transforms import EvalTransform
+
     experiment = Experiment(
         table="imagenet",
         data="ImageNet" if args.data_dir else "drawn shapes",
@@ -93,7 +100,7 @@ def main() -> None:
         eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
     )
 
-    # 3. One run a network, loss and seed, and the report of all of them.
+    # 4. One run a network, loss and seed, and the report of all of them.
     run_table(args, experiment)
 
 

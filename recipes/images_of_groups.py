@@ -9,14 +9,8 @@ from dataclasses import dataclass
 
 from transformers import HfArgumentParser
 
-from squared_emd import ordinal_metrics
-from squared_emd.cross_validation import published_split, validation_split
-from squared_emd.data.drawn_groups import cached_drawn_groups
-from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
-from squared_emd.experiments import Experiment, ExperimentArguments, Samples, run_table
+from squared_emd.experiments import ExperimentArguments
 from squared_emd.launch import run_program, user_errors
-from squared_emd.networks import SMALL
-from squared_emd.transforms import EvalTransform, TrainTransform
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn groups they are those of the drawn
 # faces; nobody has chosen any for Images of Groups: --learning_rate select does.
@@ -39,18 +33,32 @@ class GroupsArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. The faces, cut out of the pictures by the places of their eyes.
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
     with user_errors():
         (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
-        with args.main_process_first():
-            folder = args.data_dir or cached_drawn_groups()
-            faces = load_images_of_groups(folder, skip_bad_images=args.skip_bad_images)
+
+    # 2. The faces, cut out of the pictures by the places of their eyes.
+    from squared_emd.data.drawn_groups import cached_drawn_groups
+    from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
+    from squared_emd.data.small_pictures import small_pictures
+
+    with user_errors(), args.main_process_first():
+        folder = args.data_dir or cached_drawn_groups()
+        faces = load_images_of_groups(folder, skip_bad_images=args.skip_bad_images)
+        if args.small_pictures:
+            faces = small_pictures(faces, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         print(f"{len(faces)} faces of {len(set(faces['picture']))} pictures, from {folder}.")
         if not args.data_dir:
             print("These are DRAWN people, made by this program, no photographs. For Images of Groups give --data_dir.")
 
-    # 2. The protocol: the published split; what is chosen is chosen on pictures cut from its training side.
+    # 3. The protocol: the published split; what is chosen is chosen on pictures cut from its training side.
+    from squared_emd import ordinal_metrics
+    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.networks import SMALL
+    from squared_emd.transforms import EvalTransform, TrainTransform
+
     experiment = Experiment(
         table="images_of_groups",
         data="Images of Groups" if args.data_dir else "drawn groups",
@@ -64,7 +72,7 @@ def main() -> None:
         eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
     )
 
-    # 3. One run a network, loss and seed, and the report of all of them.
+    # 4. One run a network, loss and seed, and the report of all of them.
     run_table(args, experiment)
 
 

@@ -9,19 +9,10 @@ The data:        a folder <class>/<picture> or train|validation|test/<class>/<pi
 
 from dataclasses import dataclass, field
 
-from datasets import Dataset
 from transformers import HfArgumentParser
 
-from squared_emd import ordinal_metrics
-from squared_emd.class_metrics import top_k_metrics
-from squared_emd.cross_validation import published_split, validation_split
-from squared_emd.data.adience import AGE_GROUPS
-from squared_emd.data.drawn_faces import LABELS_FILE, cached_drawn_faces
-from squared_emd.data.own_data import load_own_data
-from squared_emd.experiments import Experiment, ExperimentArguments, Samples, run_table
+from squared_emd.experiments import ExperimentArguments
 from squared_emd.launch import run_program, user_errors
-from squared_emd.networks import SMALL
-from squared_emd.transforms import EvalTransform, TrainTransform
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
 # people of the drawn faces (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
@@ -56,29 +47,47 @@ class OwnDataArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. The pictures.
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
     with user_errors():
         (args,) = HfArgumentParser(OwnDataArguments).parse_args_into_dataclasses()
-        with args.main_process_first():
-            source = args.data_dir or cached_drawn_faces() / LABELS_FILE
-            classes = args.classes or (None if args.data_dir else AGE_GROUPS)
-            pictures, class_names, _ = load_own_data(
-                source,
-                ordered=not args.unordered,
-                classes=classes,
-                image_column=args.image_column,
-                label_column=args.label_column,
-                group_column=args.group_column,
-                skip_bad_images=args.skip_bad_images,
-            )
+
+    # 2. The pictures.
+    from squared_emd.data.adience import AGE_GROUPS
+    from squared_emd.data.drawn_faces import LABELS_FILE, cached_drawn_faces
+    from squared_emd.data.own_data import load_own_data
+    from squared_emd.data.small_pictures import small_pictures
+
+    with user_errors(), args.main_process_first():
+        source = args.data_dir or cached_drawn_faces() / LABELS_FILE
+        classes = args.classes or (None if args.data_dir else AGE_GROUPS)
+        pictures, class_names, _ = load_own_data(
+            source,
+            ordered=not args.unordered,
+            classes=classes,
+            image_column=args.image_column,
+            label_column=args.label_column,
+            group_column=args.group_column,
+            skip_bad_images=args.skip_bad_images,
+        )
+        if args.small_pictures:
+            pictures = small_pictures(pictures, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
         print(f"{len(pictures)} pictures of {len(class_names)} classes {order}, from {source}.")
         if not args.data_dir:
             print("These are DRAWN faces, made by this program; they are no photographs. For your own give --data_dir.")
 
-    # 2. The protocol: your test split, or a fifth cut off; what is chosen is chosen on your validation split, or on a
+    # 3. The protocol: your test split, or a fifth cut off; what is chosen is chosen on your validation split, or on a
     #    part cut from the training side.
+    from datasets import Dataset
+
+    from squared_emd import ordinal_metrics
+    from squared_emd.class_metrics import top_k_metrics
+    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.networks import SMALL
+    from squared_emd.transforms import EvalTransform, TrainTransform
+
     own_validation = "validation" in set(pictures["split"]) and not args.validate  # else it would choose and test
     by = "group" if "group" in pictures.column_names else None
 
@@ -103,7 +112,7 @@ def main() -> None:
         eval_view=EvalTransform,
     )
 
-    # 3. One run a network, loss and seed, and the report of all of them.
+    # 4. One run a network, loss and seed, and the report of all of them.
     run_table(args, experiment)
 
 

@@ -1,11 +1,9 @@
 """Squared Earth Mover's Distance losses for Hugging Face classifiers (Hou, Yu & Samaras, arXiv:1611.05916)."""
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from . import paper_networks, pipelines  # noqa: F401  registers them with timm and transformers
-from .callbacks import GroundDistanceCallback
 from .centroids import ClassCentroids
-from .config import EMDTrainingArguments
 from .decode import decode
 from .evaluation import load_metric
 from .ground_distance import (
@@ -15,10 +13,26 @@ from .ground_distance import (
     raw_distances,
     sdd,
 )
+from .lazy_names import lazy_names
 from .losses import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
 from .metrics import ordinal_metrics
-from .saved_distance import load_ground_distance
-from .trainer import EMDTrainer
+from .when_imported import import_when_imported
+
+if TYPE_CHECKING:
+    from .callbacks import GroundDistanceCallback
+    from .config import EMDTrainingArguments
+    from .saved_distance import load_ground_distance
+    from .trainer import EMDTrainer
+else:  # the same on first use: transformers' Trainer takes seconds to import
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "GroundDistanceCallback": "callbacks",
+            "EMDTrainingArguments": "config",
+            "load_ground_distance": "saved_distance",
+            "EMDTrainer": "trainer",
+        },
+    )
 
 __all__ = [
     "ClassCentroids",
@@ -41,3 +55,6 @@ __all__ = [
 ]
 
 __version__ = version("squared-emd")
+
+import_when_imported("timm", f"{__name__}.paper_networks")  # registers the paper's networks with timm
+import_when_imported("transformers.pipelines", f"{__name__}.pipelines")  # and our pipeline with transformers

@@ -6,9 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .hub.upload import push_model
-from .reports import write_report
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes a report and prints its tables, or pushes a run to the Hub.
@@ -35,9 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     push.add_argument("--license", metavar="ID", help="of the weights, as the Hub names it: apache-2.0, cc-by-4.0 ...")
     given = parser.parse_args(arguments)
     try:
-        if given.command == "report":
+        if given.command == "report":  # each takes seconds to import: not for --help
+            from .reports import write_report
+
             print(write_report(given.folders, given.output))
         else:
+            from .hub.upload import push_model
+
             options = {"private": given.private, "revision": given.revision, "license": given.license}
             commit = push_model(given.folder, given.repository, **options)
             print(f"{given.folder} is at {commit.repo_url}.")

@@ -4,9 +4,25 @@
 `run_table` trains what is not there yet and reports what is.
 """
 
+from typing import TYPE_CHECKING
+
+from ..lazy_names import lazy_names
 from .arguments import ExperimentArguments
-from .ensemble import write_ensembles
-from .experiment import Experiment, Samples
-from .table import report_table, run_table
+
+if TYPE_CHECKING:
+    from .ensemble import write_ensembles
+    from .experiment import Experiment, Samples
+    from .table import report_table, run_table
+else:  # the same on first use: a recipe reads its command line first
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "write_ensembles": "ensemble",
+            "Experiment": "experiment",
+            "Samples": "experiment",
+            "report_table": "table",
+            "run_table": "table",
+        },
+    )
 
 __all__ = ["Experiment", "ExperimentArguments", "Samples", "report_table", "run_table", "write_ensembles"]
