@@ -1,0 +1,98 @@
+"""Times the losses, forward and backward, against PyTorch's cross-entropy: `python benchmarks/losses.py`.
+
+All take turns on the same logits, and the table gives the median of the ratios of each turn and their middle half. On
+the CPU it does so with one thread and with all, with our C code (see docs/performance.md) and, with `--plain`, in
+PyTorch's operations alone. Where there is a GPU it does so there, too: float32 and bfloat16, eager and by
+`torch.compile`, with `--device cuda`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+
+if "--plain" in sys.argv:
+    os.environ["SQUARED_EMD_KERNELS"] = "0"  # before the losses are first called
+
+import torch
+import torch.nn.functional as F
+from side_by_side import hardware, shown, take_turns
+
+from squared_emd import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
+from squared_emd.losses.kernels import kernels
+
+SHAPES = ((64, 8), (256, 100), (256, 1000), (1024, 1000), (64, 21841))
+TURN = 2**19  # logits that pass in a turn, so that a short loss is called often enough to be timed
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def losses(matrix: torch.Tensor) -> dict[str, Loss]:
+    """All that is compared, by name; cross-entropy first. D lies by columns, as the Trainer has it."""
+    columns = matrix.T
+    return {
+        "cross-entropy": F.cross_entropy,
+        "squared EMD": squared_emd_loss,
+        "self-guided": lambda x, y: self_guided_loss(x, y, columns, weight=3.0, omega=2, mu=-0.25),
+        "exact EMD": lambda x, y: exact_emd_loss(x, y, columns),
+        "A-EMD": lambda x, y: entropic_wasserstein_loss(x, y, columns, strength=10.0),
+    }
+
+
+def step(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> None:
+    """Forward and backward."""
+    logits.grad = None
+    loss(logits, labels).backward()
+
+
+def row(size: int, num_classes: int, repeats: int, device: str, dtype: torch.dtype, compiled: bool) -> list[str]:
+    """One row of the table: the microseconds of cross-entropy, and the ratios."""
+    torch.manual_seed(0)
+    logits = torch.randn(size, num_classes, device=device, dtype=dtype, requires_grad=True)
+    labels = torch.randint(num_classes, (size,), device=device)
+    matrix = torch.rand(num_classes, num_classes, device=device)
+    matrix = ((matrix + matrix.T) / 2).fill_diagonal_(0)
+    ways = losses(matrix)
+    if compiled:
+        ways = {name: torch.compile(loss) for name, loss in ways.items()}
+    steps = {name: partial(step, loss, logits, labels) for name, loss in ways.items()}
+    seconds = take_turns(steps, repeats, calls=max(1, TURN // (size * num_classes)), warm_ups=3)
+    base = seconds["cross-entropy"]
+    return [
+        f"{size} x {num_classes:,}",
+        f"{1e6 * sorted(base)[len(base) // 2]:,.0f}",
+        *(shown(seconds[name], base) for name in steps if name != "cross-entropy"),
+    ]
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--plain", action="store_true", help="without our C code")
+    args = parser.parse_args()
+    print(hardware())
+    if args.device == "cpu":
+        print(f"The losses run in {'plain PyTorch' if kernels() is None else 'kernels.c'}.")
+        settings = [(torch.float32, False, threads) for threads in dict.fromkeys((1, torch.get_num_threads()))]
+    else:
+        settings = [(dtype, compiled, 0) for dtype in (torch.float32, torch.bfloat16) for compiled in (False, True)]
+    for dtype, compiled, threads in settings:
+        title = f"{str(dtype).removeprefix('torch.')}, {'torch.compile' if compiled else 'eager'}"
+        if threads:
+            torch.set_num_threads(threads)
+            title += f", {threads} thread{'s' if threads > 1 else ''}"
+        print(f"\n{title}: cross-entropy in µs, the others as ratios to it\n")
+        print("| B x K | cross-entropy | " + " | ".join(list(losses(torch.eye(1)))[1:]) + " |")
+        print("|---" + "|--:" * 5 + "|")
+        for size, num_classes in SHAPES:
+            cells = row(size, num_classes, args.repeats, args.device, dtype, compiled)
+            print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
