@@ -57,8 +57,8 @@ class Fused(torch.autograd.Function):
         ctx.labels = (labels if labels.dim() == 1 else labels.detach().to(torch.float32)).contiguous()
         ctx.kernel, ctx.reduction = kernel, reduction
         ctx.gradient = torch.empty(logits.shape) if ctx.needs_input_grad[0] else None
-        values = torch.empty(kernel.terms, len(logits))
         reduced = torch.empty(()) if reduction in ("mean", "sum") else None
+        values = torch.empty(kernel.terms, len(logits)) if reduced is None else None
         if _run(ctx, logits, values, reduced) and kernel.without_unknown_classes():
             _run(ctx, logits, values, reduced)
         if reduced is not None:
@@ -66,17 +66,16 @@ class Fused(torch.autograd.Function):
         return values.sum(0) if reduction == "none" else values.unbind()
 
     @staticmethod
-    def backward(ctx, *slopes: Tensor) -> tuple:  # noqa: ANN001
+    def backward(ctx, first: Tensor, *others: Tensor) -> tuple:  # noqa: ANN001
         (logits,), kernel = ctx.saved_tensors, ctx.kernel
         if torch.is_grad_enabled():  # create_graph: a second derivative is wanted
             terms = kernel.plain(logits)
             terms = terms if ctx.reduction is None else (reduce(sum(terms), ctx.reduction),)
-            return *torch.autograd.grad(terms, logits, slopes, create_graph=True), None, None, None
-        first, *others = slopes
-        alike = all(torch.equal(first, other) for other in others)
+            return *torch.autograd.grad(terms, logits, (first, *others), create_graph=True), None, None, None
+        alike = not others or all(torch.equal(first, other) for other in others)
         if ctx.gradient is None or not alike:  # else it is there, unless an earlier backward has got it
             ctx.gradient = torch.empty(logits.shape)
-            _run(ctx, logits, torch.empty(kernel.terms, len(logits)), None, () if alike else slopes)
+            _run(ctx, logits, None, None, () if alike else (first, *others))
         gradient, ctx.gradient = ctx.gradient, None
         if alike and first.dim() == 1:
             gradient.mul_(first[:, None])
@@ -107,11 +106,11 @@ def columns(matrix: Tensor, labels: Tensor) -> tuple[Tensor, DistancesOfC]:
     return rows, DistancesOfC(rows.data_ptr(), rows.stride(0), True, is_double)
 
 
-def _run(ctx, logits: Tensor, values: Tensor, reduced: Tensor | None, slopes: tuple = ()) -> int:  # noqa: ANN001
+def _run(ctx, logits: Tensor, values: Tensor | None, reduced: Tensor | None, slopes: tuple = ()) -> int:  # noqa: ANN001
     """Call the function; gives how many distances were 0."""
     labels, kernel, (size, num_classes) = ctx.labels, ctx.kernel, logits.shape
     hard = labels.dim() == 1
-    slopes = [slope.contiguous() for slope in slopes]  # kept until the function is done
+    slopes = tuple(slope.contiguous() for slope in slopes) if slopes else ()  # kept until the function is done
     batch = BatchOfC(
         logits.data_ptr(),
         logits.stride(0),
@@ -119,10 +118,10 @@ def _run(ctx, logits: Tensor, values: Tensor, reduced: Tensor | None, slopes: tu
         None if hard else labels.data_ptr(),
         size,
         num_classes,
-        values.data_ptr(),
+        None if values is None else values.data_ptr(),
         None if reduced is None else reduced.data_ptr(),
         None if ctx.gradient is None else ctx.gradient.data_ptr(),
-        tuple([slope.data_ptr() for slope in slopes]),
+        tuple(slope.data_ptr() for slope in slopes) if slopes else (),
         0,
         1 / size if ctx.reduction == "mean" else 1.0,
         torch.get_num_threads() if size * num_classes >= _GRAIN else 1,  # of PyTorch's own pool

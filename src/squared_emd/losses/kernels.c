@@ -29,7 +29,7 @@ typedef struct {
     const int64_t *labels;
     const float *targets; /* distributions by rows; NULL where there are labels */
     int64_t size, num_classes;
-    float *values;           /* `size` numbers for each term of the loss */
+    float *values;           /* `size` numbers for each term of the loss; NULL where only their sum is wanted */
     float *sum;              /* `scale` times the sum of all values */
     float *gradient;         /* in the logits: that of all terms, each times `scale` and its slopes */
     const float *slopes[2];  /* `size` numbers; NULL: all are 1; only where there are two terms */
@@ -128,11 +128,17 @@ ROW_CODE floats exponential(floats x) {
     return if_so(~(x < -87.0f), e * power);
 }
 
-static int done(const Batch *batch, int terms, int failed) {
-    double total = 0;
-    if (!batch->sum || failed) return failed;
-    for (int64_t i = 0; i < terms * batch->size; i++) total += batch->values[i];
-    *batch->sum = (float)(total * batch->scale);
+static float *values_of(const Batch *batch, int terms) {
+    return batch->values ? batch->values : malloc(terms * batch->size * sizeof(float));
+}
+
+static int done(const Batch *batch, float *values, int terms, int failed) {
+    if (batch->sum && !failed) {
+        double total = 0;
+        for (int64_t i = 0; i < terms * batch->size; i++) total += values[i];
+        *batch->sum = (float)(total * batch->scale);
+    }
+    if (!batch->values) free(values);
     return failed;
 }
 
@@ -225,8 +231,11 @@ static int is_distribution(const float *t, int64_t num_classes) {
 int squared_emd(Batch *batch, const float *spacing, int order) {
     int64_t num_classes = batch->num_classes, padded = padded_to_lanes(num_classes);
     int failed = 0, wants_gradient = batch->gradient != NULL;
-    float *gaps = calloc(padded, sizeof(float));
-    if (!gaps) return 2;
+    float *values = values_of(batch, 1), *gaps = calloc(padded, sizeof(float));
+    if (!gaps || !values) {
+        free(gaps);
+        return done(batch, values, 1, 2);
+    }
     for (int64_t i = 0; i + 1 < num_classes; i++) gaps[i] = spacing ? spacing[i] : 1;
 #pragma omp parallel num_threads(batch->threads) if (batch->threads > 1) reduction(| : failed)
     {
@@ -243,9 +252,9 @@ int squared_emd(Batch *batch, const float *spacing, int order) {
             softmax(p, padded, &greatest, &total);
             if (t) copy_row(target, t, num_classes, padded, 0);
             if (t || order == 1) /* the usual case is compiled by itself */
-                batch->values[b] = squared_emd_row(p, t ? target : NULL, label, gaps, padded, order, pushes, &mean);
+                values[b] = squared_emd_row(p, t ? target : NULL, label, gaps, padded, order, pushes, &mean);
             else
-                batch->values[b] = squared_emd_row(p, NULL, label, gaps, padded, 2, wants_gradient ? pushes : NULL, &mean);
+                values[b] = squared_emd_row(p, NULL, label, gaps, padded, 2, wants_gradient ? pushes : NULL, &mean);
             if (!wants_gradient) continue;
             for (int64_t i = 0; i < padded; i += LANES)
                 store(p + i, batch->scale * (load(p + i) * (mean - load(pushes + i))));
@@ -254,7 +263,7 @@ int squared_emd(Batch *batch, const float *spacing, int order) {
         free(p);
     }
     free(gaps);
-    return done(batch, 1, failed);
+    return done(batch, values, 1, failed);
 }
 
 /* The column of D for a sample, filled up to whole vectors. */
@@ -295,6 +304,8 @@ int self_guided(
 ) {
     int64_t num_classes = batch->num_classes, padded = padded_to_lanes(num_classes), zeros = 0;
     int failed = 0, has_own_cost = true_class_cost == true_class_cost;
+    float *values = values_of(batch, 2);
+    if (!values) return 2;
     const float *entropy_slopes = batch->slopes[0], *regularizer_slopes = batch->slopes[1];
 #pragma omp parallel num_threads(batch->threads) if (batch->threads > 1) reduction(| : failed) reduction(+ : zeros)
     {
@@ -318,8 +329,8 @@ int self_guided(
             floats value = {0};
             for (int64_t i = 0; i < padded; i += LANES) value += load(p + i) * load(p + i) * load(cost + i);
             float regularizer = sum(value), own_cost = has_own_cost ? true_class_cost : 0;
-            batch->values[b] = eps > 0 ? -logf(own + eps) : greatest + logf(total) - x[label];
-            batch->values[batch->size + b] = weight * (regularizer + own_cost * miss * miss);
+            values[b] = eps > 0 ? -logf(own + eps) : greatest + logf(total) - x[label];
+            values[batch->size + b] = weight * (regularizer + own_cost * miss * miss);
             if (!batch->gradient) continue;
             float slope = 2 * weight * batch->scale * (regularizer_slopes ? regularizer_slopes[b] : 1);
             float of_own = batch->scale * (entropy_slopes ? entropy_slopes[b] : 1);
@@ -335,7 +346,7 @@ int self_guided(
         free(p);
     }
     batch->zeros = zeros;
-    return done(batch, 2, failed);
+    return done(batch, values, 2, failed);
 }
 
 /* sum_i p_i (D[i, k] + log(p_i) / strength) for class indices, without the logarithm where `inverse_strength` is 0: Eq.
@@ -343,6 +354,8 @@ int self_guided(
 int expected_cost(Batch *batch, const Distances *distances, float inverse_strength) {
     int64_t num_classes = batch->num_classes, padded = padded_to_lanes(num_classes);
     int failed = 0;
+    float *values = values_of(batch, 1);
+    if (!values) return 2;
 #pragma omp parallel num_threads(batch->threads) if (batch->threads > 1) reduction(| : failed)
     {
         float *p = malloc(2 * padded * sizeof(float)), *cost = p + padded;
@@ -362,7 +375,7 @@ int expected_cost(Batch *batch, const Distances *distances, float inverse_streng
                 for (int64_t i = 0; i < num_classes; i++) cost[i] += inverse_strength * (x[i] - log_total);
             floats value = {0};
             for (int64_t i = 0; i < padded; i += LANES) value += load(p + i) * load(cost + i);
-            float mean = batch->values[b] = sum(value);
+            float mean = values[b] = sum(value);
             if (!batch->gradient) continue;
             for (int64_t i = 0; i < padded; i += LANES)
                 store(p + i, batch->scale * (load(p + i) * (load(cost + i) - mean)));
@@ -370,5 +383,5 @@ int expected_cost(Batch *batch, const Distances *distances, float inverse_streng
         }
         free(p);
     }
-    return done(batch, 1, failed);
+    return done(batch, values, 1, failed);
 }
