@@ -217,6 +217,8 @@ def compute_a_part(process, case, kind, folder):
 def test_two_processes(case, kind, tmp_path):
     with multiprocessing.get_context("fork").Pool(2) as pool:
         got = pool.starmap(compute_a_part, [(process, case, kind, tmp_path) for process in (0, 1)], chunksize=1)
+        pool.close()  # they end by themselves: a SIGTERM may be caught by what other tests have set up
+        pool.join()
     assert got == [close(CASES[case][4]()), None]
     assert not list(tmp_path.rglob("*.arrow"))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.ranks import on_ranks
 from torch import nn
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, frugal_trainer, ordinal_metrics
@@ -238,3 +238,45 @@ def test_ranks_find_the_same(tmp_path):
             assert found(name, "batches", run) == pytest.approx(found(name, "whole", run), rel=1e-12), name
             if name != "stream_everywhere":  # whose repeats accelerate cannot know, so that metrics count them
                 assert found(name, "batches", run) == pytest.approx(found(name, "batches", "1_0"), rel=1e-6), name
+
+
+@pytest.mark.parametrize("when", ["before", "while it trains", "after"])
+def test_a_loader_that_is_not_accelerates_gives_the_metrics_of_the_whole(tmp_path, when):
+    found = []
+
+    class OwnLoader(EMDTrainer):
+        def get_eval_dataloader(self, eval_dataset=None):
+            return DataLoader(self.eval_dataset, batch_size=5, collate_fn=self.data_collator)
+
+        def evaluate(self, *args, **kwargs):
+            found.append(super().evaluate(*args, **kwargs))
+            return found[-1]
+
+    rows = Rows(13, num_classes=4)
+    fields = {"use_cpu": True, "disable_tqdm": True, "report_to": [], "per_device_train_batch_size": 13}
+    args = EMDTrainingArguments(
+        str(tmp_path), loss="emd", num_train_epochs=1, eval_strategy="epoch", save_strategy="no", **fields
+    )
+    trainer = OwnLoader(Network(4), args, train_dataset=rows, eval_dataset=rows, compute_metrics=ordinal_metrics())
+    if when != "before":
+        trainer.train()
+    if when != "while it trains":
+        trainer.evaluate()
+    metrics = found[-1]
+    labels = np.arange(13) % 4
+    with torch.no_grad():
+        logits = trainer.model.head(torch.stack([rows[i]["inputs"] for i in range(13)]))
+    assert metrics["eval_aem"] == pytest.approx(float((logits.argmax(1).numpy() == labels).mean()))
+    assert metrics["eval_squared_emd"] == pytest.approx(metrics["eval_loss"], rel=1e-5)
+
+
+def test_metrics_whose_restart_means_something_else_get_all_at_once(tmp_path):
+    class Other:
+        def restart(self):
+            raise AssertionError("this is not ours to call")
+
+        def __call__(self, prediction):
+            return {"rows": len(prediction.predictions)}
+
+    trainer = trainer_of(tmp_path, Rows(13, num_classes=4), Other())
+    assert trainer.evaluate()["eval_rows"] == 13

@@ -1,9 +1,11 @@
 """One module follows another, on modules made for the test."""
 
+import copy
 import importlib
 import importlib.util
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +38,15 @@ def test_follows_and_not_before(made):
     import_when_imported(LEADER, FOLLOWER)
     assert importlib.util.find_spec(LEADER) is not None  # looking for it is no import
     assert not {LEADER, FOLLOWER} & set(sys.modules)
+    importlib.import_module(LEADER)
+    assert FOLLOWER in sys.modules
+
+
+def test_an_old_finder_and_a_copied_loader_do_no_harm(made):
+    import_when_imported(LEADER, FOLLOWER)
+    sys.meta_path.insert(1, SimpleNamespace(find_module=lambda *args: None))  # Python passes over it, too
+    loader = importlib.util.find_spec(LEADER).loader
+    assert copy.copy(loader).__dict__ == loader.__dict__
     importlib.import_module(LEADER)
     assert FOLLOWER in sys.modules
 

@@ -85,6 +85,7 @@ class EMDCriterion(nn.Module):
             self.spacing = torch.tensor(args.spacing, dtype=torch.float32)
         self._warned: set[int] = set()
         self.ground_distance: Tensor | None = None
+        self._made_ground_distance = False  # here, by a refresh
         self.restart()
         self.to(device)
 
@@ -230,11 +231,13 @@ class EMDCriterion(nn.Module):
                 )
         if self.centroids.centroids is None:
             return
+        earlier = self.ground_distance if self._made_ground_distance else None  # one that was given stays as it is
         matrix, self.sdd, self.sdd_relative = learn_ground_distance(
-            self.centroids.centroids, rank=self.args.rank, known=known, out=self.ground_distance
+            self.centroids.centroids, rank=self.args.rank, known=known, out=earlier
         )
         self.known = known.to(self.known.device)
         self._set_ground_distance(matrix)
+        self._made_ground_distance = True
 
     def _own_sums(self) -> tuple[Tensor, Tensor]:
         return self.centroids.class_sums.clone(), self.centroids.class_counts.clone()
@@ -346,6 +349,7 @@ class EMDCriterion(nn.Module):
 
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
         self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))
+        self._made_ground_distance = False
         if self.args.loss == "a-emd":
             self.cost = self.ground_distance.float().to(self.known.device)
             return

@@ -55,12 +55,11 @@ class FiniteCheck:
             fresh: how many of the B samples count; those after them are repeats. Default: all.
 
         Returns:
-            (B,) bool: the samples that count and all of whose values are finite, as is their sum (in float32, or in
-            float64 where they are): one pass over the values, and nothing of their size in memory.
+            (B,) bool: the samples that count and all of whose values are finite. One pass over the values, and nothing
+            of their size in memory.
         """
-        sums = [_sums_of_rows(tensor) for tensor in tensors]
-        total = sum(sums[1:], sums[0])  # (B,): NaN or infinite as soon as one value is
-        finite = total - total == 0
+        ends = [end for tensor in tensors for end in _ends_of_rows(tensor)]
+        finite = torch.stack([end.isfinite() for end in ends]).all(0)  # (B,)
         samples = len(finite) if fresh is None else fresh
         if samples < len(finite):
             finite[samples:] = False
@@ -79,10 +78,9 @@ class FiniteCheck:
         self._finite_in_step.zero_()
 
 
-def _sums_of_rows(tensor: Tensor) -> Tensor:
-    if tensor.dim() == 1:
-        return tensor
-    return tensor.sum(1, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+def _ends_of_rows(tensor: Tensor) -> tuple[Tensor, ...]:
+    """(B,) least and greatest values; NaN where one is NaN."""
+    return (tensor,) if tensor.dim() == 1 else tensor.aminmax(dim=1)
 
 
 def local_part(tensor: Tensor) -> Tensor:

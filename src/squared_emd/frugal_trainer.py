@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -12,6 +14,22 @@ from .publishing_trainer import PublishingTrainer
 __all__ = ["FrugalTrainer"]
 
 _BATCHES_ON_DEVICE = 16  # of outputs, before they go to the host together
+
+
+def takes_batches(compute_metrics: Any) -> bool:
+    """Whether metrics can be given batch by batch, and all at once, too.
+
+    Args:
+        compute_metrics: what a Trainer was given; it can where it has a method `restart()`, and an argument
+            `compute_result` that may be left out.
+
+    >>> takes_batches(lambda prediction, compute_result=True: {})
+    False
+    """
+    if not callable(getattr(compute_metrics, "restart", None)):
+        return False
+    argument = inspect.signature(compute_metrics).parameters.get("compute_result")
+    return argument is not None and argument.default is not inspect.Parameter.empty
 
 
 class FrugalTrainer(PublishingTrainer):
@@ -35,9 +53,9 @@ class FrugalTrainer(PublishingTrainer):
             kwargs: as `Trainer` takes them.
         """
         fields = {"eval_accumulation_steps": self.args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
-        restart = getattr(self.compute_metrics, "restart", None)
-        if restart is not None:
-            restart()  # an evaluation before may have been interrupted between two batches
+        # only a loader of Accelerate tells Trainer which batch is the last one
+        if takes_batches(self.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
+            self.compute_metrics.restart()  # an evaluation before may have been interrupted between two batches
             # the outputs that predict() keeps do not leave the device where the metrics take batches
             fields["batch_eval_metrics"] = description != "Prediction"
         before = {name: getattr(self.args, name) for name in fields}

@@ -47,7 +47,8 @@ class _Finder(MetaPathFinder):
         if fullname != self.module:
             return None
         behind = list(dropwhile(lambda finder: finder is not self, sys.meta_path))[1:]
-        found = (finder.find_spec(fullname, path, target) for finder in behind)
+        finders = (getattr(finder, "find_spec", None) for finder in behind)  # an old one may have none
+        found = (find(fullname, path, target) for find in finders if find is not None)
         spec = next((spec for spec in found if spec is not None), None)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self.follower)
@@ -62,6 +63,8 @@ class _Loader:
         self._follower = follower
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_loader":  # while it is being copied
+            raise AttributeError(name)
         return getattr(self._loader, name)
 
     def exec_module(self, module: ModuleType) -> None:
