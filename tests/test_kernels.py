@@ -231,9 +231,79 @@ def test_keeps_the_logits_and_one_gradient(loss):
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.shape) or x, lambda x: x):
         value = loss(logits, labels, matrix)
-    assert kept == [(B, 9)]
+    assert kept[:2] == [(B, 9), (B,)]  # and D, where it is read where it lies: it is checked for changes
+    assert all(shape in ((B, 9), (9, 9), (8,)) for shape in kept[2:])
     assert value.grad_fn.gradient.shape == (B, 9)
     assert loss(logits.detach(), labels, matrix).grad_fn is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_pytorchs_defaults_change_nothing(loss, dtype):
+    given = problem(17)
+    expected = value_and_gradient(loss, *given)
+    try:
+        torch.set_default_dtype(dtype)
+        got = value_and_gradient(squared if loss is spaced else loss, *given)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    if loss is not spaced:
+        assert all(torch.equal(*pair) for pair in zip(got, expected, strict=True))
+
+
+def test_spacing_that_does_not_lie_together():
+    logits, labels, _ = problem(9)
+    gaps = torch.arange(16.0)[::2]
+    assert torch.equal(
+        squared_emd_loss(logits, labels, spacing=gaps), squared_emd_loss(logits, labels, spacing=gaps.clone())
+    )
+    ones = squared_emd_loss(logits, labels, spacing=torch.ones(1).expand(8))
+    assert torch.equal(ones, squared_emd_loss(logits, labels))
+
+
+def test_hooks_of_the_logits_run_once():
+    logits, labels, _ = problem(9)
+    seen = []
+    logits.register_hook(lambda gradient: seen.append(1) or 2 * gradient)
+    squared_emd_loss(logits, labels).backward(create_graph=True)
+    expected = value_and_gradient(squared, problem(9)[0], labels, None)[1]
+    assert seen == [1]
+    torch.testing.assert_close(logits.grad.detach(), 2 * expected)
+    logits.grad = None  # it holds its own graph
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_labels_that_change_before_backward_are_noticed(loss):
+    logits, labels, matrix = problem(9)
+    value = loss(logits, labels, matrix)
+    labels.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_batches_of_gradients(loss):
+    logits, labels, matrix = problem(5)
+    values = loss(logits, labels, matrix, reduction="none")
+    directions = torch.eye(B)
+    (together,) = torch.autograd.grad(values, logits, directions, is_grads_batched=True, retain_graph=True)
+    for row, direction in zip(together, directions, strict=True):
+        (alone,) = torch.autograd.grad(values, logits, direction, retain_graph=True)
+        torch.testing.assert_close(row, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_samples_go_to_pytorch():
+    logits, labels, matrix = problem(9)
+    weights = torch.arange(B, dtype=torch.float32)
+    got = self_guided_loss(logits, labels, matrix, weight=weights, omega=2, mu=-0.25, reduction="none")
+    for i in range(B):
+        one = self_guided_loss(logits, labels, matrix, weight=float(i), omega=2, mu=-0.25, reduction="none")
+        torch.testing.assert_close(got[i], one[i])
+
+
+def test_no_classes():
+    with pytest.raises(ValueError, match=r"^logits must have at least one class, got shape \(2, 0\)\.$"):
+        squared_emd_loss(torch.empty(2, 0), torch.empty(2, 0))
 
 
 PROGRAM = """
@@ -288,3 +358,18 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path):
     out, log = run(XDG_CACHE_HOME=str(tmp_path))
     assert out == "True 0.875"
     assert "kernels.c could not be compiled or loaded" in log
+
+
+def test_a_damaged_library_is_made_anew(tmp_path):
+    run(XDG_CACHE_HOME=str(tmp_path))
+    (library,) = tmp_path.rglob("*.so")
+    library.write_bytes(b"")
+    assert run(XDG_CACHE_HOME=str(tmp_path)) == ("False 0.875", "")
+    assert library.stat().st_size > 0
+
+
+def test_no_home_is_no_error(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    program = "from pathlib import Path\ndef home(): raise RuntimeError('no home')\nPath.home = home\n" + PROGRAM
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True 0.875"

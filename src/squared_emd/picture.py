@@ -86,7 +86,9 @@ def open_picture(picture: Mapping[str, Any] | str | os.PathLike) -> Iterator[Ima
         FileNotFoundError: there is no such file.
         ValueError: it is no picture, or a damaged one.
     """
-    content, path = (picture["bytes"], picture["path"]) if isinstance(picture, Mapping) else (None, picture)
+    content, path = (picture.get("bytes"), picture.get("path")) if isinstance(picture, Mapping) else (None, picture)
+    if content is None and path is None:
+        raise ValueError(f"a picture must be a file, bytes or a PIL image, got {picture!r}. Leave the row out.")
     try:
         if content is None and "://" in str(path):  # on the Hub, or in an archive
             image = datasets.Image().decode_example({"bytes": None, "path": path})
@@ -96,7 +98,7 @@ def open_picture(picture: Mapping[str, Any] | str | os.PathLike) -> Iterator[Ima
             yield image
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         reason = "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
         raise ValueError(
             f"{place_of(picture)} cannot be taken: {reason}. Leave it out, or put a whole picture of 8 bits a channel "

@@ -26,9 +26,13 @@ def pixels_of(image: Image.Image) -> Tensor:
     Returns:
         (height, width, 3 or 4), uint8; the fourth channel says nothing.
     """
-    if image.width * image.height > _PIXELS_OF_A_BLOCK:
+    own = image.width * image.height <= _PIXELS_OF_A_BLOCK and Image.core.get_alignment() == 1
+    try:
+        values = pa.array(image).values if own else None  # where they lie, which takes a tenth of the time of a copy
+    except ValueError:  # Pillow was told to take smaller blocks
+        values = None
+    if values is None or len(values) != 4 * image.width * image.height:
         return torch.from_numpy(np.array(image))
-    values = pa.array(image).values  # where they lie, which takes a tenth of the time of a copy
     return torch.from_dlpack(values).view(image.height, image.width, 4)
 
 
@@ -94,7 +98,9 @@ def pixels_in(image: Image.Image, box: tuple[float, float, float, float], size: 
     left, top, right, bottom = box
     step_x, step_y = (right - left) / size, (bottom - top) / size
     whole = image.width / step_x, image.height / step_y, left / step_x, top / step_y  # the picture when it is reduced
-    if all(number == int(number) for number in whole):  # as a square of 816 for 224 of 256: PyTorch is faster
+    if min(step_x, step_y) >= 1 and all(
+        number == int(number) for number in whole
+    ):  # as a square of 816 for 224 of 256: PyTorch is faster
         width, height, column, row = (int(number) for number in whole)
         pixels = reduce(pixels_of(image), width, height)[row : row + size, column : column + size]
     else:

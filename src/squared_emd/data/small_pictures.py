@@ -111,8 +111,9 @@ def small_pictures(
 def _key(undecoded: Dataset, settings: list) -> str:
     """A digest of all that the stored pictures depend on; the last setting is the column."""
     digest = hashlib.sha256(json.dumps(settings).encode())
-    for start in range(0, len(undecoded), BATCH):
-        for picture in undecoded[start : start + BATCH][settings[-1]]:
+    pictures = undecoded.select_columns([settings[-1]])  # no other column is read or decoded
+    for start in range(0, len(pictures), BATCH):
+        for picture in pictures[start : start + BATCH][settings[-1]]:
             if picture is not None and picture["bytes"] is None and not _is_remote(picture):
                 file = os.stat(picture["path"])
                 digest.update(f"{file.st_size} {file.st_mtime_ns}\n".encode())

@@ -53,35 +53,52 @@ class Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits: Tensor, labels: Tensor, kernel: Kernel, reduction: str | None):  # noqa: ANN001
-        ctx.save_for_backward(logits)
+        # labels and D are saved so that a change of theirs before backward is noticed
+        kept = [tensor for tensor in (kernel.keep,) if isinstance(tensor, Tensor)]
+        ctx.save_for_backward(logits, labels, *kept)
         ctx.labels = (labels if labels.dim() == 1 else labels.detach().to(torch.float32)).contiguous()
         ctx.kernel, ctx.reduction = kernel, reduction
-        ctx.gradient = torch.empty(logits.shape) if ctx.needs_input_grad[0] else None
-        reduced = torch.empty(()) if reduction in ("mean", "sum") else None
-        values = torch.empty(kernel.terms, len(logits)) if reduced is None else None
-        if _run(ctx, logits, values, reduced) and kernel.without_unknown_classes():
-            _run(ctx, logits, values, reduced)
+        gradient = _on_host(logits.shape) if ctx.needs_input_grad[0] else None
+        reduced = _on_host(()) if reduction in ("mean", "sum") else None
+        values = _on_host((kernel.terms, len(logits))) if reduced is None else None
+        if _run(ctx, logits, values, reduced, gradient) and kernel.without_unknown_classes():
+            _run(ctx, logits, values, reduced, gradient)
+        ctx.gradient = gradient
         if reduced is not None:
             return reduced
         return values.sum(0) if reduction == "none" else values.unbind()
 
     @staticmethod
     def backward(ctx, first: Tensor, *others: Tensor) -> tuple:  # noqa: ANN001
-        (logits,), kernel = ctx.saved_tensors, ctx.kernel
-        if torch.is_grad_enabled():  # create_graph: a second derivative is wanted
-            terms = kernel.plain(logits)
-            terms = terms if ctx.reduction is None else (reduce(sum(terms), ctx.reduction),)
-            return *torch.autograd.grad(terms, logits, (first, *others), create_graph=True), None, None, None
+        (logits, *_), kernel = ctx.saved_tensors, ctx.kernel
+        again = torch.is_grad_enabled()  # create_graph: a second derivative is wanted
+        if again or _is_batched(first):
+            with torch.enable_grad():
+                at = logits.view_as(logits)  # hooks of the logits themselves run once
+                terms = kernel.plain(at)
+                terms = terms if ctx.reduction is None else (reduce(sum(terms), ctx.reduction),)
+            return *torch.autograd.grad(terms, at, (first, *others), create_graph=again), None, None, None
         alike = not others or all(torch.equal(first, other) for other in others)
-        if ctx.gradient is None or not alike:  # else it is there, unless an earlier backward has got it
-            ctx.gradient = torch.empty(logits.shape)
-            _run(ctx, logits, None, None, () if alike else (first, *others))
         gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None or not alike:  # an earlier backward has got it, or it is of other slopes
+            gradient = _on_host(logits.shape)
+            _run(ctx, logits, None, None, gradient, () if alike else (first, *others))
         if alike and first.dim() == 1:
             gradient.mul_(first[:, None])
         elif alike and first.item() != 1:
             gradient.mul_(first)
         return gradient, None, None, None
+
+
+def _is_batched(slopes: Tensor) -> bool:
+    """Whether a whole batch of slopes is worked on at once (``is_grads_batched``, ``vmap``)."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(slopes) or functorch.is_legacy_batchedtensor(slopes)
+
+
+def _on_host(shape: tuple[int, ...]) -> Tensor:
+    """Memory for what C writes, whatever PyTorch's defaults are."""
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 def columns(matrix: Tensor, labels: Tensor) -> tuple[Tensor, DistancesOfC]:
@@ -106,7 +123,14 @@ def columns(matrix: Tensor, labels: Tensor) -> tuple[Tensor, DistancesOfC]:
     return rows, DistancesOfC(rows.data_ptr(), rows.stride(0), True, is_double)
 
 
-def _run(ctx, logits: Tensor, values: Tensor | None, reduced: Tensor | None, slopes: tuple = ()) -> int:  # noqa: ANN001
+def _run(
+    ctx,  # noqa: ANN001
+    logits: Tensor,
+    values: Tensor | None,
+    reduced: Tensor | None,
+    gradient: Tensor | None,
+    slopes: tuple = (),
+) -> int:
     """Call the function; gives how many distances were 0."""
     labels, kernel, (size, num_classes) = ctx.labels, ctx.kernel, logits.shape
     hard = labels.dim() == 1
@@ -120,7 +144,7 @@ def _run(ctx, logits: Tensor, values: Tensor | None, reduced: Tensor | None, slo
         num_classes,
         None if values is None else values.data_ptr(),
         None if reduced is None else reduced.data_ptr(),
-        None if ctx.gradient is None else ctx.gradient.data_ptr(),
+        None if gradient is None else gradient.data_ptr(),
         tuple(slope.data_ptr() for slope in slopes) if slopes else (),
         0,
         1 / size if ctx.reduction == "mean" else 1.0,

@@ -44,6 +44,8 @@ def check_shapes(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor 
     batch, num_classes = logits.shape
     if batch == 0:
         raise ValueError("the batch is empty: a loss needs at least one sample.")
+    if num_classes == 0:
+        raise ValueError(f"logits must have at least one class, got shape {tuple(logits.shape)}.")
     if matrix is not None and matrix.shape != (num_classes, num_classes):
         raise ValueError(
             f"the ground distance must be (K, K) = ({num_classes}, {num_classes}) like the logits' classes, "

@@ -6,8 +6,10 @@ import ctypes
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from ctypes import POINTER, c_double, c_float, c_int, c_int64, c_void_p
 from functools import cache
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 __all__ = ["BatchOfC", "DistancesOfC", "kernels", "kernels_for"]
 
@@ -28,7 +31,7 @@ _INSTRUCTIONS = {
     "AVX512": ("-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma"),
     "AVX2": ("-mavx2", "-mfma"),
 }
-_SECONDS = 60  # that a compiler may take; it takes a quarter of one
+_SECONDS = 20  # that a compiler may take; it takes a quarter of one
 
 
 class BatchOfC(ctypes.Structure):
@@ -80,7 +83,9 @@ def kernels_for(logits: Tensor, labels: Tensor) -> ctypes.CDLL | None:
         return None
     if not logits.is_cpu or not labels.is_cpu or logits.layout != torch.strided:
         return None
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or logits.is_neg():
+        return None
+    if forward_ad._current_level >= 0:  # forward-mode derivatives
         return None
     return kernels()
 
@@ -99,10 +104,20 @@ def kernels() -> ctypes.CDLL | None:
         logger.info("The losses run in plain PyTorch: there is no C compiler here, or none that is known.")
         return None
     try:
-        library = ctypes.CDLL(str(_compiled(compiler)))
-    except (OSError, subprocess.SubprocessError) as error:
+        path = _compiled(compiler)
+        try:
+            library = _loaded(path)
+        except (OSError, AttributeError):  # a damaged file, or one that another kind of machine made
+            path.unlink()
+            library = _loaded(_compiled(compiler))
+    except (OSError, AttributeError, RuntimeError, subprocess.SubprocessError) as error:
         logger.info("The losses run in plain PyTorch: kernels.c could not be compiled or loaded (%s).", error)
         return None
+    return library
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
     for name, arguments in _ARGUMENTS.items():
         getattr(library, name).argtypes = arguments
     return library
@@ -112,7 +127,9 @@ def _compiled(compiler: str) -> Path:
     """The library in the user's cache; made where it is not there yet, whole or not at all."""
     capability = torch.backends.cpu.get_cpu_capability()  # the cache may be shared by machines that differ
     flags = (*_FLAGS, *_INSTRUCTIONS.get(capability, ()))
-    content = SOURCE.read_bytes() + repr((compiler, flags, os.uname().machine)).encode()
+    content = (
+        SOURCE.read_bytes() + repr((compiler, flags, os.uname().machine, sys.platform, platform.libc_ver())).encode()
+    )
     cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "squared-emd" / "kernels"
     library = cache_folder / f"{hashlib.sha256(content).hexdigest()[:16]}.so"
     if library.exists():
@@ -121,8 +138,9 @@ def _compiled(compiler: str) -> Path:
     with tempfile.TemporaryDirectory(dir=cache_folder) as folder:
         made = Path(folder, library.name)
         command = [compiler, *flags, str(SOURCE), "-o", str(made), "-lm"]
-        with_threads = subprocess.run([*command, "-fopenmp"], capture_output=True, timeout=_SECONDS)
+        how = {"capture_output": True, "stdin": subprocess.DEVNULL, "timeout": _SECONDS}
+        with_threads = subprocess.run([*command, "-fopenmp"], **how)
         if with_threads.returncode:  # a compiler without OpenMP: one thread
-            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+            subprocess.run(command, check=True, **how)
         os.replace(made, library)  # at once: another process may load it
     return library

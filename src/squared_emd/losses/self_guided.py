@@ -93,7 +93,7 @@ def self_guided_loss(
     labels = check_shapes(logits, labels, reduction, ground_distance)
     logits = accurate(logits)  # once: the gradients of both terms are added before they are rounded
     rule = _Rule(omega, mu, true_class_cost, eps, looks_for_unknown=True)
-    if is_compiled(logits, labels, ground_distance, weight):
+    if is_compiled(logits, labels, ground_distance, weight) and not any(isinstance(x, Tensor) for x in rule):
         kernel = _SelfGuidedKernel(labels, ground_distance, rule, float(weight))
         return Fused.apply(logits, labels, kernel, reduction)
     check_values(labels, logits.shape[1])
@@ -225,7 +225,8 @@ def _cost(distances: Tensor, rule: _Rule, known: Tensor | None) -> Tensor:
 def is_compiled(logits: Tensor, labels: Tensor, distances: Tensor, weight: float | Tensor = 1.0) -> bool:
     """Whether ``kernels.c`` does it: class indices, and nothing but the logits that a gradient is wanted of."""
     plain = labels.dim() == 1 and distances.is_cpu and distances.dtype in (torch.float32, torch.float64)
-    fixed = not distances.requires_grad and not (isinstance(weight, Tensor) and weight.requires_grad)
+    one = not isinstance(weight, Tensor) or (weight.numel() == 1 and not weight.requires_grad)
+    fixed = one and not distances.requires_grad and not distances.is_neg()
     return plain and fixed and kernels_for(logits, labels) is not None
 
 

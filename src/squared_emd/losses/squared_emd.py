@@ -50,7 +50,7 @@ def squared_emd_loss(
     if not 1 <= p < float("inf"):
         raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
     if spacing is not None:
-        spacing = torch.as_tensor(spacing, dtype=accurate(logits).dtype, device=logits.device)
+        spacing = torch.as_tensor(spacing, dtype=accurate(logits).dtype, device=logits.device).contiguous()
         if spacing.shape != (logits.shape[1] - 1,):
             raise ValueError(
                 f"spacing must hold the K-1 = {logits.shape[1] - 1} gaps between neighbouring classes, "
