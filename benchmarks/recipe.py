@@ -30,6 +30,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from datasets import Dataset, Image, load_dataset
+from huggingface_hub.constants import HF_HOME
 from side_by_side import hardware, shown, take_turns
 from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification, set_seed
 
@@ -98,8 +99,9 @@ def epochs_of(args: argparse.Namespace, network: str) -> int:
 
 
 def environment(args: argparse.Namespace, folder: Path) -> dict[str, str]:
-    """That of a run."""
+    """That of a run; what it stores for later runs goes when the benchmark ends."""
     own = {"HF_DATASETS_CACHE": str(folder / "datasets"), "OMP_NUM_THREADS": str(args.threads)}
+    own |= {"XDG_CACHE_HOME": str(folder / "cache"), "HF_HOME": HF_HOME}
     return os.environ | own | {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.test_trainer import K, N, Network, arguments, samples
 
-from squared_emd import EMDTrainer, ground_distance_from_positions
+from squared_emd import EMDTrainer, EMDTrainingArguments, ground_distance_from_positions
 from squared_emd.batches import NUM_FRESH
 from squared_emd.criterion import EMDCriterion
 from squared_emd.finite import FiniteCheck
@@ -96,3 +96,10 @@ class TestFiniteCheck:
         check.look(torch.zeros(3, 2), fresh=0)
         check.end_step()
         assert check.steps_without == 0
+
+
+def test_what_a_criterion_sums_lies_on_the_device_from_the_start(tmp_path):
+    args = EMDTrainingArguments(str(tmp_path), loss="xemd2", use_cpu=True)
+    criterion = EMDCriterion(args, K, device="meta")
+    assert criterion.measured.is_meta
+    assert criterion.centroids.class_counts.is_meta

@@ -86,8 +86,8 @@ class EMDCriterion(nn.Module):
         self._warned: set[int] = set()
         self.ground_distance: Tensor | None = None
         self._made_ground_distance = False  # here, by a refresh
-        self.restart()
         self.to(device)
+        self.restart()  # what it makes lies there, too
 
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""

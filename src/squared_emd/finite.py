@@ -59,7 +59,7 @@ class FiniteCheck:
             of their size in memory.
         """
         ends = [end for tensor in tensors for end in _ends_of_rows(tensor)]
-        finite = torch.stack([end.isfinite() for end in ends]).all(0)  # (B,)
+        finite = torch.stack(ends).isfinite().all(0)  # (B,)
         samples = len(finite) if fresh is None else fresh
         if samples < len(finite):
             finite[samples:] = False
@@ -79,8 +79,14 @@ class FiniteCheck:
 
 
 def _ends_of_rows(tensor: Tensor) -> tuple[Tensor, ...]:
-    """(B,) least and greatest values; NaN where one is NaN."""
-    return (tensor,) if tensor.dim() == 1 else tensor.aminmax(dim=1)
+    """(B,) numbers that are all finite where a row is: its least and greatest value, NaN where one is NaN."""
+    if tensor.dim() == 1:
+        return (tensor,)
+    if tensor.is_cpu:  # where a look at values costs no waiting, sums say the same in a tenth of the time
+        sums = tensor.sum(1, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+        if sums.isfinite().all():
+            return (sums,)  # else a value is not finite, or only the sum
+    return tensor.aminmax(dim=1)
 
 
 def local_part(tensor: Tensor) -> Tensor:
