@@ -226,8 +226,8 @@ def is_compiled(logits: Tensor, labels: Tensor, distances: Tensor, weight: float
     """Whether ``kernels.c`` does it: class indices, and nothing but the logits that a gradient is wanted of."""
     plain = labels.dim() == 1 and distances.is_cpu and distances.dtype in (torch.float32, torch.float64)
     one = not isinstance(weight, Tensor) or (weight.numel() == 1 and not weight.requires_grad)
-    fixed = one and not distances.requires_grad and not distances.is_neg()
-    return plain and fixed and kernels_for(logits, labels) is not None
+    fixed = one and not distances.requires_grad
+    return plain and fixed and kernels_for(logits, labels) is not None and not distances.is_neg()
 
 
 class _SelfGuidedKernel(Kernel):
