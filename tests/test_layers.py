@@ -12,6 +12,7 @@ FLOORS = {
     "losses": {"torch"},
     "ground_distance": {"torch"},
     "centroids": {"torch"},
+    "label_tree": set(),
     "features": {"torch"},
     "decode": {"torch", "numpy"},
     "finite": {"torch"},

@@ -6,15 +6,29 @@ from typing import TYPE_CHECKING
 from .centroids import ClassCentroids
 from .decode import decode
 from .evaluation import load_metric
+from .given_distance import (
+    blend_ground_distances,
+    ground_distance_from_circle,
+    ground_distance_from_positions,
+    ground_distance_from_text,
+    ground_distance_from_tree,
+)
 from .ground_distance import (
     ground_distance_from_centroids,
-    ground_distance_from_positions,
     percentile_ranks,
     raw_distances,
     sdd,
 )
+from .label_tree import LabelTree
 from .lazy_names import lazy_names
-from .losses import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
+from .losses import (
+    circular_emd_loss,
+    entropic_wasserstein_loss,
+    exact_emd_loss,
+    self_guided_loss,
+    squared_emd_loss,
+    tree_emd_loss,
+)
 from .metrics import ordinal_metrics
 from .when_imported import import_when_imported
 
@@ -39,11 +53,17 @@ __all__ = [
     "EMDTrainer",
     "EMDTrainingArguments",
     "GroundDistanceCallback",
+    "LabelTree",
+    "blend_ground_distances",
+    "circular_emd_loss",
     "decode",
     "entropic_wasserstein_loss",
     "exact_emd_loss",
     "ground_distance_from_centroids",
+    "ground_distance_from_circle",
     "ground_distance_from_positions",
+    "ground_distance_from_text",
+    "ground_distance_from_tree",
     "load_ground_distance",
     "load_metric",
     "ordinal_metrics",
@@ -52,6 +72,7 @@ __all__ = [
     "sdd",
     "self_guided_loss",
     "squared_emd_loss",
+    "tree_emd_loss",
 ]
 
 __version__ = version("squared-emd")

@@ -1,4 +1,4 @@
-"""From class centroids (or positions) to the ground distance matrix D, and what D says about the classes."""
+"""From class centroids to the ground distance matrix D, and what D says about the classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 __all__ = [
     "ground_distance_from_centroids",
-    "ground_distance_from_positions",
     "percentile_ranks",
     "raw_distances",
     "sdd",
@@ -194,41 +193,6 @@ def ground_distance_from_distances(distances: Tensor, *, rank: str = "strict", k
     ranks = percentile_ranks(distances[known][:, known], rank=rank)
     ground_distance[known.outer(known)] = ((ranks + ranks.T) / 2).flatten()
     return ground_distance
-
-
-def ground_distance_from_positions(positions: Tensor, *, normalize: bool = False) -> Tensor:
-    """Distances between classes whose positions are given: ages, grades, scores, or points in a space.
-
-    ``D[i, j] = ||x_i - x_j||_2``; for positions 0 .. K-1 it is ``abs(i - j)`` (Hou et al. 2016, section 2.2.2).
-
-    Args:
-        positions: (K,) positions on a line or (K, d) points, in any unit.
-        normalize: divide by the largest distance, so that D lies in [0, 1] as Eq. 16 expects it.
-
-    Returns:
-        (K, K) float64, in the unit of ``positions`` (or none with ``normalize``).
-
-    Raises:
-        ValueError: positions are not (K,) or (K, d), or not finite; ``normalize`` where all positions coincide.
-
-    >>> ground_distance_from_positions([1, 5, 10])
-    tensor([[0., 4., 9.],
-            [4., 0., 5.],
-            [9., 5., 0.]], dtype=torch.float64)
-    """
-    positions = torch.as_tensor(positions).double()
-    if positions.dim() not in (1, 2) or not positions.isfinite().all():
-        raise ValueError(
-            "positions must be (K,) or (K, d) finite numbers, "
-            f"got shape {tuple(positions.shape)}: {positions.tolist()}."
-        )
-    positions = positions.reshape(len(positions), -1)  # (K, d)
-    distances = torch.cdist(positions, positions, compute_mode="donot_use_mm_for_euclid_dist")
-    if not normalize:
-        return distances
-    if distances.max() == 0:
-        raise ValueError("positions must differ to be normalised; they all coincide.")
-    return distances / distances.max()
 
 
 def sdd(distances: Tensor, *, relative: bool = False) -> Tensor:

@@ -6,28 +6,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .class_weights import weighted
 from .inputs import accurate, check, check_reduction, reduce
 
 
-def cross_entropy_loss(logits: Tensor, labels: Tensor, *, eps: float = 0.0, reduction: str = "mean") -> Tensor:
+def cross_entropy_loss(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    eps: float = 0.0,
+    class_weights: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Cross-entropy ``-sum_i t_i log(p_i + eps)`` (Hou et al. 2016, section 2.1; eps: section 4.1).
 
     Args:
         logits: (B, K) scores, any floating dtype; half precision is computed in float32.
         labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
         eps: added to the probabilities inside the logarithm; 0 is ``torch.nn.functional.cross_entropy``.
+        class_weights: (K,) weights, none negative: each sample counts with that of its class, or with their mean over
+            its target distribution; the mean is over the sum of the weights. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``.
 
     Raises:
-        ValueError: shapes or ``reduction`` are not as above; labels out of range or rows that do not sum to 1 (CPU).
+        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels out of range or rows that do not
+            sum to 1 (CPU).
 
     >>> cross_entropy_loss(torch.zeros(1, 4), torch.tensor([2]))  # log 4
     tensor(1.3863)
     """
     labels = check(logits, labels, reduction)
+    if class_weights is not None:
+        losses = cross_entropy_loss(logits, labels, eps=eps, reduction="none")
+        return weighted(losses, logits, labels, class_weights, reduction)
     logits = accurate(logits)
     if labels.dim() == 2:
         labels = labels.to(logits)

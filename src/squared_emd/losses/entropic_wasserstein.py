@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .class_weights import weighted
 from .costs import cost_by_label
 from .fused import Fused, Kernel, columns
 from .inputs import accurate, check_shapes, check_values, reduce
@@ -18,6 +19,7 @@ def entropic_wasserstein_loss(
     *,
     strength: float,
     iterations: int = 100,
+    class_weights: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Entropic optimal transport between the softmax of ``logits`` and the target, under any ground distance.
@@ -35,6 +37,8 @@ def entropic_wasserstein_loss(
         strength: the entropic strength, greater than 0, in 1 over the unit of D: the greater, the nearer to the EMD.
             POT's ``reg`` is its inverse.
         iterations: of matrix scaling, for distributions; they need (B, K, K) numbers.
+        class_weights: (K,) weights, none negative: each sample counts with that of its class, or with their mean over
+            its target distribution; the mean is over the sum of the weights. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
@@ -42,14 +46,18 @@ def entropic_wasserstein_loss(
         is subtracted. Its minimum is not at the label but at a softmax of ``-strength * D[:, k]``.
 
     Raises:
-        ValueError: shapes, ``strength``, ``iterations`` or ``reduction`` are not as above; labels out of range or rows
-            that do not sum to 1 (CPU).
+        ValueError: shapes, ``strength``, ``iterations``, ``class_weights`` or ``reduction`` are not as above; labels
+            out of range or rows that do not sum to 1 (CPU).
 
     >>> ground_distance = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     >>> entropic_wasserstein_loss(torch.zeros(1, 2), torch.tensor([0]), ground_distance, strength=10)  # 1/2 - log(2)/10
     tensor(0.4307)
     """
     labels = check_shapes(logits, labels, reduction, ground_distance)
+    if class_weights is not None:
+        options = {"strength": strength, "iterations": iterations, "reduction": "none"}
+        losses = entropic_wasserstein_loss(logits, labels, ground_distance, **options)
+        return weighted(losses, logits, labels, class_weights, reduction)
     if not 0 < strength < float("inf"):
         raise ValueError(f"strength must be greater than 0 and finite, got {strength}. The paper tries 0.1, 1 and 10.")
     if iterations < 1:

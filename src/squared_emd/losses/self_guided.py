@@ -8,13 +8,21 @@ import torch
 from torch import Tensor
 
 from .baselines import cross_entropy_loss
+from .class_weights import weighted
 from .costs import cost_by_label, known_classes, no_zero_between_classes
 from .fused import Fused, Kernel, columns
 from .inputs import accurate, check, check_shapes, check_values, may_look_at, reduce
 from .kernels import kernels_for
 
 
-def exact_emd_loss(logits: Tensor, labels: Tensor, ground_distance: Tensor, *, reduction: str = "mean") -> Tensor:
+def exact_emd_loss(
+    logits: Tensor,
+    labels: Tensor,
+    ground_distance: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Exact EMD between the softmax of ``logits`` and a single class, under any ground distance.
 
     ``sum_i p_i D[i, k]`` (Hou et al. 2016, Eq. 14). For (B, K) targets it is the expectation of that over the target,
@@ -24,13 +32,16 @@ def exact_emd_loss(logits: Tensor, labels: Tensor, ground_distance: Tensor, *, r
         logits: (B, K) scores, any floating dtype; half precision is computed in float32.
         labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
         ground_distance: (K, K) D, in any unit; ``D[i, k]`` is the cost of moving mass from class i to class k.
+        class_weights: (K,) weights, none negative: each sample counts with that of its class, or with their mean over
+            its target distribution; the mean is over the sum of the weights. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``, in the unit of ``ground_distance``.
 
     Raises:
-        ValueError: shapes or ``reduction`` are not as above; labels out of range or rows that do not sum to 1 (CPU).
+        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels out of range or rows that do not
+            sum to 1 (CPU).
 
     >>> ground_distance = torch.tensor([[0.0, 1.0, 4.0], [1.0, 0.0, 2.0], [4.0, 2.0, 0.0]])
     >>> logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
@@ -38,6 +49,9 @@ def exact_emd_loss(logits: Tensor, labels: Tensor, ground_distance: Tensor, *, r
     tensor(1.2500)
     """
     labels = check_shapes(logits, labels, reduction, ground_distance)
+    if class_weights is not None:
+        losses = exact_emd_loss(logits, labels, ground_distance, reduction="none")
+        return weighted(losses, logits, labels, class_weights, reduction)
     logits = accurate(logits)
 
     def plain(logits: Tensor) -> tuple[Tensor]:
@@ -61,6 +75,7 @@ def self_guided_loss(
     mu: float,
     true_class_cost: float | None = None,
     eps: float = 1e-6,
+    class_weights: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Cross-entropy plus the squared EMD regulariser under a learned ground distance.
@@ -77,13 +92,16 @@ def self_guided_loss(
         true_class_cost: if given (not in the paper), the true class contributes ``true_class_cost * (1 - p_k)^2`` in
             place of ``mu * p_k^2``.
         eps: added to the probabilities inside the logarithm.
+        class_weights: (K,) weights, none negative: each sample counts with that of its class, or with their mean over
+            its target distribution; the mean is over the sum of the weights. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``. It can be negative: the regulariser rewards.
 
     Raises:
-        ValueError: shapes or ``reduction`` are not as above; labels out of range or rows that do not sum to 1 (CPU).
+        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels out of range or rows that do not
+            sum to 1 (CPU).
 
     >>> ground_distance = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     >>> logits = torch.zeros(1, 2)  # p = (1/2, 1/2): log 2 + 2 * (1/4 * (-1/4) + 1/4 * (1 - 1/4))
@@ -91,6 +109,10 @@ def self_guided_loss(
     tensor(0.9431)
     """
     labels = check_shapes(logits, labels, reduction, ground_distance)
+    if class_weights is not None:
+        options = {"omega": omega, "mu": mu, "true_class_cost": true_class_cost, "eps": eps, "reduction": "none"}
+        losses = self_guided_loss(logits, labels, ground_distance, weight=weight, **options)
+        return weighted(losses, logits, labels, class_weights, reduction)
     logits = accurate(logits)  # once: the gradients of both terms are added before they are rounded
     rule = _Rule(omega, mu, true_class_cost, eps, looks_for_unknown=True)
     if is_compiled(logits, labels, ground_distance, weight) and not any(isinstance(x, Tensor) for x in rule):

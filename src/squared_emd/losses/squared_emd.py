@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .class_weights import weighted
 from .fused import Fused, Kernel
 from .inputs import accurate, check_shapes, check_values, may_look_at, reduce
 from .kernels import kernels_for
@@ -19,6 +20,7 @@ def squared_emd_loss(
     *,
     p: float = 2,
     spacing: Tensor | None = None,
+    class_weights: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Squared Earth Mover's Distance between the softmax of ``logits`` and the target, for ordered classes.
@@ -33,20 +35,25 @@ def squared_emd_loss(
         labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
         p: order of the norm, at least 1.
         spacing: (K-1,) non-negative gaps between neighbouring classes, in any unit. Default: all 1.
+        class_weights: (K,) weights, none negative: each sample counts with that of its class, or with their mean over
+            its target distribution; the mean is over the sum of the weights. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``; float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: shapes, ``p``, ``spacing`` or ``reduction`` are not as above; also labels out of range or rows that
-            do not sum to 1 (checked where it costs no synchronisation: on the CPU).
+        ValueError: shapes, ``p``, ``spacing``, ``class_weights`` or ``reduction`` are not as above; also labels out of
+            range or rows that do not sum to 1 (checked where it costs no synchronisation: on the CPU).
 
     >>> logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
     >>> squared_emd_loss(logits, torch.tensor([0]))  # CDF (0.5, 0.75), target (1, 1): 0.25 + 0.0625
     tensor(0.3125)
     """
     labels = check_shapes(logits, labels, reduction)
+    if class_weights is not None:
+        losses = squared_emd_loss(logits, labels, p=p, spacing=spacing, reduction="none")
+        return weighted(losses, logits, labels, class_weights, reduction)
     if not 1 <= p < float("inf"):
         raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
     if spacing is not None:
