@@ -4,6 +4,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from .centroids import ClassCentroids
+from .class_weights import class_weights_from_counts
 from .decode import decode
 from .evaluation import load_metric
 from .given_distance import (
@@ -30,6 +31,7 @@ from .losses import (
     tree_emd_loss,
 )
 from .metrics import ordinal_metrics
+from .soft_labels import smooth_labels, soft_labels
 from .when_imported import import_when_imported
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ __all__ = [
     "LabelTree",
     "blend_ground_distances",
     "circular_emd_loss",
+    "class_weights_from_counts",
     "decode",
     "entropic_wasserstein_loss",
     "exact_emd_loss",
@@ -71,6 +74,8 @@ __all__ = [
     "raw_distances",
     "sdd",
     "self_guided_loss",
+    "smooth_labels",
+    "soft_labels",
     "squared_emd_loss",
     "tree_emd_loss",
 ]

@@ -6,9 +6,19 @@ from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 
+from .config_checks import (
+    LOSSES,
+    check_class_weights,
+    check_geometry,
+    check_jump_start_of,
+    check_loss,
+    check_numbers,
+    check_sampling,
+    counting_scheme,
+)
+
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 
 
@@ -74,8 +84,26 @@ class EMDTrainingArguments(TrainingArguments):
         metadata={
             "help": "A .json, .npy or .safetensors file with a (K, K) matrix, or the folder of a model that was saved "
             "with one: a fixed D in place of a learned one. a-emd needs it (the paper took the D of an xemd2 run), or "
-            "a model that was saved with one."
+            "a model that was saved with one. EMDTrainer(ground_distance=...) takes the matrix itself."
         },
+    )
+    geometry: str | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper but for the line: what the classes lie on. line, circle, or a .json file with a "
+            "label tree (LabelTree.from_json). emd: the exact EMD there; default: line. xemd1, xemd2, a-emd: D is the "
+            "distances there, scaled to 1. spacing has the gaps of a line or circle."
+        },
+    )
+    prior_weight: float | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper, for xemd1 and xemd2: D is learned, and blended with the D that ground_distance "
+            "or geometry gives, with this weight (0 .. 1) in the first epoch. Default: a given D is not changed."
+        },
+    )
+    prior_decay: float = field(
+        default=0.9, metadata={"help": "The weight of the given D falls by this factor every epoch; 1: it stays."}
     )
     ground_distance_update_steps: int | None = field(
         default=None,
@@ -86,7 +114,33 @@ class EMDTrainingArguments(TrainingArguments):
     )
     spacing: list[float] | None = field(
         default=None,
-        metadata={"help": "The K-1 gaps between neighbouring classes for the loss emd. Default: all 1."},
+        metadata={
+            "help": "The K-1 gaps between neighbouring classes on a line (K on a circle, the last one back to the "
+            "first class), for the loss emd and for geometry. Default: all 1."
+        },
+    )
+    class_weights: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper: how much a sample counts in the loss. balanced: one over the number of training "
+            "samples of its class. effective or effective:BETA: one over their effective number (Cui et al. 2019; "
+            "BETA 0.999). Both have mean 1 over the training samples. Or K numbers. Default: all count alike."
+        },
+    )
+    balanced_sampling: bool = field(
+        default=False,
+        metadata={
+            "help": "Not in the paper: draw the samples of an epoch so that each class comes equally often; those of a "
+            "rare class come several times, some of a frequent one not at all."
+        },
+    )
+    label_smoothing_temperature: float | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper: label_smoothing_factor goes to near classes first, as softmax(-D / "
+            "temperature), in the mean distance of D. It needs a D: that of the loss, of ground_distance or of "
+            "geometry. Until D is learned, and by default, all classes get the same."
+        },
     )
     entropic_strength: float = field(
         default=10.0,
@@ -126,56 +180,17 @@ class EMDTrainingArguments(TrainingArguments):
 
     def check_fields(self) -> None:
         """Raise a ValueError where a field of ours is out of its range, or does not go with the loss."""
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}.")
-        if self.rank not in ("strict", "inclusive"):
-            raise ValueError(f'rank must be "strict" or "inclusive", got {self.rank!r}.')
-        if self.regularizer_weight != "auto":
-            try:
-                weight = float(self.regularizer_weight)
-            except (TypeError, ValueError):
-                weight = float("nan")
-            if not 0 <= weight < float("inf"):
-                raise ValueError(
-                    f'regularizer_weight must be "auto" or a number of at least 0, got {self.regularizer_weight!r}.'
-                )
-            self.regularizer_weight = weight
-        if not self.regularizer_ratio > 0:
-            raise ValueError(f"regularizer_ratio must be greater than 0, got {self.regularizer_ratio}.")
-        if self.jump_start_epochs < 0:
-            raise ValueError(f"jump_start_epochs must be at least 0, got {self.jump_start_epochs}.")
-        if self.omega is not None and not self.omega > 0:
-            raise ValueError(f"omega must be greater than 0, got {self.omega}.")
-        if self.ground_distance_update_steps is not None and self.ground_distance_update_steps < 1:
-            raise ValueError(
-                f"ground_distance_update_steps must be at least 1, got {self.ground_distance_update_steps}."
-            )
-        if self.nan_policy not in ("raise", "skip"):
-            raise ValueError(f'nan_policy must be "raise" or "skip", got {self.nan_policy!r}.')
-        if self.nan_steps < 1:
-            raise ValueError(f"nan_steps must be at least 1, got {self.nan_steps}.")
-        if self.loss == "reg" and self.label_smoothing_factor:
-            raise ValueError(
-                f"label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
-                f"it must be 0, got {self.label_smoothing_factor}."
-            )
-        if self.spacing is not None and self.loss != "emd":
-            raise ValueError(f"spacing is for the loss emd; {self.loss} has none. Leave it out.")
-        if self.ground_distance is not None and not self.uses_ground_distance:
-            raise ValueError(
-                f"ground_distance is for the losses xemd1, xemd2 and a-emd; {self.loss} has none. Leave it out."
-            )
-        if not 0 < self.entropic_strength < float("inf"):
-            raise ValueError(f"entropic_strength must be greater than 0 and finite, got {self.entropic_strength}.")
-        if self.sinkhorn_iterations < 1:
-            raise ValueError(f"sinkhorn_iterations must be at least 1, got {self.sinkhorn_iterations}.")
-        needed = 2 if self.ground_distance is None else 1
-        if self.is_self_guided and self.regularizer_weight == "auto" and self.jump_start_epochs < needed:
-            raise ValueError(
-                'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
-                f"before (or a given one); it needs jump_start_epochs of at least {needed}, "
-                f"got {self.jump_start_epochs}. Give more epochs, or a number for regularizer_weight."
-            )
+        check_loss(self)
+        check_numbers(self)
+        check_geometry(self)
+        check_class_weights(self)
+        check_sampling(self)
+        check_jump_start_of(self)
+
+    @property
+    def weights_by_count(self) -> tuple[str, float] | None:
+        """The scheme of `class_weights` and its beta, where they come from the numbers of samples."""
+        return counting_scheme(self.class_weights)
 
     @property
     def is_self_guided(self) -> bool:

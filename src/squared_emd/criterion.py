@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from .centroids import ClassCentroids
 from .config import EMDTrainingArguments
+from .geometry import Geometry, given_ground_distance
+from .given_distance import blend_ground_distances
 from .ground_distance import check_ground_distance
 from .learned_distance import MAX_CLASSES_IN_FLOAT64, learn_ground_distance, matrix_dtype
 from .losses import (
@@ -23,9 +25,8 @@ from .losses import (
     regression_loss,
     self_guided_regularizer,
     self_guided_terms,
-    squared_emd_loss,
 )
-from .saved_distance import check_classes_of, read_ground_distance
+from .targets import Targets
 
 __all__ = ["EMDCriterion"]
 
@@ -44,19 +45,22 @@ class EMDCriterion(nn.Module):
         args: the run's arguments.
         num_classes: K.
         class_names: names for messages; default: the class indices.
+        ground_distance: (K, K) D, or a `LabelTree`: given in place of those among the arguments.
         device: where the model computes.
 
     Attributes:
         ground_distance: (K, K) float64 D, or None before the first refresh. Above 4,096 classes it is float32, and the
             next refresh writes over it: copy what you keep.
         known: (K,) bool, the classes D knows.
+        targets: holds the weights of the classes.
         regularizer_weight: lambda; None as long as it is still to be measured.
         sdd, sdd_relative: of the last refresh (section 4.7), or None.
         epoch: epochs completed.
         first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
 
     Raises:
-        ValueError: a given D is no ground distance for K classes, or a given spacing does not have K-1 entries.
+        ValueError: a given D is no ground distance for K classes, a given spacing does not have K-1 entries (K on a
+            circle), a label tree or class weights are of other classes, or `prior_weight` is given without a D.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class EMDCriterion(nn.Module):
         num_classes: int,
         *,
         class_names: Sequence[str] | None = None,
+        ground_distance: Any = None,
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__()
@@ -73,16 +78,12 @@ class EMDCriterion(nn.Module):
         self.are_named = class_names is not None
         self.class_names = [str(name) for name in class_names or range(num_classes)]
         self.centroids = ClassCentroids(num_classes, device)
-        self.register_buffer("spacing", None)
         self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
         self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd D; float32
-        if args.loss == "emd" and args.spacing is not None:
-            if len(args.spacing) != num_classes - 1:
-                raise ValueError(
-                    f"spacing must hold the K-1 = {num_classes - 1} gaps between the {num_classes} classes, "
-                    f"got {len(args.spacing)}: {args.spacing}."
-                )
-            self.spacing = torch.tensor(args.spacing, dtype=torch.float32)
+        self.targets = Targets(args, num_classes, device)
+        self.geometry = Geometry(args, num_classes, class_names=class_names, device=device)
+        self._given = given_ground_distance(args, self.geometry, ground_distance, class_names)
+        self._check_given()
         self._warned: set[int] = set()
         self.ground_distance: Tensor | None = None
         self._made_ground_distance = False  # here, by a refresh
@@ -100,13 +101,13 @@ class EMDCriterion(nn.Module):
         self.centroids = ClassCentroids(self.num_classes, device)
         # sums of the cross-entropy and of |regulariser|, and samples, in the last epoch of the jump start
         self.measured = torch.zeros(3, dtype=torch.float64, device=self.centroids.device)
-        if args.loss == "a-emd" and self.ground_distance is not None:
+        if not args.is_self_guided and self.ground_distance is not None:
             return  # it learns nothing of D
         self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
-        if args.uses_ground_distance and args.ground_distance is not None:
-            if self.are_named:
-                check_classes_of(args.ground_distance, self.class_names)
-            self._take(read_ground_distance(args.ground_distance), source=args.ground_distance)
+        self.targets.follow(None, self.known)
+        if self._given is not None:
+            matrix, source = self._given
+            self._take(matrix, source=source)
 
     def adopt(self, matrix: Tensor | None, emd: Mapping[str, Any]) -> None:
         """Take D and lambda of a model that was saved, so that it can be evaluated; training restarts.
@@ -133,6 +134,36 @@ class EMDCriterion(nn.Module):
                 )
             self._take(matrix, source="the model's config")
 
+    def _check_given(self) -> None:
+        args = self.args
+        if args.is_self_guided and self._given is not None and self._given[0].max() > 1:
+            matrix, source = self._given
+            if args.prior_weight is not None:
+                self._given = matrix / matrix.max(), source
+            else:
+                logger.warning(
+                    "The largest distance of %s is %.4g; omega and mu of Eq. 16 are meant for a D in 0 .. 1. Divide it "
+                    "by its largest entry, or choose omega and mu for it.",
+                    source,
+                    float(matrix.max()),
+                )
+        if args.prior_weight is not None and self._given is None:
+            raise ValueError(
+                "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it "
+                "out."
+            )
+        needs_one = args.label_smoothing_temperature is not None and not (args.uses_ground_distance or self._given)
+        if needs_one:
+            raise ValueError(
+                f"label_smoothing_temperature needs a D, and the loss {args.loss} has none: give ground_distance or "
+                "geometry."
+            )
+        if self._given is not None and not args.uses_ground_distance and args.label_smoothing_temperature is None:
+            raise ValueError(
+                "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                f"{args.loss} has none. Leave it out."
+            )
+
     def _take(self, given: Tensor, *, source: str) -> None:
         """Use a given D."""
         check_ground_distance(given, self.num_classes, source=source)
@@ -150,7 +181,12 @@ class EMDCriterion(nn.Module):
     @property
     def learns_ground_distance(self) -> bool:
         """Whether D is estimated from the network's features."""
-        return self.args.is_self_guided and self.args.ground_distance is None
+        return self.args.is_self_guided and (self._given is None or self.args.prior_weight is not None)
+
+    @property
+    def is_given_ground_distance(self) -> bool:
+        """Whether the run was given a D, which it may blend with a learned one."""
+        return self._given is not None
 
     @property
     def in_jump_start(self) -> bool:
@@ -173,10 +209,19 @@ class EMDCriterion(nn.Module):
             ValueError: shapes or labels are not as above.
         """
         logits = accurate(logits)  # once: the gradients of the components are added before they are rounded
+        weights, labels = self.targets.weights_of(labels), self.targets.smoothed(labels)
+        components = self._components(logits, labels)
+        if self.training and self._measures:
+            counted = components["ce"] if weights is None else components["ce"] * weights
+            self._measure(counted, logits, labels, finite, weights)
+        return components if weights is None else {name: values * weights for name, values in components.items()}
+
+    def _components(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """By name (B,), before the weights of the classes."""
         if self.args.loss == "reg":
             return {"mse": regression_loss(logits, labels, reduction="none")}
         if self.args.loss == "emd":
-            return {"emd": squared_emd_loss(logits, labels, spacing=self.spacing, reduction="none")}
+            return {"emd": self.geometry.loss(logits, labels)}
         if self.args.loss == "a-emd":
             strength, iterations = self.args.entropic_strength, self.args.sinkhorn_iterations
             loss = entropic_wasserstein_loss(
@@ -184,10 +229,7 @@ class EMDCriterion(nn.Module):
             )
             return {"emd": loss}
         if not self._regularizes:
-            entropy = cross_entropy_loss(logits, labels, reduction="none")
-            if self.training and self._measures:
-                self._measure(entropy, logits, labels, finite)
-            return {"ce": entropy}
+            return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
         entropy, regularizer = self_guided_terms(
             logits,
             labels,
@@ -222,7 +264,7 @@ class EMDCriterion(nn.Module):
             self.centroids.class_sums, self.centroids.class_counts = own
         known = self.centroids.known
         for k in (~known).nonzero().flatten().tolist():
-            if k not in self._warned:
+            if k not in self._warned and self._given is None:
                 self._warned.add(k)
                 logger.warning(
                     "Class %r has had no sample yet: its ground distances are unknown, so the regulariser neither "
@@ -231,10 +273,16 @@ class EMDCriterion(nn.Module):
                 )
         if self.centroids.centroids is None:
             return
-        earlier = self.ground_distance if self._made_ground_distance else None  # one that was given stays as it is
+        # one that was given stays as it is
+        earlier = self.ground_distance if self._made_ground_distance and self._given is None else None
         matrix, self.sdd, self.sdd_relative = learn_ground_distance(
             self.centroids.centroids, rank=self.args.rank, known=known, out=earlier
         )
+        if self._given is not None:
+            epochs = self.epoch - 1 if end_epoch else self.epoch
+            weight = self.args.prior_weight * self.args.prior_decay**epochs
+            matrix = blend_ground_distances(self._given[0], matrix, weight, known=known)
+            known = matrix.any(0) | ~matrix.any()
         self.known = known.to(self.known.device)
         self._set_ground_distance(matrix)
         self._made_ground_distance = True
@@ -317,7 +365,7 @@ class EMDCriterion(nn.Module):
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             setattr(self, name, float(state[name]) if name in state else None)
         if not self.args.is_self_guided:
-            return  # a-emd keeps the D it was given
+            return  # it keeps the D it was given
         if "ground_distance" in state:
             self.known = state["known"].to(self.known.device)
             self._set_ground_distance(state["ground_distance"])
@@ -341,8 +389,12 @@ class EMDCriterion(nn.Module):
         )
 
     @torch.no_grad()
-    def _measure(self, entropy: Tensor, logits: Tensor, labels: Tensor, finite: Tensor | None) -> None:
-        all_three = torch.stack([entropy, self._regularizer(logits, labels).abs(), torch.ones_like(entropy)])  # (3, B)
+    def _measure(
+        self, entropy: Tensor, logits: Tensor, labels: Tensor, finite: Tensor | None, weights: Tensor | None
+    ) -> None:
+        sizes = self._regularizer(logits, labels).abs()
+        sizes = sizes if weights is None else sizes * weights
+        all_three = torch.stack([entropy, sizes, torch.ones_like(entropy)])  # (3, B)
         if finite is not None:
             all_three = torch.where(finite, all_three, 0)
         self.measured += all_three.sum(1).to(self.measured)
@@ -350,6 +402,9 @@ class EMDCriterion(nn.Module):
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
         self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))
         self._made_ground_distance = False
+        self.targets.follow(self.ground_distance, self.known)
+        if not self.args.uses_ground_distance:
+            return
         if self.args.loss == "a-emd":
             self.cost = self.ground_distance.float().to(self.known.device)
             return

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .ground_distance import check_ground_distance, ground_distance_from_centroids
 from .label_tree import LabelTree
+from .learned_distance import matrix_dtype
 
 __all__ = [
     "blend_ground_distances",
@@ -185,7 +186,7 @@ def as_ground_distance(given: Any, num_classes: int, *, source: str = "ground_di
         source: what a message calls it.
 
     Returns:
-        (K, K) float64.
+        (K, K) float64; float32 above 4,096 classes.
 
     Raises:
         ValueError: it is no ground distance for K classes.
@@ -193,13 +194,14 @@ def as_ground_distance(given: Any, num_classes: int, *, source: str = "ground_di
     if isinstance(given, LabelTree):
         given = ground_distance_from_tree(given, normalize=True)
     try:
-        matrix = torch.as_tensor(given).detach().double()
+        has_dtype = hasattr(given, "dtype")  # else Python's numbers, which are float64
+        matrix = torch.as_tensor(given, dtype=None if has_dtype else torch.float64).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{source} must be (K, K) numbers or a LabelTree, got {type(given).__name__}: {error}"
         ) from error
     check_ground_distance(matrix, num_classes, source=source)
-    return matrix
+    return matrix.to(matrix_dtype(num_classes))
 
 
 def _normalized(distances: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
 from transformers import DataCollatorWithPadding, default_data_collator
 
 from .batches import NUM_FRESH
@@ -24,7 +24,14 @@ from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck, not_finite
 from .frugal_trainer import FrugalTrainer
-from .labels import check_batch_labels, check_label_column, class_names_of, num_classes_of
+from .labels import (
+    balanced_draws,
+    check_batch_labels,
+    check_label_column,
+    class_names_of,
+    class_shares,
+    num_classes_of,
+)
 from .mirrored import averages_mirrored
 from .saved_distance import ground_distance_of_model, write_ground_distance
 
@@ -47,20 +54,37 @@ class EMDTrainer(FrugalTrainer):
     (whose sum is the loss), `regularizer_weight`, `sdd` and `sdd_relative` are logged with it, and
     `non_finite_samples` where there are any.
 
+    Args:
+        model: as `Trainer` takes it.
+        args: the run's arguments.
+        others: as `Trainer` takes them.
+        ground_distance: (K, K) numbers, or a `LabelTree`: a given D in place of a file among the arguments.
+        train_batch_transform: changes each batch of training, a dictionary on the device with `labels`, before the
+            model gets it; such as `squared_emd.mixup.BatchMixup`. What is random in it is to come from the global
+            generators, which a resumed run restores.
+        kwargs: as `Trainer` takes them.
+
     Attributes:
         criterion: holds D, the class centroids and lambda.
 
     Raises:
         TypeError: `args` are no `EMDTrainingArguments`.
         ValueError: `compute_loss_func` is given; the number of classes or the classifier head cannot be found; a
-            self-guided run is about to use `torch.nn.DataParallel`; `nan_policy` is `skip` under DeepSpeed.
+            self-guided run is about to use `torch.nn.DataParallel`; `nan_policy` is `skip` under DeepSpeed; a given D,
+            label tree or class weights do not fit the classes; the samples of each class are to be counted and cannot.
     """
 
     loss_is_scaled_for_ga = True  # our sum is divided by the samples of the whole accumulated batch
     own_sums = ("centroids.class_sums", "centroids.class_counts", "measured")
 
     def __init__(
-        self, model: nn.Module | None = None, args: EMDTrainingArguments | None = None, *others: Any, **kwargs: Any
+        self,
+        model: nn.Module | None = None,
+        args: EMDTrainingArguments | None = None,
+        *others: Any,
+        ground_distance: Any = None,
+        train_batch_transform: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        **kwargs: Any,
     ) -> None:
         args = EMDTrainingArguments() if args is None else args
         if not isinstance(args, EMDTrainingArguments):
@@ -68,13 +92,24 @@ class EMDTrainer(FrugalTrainer):
                 f"EMDTrainer needs EMDTrainingArguments, got {type(args).__name__}. "
                 "They take every field of TrainingArguments, and `loss`."
             )
-        super().__init__(model, args, *others, **kwargs)
+        smoothing, args.label_smoothing_factor = args.label_smoothing_factor, 0.0  # ours: Trainer's needs a config
+        try:
+            super().__init__(model, args, *others, **kwargs)
+        finally:
+            args.label_smoothing_factor = smoothing
         if self.compute_loss_func is not None:
             raise ValueError(
                 f"EMDTrainer computes the loss {args.loss!r} itself and takes no compute_loss_func. "
                 "Use transformers.Trainer for a loss of your own."
             )
-        if args.is_self_guided and args.ground_distance is None and args.n_gpu > 1:
+        self.criterion = EMDCriterion(
+            args,
+            num_classes_of(self.model),
+            class_names=class_names_of(self.model),
+            ground_distance=ground_distance,
+            device=args.device,
+        )
+        if self.criterion.learns_ground_distance and args.n_gpu > 1:
             raise ValueError(
                 f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
                 f"would use for its {args.n_gpu} GPUs. Start it with `accelerate launch`, one process a GPU."
@@ -84,9 +119,8 @@ class EMDTrainer(FrugalTrainer):
                 "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
                 "nan_policy='raise' with DeepSpeed."
             )
-        self.criterion = EMDCriterion(
-            args, num_classes_of(self.model), class_names=class_names_of(self.model), device=args.device
-        )
+        self.train_batch_transform = train_batch_transform
+        self._count_classes()
         self.finite = FiniteCheck(args.device)
         self._brought = ground_distance_of_model(self._config, class_names_of(self.model))
         self.criterion.adopt(self._brought, getattr(self._config, "emd", None) or {})
@@ -128,6 +162,8 @@ class EMDTrainer(FrugalTrainer):
             ValueError: the batch has no `labels`, or they do not fit the model.
         """
         inputs = dict(inputs)
+        if model.training and self.train_batch_transform is not None and "labels" in inputs:
+            inputs = self.train_batch_transform(inputs)
         labels, fresh = inputs.pop("labels", None), inputs.pop(NUM_FRESH, None)
         if labels is None:
             raise ValueError(
@@ -138,20 +174,19 @@ class EMDTrainer(FrugalTrainer):
         with self.head_input.armed() if learns else nullcontext():
             outputs = model(**inputs)
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        targets = labels if self.label_smoother is None else self._smooth(labels, logits)
         self.criterion.train(model.training)
         fresh = len(labels) if fresh is None else fresh  # what comes after are repeats
         if not model.training:
             self._need_ground_distance()
             # of a batch of repeats alone, Trainer drops the loss
-            loss = sum(self.criterion(logits, targets).values())[: max(fresh, 1)].mean()
+            loss = sum(self.criterion(logits, labels).values())[: max(fresh, 1)].mean()
             return (loss, outputs) if return_outputs else loss
 
         features = [self.head_input.take(logits)] if learns else []
         finite = self.finite.look(logits, *features, fresh=fresh)  # (B,)
         if self.args.nan_policy == "skip":
             logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
-        components = self.criterion(logits, targets, finite)  # name -> (B,)
+        components = self.criterion(logits, labels, finite)  # name -> (B,)
         if fresh < len(labels):
             components = {name: values[:fresh] for name, values in components.items()}
         if self.args.nan_policy == "skip":
@@ -219,13 +254,24 @@ class EMDTrainer(FrugalTrainer):
             return samples
         return self.accelerator.reduce(torch.full((), samples, device=device), "sum")  # filled there: no copy waits
 
-    def _smooth(self, labels: Tensor, logits: Tensor) -> Tensor:
-        """Labels as `label_smoothing_factor` asks: this share of the mass spread evenly over the classes."""
-        num_classes = self.criterion.num_classes
-        if labels.dim() == 1:
-            labels = F.one_hot(labels.long(), num_classes)
-        share = self.label_smoother.epsilon
-        return labels.to(logits.device, torch.float32) * (1 - share) + share / num_classes
+    def _count_classes(self) -> None:
+        """Fix the weights of the classes where they come from the training data; without those nothing is weighed."""
+        args, dataset = self.args, self.train_dataset
+        if dataset is not None and args.weights_by_count is not None:
+            self.criterion.targets.count(self._class_shares(dataset, f"class_weights {args.class_weights[0]}")[0])
+        if dataset is not None and args.balanced_sampling:
+            self._class_shares(dataset, "balanced_sampling")  # what it raises is to come now
+
+    def _class_shares(self, dataset: Any, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
+        num_classes = None if self.args.loss == "reg" else self.criterion.num_classes
+        return class_shares(dataset, num_classes, needed_by=needed_by)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        if not self.args.balanced_sampling:
+            return super()._get_train_sampler(train_dataset)
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        draws = balanced_draws(*self._class_shares(dataset, "balanced_sampling"))
+        return WeightedRandomSampler(torch.from_numpy(draws), len(draws))
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         output_dir = output_dir or self.args.output_dir
@@ -236,7 +282,7 @@ class EMDTrainer(FrugalTrainer):
 
     def _write_ground_distance(self, folder: str | None) -> None:
         """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
-        if self.state.global_step == 0 and self._brought is not None and self.args.ground_distance is None:
+        if self.state.global_step == 0 and self._brought is not None and not self.criterion.is_given_ground_distance:
             emd = dict(getattr(self._config, "emd", None) or {})  # nothing was trained: D is as it came
             emd["mirrored"] = averages_mirrored(self.accelerator.unwrap_model(self.model))
             return write_ground_distance(self._brought, folder, self._config, emd)
@@ -270,6 +316,10 @@ class EMDTrainer(FrugalTrainer):
             omega, mu = args.self_guided_parameters()
             block |= {"omega": omega, "mu": mu, "rank": args.rank, "sdd": criterion.sdd}
             block["regularizer_weight"] = criterion.regularizer_weight
+        if args.geometry is not None:
+            block["geometry"] = args.geometry if args.geometry in ("line", "circle") else "tree"
+        if args.prior_weight is not None:
+            block |= {"prior_weight": args.prior_weight, "prior_decay": args.prior_decay}
         if args.loss == "a-emd":
             block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
         names, earlier = class_names_of(self.model), getattr(self._config, "emd", None) or {}

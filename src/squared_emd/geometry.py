@@ -1,0 +1,138 @@
+"""What the classes of a run lie on, as its arguments say: a line, a circle or a label tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import EMDTrainingArguments
+from .given_distance import (
+    as_ground_distance,
+    ground_distance_from_circle,
+    ground_distance_from_positions,
+    ground_distance_from_tree,
+)
+from .label_tree import LabelTree
+from .losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
+from .saved_distance import check_classes_of, read_ground_distance
+
+__all__ = ["Geometry", "given_ground_distance"]
+
+
+class Geometry:
+    """Where the classes lie: their squared EMD and their distances.
+
+    Args:
+        args: whose `geometry` and `spacing` say it; without them the classes lie on a line, one apart.
+        num_classes: K.
+        class_names: (K,) of the model, in its order; None: it names none.
+        device: where the loss is computed.
+
+    Raises:
+        ValueError: `spacing` has not as many gaps as the classes have; the label tree has other classes.
+        FileNotFoundError: there is no such label tree.
+    """
+
+    def __init__(
+        self,
+        args: EMDTrainingArguments,
+        num_classes: int,
+        *,
+        class_names: Sequence[str] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.is_circle = args.geometry == "circle"
+        self.tree = None
+        self.spacing: Tensor | None = None
+        if args.geometry not in (None, "line", "circle"):
+            self.tree = _tree_of(args.geometry, num_classes, class_names)
+        elif args.spacing is not None:
+            gaps, what = (num_classes, "K") if self.is_circle else (num_classes - 1, "K-1")
+            if len(args.spacing) != gaps:
+                raise ValueError(
+                    f"spacing must hold the {what} = {gaps} gaps between the {num_classes} classes"
+                    f"{' on the circle' if self.is_circle else ''}, got {len(args.spacing)}: {args.spacing}."
+                )
+            self.spacing = torch.tensor(args.spacing, dtype=torch.float32, device=device)
+        self.num_classes = num_classes
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The squared EMD (Hou et al. 2016, Eq. 10, or its counterpart on a circle or in a tree).
+
+        Args:
+            logits: (B, K).
+            labels: (B,) class indices, or (B, K) target distributions.
+
+        Returns:
+            (B,).
+        """
+        if self.tree is not None:
+            return tree_emd_loss(logits, labels, self.tree, reduction="none")
+        loss = circular_emd_loss if self.is_circle else squared_emd_loss
+        return loss(logits, labels, spacing=self.spacing, reduction="none")
+
+    def distances(self) -> Tensor:
+        """How far the classes are apart.
+
+        Returns:
+            (K, K) float64, the largest 1.
+        """
+        if self.tree is not None:
+            return ground_distance_from_tree(self.tree, normalize=True)
+        gaps = torch.ones(self.num_classes) if self.spacing is None else self.spacing.cpu().double()
+        if self.is_circle:
+            return ground_distance_from_circle(gaps, normalize=True)
+        positions = torch.cat([gaps.new_zeros(1), gaps[: self.num_classes - 1].cumsum(0)])
+        return ground_distance_from_positions(positions, normalize=True)
+
+
+def given_ground_distance(
+    args: EMDTrainingArguments, geometry: Geometry, given: Any = None, class_names: Sequence[str] | None = None
+) -> tuple[Tensor, str] | None:
+    """The D that a run is given, by its arguments or as a matrix.
+
+    Args:
+        args: whose `ground_distance` or `geometry` say it.
+        geometry: of the run.
+        given: (K, K) numbers or a `LabelTree`, in place of the arguments.
+        class_names: (K,) of the model; None: it names none.
+
+    Returns:
+        (K, K) D and what a message calls it; None where none is given.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no ground distance for these classes.
+    """
+    if given is not None:
+        if args.ground_distance is not None or args.geometry is not None:
+            raise ValueError(
+                "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
+            )
+        if isinstance(given, LabelTree) and class_names is not None and not _are_unnamed(class_names):
+            given = given.reordered(class_names)
+        return as_ground_distance(given, geometry.num_classes), "ground_distance"
+    if args.ground_distance is not None:
+        if class_names is not None:
+            check_classes_of(args.ground_distance, class_names)
+        return read_ground_distance(args.ground_distance), args.ground_distance
+    needs_matrix = args.uses_ground_distance or args.label_smoothing_temperature is not None
+    if needs_matrix and (args.geometry is not None or args.loss == "emd"):
+        return geometry.distances(), f"geometry {args.geometry or 'line'}"
+    return None
+
+
+def _tree_of(path: str, num_classes: int, class_names: Sequence[str] | None) -> LabelTree:
+    tree = LabelTree.from_json(path)
+    if class_names is not None and not _are_unnamed(class_names):
+        return tree.reordered(class_names)
+    if tree.num_classes != num_classes:
+        raise ValueError(f"{path} must have the {num_classes} classes of the model, it has {tree.num_classes}.")
+    return tree
+
+
+def _are_unnamed(class_names: Sequence[str]) -> bool:
+    return list(class_names) == [f"LABEL_{k}" for k in range(len(class_names))]

@@ -1,0 +1,150 @@
+"""Labels that are distributions: from votes and annotators who disagree, or smoothed towards near classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["smooth_labels", "smoothing_kernel", "soft_labels"]
+
+
+def soft_labels(votes: Tensor | Sequence[Sequence[float]], *, num_classes: int | None = None) -> Tensor:
+    """Target distributions from votes.
+
+    Args:
+        votes: (N, K) votes for each class (counts, or any shares), none negative; or with ``num_classes`` N lists of
+            the classes that the annotators of a sample gave, in any number.
+        num_classes: K, where ``votes`` are lists of class indices.
+
+    Returns:
+        (N, K) float32 rows that sum to 1.
+
+    Raises:
+        ValueError: a sample has no vote, or one that is negative, not finite or no class.
+
+    >>> soft_labels([[3, 1, 0]])
+    tensor([[0.7500, 0.2500, 0.0000]])
+    >>> soft_labels([[0, 0, 2], [1]], num_classes=3)
+    tensor([[0.6667, 0.0000, 0.3333],
+            [0.0000, 1.0000, 0.0000]])
+    """
+    if num_classes is None:
+        try:
+            counts = torch.as_tensor(votes).double()
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "votes must be (N, K) numbers; for lists of different lengths, of the classes that annotators gave, "
+                "say num_classes."
+            ) from error
+    else:
+        counts = torch.zeros(len(votes), num_classes, dtype=torch.float64)
+        for row, given in enumerate(votes):
+            classes = torch.as_tensor(given).reshape(-1)
+            wrong = (classes < 0) | (classes >= num_classes) | (classes != classes.long())
+            if wrong.any():
+                raise ValueError(
+                    f"the votes of a sample must be classes in 0 .. {num_classes - 1}; sample {row} has "
+                    f"{classes[wrong][0].item()}."
+                )
+            counts[row] = torch.bincount(classes.long(), minlength=num_classes)
+    if counts.dim() != 2:
+        raise ValueError(f"votes must be (N, K), got shape {tuple(counts.shape)}.")
+    sums = counts.sum(1, keepdim=True)
+    wrong = ~(counts.isfinite() & (counts >= 0)).all(1) | ~(sums.squeeze(1) > 0)
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"each sample must have at least one vote, and none negative; sample {row} has {counts[row].tolist()}. "
+            "Leave out samples without a vote."
+        )
+    return (counts / sums).float()
+
+
+def smoothing_kernel(ground_distance: Tensor, temperature: float, *, known: Tensor | None = None) -> Tensor:
+    """What each class gives to the others where labels are smoothed: near classes first.
+
+    ``softmax_j(-D[k, j] / (temperature * mean D))`` (Diaz & Marathe 2019, with D as the metric), where the mean is over
+    different classes. At a high temperature all get the same, as in common label smoothing.
+
+    Args:
+        ground_distance: (K, K) D, in any unit.
+        temperature: greater than 0; in the mean distance between classes.
+        known: (K,) bool; a class that D does not know is at the mean distance from all others. Default: all.
+
+    Returns:
+        (K, K) float32 rows that sum to 1.
+
+    Raises:
+        ValueError: ``temperature`` is not as above.
+
+    >>> smoothing_kernel(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), 1 / torch.tensor(3.0).log().item())
+    tensor([[0.7500, 0.2500],
+            [0.2500, 0.7500]])
+    """
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}.")
+    num_classes = len(ground_distance)
+    distances = ground_distance.float()
+    count = num_classes if known is None else int(known.sum())
+    mean = distances.sum() / max(count * (count - 1), 1)
+    mean = torch.where(mean > 0, mean, 1)
+    if known is not None:
+        distances = torch.where(known[:, None] & known, distances, mean)
+        distances = distances.masked_fill(torch.eye(num_classes, dtype=torch.bool, device=distances.device), 0)
+    return (-distances / (temperature * mean)).softmax(1)
+
+
+def smooth_labels(
+    labels: Tensor, ground_distance: Tensor, *, share: float, temperature: float = 1.0, known: Tensor | None = None
+) -> Tensor:
+    """Labels of which a share is spread over the classes, near ones first.
+
+    ``(1 - share) * t + share * t S``, with S of :func:`smoothing_kernel`. Not in the paper.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        ground_distance: (K, K) D, in any unit.
+        share: of the mass, in [0, 1]; 1 gives the soft labels of Diaz & Marathe (2019).
+        temperature: greater than 0; the lower, the nearer the mass stays.
+        known: (K,) bool, the classes that D knows. Default: all.
+
+    Returns:
+        (B, K) float32 rows that sum to 1.
+
+    Raises:
+        ValueError: ``share`` or ``temperature`` is not as above.
+
+    >>> ground_distance = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    >>> smooth_labels(torch.tensor([0]), ground_distance, share=0.4, temperature=1 / torch.tensor(3.0).log().item())
+    tensor([[0.9000, 0.1000]])
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in 0 .. 1, got {share}.")
+    return spread(labels, smoothing_kernel(ground_distance, temperature, known=known), share)
+
+
+def spread(labels: Tensor, kernel: Tensor, share: float) -> Tensor:
+    """Labels of which a share is spread by a kernel that is there already.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        kernel: (K, K) rows that sum to 1.
+        share: of the mass.
+
+    Returns:
+        (B, K), dtype and device of ``kernel``.
+
+    >>> spread(torch.tensor([1]), torch.full((2, 2), 0.5), 0.5)
+    tensor([[0.2500, 0.7500]])
+    """
+    labels = labels.to(kernel.device)
+    if labels.dim() == 1:
+        given, spread_out = F.one_hot(labels.long(), len(kernel)).to(kernel), kernel[labels.long()]
+    else:
+        given = labels.to(kernel)
+        with torch.autocast(kernel.device.type, enabled=False):
+            spread_out = given @ kernel
+    return (1 - share) * given + share * spread_out
