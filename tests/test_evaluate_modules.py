@@ -18,6 +18,8 @@ import pytest
 import torch
 from datasets import Dataset
 from PIL import Image
+from scipy.stats import kendalltau, pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, cohen_kappa_score, mean_absolute_error, top_k_accuracy_score
 from tests.test_trainer import tiny_vit
 from transformers import ViTImageProcessor, pipeline
 
@@ -35,6 +37,7 @@ SOFT = GENERATOR.dirichlet(np.ones(CLASSES), SAMPLES)
 REALS = LABELS / 4 + GENERATOR.normal(size=SAMPLES)
 DISTANCES = GENERATOR.uniform(size=(CLASSES, CLASSES)) * (1 - np.eye(CLASSES))
 SCORES = [1, 2, 4, 8, 16]
+WEIGHTS = [0.5, 2, 1, 0, 3]
 DECISIONS = P.argmax(1)
 
 # name, predictions, references, settings, and what the package's functions make of them
@@ -76,6 +79,74 @@ CASES = {
             "within_0": metrics.within(DECISIONS, LABELS),
             "within_2": metrics.within(DECISIONS, LABELS, tolerance=2),
             "accuracy_per_class": list(metrics.accuracy_per_class(DECISIONS, LABELS).values()),
+        },
+    ),
+    "emd of balanced classes": (
+        "squared_emd",
+        P,
+        LABELS,
+        {"class_weights": "balanced"},
+        lambda: {
+            "squared_emd": np.mean([metrics.squared_emd(P[k == LABELS], LABELS[k == LABELS]) for k in range(5)]),
+            "ranked_probability_score": np.mean(
+                [metrics.squared_emd(P[k == LABELS], LABELS[k == LABELS]) / 4 for k in range(5)]
+            ),
+        },
+    ),
+    "emd soft of weighted classes": (
+        "squared_emd",
+        P,
+        SOFT,
+        {"class_weights": WEIGHTS, "p": 1},
+        lambda: {"emd": np.average(metrics.squared_emd(P, SOFT, p=1, reduction="none"), weights=SOFT @ WEIGHTS)},
+    ),
+    "accuracy of weighted classes": (
+        "ordinal_accuracy",
+        P,
+        LABELS,
+        {"class_weights": WEIGHTS},
+        lambda: {
+            "aem": accuracy_score(LABELS, DECISIONS, sample_weight=np.array(WEIGHTS)[LABELS]),
+            "aeo": np.average(abs(DECISIONS - LABELS) <= 1, weights=np.array(WEIGHTS)[LABELS]),
+            "mae": mean_absolute_error(LABELS, DECISIONS, sample_weight=np.array(WEIGHTS)[LABELS]),
+            "macro_mae": metrics.macro_mean_absolute_error(DECISIONS, LABELS),
+        },
+    ),
+    "accuracy of votes": (
+        "ordinal_accuracy",
+        P,
+        SOFT,
+        {},
+        lambda: {
+            "aem": accuracy_score(SOFT.argmax(1), DECISIONS),
+            "aeo": np.mean(abs(DECISIONS - SOFT.argmax(1)) <= 1),
+            "mae": mean_absolute_error(SOFT.argmax(1), DECISIONS),
+            "macro_mae": metrics.macro_mean_absolute_error(DECISIONS, SOFT.argmax(1)),
+        },
+    ),
+    "kappa of votes": (
+        "quadratic_weighted_kappa",
+        P,
+        SOFT,
+        {},
+        lambda: {"quadratic_weighted_kappa": cohen_kappa_score(DECISIONS, SOFT.argmax(1), weights="quadratic")},
+    ),
+    "top k of votes": (
+        "top_k_error",
+        P,
+        SOFT,
+        {"k": 2},
+        lambda: {"top_2_error": 1 - top_k_accuracy_score(SOFT.argmax(1), P, k=2, labels=range(5))},
+    ),
+    "correlation with votes": (
+        "expected_score_correlation",
+        P,
+        SOFT,
+        {"scores": SCORES},
+        lambda: {
+            "spearman": spearmanr(P @ SCORES, SOFT @ SCORES).statistic,
+            "pearson": pearsonr(P @ SCORES, SOFT @ SCORES).statistic,
+            "kendall": kendalltau(P @ SCORES, SOFT @ SCORES).statistic,
         },
     ),
     "kappa": (
@@ -386,7 +457,8 @@ def test_errors(load):
     with says("references must be a list, array or tensor with one entry a sample, got 3."):
         metric.add_batch(predictions=[P[0]], references=3)
     with says(
-        "squared_emd has no setting tolerance; it has p, spacing, ground_distance, from_logits, per_class, per_sample."
+        "squared_emd has no setting tolerance; it has p, spacing, ground_distance, from_logits, per_class, "
+        "class_weights, per_sample."
     ):
         load("squared_emd", tolerance=1)
     with says("give ground_distance, or p and spacing, not both: each says how far classes are apart."):

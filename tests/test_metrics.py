@@ -222,6 +222,43 @@ def test_soft_references_count_by_their_likeliest_class():
     assert got["squared_emd"] == pytest.approx(squared_emd_loss(torch.tensor(LOGITS), torch.tensor(soft)).item())
 
 
+def test_balanced_classes_weigh_the_same():
+    """Against scikit-learn, whose balanced accuracy is the mean of the recalls."""
+    evaluation = SimpleNamespace(predictions=np.log(P), label_ids=LABELS)
+    found = ordinal_metrics(class_weights="balanced")(evaluation)
+    guesses = P.argmax(1)
+    assert found["aem"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(LABELS, guesses))
+    assert found["mae"] == pytest.approx(macro_mean_absolute_error(guesses, LABELS))
+    weights = np.arange(1.0, P.shape[1] + 1)
+    found = ordinal_metrics(class_weights=weights)(evaluation)
+    assert found["aem"] == pytest.approx(sklearn_metrics.accuracy_score(LABELS, guesses, sample_weight=weights[LABELS]))
+    emds = squared_emd(P, LABELS, reduction="none")
+    assert found["squared_emd"] == pytest.approx(np.average(emds, weights=weights[LABELS]))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("often", "class_weights must be \"balanced\" or one number for each class, got 'often'."),
+        (
+            [1.0],
+            "class_weights must be one number for each of the 2 classes, none negative, and not 0 for all that occur; "
+            "got [1.0].",
+        ),
+        (
+            [1.0, 0.0],
+            "class_weights must be one number for each of the 2 classes, none negative, and not 0 for all that occur; "
+            "got [1.0, 0.0].",
+        ),
+    ],
+)
+def test_class_weights_that_do_not_fit(weights, message):
+    evaluation = SimpleNamespace(predictions=np.zeros((2, 2)), label_ids=np.array([1, 1]))
+    with pytest.raises(ValueError) as error:
+        ordinal_metrics(class_weights=weights)(evaluation)
+    assert str(error.value) == message
+
+
 def test_batch_by_batch_is_all_at_once():
     compute = ordinal_metrics(scores=[1, 2, 4, 8, 16])
     whole = compute(SimpleNamespace(predictions=LOGITS, label_ids=LABELS))

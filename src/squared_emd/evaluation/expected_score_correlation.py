@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ..metrics.correlation import CORRELATIONS, correlation, expected_score
-from ..metrics.inputs import as_array, as_reals, as_scores, check_lengths
+from ..metrics.inputs import as_array, as_labels_or_distributions, as_reals, as_scores, check_lengths
 from .batch_metric import BatchMetric, metric_info
 from .tables import Columns
 
@@ -25,7 +25,7 @@ class ExpectedScoreCorrelation(BatchMetric):
     Inputs:
         predictions: N rows of K probabilities, or of logits with ``from_logits``; or N expected scores (those of an
             ensemble, or of a regression).
-        references: N real numbers.
+        references: N real numbers; or N rows of K shares (votes, soft labels), whose expected scores count.
 
     Settings:
         scores (K numbers): the score of each class, in any unit. Default: the class index 0 .. K-1.
@@ -49,16 +49,22 @@ class ExpectedScoreCorrelation(BatchMetric):
 
     def _info(self) -> evaluate.MetricInfo:
         number = datasets.Value("float64")
+        rows = datasets.List(number)
         return metric_info(
             self,
-            datasets.Features({"predictions": datasets.List(number), "references": number}),
+            datasets.Features({"predictions": rows, "references": number}),
             datasets.Features({"predictions": number, "references": number}),
+            datasets.Features({"predictions": rows, "references": rows}),
         )
 
     def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_array(predictions, "predictions")
         as_fits = as_scores if predictions.ndim == 2 else as_reals
-        predictions, references = as_fits(predictions, "predictions"), as_reals(references, "references")
+        predictions, references = as_fits(predictions, "predictions"), as_array(references, "references")
+        if references.ndim == 2 and predictions.ndim == 2:
+            references = as_labels_or_distributions(references, predictions.shape[1])
+        else:
+            references = as_reals(references, "references")
         check_lengths(predictions, references)
         predictions = self._rows(predictions, settings) if predictions.ndim == 2 else predictions
         return {"predictions": predictions, "references": references}
@@ -73,6 +79,7 @@ class ExpectedScoreCorrelation(BatchMetric):
             elif scores is not None or from_logits:
                 raise ValueError("predictions are (N,) expected scores already: scores and from_logits do not apply.")
             predicted.append(predictions)
-            true.append(table["references"])
+            references = table["references"]
+            true.append(expected_score(references, scores) if references.ndim == 2 else references)
         predicted, true = np.concatenate(predicted), np.concatenate(true)  # (N,)
         return {kind: correlation(predicted, true, kind) for kind in CORRELATIONS}

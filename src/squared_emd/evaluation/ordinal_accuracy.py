@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import evaluate
+import numpy as np
 
 from ..metrics.accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
-from ..metrics.inputs import as_whole_numbers
+from ..metrics.inputs import as_class_weights, as_whole_numbers
 from .batch_metric import BatchMetric, metric_info
 from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
 from .tables import Columns
@@ -22,12 +23,14 @@ class OrdinalAccuracy(BatchMetric):
     Inputs:
         predictions: N class indices; or N rows of K probabilities or logits, of which the largest decides (the first,
             among equals).
-        references: N class indices.
+        references: N class indices; or N rows of K shares (votes, soft labels), of which the largest decides.
 
     Settings:
         tolerances (a whole number, or several): also the match within so many classes, as ``within_<tolerance>``.
             Default: none.
         per_class (bool): also the accuracy of each true class; None where it has no sample.
+        class_weights ("balanced", or K numbers): how much a sample of each true class counts; "balanced" gives each
+            class that occurs the same weight. Default: all count alike.
 
     Returns:
         ``aem`` and ``aeo`` (fractions), ``mae`` and ``macro_mae`` (in classes; the second gives each class that occurs
@@ -35,13 +38,16 @@ class OrdinalAccuracy(BatchMetric):
         ``accuracy_per_class`` (up to the largest class among predictions and references).
 
     Raises:
-        ValueError: no samples; an entry that is no class index, NaN; a tolerance that is not a whole number from 0.
+        ValueError: no samples; an entry that is no class index, NaN; a tolerance that is not a whole number from 0;
+            class weights that do not fit.
 
     >>> metric = OrdinalAccuracy()
     >>> metric.compute(predictions=[0, 2, 5, 1], references=[0, 1, 1, 1])
     {'aem': 0.5, 'aeo': 0.75, 'mae': 1.25, 'macro_mae': 0.8333333333333334}
     >>> metric.compute(predictions=[[0.2, 0.8], [0.6, 0.4]], references=[1, 1], per_class=True)["accuracy_per_class"]
     [None, 0.5]
+    >>> metric.compute(predictions=[0, 2, 5, 1], references=[0, 1, 1, 1], class_weights="balanced")["aeo"]  # 1 and 2/3
+    0.8333333333333334
     """
 
     example: ClassVar = {"predictions": [0, 2, 5, 1], "references": [0, 1, 1, 1]}
@@ -53,19 +59,25 @@ class OrdinalAccuracy(BatchMetric):
         return count_pairs(predictions, references)
 
     def _compute(
-        self, tables: Iterator[Columns], *, tolerances: int | Sequence[int] | None = None, per_class: bool = False
+        self,
+        tables: Iterator[Columns],
+        *,
+        tolerances: int | Sequence[int] | None = None,
+        per_class: bool = False,
+        class_weights: Any = None,
     ) -> dict[str, Any]:
         tolerances = [] if tolerances is None else as_whole_numbers(tolerances, "tolerances", 0)
         pairs = add_up(tables)
         predictions, references, counts = pairs["predictions"], pairs["references"], pairs["counts"]
+        weights = counts * as_class_weights(class_weights, np.bincount(references, counts))[references]
         results = {
-            "aem": within(predictions, references, sample_weight=counts),
-            "aeo": within(predictions, references, tolerance=1, sample_weight=counts),
-            "mae": mean_absolute_error(predictions, references, sample_weight=counts),
+            "aem": within(predictions, references, sample_weight=weights),
+            "aeo": within(predictions, references, tolerance=1, sample_weight=weights),
+            "mae": mean_absolute_error(predictions, references, sample_weight=weights),
             "macro_mae": macro_mean_absolute_error(predictions, references, sample_weight=counts),
         }
         for tolerance in tolerances:
-            share = within(predictions, references, tolerance=tolerance, sample_weight=counts)
+            share = within(predictions, references, tolerance=tolerance, sample_weight=weights)
             results[f"within_{tolerance}"] = share
         if per_class:
             found = accuracy_per_class(predictions, references, sample_weight=counts)

@@ -8,18 +8,22 @@ from typing import Any
 import datasets
 import numpy as np
 
-from ..metrics.inputs import MAX_CLASSES, as_array, as_labels, as_scores, check_lengths
+from ..metrics.inputs import MAX_CLASSES, as_array, as_labels, as_likeliest_labels, as_scores, check_lengths
 from .tables import CHUNK_ROWS, Columns
 
 LABELS = datasets.Value("int64")
-LABELS_OR_SCORES = (
-    datasets.Features({"predictions": LABELS, "references": LABELS}),
-    datasets.Features({"predictions": datasets.List(datasets.Value("float64")), "references": LABELS}),
+ROWS = datasets.List(datasets.Value("float64"))
+LABELS_OR_SCORES = tuple(
+    datasets.Features({"predictions": predictions, "references": references})
+    for references in (LABELS, ROWS)
+    for predictions in (LABELS, ROWS)
 )
 
 
 def count_pairs(predictions: Any, references: Any) -> Columns:
     """The pairs of a batch; predictions (N,) labels, or (N, K) probabilities or logits, of which the largest decides.
+
+    References (N,) labels, or (N, K) distributions, of which the largest share decides.
 
     Returns:
         ``predictions``, ``references``, ``counts``: each pair that occurs, once, and how often.
@@ -30,7 +34,7 @@ def count_pairs(predictions: Any, references: Any) -> Columns:
         predictions, num_classes = scores.argmax(1), scores.shape[1]
     else:
         predictions, num_classes = as_labels(predictions, "predictions"), None
-    references = as_labels(references, "references", num_classes)
+    references = as_likeliest_labels(references, num_classes)
     check_lengths(predictions, references)
     return _merge(predictions, references)
 

@@ -22,7 +22,7 @@ class QuadraticWeightedKappa(BatchMetric):
     Inputs:
         predictions: N class indices; or N rows of K probabilities or logits, of which the largest decides (the first,
             among equals).
-        references: N class indices.
+        references: N class indices; or N rows of K shares (votes, soft labels), of which the largest decides.
 
     Settings:
         weights (str): "quadratic" (default) or "linear".

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ..metrics.emd import exact_emd, ranked_probability_score, squared_emd
-from ..metrics.inputs import as_labels_or_distributions, as_scores, check_lengths
+from ..metrics.inputs import as_class_weights, as_labels_or_distributions, as_scores, check_lengths
 from .batch_metric import BatchMetric, metric_info
 from .tables import Columns
 
@@ -35,6 +35,8 @@ class SquaredEMD(BatchMetric):
         from_logits (bool): take the softmax of the predictions first. Default: False.
         per_class (bool): also the mean over the samples of each true class; None where there is none. A reference that
             is a distribution counts for each class by its weight.
+        class_weights ("balanced", or K numbers): how much a sample of each true class counts, or by its weight in each;
+            "balanced" gives each class that occurs the same weight. Default: all count alike.
         per_sample (bool): also each sample's value, in the order of adding (process after process).
 
     Returns:
@@ -78,6 +80,7 @@ class SquaredEMD(BatchMetric):
         ground_distance: Any = None,
         from_logits: bool = False,
         per_class: bool = False,
+        class_weights: Any = None,
         per_sample: bool = False,
     ) -> dict[str, Any]:
         if ground_distance is not None and (p != 2 or spacing is not None):
@@ -99,7 +102,8 @@ class SquaredEMD(BatchMetric):
                 sums, counts = sums + values @ references, counts + references.sum(0)
             if per_sample:
                 samples.extend(values.tolist())
-        mean = float(sums.sum() / counts.sum())
+        weights = as_class_weights(class_weights, counts)
+        mean = float(weights @ sums / (weights @ counts))
         if p == 2 and ground_distance is None:
             name, results = "squared_emd", {"squared_emd": mean}
             if spacing is None:

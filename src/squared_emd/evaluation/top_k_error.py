@@ -9,7 +9,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from ..metrics.inputs import as_whole_numbers
+from ..metrics.inputs import as_likeliest_labels, as_whole_numbers
 from ..metrics.top_k import ranks_of_truth, top_k_error
 from .batch_metric import BatchMetric, metric_info
 from .tables import Columns
@@ -22,7 +22,7 @@ class TopKError(BatchMetric):
 
     Inputs:
         predictions: N rows of K probabilities or logits.
-        references: N class indices.
+        references: N class indices; or N rows of K shares (votes, soft labels), of which the largest decides.
 
     Settings:
         k (whole number, or several): how many classes may be named. Default: 1 and 5.
@@ -42,10 +42,14 @@ class TopKError(BatchMetric):
 
     def _info(self) -> evaluate.MetricInfo:
         rows, labels = datasets.List(datasets.Value("float64")), datasets.Value("int64")
-        return metric_info(self, datasets.Features({"predictions": rows, "references": labels}))
+        return metric_info(
+            self,
+            datasets.Features({"predictions": rows, "references": labels}),
+            datasets.Features({"predictions": rows, "references": rows}),
+        )
 
     def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        counts = np.bincount(ranks_of_truth(predictions, references))
+        counts = np.bincount(ranks_of_truth(predictions, as_likeliest_labels(references)))
         return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
 
     def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:

@@ -91,6 +91,34 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
     return as_distributions(array, "references")
 
 
+def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
+
+
+def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
+    """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
+
+    ``counts``: (K,) samples of each class, or sums of their shares.
+    """
+    if values is None:
+        return np.ones(len(counts))
+    if isinstance(values, str):
+        if values != "balanced":
+            raise ValueError(f'class_weights must be "balanced" or one number for each class, got {values!r}.')
+        return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
+    array = as_reals(values, "class_weights")
+    if len(array) < len(counts) or (array < 0).any() or not (array[: len(counts)] * counts).any():
+        raise ValueError(
+            f"class_weights must be one number for each of the {len(counts)} classes, none negative, and not 0 for all "
+            f"that occur; got {array.tolist()}."
+        )
+    return array[: len(counts)]
+
+
 def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
     """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)

@@ -11,13 +11,16 @@ import numpy as np
 from .accuracy import mean_absolute_error, within
 from .correlation import correlation, expected_score
 from .emd import squared_emd
-from .inputs import as_array, as_labels_or_distributions, as_reals, as_scores, check_lengths
+from .inputs import as_array, as_class_weights, as_labels_or_distributions, as_reals, as_scores, check_lengths
 
 _ENTRIES = 2**22  # logits that are worked on at a time: 34 MB in float64
 
 
 def ordinal_metrics(
-    *, class_names: Sequence[str] | None = None, scores: Sequence[float] | None = None
+    *,
+    class_names: Sequence[str] | None = None,
+    scores: Sequence[float] | None = None,
+    class_weights: str | Sequence[float] | None = None,
 ) -> Callable[..., dict[str, float]]:
     """A ``compute_metrics`` for a Trainer on ordered classes.
 
@@ -29,6 +32,8 @@ def ordinal_metrics(
         class_names: names of the K classes in order; needed only for a regression network (one output), whose
             prediction is the nearest class index, clamped to 0 .. K-1. A classifier must have as many outputs.
         scores: (K,) value of each class; adds ``spearman`` of the expected score against the labels' scores.
+        class_weights: (K,) how much a sample of each true class counts in all but ``spearman``, or ``"balanced"``: each
+            class that occurs weighs the same. Of soft labels the largest share says the class. Default: all alike.
 
     Returns:
         A function of an ``EvalPrediction`` that gives ``aem``, ``aeo`` (fractions), ``mae`` (classes),
@@ -52,13 +57,13 @@ def ordinal_metrics(
             batches.clear()  # this evaluation is over
             raise
         if compute_result is None:
-            return _summary(samples)
+            return _summary(samples, class_weights)
         batches.append(samples)
         if not compute_result:
             return {}
         samples = {name: np.concatenate([batch[name] for batch in batches]) for name in samples}
         batches.clear()
-        return _summary(samples)
+        return _summary(samples, class_weights)
 
     compute_metrics.restart = batches.clear
     return compute_metrics
@@ -116,13 +121,15 @@ def _samples(
     return samples
 
 
-def _summary(samples: dict[str, np.ndarray]) -> dict[str, float]:
-    predicted, true = samples["predicted"], samples["true"]
+def _summary(samples: dict[str, np.ndarray], class_weights: str | Sequence[float] | None = None) -> dict[str, float]:
+    predicted, true, weights = samples["predicted"], samples["true"], None
+    if class_weights is not None:
+        weights = as_class_weights(class_weights, np.bincount(true))[true]  # (N,)
     metrics = {
-        "aem": within(predicted, true),
-        "aeo": within(predicted, true, tolerance=1),
-        "mae": mean_absolute_error(predicted, true),
-        "squared_emd": float(samples["squared_emd"].mean()),
+        "aem": within(predicted, true, sample_weight=weights),
+        "aeo": within(predicted, true, tolerance=1, sample_weight=weights),
+        "mae": mean_absolute_error(predicted, true, sample_weight=weights),
+        "squared_emd": float(np.average(samples["squared_emd"], weights=weights)),
     }
     if "true_score" in samples:
         metrics["spearman"] = correlation(samples["expected_score"], samples["true_score"])

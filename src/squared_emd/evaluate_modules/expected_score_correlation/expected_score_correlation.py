@@ -105,6 +105,34 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
     return as_distributions(array, "references")
 
 
+def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
+
+
+def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
+    """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
+
+    ``counts``: (K,) samples of each class, or sums of their shares.
+    """
+    if values is None:
+        return np.ones(len(counts))
+    if isinstance(values, str):
+        if values != "balanced":
+            raise ValueError(f'class_weights must be "balanced" or one number for each class, got {values!r}.')
+        return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
+    array = as_reals(values, "class_weights")
+    if len(array) < len(counts) or (array < 0).any() or not (array[: len(counts)] * counts).any():
+        raise ValueError(
+            f"class_weights must be one number for each of the {len(counts)} classes, none negative, and not 0 for all "
+            f"that occur; got {array.tolist()}."
+        )
+    return array[: len(counts)]
+
+
 def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
     """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)
@@ -549,7 +577,7 @@ class ExpectedScoreCorrelation(BatchMetric):
     Inputs:
         predictions: N rows of K probabilities, or of logits with ``from_logits``; or N expected scores (those of an
             ensemble, or of a regression).
-        references: N real numbers.
+        references: N real numbers; or N rows of K shares (votes, soft labels), whose expected scores count.
 
     Settings:
         scores (K numbers): the score of each class, in any unit. Default: the class index 0 .. K-1.
@@ -573,16 +601,22 @@ class ExpectedScoreCorrelation(BatchMetric):
 
     def _info(self) -> evaluate.MetricInfo:
         number = datasets.Value("float64")
+        rows = datasets.List(number)
         return metric_info(
             self,
-            datasets.Features({"predictions": datasets.List(number), "references": number}),
+            datasets.Features({"predictions": rows, "references": number}),
             datasets.Features({"predictions": number, "references": number}),
+            datasets.Features({"predictions": rows, "references": rows}),
         )
 
     def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_array(predictions, "predictions")
         as_fits = as_scores if predictions.ndim == 2 else as_reals
-        predictions, references = as_fits(predictions, "predictions"), as_reals(references, "references")
+        predictions, references = as_fits(predictions, "predictions"), as_array(references, "references")
+        if references.ndim == 2 and predictions.ndim == 2:
+            references = as_labels_or_distributions(references, predictions.shape[1])
+        else:
+            references = as_reals(references, "references")
         check_lengths(predictions, references)
         predictions = self._rows(predictions, settings) if predictions.ndim == 2 else predictions
         return {"predictions": predictions, "references": references}
@@ -597,6 +631,7 @@ class ExpectedScoreCorrelation(BatchMetric):
             elif scores is not None or from_logits:
                 raise ValueError("predictions are (N,) expected scores already: scores and from_logits do not apply.")
             predicted.append(predictions)
-            true.append(table["references"])
+            references = table["references"]
+            true.append(expected_score(references, scores) if references.ndim == 2 else references)
         predicted, true = np.concatenate(predicted), np.concatenate(true)  # (N,)
         return {kind: correlation(predicted, true, kind) for kind in CORRELATIONS}

@@ -104,6 +104,34 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
     return as_distributions(array, "references")
 
 
+def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
+
+
+def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
+    """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
+
+    ``counts``: (K,) samples of each class, or sums of their shares.
+    """
+    if values is None:
+        return np.ones(len(counts))
+    if isinstance(values, str):
+        if values != "balanced":
+            raise ValueError(f'class_weights must be "balanced" or one number for each class, got {values!r}.')
+        return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
+    array = as_reals(values, "class_weights")
+    if len(array) < len(counts) or (array < 0).any() or not (array[: len(counts)] * counts).any():
+        raise ValueError(
+            f"class_weights must be one number for each of the {len(counts)} classes, none negative, and not 0 for all "
+            f"that occur; got {array.tolist()}."
+        )
+    return array[: len(counts)]
+
+
 def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
     """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)
@@ -599,14 +627,18 @@ def _peek(tables: Iterator[Columns]) -> Iterator[Columns] | None:
 
 
 LABELS = datasets.Value("int64")
-LABELS_OR_SCORES = (
-    datasets.Features({"predictions": LABELS, "references": LABELS}),
-    datasets.Features({"predictions": datasets.List(datasets.Value("float64")), "references": LABELS}),
+ROWS = datasets.List(datasets.Value("float64"))
+LABELS_OR_SCORES = tuple(
+    datasets.Features({"predictions": predictions, "references": references})
+    for references in (LABELS, ROWS)
+    for predictions in (LABELS, ROWS)
 )
 
 
 def count_pairs(predictions: Any, references: Any) -> Columns:
     """The pairs of a batch; predictions (N,) labels, or (N, K) probabilities or logits, of which the largest decides.
+
+    References (N,) labels, or (N, K) distributions, of which the largest share decides.
 
     Returns:
         ``predictions``, ``references``, ``counts``: each pair that occurs, once, and how often.
@@ -617,7 +649,7 @@ def count_pairs(predictions: Any, references: Any) -> Columns:
         predictions, num_classes = scores.argmax(1), scores.shape[1]
     else:
         predictions, num_classes = as_labels(predictions, "predictions"), None
-    references = as_labels(references, "references", num_classes)
+    references = as_likeliest_labels(references, num_classes)
     check_lengths(predictions, references)
     return _merge(predictions, references)
 
@@ -655,12 +687,14 @@ class OrdinalAccuracy(BatchMetric):
     Inputs:
         predictions: N class indices; or N rows of K probabilities or logits, of which the largest decides (the first,
             among equals).
-        references: N class indices.
+        references: N class indices; or N rows of K shares (votes, soft labels), of which the largest decides.
 
     Settings:
         tolerances (a whole number, or several): also the match within so many classes, as ``within_<tolerance>``.
             Default: none.
         per_class (bool): also the accuracy of each true class; None where it has no sample.
+        class_weights ("balanced", or K numbers): how much a sample of each true class counts; "balanced" gives each
+            class that occurs the same weight. Default: all count alike.
 
     Returns:
         ``aem`` and ``aeo`` (fractions), ``mae`` and ``macro_mae`` (in classes; the second gives each class that occurs
@@ -668,13 +702,16 @@ class OrdinalAccuracy(BatchMetric):
         ``accuracy_per_class`` (up to the largest class among predictions and references).
 
     Raises:
-        ValueError: no samples; an entry that is no class index, NaN; a tolerance that is not a whole number from 0.
+        ValueError: no samples; an entry that is no class index, NaN; a tolerance that is not a whole number from 0;
+            class weights that do not fit.
 
     >>> metric = OrdinalAccuracy()
     >>> metric.compute(predictions=[0, 2, 5, 1], references=[0, 1, 1, 1])
     {'aem': 0.5, 'aeo': 0.75, 'mae': 1.25, 'macro_mae': 0.8333333333333334}
     >>> metric.compute(predictions=[[0.2, 0.8], [0.6, 0.4]], references=[1, 1], per_class=True)["accuracy_per_class"]
     [None, 0.5]
+    >>> metric.compute(predictions=[0, 2, 5, 1], references=[0, 1, 1, 1], class_weights="balanced")["aeo"]  # 1 and 2/3
+    0.8333333333333334
     """
 
     example: ClassVar = {"predictions": [0, 2, 5, 1], "references": [0, 1, 1, 1]}
@@ -686,19 +723,25 @@ class OrdinalAccuracy(BatchMetric):
         return count_pairs(predictions, references)
 
     def _compute(
-        self, tables: Iterator[Columns], *, tolerances: int | Sequence[int] | None = None, per_class: bool = False
+        self,
+        tables: Iterator[Columns],
+        *,
+        tolerances: int | Sequence[int] | None = None,
+        per_class: bool = False,
+        class_weights: Any = None,
     ) -> dict[str, Any]:
         tolerances = [] if tolerances is None else as_whole_numbers(tolerances, "tolerances", 0)
         pairs = add_up(tables)
         predictions, references, counts = pairs["predictions"], pairs["references"], pairs["counts"]
+        weights = counts * as_class_weights(class_weights, np.bincount(references, counts))[references]
         results = {
-            "aem": within(predictions, references, sample_weight=counts),
-            "aeo": within(predictions, references, tolerance=1, sample_weight=counts),
-            "mae": mean_absolute_error(predictions, references, sample_weight=counts),
+            "aem": within(predictions, references, sample_weight=weights),
+            "aeo": within(predictions, references, tolerance=1, sample_weight=weights),
+            "mae": mean_absolute_error(predictions, references, sample_weight=weights),
             "macro_mae": macro_mean_absolute_error(predictions, references, sample_weight=counts),
         }
         for tolerance in tolerances:
-            share = within(predictions, references, tolerance=tolerance, sample_weight=counts)
+            share = within(predictions, references, tolerance=tolerance, sample_weight=weights)
             results[f"within_{tolerance}"] = share
         if per_class:
             found = accuracy_per_class(predictions, references, sample_weight=counts)

@@ -105,6 +105,34 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
     return as_distributions(array, "references")
 
 
+def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
+
+
+def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
+    """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
+
+    ``counts``: (K,) samples of each class, or sums of their shares.
+    """
+    if values is None:
+        return np.ones(len(counts))
+    if isinstance(values, str):
+        if values != "balanced":
+            raise ValueError(f'class_weights must be "balanced" or one number for each class, got {values!r}.')
+        return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
+    array = as_reals(values, "class_weights")
+    if len(array) < len(counts) or (array < 0).any() or not (array[: len(counts)] * counts).any():
+        raise ValueError(
+            f"class_weights must be one number for each of the {len(counts)} classes, none negative, and not 0 for all "
+            f"that occur; got {array.tolist()}."
+        )
+    return array[: len(counts)]
+
+
 def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
     """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)
@@ -635,6 +663,8 @@ class SquaredEMD(BatchMetric):
         from_logits (bool): take the softmax of the predictions first. Default: False.
         per_class (bool): also the mean over the samples of each true class; None where there is none. A reference that
             is a distribution counts for each class by its weight.
+        class_weights ("balanced", or K numbers): how much a sample of each true class counts, or by its weight in each;
+            "balanced" gives each class that occurs the same weight. Default: all count alike.
         per_sample (bool): also each sample's value, in the order of adding (process after process).
 
     Returns:
@@ -678,6 +708,7 @@ class SquaredEMD(BatchMetric):
         ground_distance: Any = None,
         from_logits: bool = False,
         per_class: bool = False,
+        class_weights: Any = None,
         per_sample: bool = False,
     ) -> dict[str, Any]:
         if ground_distance is not None and (p != 2 or spacing is not None):
@@ -699,7 +730,8 @@ class SquaredEMD(BatchMetric):
                 sums, counts = sums + values @ references, counts + references.sum(0)
             if per_sample:
                 samples.extend(values.tolist())
-        mean = float(sums.sum() / counts.sum())
+        weights = as_class_weights(class_weights, counts)
+        mean = float(weights @ sums / (weights @ counts))
         if p == 2 and ground_distance is None:
             name, results = "squared_emd", {"squared_emd": mean}
             if spacing is None:

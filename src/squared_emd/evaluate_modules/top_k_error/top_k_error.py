@@ -104,6 +104,34 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
     return as_distributions(array, "references")
 
 
+def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
+    """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
+    array = as_array(values, "references")
+    if array.ndim != 2:
+        return as_labels(array, "references", num_classes)
+    return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
+
+
+def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
+    """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
+
+    ``counts``: (K,) samples of each class, or sums of their shares.
+    """
+    if values is None:
+        return np.ones(len(counts))
+    if isinstance(values, str):
+        if values != "balanced":
+            raise ValueError(f'class_weights must be "balanced" or one number for each class, got {values!r}.')
+        return np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)
+    array = as_reals(values, "class_weights")
+    if len(array) < len(counts) or (array < 0).any() or not (array[: len(counts)] * counts).any():
+        raise ValueError(
+            f"class_weights must be one number for each of the {len(counts)} classes, none negative, and not 0 for all "
+            f"that occur; got {array.tolist()}."
+        )
+    return array[: len(counts)]
+
+
 def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarray:
     """(K, K) float64 distances, finite, not negative, 0 on the diagonal."""
     array = as_array(values, "ground_distance").astype(np.float64)
@@ -536,7 +564,7 @@ class TopKError(BatchMetric):
 
     Inputs:
         predictions: N rows of K probabilities or logits.
-        references: N class indices.
+        references: N class indices; or N rows of K shares (votes, soft labels), of which the largest decides.
 
     Settings:
         k (whole number, or several): how many classes may be named. Default: 1 and 5.
@@ -556,10 +584,14 @@ class TopKError(BatchMetric):
 
     def _info(self) -> evaluate.MetricInfo:
         rows, labels = datasets.List(datasets.Value("float64")), datasets.Value("int64")
-        return metric_info(self, datasets.Features({"predictions": rows, "references": labels}))
+        return metric_info(
+            self,
+            datasets.Features({"predictions": rows, "references": labels}),
+            datasets.Features({"predictions": rows, "references": rows}),
+        )
 
     def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        counts = np.bincount(ranks_of_truth(predictions, references))
+        counts = np.bincount(ranks_of_truth(predictions, as_likeliest_labels(references)))
         return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
 
     def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:
