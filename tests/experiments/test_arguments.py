@@ -34,6 +34,18 @@ def test_early_stopping_needs_checkpoints_and_evaluations(tmp_path):
     assert args.load_best_model_at_end
 
 
+def test_each_of_several_losses_gets_its_own(tmp_path):
+    """A geometry is that of emd, and as a prior that of the losses that learn D."""
+    geometry = {"geometry": "line", "spacing": [1.0, 2.0, 3.0]}
+    args = arguments(tmp_path, loss="all", **geometry)
+    assert args.without_other_losses("emd") == {"ground_distance": None, "prior_weight": None}
+    assert args.without_other_losses("xemd2").keys() == {"ground_distance", *geometry}
+    args = arguments(tmp_path, loss="all", prior_weight=0.5, **geometry)
+    assert args.without_other_losses("xemd2") == {"ground_distance": None}
+    assert args.without_other_losses("xe").keys() == {"ground_distance", "prior_weight", *geometry}
+    assert arguments(tmp_path, loss="a-emd", **geometry).without_other_losses("a-emd") == {}
+
+
 class Unordered(ExperimentArguments):
     all_losses = ("xe", "xemd1")
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from squared_emd.experiments import ExperimentArguments
 from squared_emd.experiments.command import command_of
 from squared_emd.experiments.plan import Run
 
@@ -16,6 +17,7 @@ def run(loss="xemd2", model="small", fold=0, seed=42, options=()):
 def args(**changes):
     fields = {"world_size": 1, "device": torch.device("cpu"), "told_by_variant": (), "ground_distance": None}
     fields |= {"num_folds": 5, "validate": False, "seeds": 1, "seed": 42}
+    fields |= {"geometry": None, "output_dir": "out", "without_other_losses": lambda loss: {}}
     return SimpleNamespace(**fields | {"select_rate": False, "select_strength": False} | changes)
 
 
@@ -58,6 +60,19 @@ def test_folders_are_not_told(tmp_path):
         "accelerate launch recipes/a.py --data_dir DIR --ground_distance FILE --model DIR --loss a-emd --fold 0 "
         "--seed 42"
     )
+
+
+def test_options_of_other_losses_are_left_out(tmp_path):
+    given = {"output_dir": str(tmp_path), "loss": "all", "use_cpu": True, "geometry": "line", "prior_weight": 0.5}
+    words = ["own_data.py", "--loss", "all", "--geometry", "line", "--prior_weight", "0.5"]
+    of = {loss: command_of(words, ExperimentArguments(**given), run(loss)) for loss in ("xe", "emd", "xemd2", "a-emd")}
+    start = "accelerate launch recipes/own_data.py"
+    assert of == {
+        "xe": f"{start} --loss xe --seed 42",
+        "emd": f"{start} --geometry line --loss emd --seed 42",
+        "xemd2": f"{start} --geometry line --prior_weight 0.5 --loss xemd2 --seed 42",
+        "a-emd": f"{start} --geometry line --prior_weight 0.5 --loss xemd2,a-emd --seed 42",
+    }
 
 
 def test_a_variant_and_one_fold():

@@ -13,7 +13,13 @@ __all__ = ["PAPER_RATES", "PAPER_STRENGTHS", "ExperimentArguments"]
 
 PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
 PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
-_OF_ONE_LOSS = {"ground_distance": "a-emd", "spacing": "emd"}  # where several losses are trained
+# where several losses are trained; geometry is that of a self-guided one, too, where it is a prior
+_OF_SOME_LOSSES = {
+    "ground_distance": {"a-emd"},
+    "spacing": {"emd"},
+    "geometry": {"emd"},
+    "prior_weight": {"xemd1", "xemd2"},
+}
 
 
 @dataclass
@@ -170,7 +176,8 @@ class ExperimentArguments(EMDTrainingArguments):
                 "done, no checkpoints."
             )
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
-        given = {name: getattr(self, name) for name in _OF_ONE_LOSS}
+        self._is_blended = self.prior_weight is not None
+        given = {name: getattr(self, name) for name in _OF_SOME_LOSSES}
         vars(self).update(self.without_other_losses(self.loss))
         super().__post_init__()
         for loss in self.losses:  # before any of them is trained
@@ -190,11 +197,14 @@ class ExperimentArguments(EMDTrainingArguments):
             loss: one of `losses`.
 
         Returns:
-            Name -> None. With `--loss all` a ground distance is that of a-emd, xemd1 and xemd2 learn theirs.
+            Name -> None. With `--loss all` a ground distance is that of a-emd; xemd1 and xemd2 learn theirs, blended
+            with a geometry where `prior_weight` is given.
         """
         if len(self.losses) == 1:
             return {}
-        return {name: None for name, owner in _OF_ONE_LOSS.items() if owner != loss}
+        takes_prior = self._is_blended and loss in ("xemd1", "xemd2")
+        kept = {"geometry", "spacing"} if takes_prior else set()
+        return {name: None for name, losses in _OF_SOME_LOSSES.items() if loss not in losses and name not in kept}
 
     @property
     def run_seeds(self) -> range:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from .arguments import ExperimentArguments
-from .plan import Run
+from .plan import Run, learned_where
 
 __all__ = ["command_of"]
 
@@ -16,7 +16,7 @@ _LEFT_OUT = {
     "output_dir", "dry_run", "redo", "push_to_hub", "resume_from_checkpoint", "disable_tqdm", "report_to", "run_name",
     "use_cpu", "model", "loss", "fold", "seeds", "seed", "validate",
 }  # fmt: skip
-_PATHS = {"data_dir", "ground_distance", "deepspeed", "fsdp_config", "accelerator_config"}
+_PATHS = {"data_dir", "ground_distance", "geometry", "deepspeed", "fsdp_config", "accelerator_config"}
 _PREFIXES = ("hub_", "logging_", "save_")
 
 
@@ -39,14 +39,16 @@ def command_of(argv: Sequence[str], args: ExperimentArguments, run: Run) -> str:
         words = ["torchrun", "--nproc_per_node", str(ranks), recipe, "--use_cpu", "True"]
     else:
         words = ["accelerate", "launch", "--multi_gpu", "--num_processes", str(ranks), recipe]
-    left_out = _LEFT_OUT | set(args.told_by_variant)
+    needs_distance = args.ground_distance is None and learned_where(args, run) is not None
+    losses = ("xemd2", "a-emd") if needs_distance else (run.loss,)
+    of_others = set.intersection(*(set(args.without_other_losses(loss)) for loss in losses))
+    left_out = _LEFT_OUT | set(args.told_by_variant) | of_others
     for name, values in _options(argv[1:]):
         if name not in left_out and not name.startswith(_PREFIXES):
             words += [f"--{name}", *(_without_folder(value, is_path=name in _PATHS) for value in values)]
     if run.model != run.experiment.model:
         words += ["--model", _without_folder(run.model, is_path=True)]
-    needs_distance = run.loss == "a-emd" and args.ground_distance is None
-    words += ["--loss", "xemd2,a-emd" if needs_distance else run.loss]
+    words += ["--loss", ",".join(losses)]
     if args.num_folds > 1:
         words += ["--fold", str(run.fold)]
     shared = args.seeds > 1 and (args.validate or args.select_rate or args.select_strength)

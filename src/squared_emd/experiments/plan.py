@@ -112,7 +112,7 @@ def _folder(output: str | Path, experiment: Experiment, network: str, loss: str,
     return Path(output, *(name.replace(" ", "_") for name in names if name))
 
 
-def learned_where(args: ExperimentArguments, run: Run) -> Path:
+def learned_where(args: ExperimentArguments, run: Run) -> Path | None:
     """Where the D for an a-emd run lies: the xemd2 run of the same network, fold and seed (section 4.3).
 
     Args:
@@ -121,11 +121,15 @@ def learned_where(args: ExperimentArguments, run: Run) -> Path:
         run: the a-emd run.
 
     Returns:
-        A file or the folder of a run; an xemd2 run that is planned need not be there yet.
+        A file or the folder of a run; an xemd2 run that is planned need not be there yet. None: the run is of another
+        loss, or `geometry` says its D.
 
     Raises:
         ValueError: the folder is that of a run on another test fold: its D has seen rows that this run is tested on.
     """
+    has_geometry = args.geometry is not None and "geometry" not in args.without_other_losses(run.loss)
+    if run.loss != "a-emd" or has_geometry:
+        return None
     given = Path(args.ground_distance or args.output_dir)
     if given.is_file() or given.suffix in (".json", ".npy", ".safetensors"):
         return given

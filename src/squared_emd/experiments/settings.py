@@ -35,11 +35,17 @@ _OF_THE_TABLE = {
     "data_dir", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
     "nan_steps", "hub_license",
 }  # fmt: skip
-_SELF_GUIDED = {
+_GEOMETRY = {"geometry", "spacing"}
+_SELF_GUIDED = _GEOMETRY | {
     "omega", "mu", "regularizer_weight", "regularizer_ratio", "jump_start_epochs", "true_class_cost", "rank",
-    "ground_distance_update_steps", "ground_distance",
+    "ground_distance_update_steps", "ground_distance", "prior_weight", "prior_decay",
 }  # fmt: skip
-_OF_LOSSES = {"emd": {"spacing"}, "a-emd": {"sinkhorn_iterations"}, "xemd1": _SELF_GUIDED, "xemd2": _SELF_GUIDED}
+_OF_LOSSES = {
+    "emd": _GEOMETRY,
+    "a-emd": _GEOMETRY | {"sinkhorn_iterations"},
+    "xemd1": _SELF_GUIDED,
+    "xemd2": _SELF_GUIDED,
+}
 
 
 def settings_of(args: ExperimentArguments, run: Run, rows: tuple[Dataset, Dataset], digest: str) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def settings_of(args: ExperimentArguments, run: Run, rows: tuple[Dataset, Datase
     if run.loss == "a-emd":
         settings["entropic_strength"] = "select" if args.select_strength else args.entropic_strength
         place = learned_where(args, run)
-        if place.exists():
+        if place is not None and place.exists():
             matrix = read_ground_distance(place).numpy().round(6) + 0.0  # as the config of a model has it
             settings["digest of D"] = hashlib.sha256(matrix.tobytes()).hexdigest()[:16]
     settings |= {"network": run.network, "data": run.experiment.data, "digest of the data": digest}

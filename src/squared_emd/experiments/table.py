@@ -118,8 +118,8 @@ def _trained(
 ) -> dict[str, Any]:
     """Train one run and write what came out into its folder."""
     own: dict[str, Any] = {"loss": run.loss}
-    if run.loss == "a-emd":
-        own["ground_distance"] = str(learned_where(args, run))
+    if place := learned_where(args, run):
+        own["ground_distance"] = str(place)
     if args.validate:
         rows = run.experiment.cut_validation(rows[0], args.seed)
     checkpoint = broadcast_object_list([run.checkpoint])[0]
@@ -214,7 +214,7 @@ def _check_ground_distances(args: ExperimentArguments, runs: list[Run]) -> None:
     """Refuse a-emd where no xemd2 run is there or planned that it can take its D from."""
     planned = {run.folder for run in runs if run.loss == "xemd2"}
     for run in runs:
-        place = learned_where(args, run) if run.loss == "a-emd" else None
+        place = learned_where(args, run)
         if place is not None and place not in planned and not place.exists():
             raise ValueError(
                 "a-emd needs the D of an xemd2 run of the same network, fold and seed: --ground_distance DIR, or "
