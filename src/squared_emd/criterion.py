@@ -83,7 +83,6 @@ class EMDCriterion(nn.Module):
         self.targets = Targets(args, num_classes, device)
         self.geometry = Geometry(args, num_classes, class_names=class_names, device=device)
         self._given = given_ground_distance(args, self.geometry, ground_distance, class_names)
-        self._check_given()
         self._warned: set[int] = set()
         self.ground_distance: Tensor | None = None
         self._made_ground_distance = False  # here, by a refresh
@@ -134,41 +133,10 @@ class EMDCriterion(nn.Module):
                 )
             self._take(matrix, source="the model's config")
 
-    def _check_given(self) -> None:
-        args = self.args
-        if args.is_self_guided and self._given is not None and self._given[0].max() > 1:
-            matrix, source = self._given
-            if args.prior_weight is not None:
-                self._given = matrix / matrix.max(), source
-            else:
-                logger.warning(
-                    "The largest distance of %s is %.4g; omega and mu of Eq. 16 are meant for a D in 0 .. 1. Divide it "
-                    "by its largest entry, or choose omega and mu for it.",
-                    source,
-                    float(matrix.max()),
-                )
-        if args.prior_weight is not None and self._given is None:
-            raise ValueError(
-                "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it "
-                "out."
-            )
-        needs_one = args.label_smoothing_temperature is not None and not (args.uses_ground_distance or self._given)
-        if needs_one:
-            raise ValueError(
-                f"label_smoothing_temperature needs a D, and the loss {args.loss} has none: give ground_distance or "
-                "geometry."
-            )
-        if self._given is not None and not args.uses_ground_distance and args.label_smoothing_temperature is None:
-            raise ValueError(
-                "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-                f"{args.loss} has none. Leave it out."
-            )
-
     def _take(self, given: Tensor, *, source: str) -> None:
         """Use a given D."""
         check_ground_distance(given, self.num_classes, source=source)
-        # a class whose distances are all 0 was never seen where D was learned
-        known = given.any(0) | ~given.any()
+        known = _known_to(given)
         if self.args.loss == "a-emd" and not known.all():
             unknown = [self.class_names[k] for k in (~known).nonzero().flatten().tolist()]
             raise ValueError(
@@ -282,7 +250,7 @@ class EMDCriterion(nn.Module):
             epochs = self.epoch - 1 if end_epoch else self.epoch
             weight = self.args.prior_weight * self.args.prior_decay**epochs
             matrix = blend_ground_distances(self._given[0], matrix, weight, known=known)
-            known = matrix.any(0) | ~matrix.any()
+            known = _known_to(matrix)
         self.known = known.to(self.known.device)
         self._set_ground_distance(matrix)
         self._made_ground_distance = True
@@ -414,3 +382,8 @@ class EMDCriterion(nn.Module):
         if cost is None:
             cost = torch.empty(self.ground_distance.shape, dtype=torch.float32, device=self.known.device)
         self.cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known, out=cost)
+
+
+def _known_to(ground_distance: Tensor) -> Tensor:
+    """(K,) bool: a class whose distances are all 0 was never seen where D was learned."""
+    return ground_distance.any(0) | ~ground_distance.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from .losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
 from .saved_distance import check_classes_of, read_ground_distance
 
 __all__ = ["Geometry", "given_ground_distance"]
+
+logger = logging.getLogger(__name__)
 
 
 class Geometry:
@@ -101,28 +104,60 @@ def given_ground_distance(
         class_names: (K,) of the model; None: it names none.
 
     Returns:
-        (K, K) D and what a message calls it; None where none is given.
+        (K, K) D and what a message calls it; None where none is given. One that is to be blended is scaled to 1.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no ground distance for these classes.
+        ValueError: it is no ground distance for these classes, it is given twice, or the run has no use for it, or
+            cannot do without one.
     """
+    smooths = args.label_smoothing_temperature is not None
+    needs_matrix = args.uses_ground_distance or smooths
     if given is not None:
-        if args.ground_distance is not None or args.geometry is not None:
-            raise ValueError(
-                "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
-            )
-        if isinstance(given, LabelTree) and class_names is not None and not _are_unnamed(class_names):
-            given = given.reordered(class_names)
-        return as_ground_distance(given, geometry.num_classes), "ground_distance"
-    if args.ground_distance is not None:
+        found = _matrix_of(args, geometry, given, class_names), "ground_distance"
+    elif args.ground_distance is not None:
         if class_names is not None:
             check_classes_of(args.ground_distance, class_names)
-        return read_ground_distance(args.ground_distance), args.ground_distance
-    needs_matrix = args.uses_ground_distance or args.label_smoothing_temperature is not None
-    if needs_matrix and (args.geometry is not None or args.loss == "emd"):
+        found = read_ground_distance(args.ground_distance), args.ground_distance
+    elif needs_matrix and (args.geometry is not None or args.loss == "emd"):
         return geometry.distances(), f"geometry {args.geometry or 'line'}"
-    return None
+    elif args.prior_weight is not None:
+        raise ValueError(
+            "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it out."
+        )
+    elif smooths and not args.uses_ground_distance:
+        raise ValueError(
+            f"label_smoothing_temperature needs a D, and the loss {args.loss} has none: give ground_distance or "
+            "geometry."
+        )
+    else:
+        return None
+    if not needs_matrix:
+        raise ValueError(
+            "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+            f"{args.loss} has none. Leave it out."
+        )
+    matrix, source = found
+    if args.is_self_guided and matrix.max() > 1:
+        if args.prior_weight is not None:
+            return matrix / matrix.max(), source
+        logger.warning(
+            "The largest distance of %s is %.4g; omega and mu of Eq. 16 are meant for a D in 0 .. 1. Divide it by its "
+            "largest entry, or choose omega and mu for it.",
+            source,
+            float(matrix.max()),
+        )
+    return found
+
+
+def _matrix_of(args: EMDTrainingArguments, geometry: Geometry, given: Any, class_names: Sequence[str] | None) -> Tensor:
+    if args.ground_distance is not None or args.geometry is not None:
+        raise ValueError(
+            "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
+        )
+    if isinstance(given, LabelTree) and class_names is not None and not _are_unnamed(class_names):
+        given = given.reordered(class_names)
+    return as_ground_distance(given, geometry.num_classes)
 
 
 def _tree_of(path: str, num_classes: int, class_names: Sequence[str] | None) -> LabelTree:
