@@ -72,11 +72,14 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
             "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
             "it must be 0, got 0.1.",
         ),
-        ({"spacing": [1.0, 2.0]}, "spacing is for the loss emd and for geometry line or circle; xemd2 has none. Leave it out."),
+        (
+            {"spacing": [1.0, 2.0]},
+            "spacing is for the loss emd and for geometry line or circle; xemd2 has none. Leave it out.",
+        ),
         (
             {"loss": "emd", "ground_distance": "d.npy"},
-            "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; emd has none. "
-            "Leave it out.",
+            "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; emd has "
+            "none. Leave it out.",
         ),
         (
             {"loss": "a-emd", "entropic_strength": 0.0},

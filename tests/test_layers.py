@@ -13,6 +13,7 @@ FLOORS = {
     "ground_distance": {"torch"},
     "centroids": {"torch"},
     "label_tree": set(),
+    "relatedness": set(),
     "features": {"torch"},
     "decode": {"torch", "numpy"},
     "finite": {"torch"},

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from . import plot as plot  # whose functions import what they need when they are used
 from .centroids import ClassCentroids
 from .class_weights import class_weights_from_counts
 from .decode import decode

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from .criterion import EMDCriterion
 from .finite import FiniteCheck, local_part
 from .ground_distance import blocks_of_rows
+from .relatedness import note_on_relatedness
 
 __all__ = ["GroundDistanceCallback", "NonFiniteCallback"]
 
@@ -32,6 +33,7 @@ class GroundDistanceCallback(TrainerCallback):
     def __init__(self, criterion: EMDCriterion) -> None:
         self.criterion = criterion
         self._epoch = 0  # reached by this run; the criterion's goes back where the best model comes back
+        self._noted = False  # that the classes are hardly related
         self._began_at: int | None = None  # step at which the running epoch began
 
     def on_train_begin(
@@ -44,6 +46,7 @@ class GroundDistanceCallback(TrainerCallback):
         """
         if state.global_step == 0:
             self.criterion.restart()
+            self._noted = False
         self._epoch = self.criterion.epoch
         self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
 
@@ -72,6 +75,24 @@ class GroundDistanceCallback(TrainerCallback):
         self.criterion.end_epoch()
         self._epoch = self.criterion.epoch
         check_in_step(self.criterion)
+        self._note_relatedness(state)
+
+    def _note_relatedness(self, state: TrainerState) -> None:
+        """Say once, as soon as the regulariser is at work, where SDD says that D means little."""
+        criterion = self.criterion
+        if self._noted or criterion.in_jump_start or criterion.sdd_relative is None:
+            return
+        omega, mu = criterion.args.self_guided_parameters()
+        note = note_on_relatedness(
+            criterion.sdd_relative,
+            int(criterion.centroids.known.sum()),
+            omega=omega,
+            mu=mu,
+            regularizer_weight=criterion.regularizer_weight,
+        )
+        self._noted = note is not None
+        if note is not None and state.is_world_process_zero:
+            logger.warning(note)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

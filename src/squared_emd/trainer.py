@@ -24,6 +24,7 @@ from .criterion import EMDCriterion
 from .features import HeadInput
 from .finite import FiniteCheck, not_finite
 from .frugal_trainer import FrugalTrainer
+from .ground_distance_figures import GroundDistanceFigures
 from .labels import (
     balanced_draws,
     check_batch_labels,
@@ -128,6 +129,7 @@ class EMDTrainer(FrugalTrainer):
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
         self.add_callback(GroundDistanceCallback(self.criterion))
+        self.add_callback(GroundDistanceFigures(self.criterion, self.callback_handler))
         self.add_callback(NonFiniteCallback(self.finite, args.nan_policy, args.nan_steps))
 
     def call_model_init(self, trial: Any = None) -> nn.Module:

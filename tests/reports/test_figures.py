@@ -13,7 +13,13 @@ from tests.reports.run_folders import line_distances
 
 from squared_emd import reports
 from squared_emd.data.adience import AGE_GROUPS
-from squared_emd.reports.figures import ground_distance_figure, history_figure, plot_ground_distance, plot_history
+from squared_emd.reports.figures import (
+    ground_distance_figure,
+    history_figure,
+    plot_ground_distance,
+    plot_history,
+    show_another,
+)
 from squared_emd.reports.paper import PAPER_GROUND_DISTANCE
 
 
@@ -55,6 +61,30 @@ class TestPlotGroundDistance:
         image = ground_distance_figure([[0, 1], [1, 0]], ["a", "b"], None).axes[0].images[0]
         grey = image.to_rgba(np.linspace(0, 1, 50))[:, :3] @ (0.299, 0.587, 0.114)
         assert (np.diff(grey) < 0).all()
+
+    def test_unknown_classes_are_grey_where_they_are_to_be_marked(self):
+        matrix = [[0, 0.5, 0], [0.5, 0, 0], [0, 0, 0]]
+        axes = ground_distance_figure(matrix, ["a", "b", "c"], marks_unknown=True, note="A note.").axes[0]
+        assert np.ma.getmaskarray(axes.images[0].get_array()).tolist() == [[False, False, True]] * 2 + [[True] * 3]
+        assert to_rgb(axes.get_facecolor()) == (0.8, 0.8, 0.8)
+        assert len(axes.texts) == 4
+        assert axes.get_xlabel() == "A note.\nGrey: 1 class that D does not know."
+        assert len(ground_distance_figure(matrix, ["a", "b", "c"]).axes[0].texts) == 9
+
+    def test_rows_in_another_order_keep_their_numbers(self):
+        axes = ground_distance_figure(line_distances(50), ["x"] * 50, numbers=range(49, -1, -1)).axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["49 x", "44 x"]
+
+    def test_another_matrix_in_the_same_figure(self):
+        figure = ground_distance_figure([[0, 1], [1, 0]], ["a", "b"], marks_unknown=True)
+        show_another(figure, np.array([[0, 0.5], [0.25, 0]]), "another", "A note.")
+        axes = figure.axes[0]
+        assert {text.get_position(): text.get_text() for text in axes.texts} == {
+            (0, 0): "0", (1, 0): "0.50", (0, 1): "0.25", (1, 1): "0",
+        }  # fmt: skip
+        assert (axes.get_title(), axes.get_xlabel()) == ("another", "A note.")
+        assert axes.images[0].get_clim() == (0, 1)
+        np.testing.assert_array_equal(axes.images[0].get_array(), [[0, 0.5], [0.25, 0]])
 
     def test_two_pictures_may_share_a_scale(self):
         image = ground_distance_figure([[0, 0.5], [0.5, 0]], ["a", "b"], scale_end=1.0).axes[0].images[0]

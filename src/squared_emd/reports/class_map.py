@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .matrix import checked_matrix
+from .matrix import checked_matrix, known_classes
 from .point_names import place_names
 from .text import short_names
 
@@ -18,6 +19,7 @@ __all__ = ["classical_mds", "plot_class_map"]
 
 _DPI = 150
 _MOST_NAMES = 40
+_SOME = 20  # names along the order where there are too many
 
 
 def classical_mds(matrix: ArrayLike) -> tuple[np.ndarray, float]:
@@ -63,8 +65,8 @@ def plot_class_map(
 ) -> None:
     """Saves the classes as points, as far apart as D says, in so far as two dimensions can show it.
 
-    A class that has no distance to any other is unknown and is left out. Above 40 classes the 20 outermost are named,
-    by number and name.
+    A class that has no distance to any other is unknown and is left out. Above 40 classes 20 are named, by number and
+    name: evenly along the order, which the colours show, or where there is none the outermost.
 
     Args:
         matrix: (K, K) finite numbers.
@@ -84,18 +86,24 @@ def class_map_figure(
 ) -> Figure:
     """The figure that :func:`plot_class_map` saves."""
     values = checked_matrix(matrix, class_names)
-    known = np.flatnonzero((values != 0).any(axis=0) | (values != 0).any(axis=1))
+    known = np.flatnonzero(known_classes(values))
     left_out = len(values) - len(known)
-    if not len(known):
-        known, left_out = np.arange(len(values)), 0  # all in one place
     points, share = classical_mds(values[np.ix_(known, known)])
 
     figure = Figure(figsize=(7.4, 5.8), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    if ordered:
-        axes.plot(*points.T, color="#56B4E9", linewidth=1.6, zorder=1)
-    size = 42 if len(points) <= _MOST_NAMES else 12
-    axes.scatter(*points.T, s=size, color="#0072B2", edgecolors="white", linewidths=0.6, zorder=2)
+    if len(points) <= _MOST_NAMES:
+        if ordered:
+            axes.plot(*points.T, color="#56B4E9", linewidth=1.6, zorder=1)
+        axes.scatter(*points.T, s=42, color="#0072B2", edgecolors="white", linewidths=0.6, zorder=2)
+    elif ordered:
+        axes.plot(*points.T, color="0.75", linewidth=0.4, alpha=0.6, zorder=1)
+        dots = axes.scatter(*points.T, s=14, c=known, cmap="viridis", zorder=2)
+        bar = figure.colorbar(dots, ax=axes, label="class, in order", shrink=0.8, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.locator = MaxNLocator(6, integer=True)
+    else:
+        axes.scatter(*points.T, s=12, color="#0072B2", edgecolors="white", linewidths=0.6, zorder=2)
     _set_limits(axes, points)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
@@ -111,6 +119,9 @@ def class_map_figure(
     axes.set_xlabel(caption, labelpad=8)
     names = short_names(class_names, 24, numbered=len(values) > _MOST_NAMES)
     names = [names[index] for index in known]
+    if ordered and len(points) > _MOST_NAMES:
+        some = np.linspace(0, len(points) - 1, _SOME).round().astype(int)
+        points, names, ordered = points[some], [names[index] for index in some], False
     place_names(figure, axes, points, names, most=_MOST_NAMES, joined=ordered)
     return figure
 

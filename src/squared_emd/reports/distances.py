@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
@@ -11,7 +12,13 @@ from safetensors.numpy import load_file
 
 from .records import Run, read_json
 
-__all__ = ["HISTORY_FILE", "mean_ground_distance", "read_ground_distance", "read_history"]
+__all__ = [
+    "HISTORY_FILE",
+    "mean_ground_distance",
+    "read_ground_distance",
+    "read_history",
+    "read_history_file",
+]
 
 CONFIG_FILE = "config.json"
 HISTORY_FILE = "ground_distance_history.npz"
@@ -41,7 +48,7 @@ def read_ground_distance(run: Run) -> np.ndarray | None:
         values = np.asarray(matrix, dtype=np.float64)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must hold D under 'ground_distance'; reading it gave: {error!r}") from error
-    _check(values, run, path, 2)
+    _check(values, len(run.class_names), path, 2)
     return values
 
 
@@ -74,8 +81,22 @@ def read_history(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
         ValueError: the file does not hold that.
     """
     path = run.folder / HISTORY_FILE
-    if not path.is_file():
-        return None
+    return read_history_file(path, len(run.class_names)) if path.is_file() else None
+
+
+def read_history_file(path: Path, num_classes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """D after each epoch, from the file that a run writes.
+
+    Args:
+        path: of a `ground_distance_history.npz`.
+        num_classes: K of the run; None: whatever the file says.
+
+    Returns:
+        Epochs (E,) float64 in order and D (E, K, K) float64.
+
+    Raises:
+        ValueError: the file does not hold that.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             epochs = np.asarray(arrays["epochs"], dtype=np.float64)  # (E,)
@@ -83,7 +104,7 @@ def read_history(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         what = "arrays 'epochs' and 'ground_distance'"
         raise ValueError(f"{path} must hold the {what}; reading it gave: {error!r}; train the run again") from error
-    _check(matrices, run, path, 3)
+    _check(matrices, num_classes or max(matrices.shape[-1:], default=0), path, 3)
     if epochs.shape != matrices.shape[:1] or not len(epochs) or not (np.diff(epochs) > 0).all():
         raise ValueError(
             f"{path} must hold one epoch a matrix, in order; got {epochs.tolist()} for {len(matrices)} matrices; train "
@@ -92,8 +113,7 @@ def read_history(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
     return epochs, matrices
 
 
-def _check(values: np.ndarray, run: Run, path: object, dimensions: int) -> None:
-    num_classes = len(run.class_names)
+def _check(values: np.ndarray, num_classes: int, path: object, dimensions: int) -> None:
     if values.ndim != dimensions or values.shape[-2:] != (num_classes, num_classes):
         raise ValueError(
             f"{path}: 'ground_distance' must be {num_classes} by {num_classes}, as the run has {num_classes} classes; "

@@ -16,13 +16,14 @@ from numpy.typing import ArrayLike
 from .class_map import plot_class_map
 from .curve_figure import plot_curves
 from .curves import points
-from .matrix import cell_text, checked_matrix
+from .matrix import cell_text, checked_matrix, known_classes
 from .text import short_names
 
 __all__ = ["plot_class_map", "plot_curves", "plot_ground_distance", "plot_history"]
 
 _DPI = 150
 _COLORS = "YlGnBu"
+_UNKNOWN = "0.8"  # grey
 _MOST_MAPS = 6
 _LINES = {"sdd": "SDD", "sdd_relative": "SDD / mean distance"}
 
@@ -37,7 +38,8 @@ def plot_ground_distance(
 ) -> None:
     """Saves a ground distance matrix as a heat map that reads like Hou et al. 2016, Table 2.
 
-    Up to 20 classes each cell shows its value; above 40 some classes are named, by number and name. Near is light.
+    Up to 20 classes each cell shows its value; above 40 some classes are named, by number and name. Near is light;
+    classes without a distance to any other are unknown and grey.
 
     Args:
         matrix: (K, K) finite numbers.
@@ -49,22 +51,41 @@ def plot_ground_distance(
     Raises:
         ValueError: `matrix` is not square or not finite, or the names do not match it.
     """
-    ground_distance_figure(matrix, class_names, title, scale_end).savefig(path, dpi=_DPI)
+    ground_distance_figure(matrix, class_names, title, scale_end, marks_unknown=True).savefig(path, dpi=_DPI)
 
 
 def ground_distance_figure(
-    matrix: ArrayLike, class_names: Sequence[str], title: str | None = None, scale_end: float | None = None
+    matrix: ArrayLike,
+    class_names: Sequence[str],
+    title: str | None = None,
+    scale_end: float | None = None,
+    *,
+    marks_unknown: bool = False,
+    numbers: Sequence[int] | None = None,
+    note: str = "",
 ) -> Figure:
-    """The figure that :func:`plot_ground_distance` saves."""
+    """The figure that :func:`plot_ground_distance` saves.
+
+    Args:
+        matrix: (K, K) finite numbers.
+        class_names: (K,) names, in the order of the rows.
+        title: a line above the picture.
+        scale_end: the distance of the darkest colour; by default the largest.
+        marks_unknown: whether classes without a distance to any other are grey.
+        numbers: (K,) the numbers of the classes, where the rows do not stand in their order.
+        note: a line below the picture.
+    """
     values = checked_matrix(matrix, class_names)
     num_classes = len(values)
     side = min(max(0.6 * num_classes, 3.6), 8.0)  # inches, of the cells alone
     cell = 72 * side / num_classes  # points
     figure = Figure(figsize=(side + 1.8, side + 1.0), layout="constrained")
     axes = figure.add_subplot()
-    image = _show(axes, values, *_scale(values, scale_end))
+    known = known_classes(values) if marks_unknown else np.ones(num_classes, dtype=bool)
+    image = _show(axes, values, *_scale(values, scale_end), known)
 
-    ticks, names = list(range(num_classes)), short_names(class_names, 24, numbered=num_classes > 40)
+    names = short_names(class_names, 24, numbered=num_classes > 40, numbers=numbers)
+    ticks = list(range(num_classes))
     if num_classes > 40:
         ticks = [int(tick) for tick in MaxNLocator(20, steps=[1, 2, 5, 10]).tick_values(0, num_classes - 1)]
         ticks = [tick for tick in ticks if tick < num_classes]
@@ -78,16 +99,42 @@ def ground_distance_figure(
     axes.tick_params(length=3 if num_classes > 40 else 0)
     axes.spines[:].set_visible(False)
     axes.set_title(title or "", pad=10)
+    axes.set_xlabel(_below(note, known), labelpad=8)
     figure.colorbar(image, ax=axes, label="ground distance", shrink=0.8, pad=0.02).outline.set_visible(False)
 
     if num_classes <= 20:
-        texts = [[cell_text(value, 2) for value in row] for row in values]
-        font_size = min(10.0, 1.3 * cell / max(len(text) for row in texts for text in row))
-        luminance = image.to_rgba(values)[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
-        for row, column in np.ndindex(values.shape):
+        _write_values(axes, values, known, cell)
+    return figure
+
+
+def show_another(figure: Figure, matrix: np.ndarray, title: str, note: str = "") -> None:
+    """Puts another D into a figure of :func:`ground_distance_figure`; its scale of colours and its layout stay.
+
+    Args:
+        figure: of as many classes, with unknown ones marked.
+        matrix: (K, K) finite numbers.
+        title: the line above the picture.
+        note: the line below it.
+    """
+    axes, num_classes = figure.axes[0], len(matrix)
+    known = known_classes(matrix)
+    axes.images[0].set_data(_masked(axes, matrix, known))
+    axes.set_title(title, pad=10)
+    axes.set_xlabel(_below(note, known), labelpad=8)
+    if num_classes <= 20:
+        for text in list(axes.texts):
+            text.remove()
+        _write_values(axes, matrix, known, 72 * axes.get_window_extent().width / figure.dpi / num_classes)
+
+
+def _write_values(axes: Axes, values: np.ndarray, known: np.ndarray, cell: float) -> None:
+    texts = [[cell_text(value, 2) for value in row] for row in values]
+    font_size = min(10.0, 1.3 * cell / max(len(text) for row in texts for text in row))
+    luminance = axes.images[0].to_rgba(values)[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)
+    for row, column in np.ndindex(values.shape):
+        if known[row] and known[column]:
             color = "black" if luminance[row, column] > 0.18 else "white"  # contrast 4.5 : 1 or better on any colour
             axes.text(column, row, texts[row][column], ha="center", va="center", color=color, fontsize=font_size)
-    return figure
 
 
 def plot_history(
@@ -154,7 +201,7 @@ def _draw_maps(
 ) -> None:
     panels = part.subplots(1, len(epochs), squeeze=False)[0]
     for axes, epoch, matrix in zip(panels, epochs, matrices, strict=True):
-        image = _show(axes, matrix, *scale)
+        image = _show(axes, matrix, *scale, known_classes(matrix))
         axes.set_title(f"epoch {epoch:g}", fontsize=10)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -182,8 +229,23 @@ def _draw_line(axes: Axes, line: Mapping[float, float], shown: np.ndarray, title
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _show(axes: Axes, values: np.ndarray, low: float, high: float) -> AxesImage:
+def _show(axes: Axes, values: np.ndarray, low: float, high: float, known: np.ndarray) -> AxesImage:
+    values = _masked(axes, values, known)
     return axes.imshow(values, cmap=_COLORS, vmin=low, vmax=high, interpolation="nearest")
+
+
+def _masked(axes: Axes, values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Without the cells of unknown classes, through which the ground of the axes is seen."""
+    if known.all():
+        return values
+    axes.set_facecolor(_UNKNOWN)
+    return np.ma.masked_array(values, ~np.logical_and.outer(known, known))
+
+
+def _below(note: str, known: np.ndarray) -> str:
+    count = int((~known).sum())
+    unknown = f"Grey: {count} {'class' if count == 1 else 'classes'} that D does not know." if count else ""
+    return "\n".join(filter(None, (note, unknown)))
 
 
 def _scale(values: np.ndarray, end: float | None = None) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .text import aligned, shortened
 
-__all__ = ["cell_text", "checked_matrix", "matrix_table"]
+__all__ = ["cell_text", "checked_matrix", "known_classes", "matrix_table"]
 
 
 def matrix_table(matrix: ArrayLike, class_names: Sequence[str], *, digits: int = 2, width: int = 100) -> str:
@@ -67,6 +67,23 @@ def checked_matrix(matrix: ArrayLike, class_names: Sequence[str]) -> np.ndarray:
         got = f"{values[row, column]} in row {row}, column {column}"
         raise ValueError(f"matrix must be finite; got {got}; set unknown distances to 0")
     return values
+
+
+def known_classes(matrix: np.ndarray) -> np.ndarray:
+    """Which classes have a distance to another one; D is all 0 in the row and column of a class that it never saw.
+
+    Args:
+        matrix: (K, K).
+
+    Returns:
+        (K,) bool; all True where all distances are 0.
+
+    >>> known_classes(np.array([[0.0, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])).tolist()
+    [True, True, False]
+    """
+    entries = matrix != 0
+    known = entries.any(axis=0) | entries.any(axis=1)
+    return known if known.any() else ~known
 
 
 def cell_text(value: float, digits: int) -> str:

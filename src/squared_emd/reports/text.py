@@ -12,15 +12,28 @@ def shortened(name: str, limit: int) -> str:
     return name if len(name) <= limit else name[: limit - 3] + "..."
 
 
-def short_names(names: Sequence[str], limit: int, *, numbered: bool = False) -> list[str]:
+def short_names(
+    names: Sequence[str], limit: int, *, numbered: bool = False, numbers: Sequence[int] | None = None
+) -> list[str]:
     """Names cut to at most `limit` characters, with their numbers where asked for or where two would read the same.
+
+    A name that is its own number is not given it twice.
+
+    Args:
+        names: to be cut.
+        limit: characters.
+        numbered: whether all get their numbers.
+        numbers: one a name; default: 0, 1 ...
 
     >>> short_names(["a long name", "a long neck"], 9)
     ['0 a long...', '1 a long...']
     """
     short = [shortened(name, limit) for name in names]
     if numbered or len(set(short)) < len(set(names)):
-        return [f"{index} {name}" for index, name in enumerate(short)]
+        numbers = range(len(names)) if numbers is None else numbers
+        return [
+            name if name == str(number) else f"{number} {name}" for number, name in zip(numbers, short, strict=True)
+        ]
     return short
 
 
