@@ -77,6 +77,7 @@ WORKER = {"dataloader_num_workers": 1, "dataloader_multiprocessing_context": "fo
 IN_STEPS = {"logging_strategy": "steps", "logging_steps": 1}
 # Class 2 is in samples 2 and 3 of each step of 8 only (one rank of two, one of four), class 3 nowhere.
 ONE_SIDED = [0, 1, 2, 2, 0, 1, 1, 0] * 3
+RARE = [0] * 12 + [1] * 6 + [2] * 2 + [3]
 CASES = {
     "divides": {"count": 32, **FROZEN},
     "repeats": {"count": 21, **FROZEN, **EVALUATED},
@@ -120,6 +121,15 @@ CASES = {
         **FROZEN,
     },
     "one_sided": {"labels": ONE_SIDED, "train_sampling_strategy": "sequential", **FROZEN},
+    "weighted": {"labels": RARE, "class_weights": "balanced", "learning_rate": 0.1},
+    "balanced": {"labels": RARE, "balanced_sampling": True, "learning_rate": 0.1},
+    "prior": {"count": 21, "geometry": "circle", "prior_weight": 0.5, "learning_rate": 0.1},
+    "smoothed": {
+        "count": 21,
+        "label_smoothing_factor": 0.2,
+        "label_smoothing_temperature": 0.5,
+        "learning_rate": 0.1,
+    },
 } | {
     f"{loss}_{'soft' if soft else 'hard'}_{network.__name__}_{accumulation}": {
         "count": 22,
