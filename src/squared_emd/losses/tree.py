@@ -66,8 +66,10 @@ def tree_emd_loss(
     else:
         difference = probabilities - labels.to(probabilities)
     order, starts, ends, lengths = _on_device(tree, logits.device)
-    below = torch.nn.functional.pad(difference[:, order].cumsum(-1), (1, 0))  # (B, K + 1) mass before each place
-    flows = below[:, ends] - below[:, starts]  # (B, E)
+    below = torch.nn.functional.pad(
+        difference.index_select(1, order).cumsum(-1), (1, 0)
+    )  # (B, K + 1) mass before each place
+    flows = below.index_select(1, ends) - below.index_select(1, starts)  # (B, E)
     powers = flows.square() if p == 2 else flows.abs().pow(p)
     losses = (powers * lengths.to(powers)).sum(-1)  # (B,)
     if class_weights is not None:
