@@ -39,8 +39,9 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
     ``pipeline("image-classification")`` takes: paths, URLs, PIL images, lists, generators and datasets of them, with
     ``batch_size``, ``device``, ``dtype`` and the rest. The model computes in evaluation mode and is left as it was.
 
-    Args, when it is made or when it is called:
-        rule: how to decide, as in :func:`squared_emd.decode`; default ``"argmax"``.
+    Args:
+        rule: when it is made or when it is called, as all of these: how to decide, as in :func:`squared_emd.decode`;
+            default ``"argmax"``.
         mirrored: average the probabilities of a picture and its mirror image (Hou et al. 2016, section 4.1); default:
             what `emd` in the model's config says, else not.
         ground_distance: (K, K) D for the rule ``"min_distance"``; default: the one that was saved with the model. The
