@@ -562,7 +562,7 @@ def test_a_name_of_the_hub(monkeypatch):
         asked.append(name)
         return DatasetDict(whole=make_dataset({"label": [1, 2] * 5}, label=Value("int8")))
 
-    monkeypatch.setattr("squared_emd.data.own_sources.load_dataset", load)
+    monkeypatch.setattr("squared_emd.data.own_parts.load_dataset", load)
     own = load_own_data("someone/own-data_1.0")
     assert asked == ["someone/own-data_1.0"]
     assert Counter(own.dataset["split"]) == {"train": 8, "test": 2}
@@ -572,7 +572,7 @@ def test_a_hub_that_is_out_of_reach(monkeypatch):
     def fail(name):
         raise ConnectionError(f"Couldn't reach {name!r} on the Hub")
 
-    monkeypatch.setattr("squared_emd.data.own_sources.load_dataset", fail)
+    monkeypatch.setattr("squared_emd.data.own_parts.load_dataset", fail)
     assert message_of(FileNotFoundError, load_own_data, "someone/data") == (
         f"someone/data cannot be loaded as a data set: Couldn't reach 'someone/data' on the Hub. {SOURCES}."
     )

@@ -83,16 +83,29 @@ def pictures_in(folder: str | os.PathLike) -> list[str]:
     """Gives the paths of the pictures that lie in a folder itself, sorted by name.
 
     Args:
-        folder: It must exist. The kind of each entry comes with its name; only links are followed.
+        folder: It must exist.
 
     Returns:
         The folder's path with the name of each file that ends like a picture and does not start with a dot.
+    """
+    return files_in(folder, PICTURE_SUFFIXES)
+
+
+def files_in(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[str]:
+    """Gives the paths of the files of some kinds that lie in a folder itself, sorted by name.
+
+    Args:
+        folder: It must exist. The kind of each entry comes with its name; only links are followed.
+        suffixes: How their names end, in small letters.
+
+    Returns:
+        The folder's path with the name of each such file that does not start with a dot.
     """
     with os.scandir(folder) as entries:
         return sorted(
             entry.path
             for entry in entries
-            if entry.name.lower().endswith(PICTURE_SUFFIXES) and entry.name[0] != "." and entry.is_file()
+            if entry.name.lower().endswith(suffixes) and entry.name[0] != "." and entry.is_file()
         )
 
 

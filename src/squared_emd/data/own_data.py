@@ -2,15 +2,15 @@
 
 import logging
 import os
-import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
 
-from squared_emd.data.own_sources import FEW, SOURCES, Rows, Wanted, read_source
+from squared_emd.data.own_labels import checked_classes, checked_groups, labels_and_names
+from squared_emd.data.own_rows import FEW, Rows, Wanted
+from squared_emd.data.own_sources import SOURCES, read_source
 from squared_emd.data.own_splits import warn_of_splits, with_test_split
 from squared_emd.data.pictures import bad_pictures
 
@@ -73,22 +73,17 @@ def load_own_data(
         FileNotFoundError: There is no such file, folder or data set.
         ValueError: The source is not as above, or a row has no usable label, split, group or picture; it is named.
     """
-    names = None if classes is None else _checked_classes(classes)
-    rows = read_source(source, Wanted(names, image_column, label_column, group_column))
-    if not rows.labels:
-        raise ValueError(f"{source} has no rows. {SOURCES}.")
-    if rows.soft:
-        labels, class_names = _soft_labels(rows, names, source)
-    else:
-        labels, class_names = _hard_labels(rows, names, ordered, source)
-    if isinstance(rows.images, list):
+    names = None if classes is None else checked_classes(classes)
+    rows = read_source(source, Wanted(names, label_column, group_column, image_column))
+    labels, class_names = labels_and_names(rows, names, ordered=ordered, source=source, sources=SOURCES)
+    if isinstance(rows.inputs, list):
         rows, labels = _without_bad_pictures(rows, labels, skip_bad_images, progress, source)
-    groups = None if rows.groups is None else _checked_groups(rows)
+    groups = checked_groups(rows)
     likeliest = labels.argmax(1) if rows.soft else labels  # (N,)
     splits = with_test_split(rows.splits, likeliest.tolist(), groups, source)
     warn_of_splits(splits, likeliest, groups, class_names, source)
 
-    images = rows.images
+    images = rows.inputs
     if isinstance(images, list):
         images = Dataset.from_dict({"image": images}, features=Features({"image": Image()}))
     kind = List(Value("float32"), length=len(class_names)) if rows.soft else ClassLabel(names=list(class_names))
@@ -99,98 +94,15 @@ def load_own_data(
     return OwnData(dataset, class_names, rows.soft)
 
 
-def _checked_classes(classes: Sequence[str | int]) -> list[str]:
-    names = [classes] if isinstance(classes, str) else [str(name).strip() for name in classes]
-    if len(names) < 2 or not all(names) or len({_key(name) for name in names}) < len(names):
-        raise ValueError(f"classes must be at least two different names, got {names}.")
-    return names
-
-
-def _key(text: str) -> str | float:
-    """What two spellings of a label have in common: "1", "01" and "1.0" are the same number."""
-    return float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?", text, re.ASCII) else text
-
-
-def _hard_labels(
-    rows: Rows, classes: list[str] | None, ordered: bool, source: Any
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N,) class indices and the names of the classes."""
-    texts = []
-    for i, label in enumerate(rows.labels):
-        missing = label is None or label != label or (rows.names is not None and label < 0)
-        text = "" if missing else str(label if rows.names is None else rows.names[label]).strip()
-        if not text:
-            raise ValueError(f"{rows.place(i)}: there is no label. Leave such rows out.")
-        texts.append(text)
-    names = classes or rows.names or _names_in_order(texts, ordered, source)
-    _check_two(names, source)
-    index = {_key(name): k for k, name in enumerate(names)}
-    for i, text in enumerate(texts):
-        if _key(text) not in index:
-            raise ValueError(f"{rows.place(i)}: the label must be one of {', '.join(names)}; got {text!r}.")
-    return np.array([index[_key(text)] for text in texts]), tuple(names)
-
-
-def _names_in_order(texts: list[str], ordered: bool, source: Any) -> list[str]:
-    spellings = {}
-    for text in sorted(set(texts), key=lambda text: (len(text), text)):
-        spellings.setdefault(_key(text), text)
-    if all(isinstance(key, float) for key in spellings):
-        return [spellings[key] for key in sorted(spellings)]
-    starts = {name: re.match(r"\d+", name, re.ASCII) for name in spellings.values()}
-    by_number = all(starts.values())  # as 0-2, 3-9, 10-19
-    names = sorted(starts, key=lambda name: (int(starts[name][0]), name) if by_number else name)
-    if ordered:
-        logger.warning(
-            "%s does not say in which order its classes are, taken is that of %s: %s. If it is another, name the "
-            "classes in their order with --classes (classes=...).",
-            source,
-            "their first numbers" if by_number else "the alphabet",
-            ", ".join(names),
-        )
-    return names
-
-
-def _soft_labels(rows: Rows, classes: list[str] | None, source: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N, K) rows that sum to 1 and the names of the classes."""
-    names = classes or [str(k) for k in range(next((len(votes) for votes in rows.labels if votes), 0))]
-    _check_two(names, source)
-    labels = np.full((len(rows.labels), len(names)), np.nan)
-    for i, votes in enumerate(rows.labels):
-        with suppress(TypeError, ValueError):  # not numbers, or not as many
-            labels[i] = np.array(votes, dtype=np.float64).reshape(len(names))
-        if not (np.isfinite(labels[i]).all() and labels[i].min() >= 0 and labels[i].max() > 0):
-            got = "nothing" if not votes else ", ".join(map(str, votes))
-            raise ValueError(
-                f"{rows.place(i)}: a soft label must be {len(names)} numbers, one for each of {', '.join(names)}, none "
-                f"negative and not all 0; got {got}."
-            )
-    labels /= labels.max(1, keepdims=True)  # so that no sum overflows
-    return labels / labels.sum(1, keepdims=True), tuple(names)
-
-
-def _check_two(names: Sequence[str], source: Any) -> None:
-    if len(names) < 2:
-        raise ValueError(f"{source} must have at least two classes, it has: {', '.join(names) or 'none'}. {SOURCES}.")
-
-
-def _checked_groups(rows: Rows) -> list[str]:
-    groups = ["" if group is None or group != group else str(group).strip() for group in rows.groups]
-    for i, group in enumerate(groups):
-        if not group:
-            raise ValueError(f"{rows.place(i)}: there is no group. Give each row one, or name no column of groups.")
-    return groups
-
-
 def _without_bad_pictures(
     rows: Rows, labels: np.ndarray, skip: bool, progress: Callable[[int, int], None] | None, source: Any
 ) -> tuple[Rows, np.ndarray]:
-    bad = bad_pictures(rows.images, progress)
+    bad = bad_pictures(rows.inputs, progress)
     if not bad:
         return rows, labels
     few = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:FEW])
-    count = f"{len(bad)} of {len(set(rows.images))} pictures of {source} are absent or cannot be decoded"
-    keep = [i for i, path in enumerate(rows.images) if path not in bad]
+    count = f"{len(bad)} of {len(set(rows.inputs))} pictures of {source} are absent or cannot be decoded"
+    keep = [i for i, path in enumerate(rows.inputs) if path not in bad]
     if not skip or not keep:
         advice = "Mend them" if skip else "Mend them, or leave them out with --skip_bad_images (skip_bad_images=True)"
         raise ValueError(f"{count}, the first: {few}. {advice}.")
@@ -202,6 +114,6 @@ def _without_bad_pictures(
     groups = None if rows.groups is None else kept(rows.groups)
     place = rows.place
     rows = rows._replace(
-        images=kept(rows.images), splits=kept(rows.splits), groups=groups, place=lambda i: place(keep[i])
+        inputs=kept(rows.inputs), splits=kept(rows.splits), groups=groups, place=lambda i: place(keep[i])
     )
     return rows, labels[keep]

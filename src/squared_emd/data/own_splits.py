@@ -1,4 +1,4 @@
-"""A test split where people's own pictures have none."""
+"""A test split, and one to validate on, where people's own data have none."""
 
 import logging
 import random
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["warn_of_splits", "with_test_split"]
+__all__ = ["warn_of_splits", "with_test_split", "with_validation_split"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +36,39 @@ def with_test_split(splits: list[str], labels: list[int], groups: list[str] | No
         raise ValueError(f"{source} has no rows to train on, its splits are {', '.join(sorted(set(splits)))}.")
     if "test" in splits:
         return splits
+    return _with_split("test", splits, labels, groups, source)
+
+
+def with_validation_split(splits: list[str], labels: list[int], groups: list[str] | None, source: Any) -> list[str]:
+    """The splits, with a validation split cut from the training rows where there is none.
+
+    Args:
+        splits: `train`, `validation` or `test` for each of N rows.
+        labels: Class index of each row.
+        groups: Group of each row; rows of one group stay together.
+        source: For messages.
+
+    Returns:
+        N splits.
+
+    Raises:
+        ValueError: There are too few training rows to cut some off.
+    """
+    return splits if "validation" in splits else _with_split("validation", splits, labels, groups, source)
+
+
+def _with_split(name: str, splits: list[str], labels: list[int], groups: list[str] | None, source: Any) -> list[str]:
     rows = [i for i, split in enumerate(splits) if split == "train"]
-    test = _cut_by_group(rows, labels, groups) if groups else _cut_by_class(rows, labels)
-    if not test:
+    cut = _cut_by_group(rows, labels, groups) if groups else _cut_by_class(rows, labels)
+    if not cut or len(cut) == len(rows):
         raise ValueError(
-            f"{source} has no test split, and its {len(rows)} training rows are too few, or of too few groups, to cut "
-            "one off. Say which rows are to test on."
+            f"{source} has no {name} split, and its {len(rows)} training rows are too few, or of too few groups, to "
+            f"cut one off. Say which rows are to {'test' if name == 'test' else 'validate'} on."
         )
     how = "whole groups, about a fifth of each class" if groups else "a fifth of each class"
-    text = "%s has no test split: %d of its %d training rows are one now, %s, the same each time."
-    logger.warning(text, source, len(test), len(rows), how)
-    return ["test" if i in test else split for i, split in enumerate(splits)]
+    text = "%s has no %s split: %d of its %d training rows are one now, %s, the same each time."
+    logger.warning(text, source, name, len(cut), len(rows), how)
+    return [name if i in cut else split for i, split in enumerate(splits)]
 
 
 def _cut_by_class(rows: list[int], labels: list[int]) -> set[int]:

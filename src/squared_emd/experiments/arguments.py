@@ -8,22 +8,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..config import LOSSES, EMDTrainingArguments
+from .several_losses import SeveralLosses, number_or_select
 
 __all__ = ["PAPER_RATES", "PAPER_STRENGTHS", "ExperimentArguments"]
 
 PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
 PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
-# where several losses are trained; geometry is that of a self-guided one, too, where it is a prior
-_OF_SOME_LOSSES = {
-    "ground_distance": {"a-emd"},
-    "spacing": {"emd"},
-    "geometry": {"emd"},
-    "prior_weight": {"xemd1", "xemd2"},
-}
 
 
 @dataclass
-class ExperimentArguments(EMDTrainingArguments):
+class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
     """The fields of `EMDTrainingArguments`, with the paper's optimizer, and those of a table of runs.
 
     A recipe adds its own fields in a subclass, and sets the class attributes there.
@@ -134,20 +128,9 @@ class ExperimentArguments(EMDTrainingArguments):
             raise ValueError("small_quality needs small_pictures: how many pixels the shorter side is to have.")
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}.")
-        self.losses = self.all_losses if self.loss == "all" else tuple(dict.fromkeys(self.loss.split(",")))
-        for loss in self.losses:
-            if loss not in LOSSES:
-                raise ValueError(
-                    f"loss must be {', '.join(LOSSES)}, several of them with commas, or all, got {loss!r}."
-                )
-            if loss not in self.all_losses:
-                raise ValueError(
-                    f"the loss {loss} needs classes in an order, which these have not; "
-                    f"take one of {', '.join(self.all_losses)}."
-                )
-        self.loss = self.losses[-1]
-        self.select_rate, self.rate = _number_or_select("learning_rate", self.learning_rate)
-        self.select_strength, strength = _number_or_select("entropic_strength", self.entropic_strength)
+        self.take_losses()
+        self.select_rate, self.rate = number_or_select("learning_rate", self.learning_rate)
+        self.select_strength, strength = number_or_select("entropic_strength", self.entropic_strength)
         self.entropic_strength = PAPER_STRENGTHS[-1] if strength is None else strength
         self.learning_rate = 1e-3 if self.rate is None else self.rate
         if self.early_stopping_patience is not None:
@@ -176,35 +159,11 @@ class ExperimentArguments(EMDTrainingArguments):
                 "done, no checkpoints."
             )
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
-        self._is_blended = self.prior_weight is not None
-        given = {name: getattr(self, name) for name in _OF_SOME_LOSSES}
-        vars(self).update(self.without_other_losses(self.loss))
+        given = self.for_the_last_loss()
         super().__post_init__()
-        for loss in self.losses:  # before any of them is trained
-            self.loss = loss
-            vars(self).update(given | self.without_other_losses(loss))
-            self.check_fields()
-            if self.max_steps < 0:
-                self.check_jump_start(math.ceil(self.num_train_epochs))
-        vars(self).update(given)
+        self.check_each_loss(given)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False  # else PyTorch warns of it
-
-    def without_other_losses(self, loss: str) -> dict[str, None]:
-        """The options that one of several losses does not get, as they are meant for another.
-
-        Args:
-            loss: one of `losses`.
-
-        Returns:
-            Name -> None. With `--loss all` a ground distance is that of a-emd; xemd1 and xemd2 learn theirs, blended
-            with a geometry where `prior_weight` is given.
-        """
-        if len(self.losses) == 1:
-            return {}
-        takes_prior = self._is_blended and loss in ("xemd1", "xemd2")
-        kept = {"geometry", "spacing"} if takes_prior else set()
-        return {name: None for name, losses in _OF_SOME_LOSSES.items() if loss not in losses and name not in kept}
 
     @property
     def run_seeds(self) -> range:
@@ -226,16 +185,3 @@ class ExperimentArguments(EMDTrainingArguments):
             for loss in self.losses:
                 self.loss = loss
                 self.check_jump_start(math.ceil(self.max_steps / steps))
-
-
-def _number_or_select(name: str, text: str | float | None) -> tuple[bool, float | None]:
-    """Whether the value is to be chosen, else the number; None where none was given."""
-    if text is None or text == "select":
-        return text == "select", None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be a number greater than 0 or select, got {text!r}.")
-    return False, number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Set
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from datasets import Dataset, Image
 from transformers import TrainingArguments
 
+from ..config import EMDTrainingArguments
 from ..saved_distance import read_ground_distance
 from .arguments import ExperimentArguments
 from .plan import Run, learned_where
 from .results import read_json, write_json
 
-__all__ = ["differences", "digest_of_rows", "note_settings", "settings_of"]
+__all__ = ["differences", "digest_of_rows", "fields_that_matter", "note_settings", "settings_of"]
 
 _SETTINGS = "settings.json"
 # Of TrainingArguments, what cannot change a result, or is chosen here.
@@ -48,6 +50,26 @@ _OF_LOSSES = {
 }
 
 
+def fields_that_matter(args: EMDTrainingArguments, loss: str, *, left_out: Set[str]) -> dict[str, Any]:
+    """The fields that the result of a run depends on.
+
+    Args:
+        args: as given on the command line.
+        loss: of the run; options of other losses are left out.
+        left_out: names of fields of ours that do not matter, or are told otherwise.
+
+    Returns:
+        Name -> value.
+    """
+    standard = {field.name for field in fields(TrainingArguments)}
+    used = _OF_LOSSES.get(loss, set())
+    others = set().union(*_OF_LOSSES.values()) - used
+    names = [field.name for field in fields(args)]
+    own = [name for name in names if name not in standard | left_out | others]
+    chosen = [name for name in names if name in standard - _HARMLESS and not name.startswith(_HARMLESS_PREFIXES)]
+    return {name: getattr(args, name) for name in (*chosen, "dataloader_drop_last", *own)}
+
+
 def settings_of(args: ExperimentArguments, run: Run, rows: tuple[Dataset, Dataset], digest: str) -> dict[str, Any]:
     """What the result of a run depends on, but for its place in the table.
 
@@ -60,13 +82,7 @@ def settings_of(args: ExperimentArguments, run: Run, rows: tuple[Dataset, Datase
     Returns:
         Values as JSON has them. That of an a-emd run has a digest of D once the xemd2 run it takes it from is there.
     """
-    standard = {field.name for field in fields(TrainingArguments)}
-    used = _OF_LOSSES.get(run.loss, set())
-    others = set().union(*_OF_LOSSES.values()) - used
-    names = [field.name for field in fields(args)]
-    own = [name for name in names if name not in standard | _OF_THE_TABLE | others | set(args.told_by_variant)]
-    chosen = [name for name in names if name in standard - _HARMLESS and not name.startswith(_HARMLESS_PREFIXES)]
-    settings = {name: getattr(args, name) for name in (*chosen, "dataloader_drop_last", *own)}
+    settings = fields_that_matter(args, run.loss, left_out=_OF_THE_TABLE | set(args.told_by_variant))
     settings["learning_rate"] = "select" if args.select_rate else args.rate or run.experiment.rates[run.loss]
     if run.loss == "a-emd":
         settings["entropic_strength"] = "select" if args.select_strength else args.entropic_strength
@@ -102,17 +118,17 @@ def digest_of_rows(*parts: Dataset) -> str:
     return digest.hexdigest()[:16]
 
 
-def differences(run: Run, settings: dict[str, Any]) -> list[str]:
+def differences(folder: Path, settings: dict[str, Any]) -> list[str]:
     """In what a run that lies there differs from what is asked for now.
 
     Args:
-        run: done, begun or not there.
+        folder: of a run that is done, begun or not there.
         settings: as :func:`settings_of` gives them.
 
     Returns:
         "name was, now is" for each setting; empty where nothing lies there.
     """
-    earlier = read_json(run.folder / _SETTINGS)
+    earlier = read_json(folder / _SETTINGS)
     if earlier is None:
         return []
     names = sorted((earlier.keys() | settings.keys()) - ({"digest of D"} - settings.keys()))
@@ -123,11 +139,11 @@ def differences(run: Run, settings: dict[str, Any]) -> list[str]:
     ]
 
 
-def note_settings(run: Run, settings: dict[str, Any]) -> None:
+def note_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Write down what a run is trained with, before it is.
 
     Args:
-        run: about to be trained.
+        folder: of a run that is about to be trained.
         settings: as :func:`settings_of` gives them.
     """
-    write_json(run.folder / _SETTINGS, settings)
+    write_json(folder / _SETTINGS, settings)

@@ -124,7 +124,7 @@ def _trained(
         rows = run.experiment.cut_validation(rows[0], args.seed)
     checkpoint = broadcast_object_list([run.checkpoint])[0]
     if args.should_save:
-        note_settings(run, settings)
+        note_settings(run.folder, settings)
     own |= choose(args, run, rows[0], settings, say, **own)
     arguments = arguments_of(args, run.experiment, **own, seed=run.seed, output_dir=str(run.folder))
     say(
@@ -202,7 +202,7 @@ def _forget(run: Run, forgotten: set[Path]) -> None:
 def _check_earlier(runs: list[Run], settings_now: Callable[[Run], dict[str, Any]]) -> None:
     """Refuse to mix runs that were made with other settings."""
     for run in runs:
-        changed = differences(run, settings_now(run))
+        changed = differences(run.folder, settings_now(run))
         if changed:
             raise ValueError(
                 f"{run.folder} holds a run with other settings: {'; '.join(changed)}. Give another --output_dir, or "

@@ -1,0 +1,128 @@
+"""Grades of quality, or other ordered classes, from sounds: losses compared on sounds of your own or generated ones.
+
+On generated sounds:  accelerate launch recipes/audio_grades.py
+On your own:          accelerate launch recipes/audio_grades.py --dataset FILE_FOLDER_OR_HUB_NAME --classes bad good top
+                      --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
+The data:             a folder <class>/<sound>; a file with a column of paths and one of labels; a data set of the Hub.
+                      WAV needs nothing else; other kinds of sound need torchcodec
+"""
+
+from dataclasses import dataclass, field
+
+from transformers import HfArgumentParser
+
+from squared_emd.experiments import ComparisonArguments
+from squared_emd.launch import run_program, user_errors
+
+# Learning rates, one a loss. Nobody has chosen one for each: --learning_rate select does, on the validation data.
+GENERATED_RATES = {"xe": 10**-3, "reg": 10**-3, "emd": 10**-3, "xemd1": 10**-3, "xemd2": 10**-3, "a-emd": 10**-3}
+YOUR_RATES = dict.fromkeys(GENERATED_RATES, 3e-5)  # for fine-tuning
+YOUR_MODEL = "facebook/wav2vec2-base"
+
+
+@dataclass
+class AudioArguments(ComparisonArguments):
+    """The command line of a comparison, and what sounds need."""
+
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": f"A Hub name or a folder, as MIT/ast-finetuned-audioset-10-10-0.4593. Default: {YOUR_MODEL}; for "
+            "generated sounds a very small network of its kind with random weights."
+        },
+    )
+    audio_column: str | None = field(
+        default=None, metadata={"help": "Default: the only column of sounds, or audio, path, file or file_name."}
+    )
+    max_seconds: float = field(default=10.0, metadata={"help": "Of a sound; what comes after is cut off."})
+    num_train_epochs: float = 20
+    remove_unused_columns: bool = False  # the collator makes the inputs from the sounds
+
+    def __post_init__(self) -> None:
+        if self.output_dir is None:
+            self.output_dir = "outputs/audio_grades" if self.dataset else "outputs/generated_sounds"
+        if self.max_seconds <= 0:
+            raise ValueError(f"max_seconds must be greater than 0, got {self.max_seconds}.")
+        super().__post_init__()
+
+
+def main() -> None:
+    """Train each loss asked for; print and write what came out."""
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    with user_errors():
+        (args,) = HfArgumentParser(AudioArguments).parse_args_into_dataclasses()
+
+    # 2. The sounds.
+    from squared_emd.data.generated_sounds import GRADES, SAMPLING_RATE, generate_sounds
+    from squared_emd.data.own_sounds import load_own_sounds, reader_of_sounds
+
+    with user_errors(), args.main_process_first():
+        if args.dataset:
+            sounds, class_names = load_own_sounds(
+                args.dataset,
+                audio_column=args.audio_column,
+                classes=args.classes,
+                label_column=args.label_column,
+                group_column=args.group_column,
+            )
+        else:
+            sounds, class_names = generate_sounds(), GRADES
+    if args.should_save:
+        print(f"{len(sounds)} sounds of {len(class_names)} classes in the order {', '.join(class_names)}.")
+        if not args.dataset:
+            print("These are GENERATED sounds, computed by this program, no recordings. For your own give --dataset.")
+
+    # 3. The network, and what makes its inputs. Sounds of one's own are read in each batch, at the network's rate.
+    from torch import nn
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
+
+    from squared_emd.data.sound_batches import SoundBatches
+    from squared_emd.data.tiny_models import tiny_audio_config, tiny_feature_extractor
+
+    model = args.model or (YOUR_MODEL if args.dataset else None)
+    with user_errors():
+        extractor = AutoFeatureExtractor.from_pretrained(model) if model else tiny_feature_extractor(SAMPLING_RATE)
+        if not args.dataset and extractor.sampling_rate != SAMPLING_RATE:
+            raise ValueError(
+                f"the generated sounds have {SAMPLING_RATE} samples a second, {model} takes {extractor.sampling_rate}. "
+                "Leave --model out, or give --dataset."
+            )
+    if args.dataset:
+        sounds = sounds.with_transform(reader_of_sounds(extractor.sampling_rate, args.max_seconds))
+
+    def build(num_outputs: int) -> nn.Module:
+        names = class_names if num_outputs == len(class_names) else ["grade"]
+        labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+        if model is None:
+            return AutoModelForAudioClassification.from_config(tiny_audio_config(**labels))
+        config = AutoConfig.from_pretrained(model, **labels)
+        return AutoModelForAudioClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
+
+    # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
+    from squared_emd.cross_validation import published_split
+    from squared_emd.experiments import Comparison, run_comparison
+
+    with user_errors():
+        train, test = published_split(sounds)
+        validation = published_split(sounds, test="validation")[1]
+    comparison = Comparison(
+        name="audio_grades",
+        data=f"sounds of {args.dataset}" if args.dataset else "generated sounds",
+        stand_in=not args.dataset,
+        class_names=class_names,
+        train=train,
+        validation=validation,
+        test=test,
+        network=model or "tiny",
+        build=build,
+        rates=YOUR_RATES if args.dataset else GENERATED_RATES,
+        processing_class=extractor,
+        data_collator=SoundBatches(extractor),
+    )
+
+    # 5. One run a loss and seed, and the table of all of them.
+    run_comparison(args, comparison)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,123 @@
+"""Grades of severity, or any other ordered classes, from columns of numbers and text: losses compared on a table.
+
+On a generated table:  accelerate launch recipes/tabular.py
+On your own:           accelerate launch recipes/tabular.py --dataset FILE_FOLDER_OR_HUB_NAME --label_column grade
+                       --classes none mild severe --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor, nn
+from transformers import HfArgumentParser
+
+from squared_emd.experiments import ComparisonArguments
+from squared_emd.launch import run_program, user_errors
+
+# Learning rates, one a loss. Nobody has chosen one for each: --learning_rate select does, on the validation data.
+GENERATED_RATES = {"xe": 10**-3, "reg": 10**-3, "emd": 10**-3, "xemd1": 10**-3, "xemd2": 10**-3, "a-emd": 10**-3}
+YOUR_RATES = dict.fromkeys(GENERATED_RATES, 10**-3)
+
+
+@dataclass
+class TabularArguments(ComparisonArguments):
+    """The command line of a comparison, and what tables need."""
+
+    feature_columns: list[str] | None = field(
+        default=None,
+        metadata={"help": "To learn from. Default: all columns of numbers or text but label, group and split."},
+    )
+    hidden_sizes: list[int] = field(default_factory=lambda: [64, 64], metadata={"help": "Widths of the layers."})
+    dropout: float = field(default=0.1, metadata={"help": "After each layer."})
+    num_train_epochs: float = 30
+
+    def __post_init__(self) -> None:
+        if self.output_dir is None:
+            self.output_dir = "outputs/tabular" if self.dataset else "outputs/generated_table"
+        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            raise ValueError(f"hidden_sizes must be at least 1 each, got {self.hidden_sizes}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and less than 1, got {self.dropout}.")
+        super().__post_init__()
+
+
+class TabularNetwork(nn.Module):
+    """Layers with a ReLU each, and a linear head: all that `EMDTrainer` asks is `num_classes` and `logits`."""
+
+    def __init__(self, num_features: int, hidden_sizes: list[int], num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        layers, width = [], num_features
+        for size in hidden_sizes:
+            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            width = size
+        self.body, self.head = nn.Sequential(*layers), nn.Linear(width, num_classes)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """(B, F) rows -> (B, K) logits."""
+        return {"logits": self.head(self.body(features))}
+
+
+def main() -> None:
+    """Train each loss asked for; print and write what came out."""
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    with user_errors():
+        (args,) = HfArgumentParser(TabularArguments).parse_args_into_dataclasses()
+
+    # 2. The table.
+    from squared_emd.data.generated_table import SEVERITIES, generate_table
+    from squared_emd.data.own_columns import load_own_columns
+
+    with user_errors(), args.main_process_first():
+        if args.dataset:
+            rows, class_names = load_own_columns(
+                args.dataset,
+                feature_columns=args.feature_columns,
+                classes=args.classes,
+                label_column=args.label_column,
+                group_column=args.group_column,
+            )
+        else:
+            rows, class_names = generate_table(), SEVERITIES
+
+    # 3. The protocol: trained on one part, chosen by the second, tested once on the third. Means, deviations and the
+    #    values of text are those of the first.
+    from squared_emd.cross_validation import published_split
+    from squared_emd.data.column_encoder import ColumnEncoder
+    from squared_emd.experiments import Comparison, run_comparison
+
+    with user_errors():
+        train, test = published_split(rows)
+        validation = published_split(rows, test="validation")[1]
+        encoder = ColumnEncoder.of_training(train)
+        train, validation, test = map(encoder.encode, (train, validation, test))
+    if args.should_save:
+        print(f"{len(rows)} rows of {len(class_names)} classes in the order {', '.join(class_names)}.")
+        print(f"{encoder.num_features} inputs: {encoder}")
+        if not args.dataset:
+            print("This is a GENERATED table, made by this program. For your own give --dataset.")
+
+    def build(num_outputs: int) -> nn.Module:
+        return TabularNetwork(encoder.num_features, args.hidden_sizes, num_outputs, args.dropout)
+
+    comparison = Comparison(
+        name="tabular",
+        data=f"rows of {args.dataset}" if args.dataset else "a generated table",
+        stand_in=not args.dataset,
+        class_names=class_names,
+        train=train,
+        validation=validation,
+        test=test,
+        network="perceptron",
+        build=build,
+        rates=YOUR_RATES if args.dataset else GENERATED_RATES,
+    )
+
+    # 4. One run a loss and seed, and the table of all of them. What the inputs mean lies beside them.
+    run_comparison(args, comparison)
+    if args.should_save:
+        encoder.save(Path(args.output_dir, "columns.json"))
+
+
+if __name__ == "__main__":
+    run_program(main)

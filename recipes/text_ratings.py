@@ -1,0 +1,119 @@
+"""Star ratings, or any other ordered classes, from texts: losses compared on reviews of your own or on generated ones.
+
+On generated reviews:  accelerate launch recipes/text_ratings.py
+On your own:           accelerate launch recipes/text_ratings.py --dataset FILE_FOLDER_OR_HUB_NAME --text_column text
+                       --label_column stars --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
+"""
+
+from dataclasses import dataclass, field
+
+from transformers import HfArgumentParser
+
+from squared_emd.experiments import ComparisonArguments
+from squared_emd.launch import run_program, user_errors
+
+# Learning rates, one a loss. Nobody has chosen one for each: --learning_rate select does, on the validation data.
+GENERATED_RATES = {"xe": 10**-3, "reg": 10**-3, "emd": 10**-3, "xemd1": 10**-3, "xemd2": 10**-3, "a-emd": 10**-3}
+YOUR_RATES = dict.fromkeys(GENERATED_RATES, 3e-5)  # for fine-tuning
+YOUR_MODEL = "distilbert/distilroberta-base"
+
+
+@dataclass
+class TextArguments(ComparisonArguments):
+    """The command line of a comparison, and what texts need."""
+
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": f"A Hub name or a folder. Default: {YOUR_MODEL}; for generated reviews a very small transformer "
+            "with random weights."
+        },
+    )
+    text_column: str | None = field(default=None, metadata={"help": "Default: text, or the only column of text."})
+    max_length: int = field(default=256, metadata={"help": "Tokens of a text; what comes after is cut off."})
+
+    def __post_init__(self) -> None:
+        if self.output_dir is None:
+            self.output_dir = "outputs/text_ratings" if self.dataset else "outputs/generated_reviews"
+        if self.max_length < 2:
+            raise ValueError(f"max_length must be at least 2 tokens, got {self.max_length}.")
+        super().__post_init__()
+
+
+def main() -> None:
+    """Train each loss asked for; print and write what came out."""
+    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    with user_errors():
+        (args,) = HfArgumentParser(TextArguments).parse_args_into_dataclasses()
+
+    # 2. The texts.
+    from squared_emd.data.generated_reviews import STARS, generate_reviews
+    from squared_emd.data.own_texts import load_own_texts
+
+    with user_errors(), args.main_process_first():
+        if args.dataset:
+            texts, class_names = load_own_texts(
+                args.dataset,
+                text_column=args.text_column,
+                classes=args.classes,
+                label_column=args.label_column,
+                group_column=args.group_column,
+            )
+        else:
+            texts, class_names = generate_reviews(), STARS
+    if args.should_save:
+        print(f"{len(texts)} texts of {len(class_names)} classes in the order {', '.join(class_names)}.")
+        if not args.dataset:
+            print("These are GENERATED reviews, put together by this program. For your own give --dataset.")
+
+    # 3. The network and its tokenizer.
+    from torch import nn
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
+
+    from squared_emd.data.tiny_models import tiny_text_config, word_tokenizer
+
+    model = args.model or (YOUR_MODEL if args.dataset else None)
+    with user_errors():
+        tokenizer = AutoTokenizer.from_pretrained(model) if model else word_tokenizer(texts["text"])
+
+    def build(num_outputs: int) -> nn.Module:
+        names = class_names if num_outputs == len(class_names) else ["rating"]
+        labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+        if model is None:
+            return AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **labels))
+        config = AutoConfig.from_pretrained(model, **labels)
+        if getattr(config, "pad_token_id", None) is None:
+            config.pad_token_id = tokenizer.pad_token_id  # a decoder looks for the last token by it
+        return AutoModelForSequenceClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
+
+    # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
+    from squared_emd.cross_validation import published_split
+    from squared_emd.experiments import Comparison, run_comparison
+
+    with user_errors(), args.main_process_first():
+        cut = {"truncation": True, "max_length": min(args.max_length, tokenizer.model_max_length)}
+        texts = texts.map(lambda rows: tokenizer(rows["text"], **cut), batched=True, remove_columns="text")
+        train, test = published_split(texts)
+        validation = published_split(texts, test="validation")[1]
+        train, validation, test = (part.remove_columns("split") for part in (train, validation, test))
+    comparison = Comparison(
+        name="text_ratings",
+        data=f"texts of {args.dataset}" if args.dataset else "generated reviews",
+        stand_in=not args.dataset,
+        class_names=class_names,
+        train=train,
+        validation=validation,
+        test=test,
+        network=model or "tiny",
+        build=build,
+        rates=YOUR_RATES if args.dataset else GENERATED_RATES,
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+    )
+
+    # 5. One run a loss and seed, and the table of all of them.
+    run_comparison(args, comparison)
+
+
+if __name__ == "__main__":
+    run_program(main)
