@@ -80,7 +80,7 @@ class TestCommandLine:
     def test_help_of_a_recipe(self):
         commands = [f"recipes/{recipe}.py --help" for recipe in RECIPES]
         assert self.ended(*commands) == [("0", BY_ARGUMENTS)] * len(RECIPES)
-        assert len(RECIPES) == 5
+        assert len(RECIPES) == 8
 
     def test_a_wrong_value(self):
         commands = [f"recipes/adience.py {option}" for option in ("--loss mae", "--omega -1", "--seeds 0")]
