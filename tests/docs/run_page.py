@@ -1,0 +1,153 @@
+"""Runs the Python blocks of a page in their order, in one namespace, where the files lie that they name.
+
+`python tests/docs/run_page.py docs/tutorial.md docs/checkpoints.md` runs each in an empty folder; the tests call `run`.
+"""
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from datasets import Dataset
+from PIL import Image
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from tests.docs.pages import ROOT, name_of
+from transformers import (
+    ResNetConfig,
+    ResNetForImageClassification,
+    Trainer,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+    pipeline,
+)
+
+import squared_emd
+from squared_emd import EMDTrainer, EMDTrainingArguments
+
+K, SIDE = 8, 8
+MODULES = ROOT / "src" / "squared_emd" / "evaluate_modules"
+
+
+def run(page):
+    """Run all blocks but those that are marked to be skipped; what a page needs beforehand is put into this folder."""
+    document = document_of(page)
+    document.namespace.update(BEFORE.get(name_of(page), dict)())
+    for example in document.examples():
+        example.evaluate()
+
+
+@contextmanager
+def chdir(folder):  # contextlib's needs Python 3.11
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def document_of(page):
+    sybil = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], encoding="utf-8")
+    return sybil.parse(page)
+
+
+def pictures(count=24):
+    generator = torch.Generator().manual_seed(0)
+    labels = [k % K for k in range(count)]
+    return [{"pixel_values": torch.randn(3, SIDE, SIDE, generator=generator) + k, "labels": k} for k in labels]
+
+
+def network():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    return ViTForImageClassification(ViTConfig(image_size=SIDE, patch_size=4, num_labels=K, **sizes))
+
+
+def faces(*names):
+    for name in names:
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(name)
+
+
+def saved_model(folder):
+    model = network()
+    model.config.ground_distance = squared_emd.ground_distance_from_positions(torch.arange(K) / (K - 1)).tolist()
+    model.config.emd = {"loss": "xemd2", "omega": 2.0, "mu": -0.25, "version": squared_emd.__version__}
+    model.save_pretrained(folder)
+    ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return model
+
+
+def metric_folders(folder, *names):
+    for name in names:
+        shutil.copytree(MODULES / name, Path(folder) / name)
+
+
+def of_readme():
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], layer_type="basic", num_labels=5)
+    ResNetForImageClassification(config).save_pretrained("microsoft/resnet-50")  # the name of a large one
+    saved_model("me/age")
+    faces("face.jpg")
+    metric_folders(".", "squared_emd", "ordinal_accuracy")
+    return {"train": pictures(), "test": pictures()}
+
+
+def of_index():
+    return {"model": network(), "train": pictures(), "test": pictures()}
+
+
+def of_checkpoints():
+    model = saved_model("me/age")
+    faces("face.jpg", "a.jpg", "b.jpg")
+    args = EMDTrainingArguments("age", loss="emd", num_train_epochs=1, save_strategy="no")
+    return {"trainer": EMDTrainer(model, args, train_dataset=pictures(), eval_dataset=pictures())}
+
+
+def of_engines():
+    args = EMDTrainingArguments("out", loss="emd", num_train_epochs=2, save_strategy="epoch")
+    trainer = EMDTrainer(network(), args, train_dataset=pictures())
+    trainer.train()
+    return {"trainer": trainer}
+
+
+def of_metrics():
+    metric_folders(".", "squared_emd")
+    metric_folders("path/to", "squared_emd", "ordinal_accuracy")
+    model = saved_model("age")
+    faces("face.png")
+    dataset = Dataset.from_dict({"image": [Image.open("face.png")] * 70, "label": [k % K for k in range(70)]})
+    return {
+        "args": EMDTrainingArguments("out"),
+        "classifier": pipeline("image-classification", model="age"),
+        "dataset": dataset,
+        "model": model,
+        "rank": 0,
+        "test": pictures(),
+        "Trainer": Trainer,
+    }
+
+
+def of_recipes():
+    faces("face.png")
+    return {"dataset": Dataset.from_dict({"image": [Image.open("face.png")] * 2, "label": [0, 1]})}
+
+
+BEFORE = {
+    "README.md": of_readme,
+    "docs/index.md": of_index,
+    "docs/checkpoints.md": of_checkpoints,
+    "docs/engines.md": of_engines,
+    "docs/metrics.md": of_metrics,
+    "docs/recipes.md": of_recipes,
+}
+
+if __name__ == "__main__":
+    for number, page in enumerate(sys.argv[1:]):
+        with TemporaryDirectory() as folder, chdir(folder):
+            print(f"{number + 1}: {page}", file=sys.stderr)
+            run(ROOT / page)
