@@ -211,6 +211,21 @@ def test_a_tree_comes_from_a_file_and_follows_the_classes_of_a_model(tmp_path):
     )
 
 
+def test_every_leaf_of_an_undirected_tree_is_a_class():
+    tree = LabelTree.from_networkx(nx.Graph([("apple", "fruit"), ("pear", "fruit"), ("fig", "fruit")]))
+    assert tree.class_names == ["apple", "pear", "fig"]
+
+
+def test_a_tree_met_in_inference_can_be_trained_on():
+    tree = LabelTree.from_nested(NESTED)
+    logits, labels = samples(7, False)
+    with torch.inference_mode():
+        expected = tree_emd_loss(logits, labels, tree)
+    loss = tree_emd_loss(logits.requires_grad_(), labels, tree)
+    loss.backward()
+    assert float(loss) == pytest.approx(float(expected))
+
+
 def test_a_large_tree_takes_no_k_by_k():
     """A chain of 20,000 classes: K x K float32 would be 1.6 GB."""
     num_classes = 20_000

@@ -211,3 +211,47 @@ def test_a_tree_of_other_classes(tmp_path):
     with pytest.raises(ValueError) as error:
         EMDTrainer(Network(), arguments(tmp_path, loss="emd", geometry=path))
     assert str(error.value) == f"{path} must have the 4 classes of the model, it has 2."
+
+
+def test_a_tree_in_python_is_the_geometry_of_the_loss_emd(tmp_path):
+    tree = LabelTree.from_nested(NESTED)
+    torch.manual_seed(0)
+    model = Network()
+    trainer = EMDTrainer(model, arguments(tmp_path, loss="emd"), eval_dataset=samples(), ground_distance=tree)
+    loss, logits = evaluated(tmp_path, geometry=tree_file(tmp_path))
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(loss)
+    assert loss == pytest.approx(float(tree_emd_loss(logits, LABELS, tree)), rel=1e-5)
+
+
+def test_a_model_trained_under_a_given_d_is_evaluated_as_it_was(tmp_path):
+    from tests.test_trainer import pictures, tiny_vit
+    from transformers import ViTForImageClassification
+
+    fields = {"geometry": "line", "jump_start_epochs": 1, "num_train_epochs": 2}
+    args = arguments(tmp_path, **fields)
+    trainer = EMDTrainer(tiny_vit(), args, train_dataset=pictures(), eval_dataset=pictures())
+    trainer.train()
+    trainer.save_model(tmp_path / "saved")
+    model = ViTForImageClassification.from_pretrained(tmp_path / "saved")
+    again = EMDTrainer(model, arguments(tmp_path / "again", **fields), eval_dataset=pictures())
+    assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"], rel=1e-5)
+
+
+def test_gaps_that_are_negative(tmp_path):
+    with pytest.raises(ValueError) as error:
+        EMDTrainingArguments(str(tmp_path), geometry="line", spacing=[1.0, -1.0, 1.0])
+    assert str(error.value) == "spacing must be finite gaps, none negative and not all 0, got [1.0, -1.0, 1.0]."
+
+
+def test_a_finished_trainer_goes_without_the_garbage_collector(tmp_path):
+    import gc
+    import weakref
+
+    trainer = train(tmp_path, jump_start_epochs=2)
+    handler = weakref.ref(trainer.callback_handler)
+    gc.disable()
+    try:
+        del trainer
+        assert handler() is None
+    finally:
+        gc.enable()

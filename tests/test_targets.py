@@ -307,3 +307,31 @@ def test_an_interrupted_run_ends_as_the_other(tmp_path, way):
     assert len(losses) == 6
     for name in weights:
         assert same[name].equal(weights[name]), name
+
+
+def test_a_transform_keeps_the_samples_of_a_batch(tmp_path):
+    def halve(batch):
+        return {name: values[: len(values) // 2] for name, values in batch.items()}
+
+    trainer = EMDTrainer(Network(), arguments(tmp_path, loss="emd"), train_dataset=rare(), train_batch_transform=halve)
+    with pytest.raises(ValueError) as error:
+        trainer.train()
+    assert str(error.value) == (
+        "train_batch_transform must keep the 8 samples of a batch, which the loss of the step is divided by; it gave 4."
+    )
+
+
+@pytest.mark.parametrize("fields", [{"class_weights": [1, 1, 1, 1]}, {"label_smoothing_factor": 0.1}])
+def test_a_label_of_no_class_is_named_in_evaluation(tmp_path, fields):
+    data = [{"inputs": torch.zeros(3), "labels": 7}]
+    trainer = EMDTrainer(Network(), arguments(tmp_path, loss="xe", **fields), eval_dataset=data)
+    with pytest.raises(ValueError) as error:
+        trainer.evaluate()
+    assert str(error.value) == "labels must lie in 0 .. 3, the model's 4 classes; got 7 .. 7."
+
+
+def test_a_state_without_d_smooths_evenly_again(tmp_path):
+    trainer = train(tmp_path, data=samples(), label_smoothing_factor=0.2, label_smoothing_temperature=0.3)
+    state = {name: tensor for name, tensor in trainer.criterion.state().items() if name != "ground_distance"}
+    trainer.criterion.load_state(state)
+    torch.testing.assert_close(trainer.criterion.targets.smoothed(torch.arange(K)), 0.8 * torch.eye(K) + 0.2 / K)

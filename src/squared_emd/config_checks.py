@@ -119,6 +119,8 @@ def check_geometry(args: EMDTrainingArguments) -> None:
             "spacing is for the loss emd and for geometry line or circle; "
             f"{'a label tree has its own lengths' if args.geometry else f'{args.loss} has none'}. Leave it out."
         )
+    if args.spacing is not None and not (all(0 <= gap < float("inf") for gap in args.spacing) and any(args.spacing)):
+        raise ValueError(f"spacing must be finite gaps, none negative and not all 0, got {args.spacing}.")
     if args.prior_weight is not None and not 0 <= args.prior_weight <= 1:
         raise ValueError(f"prior_weight must lie in 0 .. 1, got {args.prior_weight}.")
     if args.prior_weight is not None and not args.is_self_guided:

@@ -122,8 +122,9 @@ class EMDCriterion(nn.Module):
         """
         weight = emd.get("regularizer_weight")
         fits = matrix is not None and weight is not None and emd.get("loss") == self.args.loss
-        if self.learns_ground_distance and fits:
-            self._take(matrix, source="the model's config")
+        if self.args.is_self_guided and fits:
+            if self.learns_ground_distance:
+                self._take(matrix, source="the model's config")
             self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
         if self.args.loss == "a-emd" and self.ground_distance is None:
             if matrix is None:
@@ -247,7 +248,7 @@ class EMDCriterion(nn.Module):
             self.centroids.centroids, rank=self.args.rank, known=known, out=earlier
         )
         if self._given is not None:
-            epochs = self.epoch - 1 if end_epoch else self.epoch
+            epochs = max(self.epoch - 1, 0) if end_epoch else self.epoch
             weight = self.args.prior_weight * self.args.prior_decay**epochs
             matrix = blend_ground_distances(self._given[0], matrix, weight, known=known)
             known = _known_to(matrix)
@@ -339,6 +340,7 @@ class EMDCriterion(nn.Module):
             self._set_ground_distance(state["ground_distance"])
         else:
             self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
+            self.targets.follow(None, self.known)
 
     @property
     def _regularizes(self) -> bool:

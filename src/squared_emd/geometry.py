@@ -17,6 +17,7 @@ from .given_distance import (
     ground_distance_from_tree,
 )
 from .label_tree import LabelTree
+from .learned_distance import matrix_dtype
 from .losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
 from .saved_distance import check_classes_of, read_ground_distance
 
@@ -47,6 +48,7 @@ class Geometry:
         class_names: Sequence[str] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        self.is_given = args.geometry is not None or args.spacing is not None
         self.is_circle = args.geometry == "circle"
         self.tree = None
         self.spacing: Tensor | None = None
@@ -61,6 +63,23 @@ class Geometry:
                 )
             self.spacing = torch.tensor(args.spacing, dtype=torch.float32, device=device)
         self.num_classes = num_classes
+
+    def plant(self, tree: LabelTree) -> None:
+        """Lay the classes in a tree.
+
+        Args:
+            tree: of the K classes, in the order of the labels.
+
+        Raises:
+            ValueError: it has other classes, or the arguments say a geometry too.
+        """
+        if self.is_given:
+            raise ValueError("EMDTrainer was given a label tree, and its arguments have geometry or spacing: give one.")
+        if tree.num_classes != self.num_classes:
+            raise ValueError(
+                f"the label tree must have the {self.num_classes} classes of the model, it has {tree.num_classes}."
+            )
+        self.tree = tree
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The squared EMD (Hou et al. 2016, Eq. 10, or its counterpart on a circle or in a tree).
@@ -113,6 +132,9 @@ def given_ground_distance(
     """
     smooths = args.label_smoothing_temperature is not None
     needs_matrix = args.uses_ground_distance or smooths
+    if isinstance(given, LabelTree) and args.loss == "emd":
+        geometry.plant(_reordered(given, class_names))
+        return (geometry.distances(), "the label tree") if smooths else None
     if given is not None:
         found = _matrix_of(args, geometry, given, class_names), "ground_distance"
     elif args.ground_distance is not None:
@@ -120,7 +142,8 @@ def given_ground_distance(
             check_classes_of(args.ground_distance, class_names)
         found = read_ground_distance(args.ground_distance), args.ground_distance
     elif needs_matrix and (args.geometry is not None or args.loss == "emd"):
-        return geometry.distances(), f"geometry {args.geometry or 'line'}"
+        distances = geometry.distances().to(matrix_dtype(geometry.num_classes))
+        return distances, f"geometry {args.geometry or 'line'}"
     elif args.prior_weight is not None:
         raise ValueError(
             "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it out."
@@ -138,9 +161,9 @@ def given_ground_distance(
             f"{args.loss} has none. Leave it out."
         )
     matrix, source = found
+    if args.prior_weight is not None and matrix.max() > 0:
+        return matrix / matrix.max(), source
     if args.is_self_guided and matrix.max() > 1:
-        if args.prior_weight is not None:
-            return matrix / matrix.max(), source
         logger.warning(
             "The largest distance of %s is %.4g; omega and mu of Eq. 16 are meant for a D in 0 .. 1. Divide it by its "
             "largest entry, or choose omega and mu for it.",
@@ -155,18 +178,23 @@ def _matrix_of(args: EMDTrainingArguments, geometry: Geometry, given: Any, class
         raise ValueError(
             "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
         )
-    if isinstance(given, LabelTree) and class_names is not None and not _are_unnamed(class_names):
-        given = given.reordered(class_names)
+    if isinstance(given, LabelTree):
+        given = _reordered(given, class_names)
     return as_ground_distance(given, geometry.num_classes)
 
 
 def _tree_of(path: str, num_classes: int, class_names: Sequence[str] | None) -> LabelTree:
-    tree = LabelTree.from_json(path)
-    if class_names is not None and not _are_unnamed(class_names):
-        return tree.reordered(class_names)
+    tree = _reordered(LabelTree.from_json(path), class_names)
     if tree.num_classes != num_classes:
         raise ValueError(f"{path} must have the {num_classes} classes of the model, it has {tree.num_classes}.")
     return tree
+
+
+def _reordered(tree: LabelTree, class_names: Sequence[str] | None) -> LabelTree:
+    """In the order of the model's classes, where it names them; the tree's own otherwise."""
+    if class_names is None or (_are_unnamed(class_names) and set(class_names) != set(tree.class_names)):
+        return tree
+    return tree.reordered(class_names)
 
 
 def _are_unnamed(class_names: Sequence[str]) -> bool:

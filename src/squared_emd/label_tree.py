@@ -192,7 +192,8 @@ class LabelTree:
 
         Args:
             graph: a tree; of a directed one the edges go from parent to child.
-            root: of an undirected tree; which one it is changes no distance. Default: the first node.
+            root: of an undirected tree; which one it is changes no distance. Default: the first node that has several
+                neighbours.
             class_names: the nodes that are classes, in the order of the labels. Default: the nodes without children, in
                 the order of the graph.
 
@@ -214,7 +215,9 @@ class LabelTree:
             if nodes and root is not None and root not in graph:
                 raise ValueError(f"root must be a node of the label tree; it has no {root!r}.")
             parents, weights = {}, {}
-            todo = [nodes[0] if root is None else root] if nodes else []
+            if root is None:  # a node with one neighbour is a leaf, and so a class
+                root = next((node for node in nodes if graph.degree(node) > 1), nodes[0] if nodes else None)
+            todo = [root] if nodes else []
             seen = set(todo)
             while todo:
                 parent = todo.pop()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .class_weights import class_weights_from_counts
 from .config import EMDTrainingArguments
-from .losses import sample_weights
+from .losses import check_labels, sample_weights
 from .soft_labels import smoothing_kernel, spread
 
 __all__ = ["Targets"]
@@ -71,7 +71,7 @@ class Targets(nn.Module):
             (B,), or None: all alike.
 
         Raises:
-            ValueError: the labels are real-valued scores.
+            ValueError: the labels are real-valued scores, or do not fit the classes.
         """
         if self.class_weights is None:
             return None
@@ -79,6 +79,7 @@ class Targets(nn.Module):
             raise ValueError(
                 "class_weights need class indices as labels, got real-valued scores. Leave class_weights out."
             )
+        labels = check_labels(labels, len(labels), len(self.class_weights))
         return sample_weights(labels.to(self.device), self.class_weights)
 
     def smoothed(self, labels: Tensor) -> Tensor:
@@ -93,6 +94,7 @@ class Targets(nn.Module):
         share, temperature = self.args.label_smoothing_factor, self.args.label_smoothing_temperature
         if not share:
             return labels
+        labels = check_labels(labels, len(labels), self.num_classes)
         if temperature is not None and self._kernel is None and self._distance is not None:
             distance, known = (tensor.to(self.device) for tensor in self._distance)
             self._kernel = smoothing_kernel(distance, temperature, known=known)

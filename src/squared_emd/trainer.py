@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -129,7 +130,8 @@ class EMDTrainer(FrugalTrainer):
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
         self.add_callback(GroundDistanceCallback(self.criterion))
-        self.add_callback(GroundDistanceFigures(self.criterion, self.callback_handler))
+        handler = weakref.proxy(self.callback_handler)  # which holds the callback: a cycle would keep all of it alive
+        self.add_callback(GroundDistanceFigures(self.criterion, handler))
         self.add_callback(NonFiniteCallback(self.finite, args.nan_policy, args.nan_steps))
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
@@ -165,7 +167,7 @@ class EMDTrainer(FrugalTrainer):
         """
         inputs = dict(inputs)
         if model.training and self.train_batch_transform is not None and "labels" in inputs:
-            inputs = self.train_batch_transform(inputs)
+            inputs = self._transformed(inputs)
         labels, fresh = inputs.pop("labels", None), inputs.pop(NUM_FRESH, None)
         if labels is None:
             raise ValueError(
@@ -207,6 +209,16 @@ class EMDTrainer(FrugalTrainer):
             for name, share in shares.items():
                 self.sums_since_log[name] = self.sums_since_log.get(name, 0) + share.detach()
         return (loss, outputs) if return_outputs else loss
+
+    def _transformed(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        fresh, size = inputs.pop(NUM_FRESH, None), len(inputs["labels"])  # ours: it is no part of the batch
+        inputs = dict(self.train_batch_transform(inputs))
+        if len(inputs.get("labels", ())) != size:
+            raise ValueError(
+                f"train_batch_transform must keep the {size} samples of a batch, which the loss of the step is divided "
+                f"by; it gave {len(inputs.get('labels', ()))}."
+            )
+        return inputs if fresh is None else {**inputs, NUM_FRESH: fresh}
 
     def _need_ground_distance(self) -> None:
         has_trained = self.is_in_train or self.state.global_step > 0  # then it may be in its jump start

@@ -9,7 +9,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from ..metrics.inputs import as_likeliest_labels, as_whole_numbers
+from ..metrics.inputs import as_likeliest_labels, as_scores, as_whole_numbers
 from ..metrics.top_k import ranks_of_truth, top_k_error
 from .batch_metric import BatchMetric, metric_info
 from .tables import Columns
@@ -49,7 +49,9 @@ class TopKError(BatchMetric):
         )
 
     def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        counts = np.bincount(ranks_of_truth(predictions, as_likeliest_labels(references)))
+        predictions = as_scores(predictions, "predictions")
+        references = as_likeliest_labels(references, predictions.shape[1])
+        counts = np.bincount(ranks_of_truth(predictions, references))
         return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
 
     def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:

@@ -81,5 +81,6 @@ def tree_emd_loss(
 def _on_device(tree: LabelTree, device: torch.device) -> tuple[Tensor, ...]:
     """The tree's order, starts, ends and lengths: it is copied once."""
     dtype = torch.float32 if device.type == "mps" else torch.float64
-    lengths = torch.as_tensor(tree.lengths, dtype=dtype, device=device)
-    return *(torch.as_tensor(array, device=device) for array in (tree.order, tree.starts, tree.ends)), lengths
+    with torch.inference_mode(False):  # they are kept, and training may need them later
+        lengths = torch.as_tensor(tree.lengths, dtype=dtype, device=device)
+        return *(torch.as_tensor(array, device=device) for array in (tree.order, tree.starts, tree.ends)), lengths

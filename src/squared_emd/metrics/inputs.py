@@ -94,7 +94,7 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
 def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
     """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
     array = as_array(values, "references")
-    if array.ndim != 2:
+    if array.ndim != 2 or array.shape[1] == 1:  # one column is no distribution
         return as_labels(array, "references", num_classes)
     return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
 

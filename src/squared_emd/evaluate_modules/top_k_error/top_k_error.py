@@ -107,7 +107,7 @@ def as_labels_or_distributions(values: Any, num_classes: int) -> np.ndarray:
 def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarray:
     """References: (N,) class indices, or of (N, K) distributions the class with the largest share."""
     array = as_array(values, "references")
-    if array.ndim != 2:
+    if array.ndim != 2 or array.shape[1] == 1:  # one column is no distribution
         return as_labels(array, "references", num_classes)
     return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
 
@@ -591,7 +591,9 @@ class TopKError(BatchMetric):
         )
 
     def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        counts = np.bincount(ranks_of_truth(predictions, as_likeliest_labels(references)))
+        predictions = as_scores(predictions, "predictions")
+        references = as_likeliest_labels(references, predictions.shape[1])
+        counts = np.bincount(ranks_of_truth(predictions, references))
         return {"ranks": np.flatnonzero(counts), "counts": counts[counts > 0]}
 
     def _compute(self, tables: Iterator[Columns], *, k: int | Sequence[int] = (1, 5)) -> dict[str, Any]:
