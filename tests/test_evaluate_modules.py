@@ -324,6 +324,8 @@ def test_two_processes_after_an_error_and_in_a_second_round(tmp_path):
     with context.Pool(2) as pool:
         jobs = [pool.apply_async(compute_twice, (process, tmp_path, barrier)) for process in (0, 1)]
         (first, second), others = (job.get(timeout=120) for job in jobs)
+        pool.close()  # as above
+        pool.join()
     assert others == [None, None]
     assert first["squared_emd_per_sample"] == pytest.approx(metrics.squared_emd(P, LABELS, reduction="none"))
     assert second["squared_emd"] == pytest.approx(metrics.squared_emd(P[:1], LABELS[:1]))
