@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .class_weights import weighted
-from .inputs import accurate, check, may_look_at, reduce
+from .inputs import accurate, check, mass_difference, may_look_at, reduce
 
 
 def circular_emd_loss(
@@ -60,11 +60,7 @@ def circular_emd_loss(
         )
     if may_look_at(spacing) and not (spacing.isfinite().all() and (spacing >= 0).all() and spacing.any()):
         raise ValueError(f"spacing must be finite, not negative and not all 0, got {spacing.tolist()}.")
-    if labels.dim() == 1:
-        difference = probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1]))
-    else:
-        difference = probabilities - labels.to(probabilities)
-    flows = difference.cumsum(-1)  # (B, K) over the gap after each class
+    flows = mass_difference(probabilities, labels).cumsum(-1)  # (B, K) over the gap after each class
     if p == 2:
         flows = flows - (flows * spacing).sum(-1, keepdim=True) / spacing.sum()
         losses = (flows.square() * spacing).sum(-1)  # (B,)

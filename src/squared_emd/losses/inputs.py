@@ -18,6 +18,13 @@ def reduce(losses: Tensor, reduction: str) -> Tensor:
     return losses.mean() if reduction == "mean" else losses.sum()
 
 
+def mass_difference(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """(B, K) what the prediction has in each class more than the target; its gradient is that of ``probabilities``."""
+    if labels.dim() == 1:
+        return probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1]))
+    return probabilities - labels.to(probabilities)
+
+
 def may_look_at(tensor: Tensor) -> bool:
     """Whether values can be read without stopping a GPU or breaking a compiled graph."""
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .class_weights import weighted
 from .fused import Fused, Kernel
-from .inputs import accurate, check_shapes, check_values, may_look_at, reduce
+from .inputs import accurate, check_shapes, check_values, mass_difference, may_look_at, reduce
 from .kernels import kernels_for
 
 
@@ -114,11 +114,7 @@ class _Plain(torch.autograd.Function):
 
 def _gaps(probabilities: Tensor, labels: Tensor) -> Tensor:
     """(B, K-1) CDF(p) - CDF(t); the K-th is 0."""
-    if labels.dim() == 1:
-        difference = probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1]))
-    else:
-        difference = probabilities - labels.to(probabilities)
-    return difference[:, :-1].cumsum(-1)
+    return mass_difference(probabilities, labels)[:, :-1].cumsum(-1)
 
 
 def _slopes(gaps: Tensor, p: float) -> Tensor:

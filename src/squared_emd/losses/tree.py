@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .class_weights import weighted
-from .inputs import accurate, check, reduce
+from .inputs import accurate, check, mass_difference, reduce
 
 if TYPE_CHECKING:
     from ..label_tree import LabelTree
@@ -61,10 +61,7 @@ def tree_emd_loss(
             f"the label tree must have the {logits.shape[1]} classes of the logits, it has {tree.num_classes}."
         )
     probabilities = accurate(logits).softmax(-1)
-    if labels.dim() == 1:
-        difference = probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1]))
-    else:
-        difference = probabilities - labels.to(probabilities)
+    difference = mass_difference(probabilities, labels)
     order, starts, ends, lengths = _on_device(tree, logits.device)
     below = torch.nn.functional.pad(
         difference.index_select(1, order).cumsum(-1), (1, 0)
