@@ -23,12 +23,12 @@ from side_by_side import hardware, shown, take_turns
 from torch import Tensor
 
 from squared_emd import ClassCentroids, EMDTrainingArguments
-from squared_emd.callbacks import digest_of
-from squared_emd.criterion import EMDCriterion
-from squared_emd.ground_distance import blocks_of_rows, counts_in_rows, raw_distances
-from squared_emd.learned_distance import learn_ground_distance
+from squared_emd.ground_distance.epoch_distance import learn_ground_distance
+from squared_emd.ground_distance.learned import blocks_of_rows, counts_in_rows, raw_distances
+from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.losses import ground_distance_cost
-from squared_emd.saved_distance import write_ground_distance
+from squared_emd.training.callbacks import digest_of
+from squared_emd.training.criterion import EMDCriterion
 
 D = 2048
 DATA_SETS = {"Adience": (8, D), "ImageNet": (1000, D), "ImageNet-21k": (21841, D)}

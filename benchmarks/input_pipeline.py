@@ -22,11 +22,11 @@ from PIL import Image as PILImage
 from side_by_side import hardware, shown, take_turns
 from torchvision.transforms import v2
 
-from squared_emd.data.cartoon import draw_person, draw_picture
 from squared_emd.data.small_pictures import small_pictures
-from squared_emd.picture import decode
-from squared_emd.transforms import EvalTransform, TrainTransform, with_views
-from squared_emd.view_pixels import normalise, pixels_of, reduce, warp
+from squared_emd.data.synthetic.cartoon import draw_person, draw_picture
+from squared_emd.vision.images import decode
+from squared_emd.vision.transforms import EvalTransform, TrainTransform, with_views
+from squared_emd.vision.view_pixels import normalise, pixels_of, reduce, warp
 
 SIDE, SIZE, CROP = 816, 224, 7 / 8
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

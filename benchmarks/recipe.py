@@ -34,9 +34,9 @@ from huggingface_hub.constants import HF_HOME
 from side_by_side import hardware, shown, take_turns
 from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification, set_seed
 
-from squared_emd.cross_validation import fold_split
 from squared_emd.data.adience import AGE_GROUPS, load_adience
-from squared_emd.data.drawn_faces import draw_faces
+from squared_emd.data.splits import fold_split
+from squared_emd.data.synthetic.drawn_faces import draw_faces
 
 HERE = Path(__file__).resolve().parent
 RECIPE = HERE.parent / "recipes" / "adience.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from squared_emd import decode, ground_distance_from_centroids, load_ground_distance, self_guided_loss
-from squared_emd.saved_distance import GROUND_DISTANCE_FILE, write_ground_distance
+from squared_emd.ground_distance.saved import GROUND_DISTANCE_FILE, write_ground_distance
 
 FEATURES = 64
 SAMPLES = 2000

@@ -13,7 +13,7 @@ from typing import ClassVar
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ExperimentArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn compositions they are those of the
 # drawn faces, but for reg, which learns the score itself and whose rate was chosen on validation data (docs/aadb.md);
@@ -54,8 +54,8 @@ def main() -> None:
 
     # 2. The pictures and their scores.
     from squared_emd.data.aadb import load_aadb
-    from squared_emd.data.drawn_compositions import cached_drawn_compositions
     from squared_emd.data.small_pictures import small_pictures
+    from squared_emd.data.synthetic.drawn_compositions import cached_drawn_compositions
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_compositions()
@@ -71,12 +71,12 @@ def main() -> None:
     #    is the rank correlation of the expected score (sum of p_i times the mean training score of bin i).
     from datasets import Dataset
 
-    from squared_emd.bins import balanced_bins
-    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.data.bins import balanced_bins
+    from squared_emd.data.score_metrics import ScoreMetrics
+    from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, report_table, run_table, write_ensembles
-    from squared_emd.networks import SMALL
-    from squared_emd.score_metrics import ScoreMetrics
-    from squared_emd.transforms import EvalTransform, TrainTransform
+    from squared_emd.vision.networks import SMALL
+    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     train_side, test_side = published_split(pictures)
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ExperimentArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
 # people (docs/learning_rates.md). Nobody has chosen any for Adience: --learning_rate select does.
@@ -49,8 +49,8 @@ def main() -> None:
 
     # 2. The faces.
     from squared_emd.data.adience import AGE_GROUPS, load_adience
-    from squared_emd.data.drawn_faces import cached_drawn_faces
     from squared_emd.data.small_pictures import small_pictures
+    from squared_emd.data.synthetic.drawn_faces import cached_drawn_faces
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_faces(args.num_faces)
@@ -66,10 +66,10 @@ def main() -> None:
 
     # 3. The protocol: five folds of disjoint people; what is chosen is chosen on people cut from the training folds.
     from squared_emd import ordinal_metrics
-    from squared_emd.cross_validation import fold_split, validation_split
+    from squared_emd.data.splits import fold_split, validation_split
     from squared_emd.experiments import Experiment, Samples, run_table
-    from squared_emd.networks import SMALL
-    from squared_emd.transforms import EvalTransform, TrainTransform
+    from squared_emd.vision.networks import SMALL
+    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     experiment = Experiment(
         table="adience",

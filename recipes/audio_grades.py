@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ComparisonArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/audio_grades.md. Those of other losses than xe, emd and xemd2,
 # and those for your data, nobody has chosen: --learning_rate select does.
@@ -54,8 +54,8 @@ def main() -> None:
         (args,) = HfArgumentParser(AudioArguments).parse_args_into_dataclasses()
 
     # 2. The sounds.
-    from squared_emd.data.generated_sounds import GRADES, SAMPLING_RATE, generate_sounds
     from squared_emd.data.own_sounds import load_own_sounds, reader_of_sounds
+    from squared_emd.data.synthetic.generated_sounds import GRADES, SAMPLING_RATE, generate_sounds
 
     with user_errors(), args.main_process_first():
         if args.dataset:
@@ -78,7 +78,7 @@ def main() -> None:
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
     from squared_emd.data.sound_batches import SoundBatches
-    from squared_emd.data.tiny_models import tiny_audio_config, tiny_feature_extractor
+    from squared_emd.data.synthetic.tiny_models import tiny_audio_config, tiny_feature_extractor
 
     model = args.model or (YOUR_MODEL if args.dataset else None)
     with user_errors():
@@ -100,7 +100,7 @@ def main() -> None:
         return AutoModelForAudioClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
 
     # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
-    from squared_emd.cross_validation import published_split
+    from squared_emd.data.splits import published_split
     from squared_emd.experiments import Comparison, run_comparison
 
     with user_errors():

@@ -11,7 +11,7 @@ from typing import ClassVar
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ExperimentArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
 # faces; nobody has chosen any for ImageNet: --learning_rate select does.
@@ -59,10 +59,10 @@ def main() -> None:
         (args,) = HfArgumentParser(ImageNetArguments).parse_args_into_dataclasses()
 
     # 2. The pictures.
-    from squared_emd.cross_validation import published_split, validation_split
-    from squared_emd.data.drawn_shapes import cached_drawn_shapes
     from squared_emd.data.imagenet import load_imagenet
     from squared_emd.data.small_pictures import small_pictures
+    from squared_emd.data.splits import published_split, validation_split
+    from squared_emd.data.synthetic.drawn_shapes import cached_drawn_shapes
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_shapes()
@@ -79,11 +79,11 @@ def main() -> None:
             )
 
     # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on pictures of train/.
-    from squared_emd.alexnet_transforms import AlexNetTrainTransform
-    from squared_emd.class_metrics import top_k_metrics
     from squared_emd.experiments import Experiment, Samples, run_table
-    from squared_emd.networks import SMALL
-    from squared_emd.transforms import EvalTransform
+    from squared_emd.metrics.class_metrics import top_k_metrics
+    from squared_emd.vision.alexnet_transforms import AlexNetTrainTransform
+    from squared_emd.vision.networks import SMALL
+    from squared_emd.vision.transforms import EvalTransform
 
     experiment = Experiment(
         table="imagenet",

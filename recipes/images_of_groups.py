@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ExperimentArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn groups they are those of the drawn
 # faces; nobody has chosen any for Images of Groups: --learning_rate select does.
@@ -38,9 +38,9 @@ def main() -> None:
         (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
 
     # 2. The faces, cut out of the pictures by the places of their eyes.
-    from squared_emd.data.drawn_groups import cached_drawn_groups
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
     from squared_emd.data.small_pictures import small_pictures
+    from squared_emd.data.synthetic.drawn_groups import cached_drawn_groups
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_groups()
@@ -54,10 +54,10 @@ def main() -> None:
 
     # 3. The protocol: the published split; what is chosen is chosen on pictures cut from its training side.
     from squared_emd import ordinal_metrics
-    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, run_table
-    from squared_emd.networks import SMALL
-    from squared_emd.transforms import EvalTransform, TrainTransform
+    from squared_emd.vision.networks import SMALL
+    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     experiment = Experiment(
         table="images_of_groups",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ExperimentArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
 # people of the drawn faces (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
@@ -53,9 +53,9 @@ def main() -> None:
 
     # 2. The pictures.
     from squared_emd.data.adience import AGE_GROUPS
-    from squared_emd.data.drawn_faces import LABELS_FILE, cached_drawn_faces
     from squared_emd.data.own_data import load_own_data
     from squared_emd.data.small_pictures import small_pictures
+    from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, cached_drawn_faces
 
     with user_errors(), args.main_process_first():
         source = args.data_dir or cached_drawn_faces() / LABELS_FILE
@@ -82,11 +82,11 @@ def main() -> None:
     from datasets import Dataset
 
     from squared_emd import ordinal_metrics
-    from squared_emd.class_metrics import top_k_metrics
-    from squared_emd.cross_validation import published_split, validation_split
+    from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, run_table
-    from squared_emd.networks import SMALL
-    from squared_emd.transforms import EvalTransform, TrainTransform
+    from squared_emd.metrics.class_metrics import top_k_metrics
+    from squared_emd.vision.networks import SMALL
+    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     own_validation = "validation" in set(pictures["split"]) and not args.validate  # else it would choose and test
     by = "group" if "group" in pictures.column_names else None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ComparisonArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, chosen on validation data but for a-emd (docs/tabular.md). Nobody has chosen any for your
 # data: --learning_rate select does.
@@ -66,8 +66,8 @@ def main() -> None:
         (args,) = HfArgumentParser(TabularArguments).parse_args_into_dataclasses()
 
     # 2. The table.
-    from squared_emd.data.generated_table import SEVERITIES, generate_table
     from squared_emd.data.own_columns import load_own_columns
+    from squared_emd.data.synthetic.generated_table import SEVERITIES, generate_table
 
     with user_errors(), args.main_process_first():
         if args.dataset:
@@ -83,8 +83,8 @@ def main() -> None:
 
     # 3. The protocol: trained on one part, chosen by the second, tested once on the third. Means, deviations and the
     #    values of text are those of the first.
-    from squared_emd.cross_validation import published_split
     from squared_emd.data.column_encoder import ColumnEncoder
+    from squared_emd.data.splits import published_split
     from squared_emd.experiments import Comparison, run_comparison
 
     with user_errors():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from transformers import HfArgumentParser
 
 from squared_emd.experiments import ComparisonArguments
-from squared_emd.launch import run_program, user_errors
+from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/text_ratings.md. Those of other losses than xe, emd and xemd2,
 # and those for your data, nobody has chosen: --learning_rate select does.
@@ -48,8 +48,8 @@ def main() -> None:
         (args,) = HfArgumentParser(TextArguments).parse_args_into_dataclasses()
 
     # 2. The texts.
-    from squared_emd.data.generated_reviews import STARS, generate_reviews
     from squared_emd.data.own_texts import load_own_texts
+    from squared_emd.data.synthetic.generated_reviews import STARS, generate_reviews
 
     with user_errors(), args.main_process_first():
         if args.dataset:
@@ -71,7 +71,7 @@ def main() -> None:
     from torch import nn
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
 
-    from squared_emd.data.tiny_models import tiny_text_config, word_tokenizer
+    from squared_emd.data.synthetic.tiny_models import tiny_text_config, word_tokenizer
 
     model = args.model or (YOUR_MODEL if args.dataset else None)
     with user_errors():
@@ -88,7 +88,7 @@ def main() -> None:
         return AutoModelForSequenceClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
 
     # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
-    from squared_emd.cross_validation import published_split
+    from squared_emd.data.splits import published_split
     from squared_emd.experiments import Comparison, run_comparison
 
     with user_errors(), args.main_process_first():

@@ -23,9 +23,9 @@ from PIL import Image
 
 from checkpoint import Checkpoint, load_checkpoint
 from figures import CSS, bars, decisions, expected_score, heat_map, row_in_words
-from squared_emd.data.drawn_faces import LABELS_FILE, draw_faces
 from squared_emd.data.prepared import cache_folder
-from squared_emd.launch import user_errors
+from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
+from squared_emd.experiments.launch import user_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE, TABLE = ROOT / "recipes" / "adience.py", ROOT / "outputs" / "drawn_faces"

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from squared_emd.reports.text import short_names, shortened
+from squared_emd.plot.text import short_names, shortened
 
 MOST_BARS, TOP_BARS = 20, 10  # up to MOST_BARS classes each has its bar; of more, the likeliest TOP_BARS
 MOST_NAMED, MOST_VALUES = 20, 10  # of a heat map: classes with their names, and with the value in each cell

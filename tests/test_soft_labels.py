@@ -7,7 +7,7 @@ from scipy.special import softmax
 from timm.data import Mixup
 
 from squared_emd import ground_distance_from_positions, smooth_labels, soft_labels
-from squared_emd.mixup import BatchMixup
+from squared_emd.vision.mixup import BatchMixup
 
 AGES = ground_distance_from_positions([1, 5, 10, 17])
 

@@ -149,7 +149,7 @@ class TestNames:
 
 
 class TestRegistration:
-    FOLLOWERS = ("squared_emd.paper_networks", "squared_emd.pipelines")
+    FOLLOWERS = ("squared_emd.vision.paper_networks", "squared_emd.hub.pipelines")
 
     @pytest.mark.parametrize(
         ("order", "there"),
@@ -158,7 +158,9 @@ class TestRegistration:
             ("squared_emd transformers timm transformers.pipelines", "00 00 10 11"),
             ("transformers.pipelines timm squared_emd", "00 00 11"),
             pytest.param("timm transformers squared_emd transformers.pipelines", "00 00 10 11", marks=pytest.mark.slow),
-            pytest.param("squared_emd.paper_networks squared_emd.pipelines", "10 11", marks=pytest.mark.slow),
+            pytest.param(
+                "squared_emd.vision.paper_networks squared_emd.hub.pipelines", "10 11", marks=pytest.mark.slow
+            ),
         ],
     )
     def test_when_and_only_when_the_library_is_imported(self, order, there):
@@ -166,10 +168,10 @@ class TestRegistration:
             "import importlib, sys\n"
             f"for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
             f"    print(*(int(name in sys.modules) for name in {self.FOLLOWERS!r}), sep='')\n"
-            "import squared_emd.pipelines, timm\n"
+            "import squared_emd.hub.pipelines, timm\n"
             "from transformers.pipelines import PIPELINE_REGISTRY\n"
             "task = PIPELINE_REGISTRY.supported_tasks['ordinal-image-classification']\n"
-            "print(task['impl'] is squared_emd.pipelines.OrdinalImageClassificationPipeline)\n"
+            "print(task['impl'] is squared_emd.hub.pipelines.OrdinalImageClassificationPipeline)\n"
             "print(*filter(timm.is_model, ('alxs', 'alx', 'res')))\n"
             "print([finder for finder in sys.meta_path if type(finder).__module__.startswith('squared_emd')])"
         )
@@ -177,8 +179,8 @@ class TestRegistration:
         assert " ".join(told) == there
         assert (same, models) == ("True", "alxs alx res")
         assert finders == (
-            "[_Finder(module='transformers.pipelines', follower='squared_emd.pipelines'), "
-            "_Finder(module='timm', follower='squared_emd.paper_networks')]"
+            "[_Finder(module='transformers.pipelines', follower='squared_emd.hub.pipelines'), "
+            "_Finder(module='timm', follower='squared_emd.vision.paper_networks')]"
         )
 
     def test_the_task_and_the_networks_need_nothing_else(self):

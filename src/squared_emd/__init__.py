@@ -1,28 +1,27 @@
 """Squared Earth Mover's Distance losses for Hugging Face classifiers (Hou, Yu & Samaras, arXiv:1611.05916)."""
 
+from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from . import plot as plot  # whose functions import what they need when they are used
-from .centroids import ClassCentroids
-from .class_weights import class_weights_from_counts
-from .decode import decode
+from . import plot as plot
+from .decoding import decode
 from .evaluation import load_metric
-from .given_distance import (
+from .ground_distance.centroids import ClassCentroids
+from .ground_distance.given import (
     blend_ground_distances,
     ground_distance_from_circle,
     ground_distance_from_positions,
     ground_distance_from_text,
     ground_distance_from_tree,
 )
-from .ground_distance import (
+from .ground_distance.label_tree import LabelTree
+from .ground_distance.learned import (
     ground_distance_from_centroids,
     percentile_ranks,
     raw_distances,
     sdd,
 )
-from .label_tree import LabelTree
-from .lazy_names import lazy_names
 from .losses import (
     circular_emd_loss,
     entropic_wasserstein_loss,
@@ -32,24 +31,32 @@ from .losses import (
     tree_emd_loss,
 )
 from .metrics import ordinal_metrics
-from .soft_labels import smooth_labels, soft_labels
+from .targets import class_weights_from_counts, smooth_labels, soft_labels
 from .when_imported import import_when_imported
 
 if TYPE_CHECKING:
-    from .callbacks import GroundDistanceCallback
-    from .config import EMDTrainingArguments
-    from .saved_distance import load_ground_distance
-    from .trainer import EMDTrainer
-else:  # the same on first use: transformers' Trainer takes seconds to import
-    __getattr__, __dir__ = lazy_names(
-        globals(),
-        {
-            "GroundDistanceCallback": "callbacks",
-            "EMDTrainingArguments": "config",
-            "load_ground_distance": "saved_distance",
-            "EMDTrainer": "trainer",
-        },
-    )
+    from .ground_distance.saved import load_ground_distance
+    from .training.arguments import EMDTrainingArguments
+    from .training.callbacks import GroundDistanceCallback
+    from .training.trainer import EMDTrainer
+_LAZY = {
+    "GroundDistanceCallback": "training.callbacks",
+    "EMDTrainingArguments": "training.arguments",
+    "load_ground_distance": "ground_distance.saved",
+    "EMDTrainer": "training.trainer",
+}  # the same on first use: transformers' Trainer takes seconds to import
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is slow to import on first use (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
 
 __all__ = [
     "ClassCentroids",
@@ -83,5 +90,6 @@ __all__ = [
 
 __version__ = version("squared-emd")
 
-import_when_imported("timm", f"{__name__}.paper_networks")  # registers the paper's networks with timm
-import_when_imported("transformers.pipelines", f"{__name__}.pipelines")  # and our pipeline with transformers
+
+import_when_imported("timm", f"{__name__}.vision.paper_networks")  # registers the paper's networks with timm
+import_when_imported("transformers.pipelines", f"{__name__}.hub.pipelines")  # and our pipeline with transformers

@@ -1,4 +1,4 @@
-"""What a label becomes in the loss: a weight, and where labels are smoothed a distribution."""
+"""What a label becomes: soft labels from votes, label smoothing towards near classes, and class weights."""
 
 from __future__ import annotations
 
@@ -6,107 +6,183 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .class_weights import class_weights_from_counts
-from .config import EMDTrainingArguments
-from .losses import check_labels, sample_weights
-from .soft_labels import smoothing_kernel, spread
-
-__all__ = ["Targets"]
+__all__ = ["class_weights_from_counts", "smooth_labels", "smoothing_kernel", "soft_labels"]
 
 
-class Targets(nn.Module):
-    """The weights of the classes, and how labels are smoothed, as a run's arguments say.
+def soft_labels(votes: Tensor | Sequence[Sequence[float]], *, num_classes: int | None = None) -> Tensor:
+    """Target distributions from votes.
 
     Args:
-        args: the run's arguments.
-        num_classes: K.
-        device: where the loss is computed.
+        votes: (N, K) votes for each class (counts, or any shares), none negative; or with ``num_classes`` N lists of
+            the classes that the annotators of a sample gave, in any number.
+        num_classes: K, where ``votes`` are lists of class indices.
 
-    Attributes:
-        class_weights: (K,) how much a sample of each class counts; None: all alike, or still to be counted.
+    Returns:
+        (N, K) float32 rows that sum to 1.
 
     Raises:
-        ValueError: there is not one weight for each class.
+        ValueError: a sample has no vote, or one that is negative, not finite or no class.
+
+    >>> soft_labels([[3, 1, 0]])
+    tensor([[0.7500, 0.2500, 0.0000]])
+    >>> soft_labels([[0, 0, 2], [1]], num_classes=3)
+    tensor([[0.6667, 0.0000, 0.3333],
+            [0.0000, 1.0000, 0.0000]])
     """
-
-    def __init__(self, args: EMDTrainingArguments, num_classes: int, device: torch.device | str = "cpu") -> None:
-        super().__init__()
-        self.args = args
-        self.num_classes = num_classes
-        self.device = torch.device(device)
-        self.register_buffer("class_weights", None)
-        self.register_buffer("_kernel", None)  # (K, K) what each class gives to the others
-        self._distance: tuple[Tensor, Tensor] | None = None
-        if args.class_weights is not None and args.weights_by_count is None:
-            self._weigh([float(weight) for weight in args.class_weights])
-
-    def count(self, counts: Sequence[float]) -> None:
-        """Fix the weights of the classes where they come from the numbers of samples.
-
-        Args:
-            counts: (K,) training samples of each class, or sums of soft labels.
-        """
-        if self.args.weights_by_count is not None:
-            scheme, beta = self.args.weights_by_count
-            self._weigh(class_weights_from_counts(counts, scheme, beta=beta))
-
-    def follow(self, ground_distance: Tensor | None, known: Tensor) -> None:
-        """Smooth from now on as this D says.
-
-        Args:
-            ground_distance: (K, K) D, or None: all classes get the same.
-            known: (K,) bool, the classes that it knows.
-        """
-        self._distance, self._kernel = None if ground_distance is None else (ground_distance, known), None
-
-    def weights_of(self, labels: Tensor) -> Tensor | None:
-        """How much each sample counts.
-
-        Args:
-            labels: (B,) class indices, or (B, K) target distributions.
-
-        Returns:
-            (B,), or None: all alike.
-
-        Raises:
-            ValueError: the labels are real-valued scores, or do not fit the classes.
-        """
-        if self.class_weights is None:
-            return None
-        if labels.dim() == 1 and labels.is_floating_point():
+    if num_classes is None:
+        try:
+            counts = torch.as_tensor(votes).double()
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                "class_weights need class indices as labels, got real-valued scores. Leave class_weights out."
-            )
-        labels = check_labels(labels, len(labels), len(self.class_weights))
-        return sample_weights(labels.to(self.device), self.class_weights)
+                "votes must be (N, K) numbers; for lists of different lengths, of the classes that annotators gave, "
+                "say num_classes."
+            ) from error
+    else:
+        counts = torch.zeros(len(votes), num_classes, dtype=torch.float64)
+        for row, given in enumerate(votes):
+            classes = torch.as_tensor(given).reshape(-1)
+            wrong = (classes < 0) | (classes >= num_classes) | (classes != classes.long())
+            if wrong.any():
+                raise ValueError(
+                    f"the votes of a sample must be classes in 0 .. {num_classes - 1}; sample {row} has "
+                    f"{classes[wrong][0].item()}."
+                )
+            counts[row] = torch.bincount(classes.long(), minlength=num_classes)
+    if counts.dim() != 2:
+        raise ValueError(f"votes must be (N, K), got shape {tuple(counts.shape)}.")
+    sums = counts.sum(1, keepdim=True)
+    wrong = ~(counts.isfinite() & (counts >= 0)).all(1) | ~(sums.squeeze(1) > 0)
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"each sample must have at least one vote, and none negative; sample {row} has {counts[row].tolist()}. "
+            "Leave out samples without a vote."
+        )
+    return (counts / sums).float()
 
-    def smoothed(self, labels: Tensor) -> Tensor:
-        """The labels as `label_smoothing_factor` and `label_smoothing_temperature` ask.
 
-        Args:
-            labels: (B,) class indices, or (B, K) target distributions.
+def smoothing_kernel(ground_distance: Tensor, temperature: float, *, known: Tensor | None = None) -> Tensor:
+    """What each class gives to the others where labels are smoothed: near classes first.
 
-        Returns:
-            (B, K) float32, or the labels where nothing is to be smoothed.
-        """
-        share, temperature = self.args.label_smoothing_factor, self.args.label_smoothing_temperature
-        if not share:
-            return labels
-        labels = check_labels(labels, len(labels), self.num_classes)
-        if temperature is not None and self._kernel is None and self._distance is not None:
-            distance, known = (tensor.to(self.device) for tensor in self._distance)
-            self._kernel = smoothing_kernel(distance, temperature, known=known)
-        if self._kernel is not None:
-            return spread(labels, self._kernel, share)
-        if labels.dim() == 1:
-            labels = F.one_hot(labels.long(), self.num_classes)
-        return labels.to(self.device, torch.float32) * (1 - share) + share / self.num_classes
+    ``softmax_j(-D[k, j] / (temperature * mean D))`` (Diaz & Marathe 2019, with D as the metric), where the mean is over
+    different classes. At a high temperature all get the same, as in common label smoothing.
 
-    def _weigh(self, class_weights: Sequence[float] | Tensor) -> None:
-        if len(class_weights) != self.num_classes and self.args.loss != "reg":
-            raise ValueError(
-                f"class_weights must hold {self.num_classes} numbers, one a class, got {len(class_weights)}."
-            )
-        self.class_weights = torch.as_tensor(class_weights, dtype=torch.float32, device=self.device)
+    Args:
+        ground_distance: (K, K) D, in any unit.
+        temperature: greater than 0; in the mean distance between classes.
+        known: (K,) bool; a class that D does not know is at the mean distance from all others. Default: all.
+
+    Returns:
+        (K, K) float32 rows that sum to 1.
+
+    Raises:
+        ValueError: ``temperature`` is not as above.
+
+    >>> smoothing_kernel(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), 1 / torch.tensor(3.0).log().item())
+    tensor([[0.7500, 0.2500],
+            [0.2500, 0.7500]])
+    """
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}.")
+    num_classes = len(ground_distance)
+    distances = ground_distance.float()
+    count = num_classes if known is None else int(known.sum())
+    mean = distances.sum() / max(count * (count - 1), 1)
+    mean = torch.where(mean > 0, mean, 1)
+    if known is not None:
+        distances = torch.where(known[:, None] & known, distances, mean)
+        distances = distances.masked_fill(torch.eye(num_classes, dtype=torch.bool, device=distances.device), 0)
+    return (-distances / (temperature * mean)).softmax(1)
+
+
+def smooth_labels(
+    labels: Tensor, ground_distance: Tensor, *, share: float, temperature: float = 1.0, known: Tensor | None = None
+) -> Tensor:
+    """Labels of which a share is spread over the classes, near ones first.
+
+    ``(1 - share) * t + share * t S``, with S of :func:`smoothing_kernel`. Not in the paper.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        ground_distance: (K, K) D, in any unit.
+        share: of the mass, in [0, 1]; 1 gives the soft labels of Diaz & Marathe (2019).
+        temperature: greater than 0; the lower, the nearer the mass stays.
+        known: (K,) bool, the classes that D knows. Default: all.
+
+    Returns:
+        (B, K) float32 rows that sum to 1.
+
+    Raises:
+        ValueError: ``share`` or ``temperature`` is not as above.
+
+    >>> ground_distance = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    >>> smooth_labels(torch.tensor([0]), ground_distance, share=0.4, temperature=1 / torch.tensor(3.0).log().item())
+    tensor([[0.9000, 0.1000]])
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in 0 .. 1, got {share}.")
+    return spread(labels, smoothing_kernel(ground_distance, temperature, known=known), share)
+
+
+def spread(labels: Tensor, kernel: Tensor, share: float) -> Tensor:
+    """Labels of which a share is spread by a kernel that is there already.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        kernel: (K, K) rows that sum to 1.
+        share: of the mass.
+
+    Returns:
+        (B, K), dtype and device of ``kernel``.
+
+    >>> spread(torch.tensor([1]), torch.full((2, 2), 0.5), 0.5)
+    tensor([[0.2500, 0.7500]])
+    """
+    labels = labels.to(kernel.device)
+    if labels.dim() == 1:
+        given, spread_out = F.one_hot(labels.long(), len(kernel)).to(kernel), kernel[labels.long()]
+    else:
+        given = labels.to(kernel)
+        with torch.autocast(kernel.device.type, enabled=False):
+            spread_out = given @ kernel
+    return (1 - share) * given + share * spread_out
+
+
+def class_weights_from_counts(
+    counts: Sequence[float] | Tensor, scheme: str = "balanced", *, beta: float = 0.999
+) -> Tensor:
+    """Weights that make up for rare classes; the mean over the samples that were counted is 1.
+
+    ``"balanced"``: ``w_k = N / (K n_k)``, so that every class weighs as much as any other. ``"effective"``: ``w_k``
+    proportional to ``(1 - beta) / (1 - beta^n_k)``, one over the effective number of samples (Cui et al. 2019, Eq. 2):
+    the nearer ``beta`` is to 1, the nearer to balanced; at 0 all weigh 1. Because the mean is 1, a learning rate chosen
+    without weights still fits.
+
+    Args:
+        counts: (K,) samples of each class, or sums of their soft labels; none negative.
+        scheme: ``"balanced"`` or ``"effective"``.
+        beta: of ``"effective"``, in [0, 1).
+
+    Returns:
+        (K,) float64. A class without samples weighs 1.
+
+    Raises:
+        ValueError: ``counts``, ``scheme`` or ``beta`` are not as above.
+
+    >>> class_weights_from_counts([1, 3])  # 4 samples: each class weighs 2 in all
+    tensor([2.0000, 0.6667], dtype=torch.float64)
+    """
+    counts = torch.as_tensor(counts, dtype=torch.float64)
+    if counts.dim() != 1 or not (counts.isfinite().all() and (counts >= 0).all() and counts.any()):
+        raise ValueError(f"counts must be (K,) numbers of samples, none negative and not all 0; got {counts.tolist()}.")
+    if scheme not in ("balanced", "effective"):
+        raise ValueError(f'scheme must be "balanced" or "effective", got {scheme!r}.')
+    if not 0 <= beta < 1:
+        raise ValueError(f"beta must be at least 0 and less than 1, got {beta}. Cui et al. try 0.9 to 0.9999.")
+    seen = counts > 0
+    present = torch.where(seen, counts, 1)
+    weights = 1 / present if scheme == "balanced" else (1 - beta) / (1 - beta**present)
+    weights = weights * counts.sum() / (weights * counts).sum()
+    return torch.where(seen, weights, 1)

@@ -11,7 +11,6 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from squared_emd.cross_validation import fold_split, validation_split
 from squared_emd.data.adience import (
     AGE_BOUNDS,
     AGE_GROUPS,
@@ -19,6 +18,7 @@ from squared_emd.data.adience import (
     ODD_LABELS,
     load_adience,
 )
+from squared_emd.data.splits import fold_split, validation_split
 
 HEADER = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
 PREFIX = {"aligned": "landmark_aligned_face", "faces": "coarse_tilt_aligned_face"}

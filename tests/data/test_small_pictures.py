@@ -11,12 +11,12 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tests.experiments.tiny import arguments, experiment, save_model
-from tests.test_batches import make_loader
+from tests.training.test_batches import make_loader
 
 from squared_emd.data import small_pictures as module
 from squared_emd.data.small_pictures import small_pictures
 from squared_emd.experiments import run_table
-from squared_emd.transforms import EvalTransform, TrainTransform, with_views
+from squared_emd.vision.transforms import EvalTransform, TrainTransform, with_views
 
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 SIZES = [(64, 48), (48, 80), (130, 130), (20, 30), (32, 32)]

@@ -15,7 +15,7 @@ from torch import nn
 from squared_emd.experiments import Comparison, ComparisonArguments, run_comparison
 from squared_emd.experiments.comparison_table import write_comparison
 from squared_emd.experiments.comparison_training import digest_of_table
-from squared_emd.saved_distance import read_ground_distance
+from squared_emd.ground_distance.saved import read_ground_distance
 
 NAMES = ("low", "middle", "high")
 NEEDED = {"data", "loss", "model", "seed", "stand_in", "learning_rate", "eval_aem", "eval_aeo", "eval_mae"}

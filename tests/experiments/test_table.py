@@ -14,16 +14,16 @@ from tests.experiments.tiny import NAMES, arguments, experiment, rows, save_mode
 from transformers import AutoModelForImageClassification
 
 from squared_emd import ordinal_metrics
-from squared_emd.bins import balanced_bins
-from squared_emd.cross_validation import fold_split
+from squared_emd.data.bins import balanced_bins
+from squared_emd.data.score_metrics import ScoreMetrics
+from squared_emd.data.splits import fold_split
 from squared_emd.experiments import Samples, cost, run_table, selection, table, write_ensembles
 from squared_emd.experiments.arguments import PAPER_RATES
 from squared_emd.experiments.cost import Pace
 from squared_emd.experiments.plan import learned_where, network_name, plan
 from squared_emd.experiments.recorder import RunRecorder
-from squared_emd.mirrored import average_mirrored
-from squared_emd.score_metrics import ScoreMetrics
-from squared_emd.transforms import EvalTransform
+from squared_emd.vision.flip_averaging import average_mirrored
+from squared_emd.vision.transforms import EvalTransform
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from squared_emd import ordinal_metrics
-from squared_emd.cross_validation import fold_split, validation_split
+from squared_emd.data.splits import fold_split, validation_split
 from squared_emd.experiments import Experiment, ExperimentArguments, Samples
 
 NAMES = ("low", "middle", "high", "top")

@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from tests.reports.pictures import assert_good_png
 from transformers import AutoConfig, TimmWrapperConfig, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
+from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub.card import write_card
 from squared_emd.hub.card_facts import DATA, NETWORKS, facts_of, licence_of
 from squared_emd.hub.card_figures import confusion_matrix_figure, plot_confusion_matrix
@@ -21,7 +22,6 @@ from squared_emd.hub.card_fill import CardFill, markdown
 from squared_emd.hub.card_results import checked_confusion_matrix, checked_results, without_paths
 from squared_emd.hub.card_text import card_text
 from squared_emd.reports import paper
-from squared_emd.saved_distance import write_ground_distance
 
 NAMES = ["young", "grown", "old"]
 COUNTS = [[2, 1, 0], [0, 1, 0], [1, 0, 1]]  # 4 of 6 right, 5 within one class; off by 1 and by 2: 3 / 6

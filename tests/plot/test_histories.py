@@ -12,8 +12,8 @@ from tests.reports.pictures import assert_good_png
 from transformers import PretrainedConfig
 
 from squared_emd import plot
+from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.plot import histories
-from squared_emd.saved_distance import write_ground_distance
 
 MATRICES = np.linspace(0.5, 1, 4)[:, None, None] * of_line(4)
 LOG = [{"epoch": float(epoch), "sdd": 0.1 * epoch, "sdd_relative": 0.2} for epoch in (1, 2, 3, 4)]

@@ -16,7 +16,7 @@ from tests.reports.pictures import assert_good_png
 
 from squared_emd import plot
 from squared_emd.plot.block_means import block_means
-from squared_emd.reports.class_map import classical_mds
+from squared_emd.plot.class_map_figure import classical_mds
 
 
 def shown_names(axes):
@@ -188,7 +188,7 @@ class TestImport:
             "import sys, squared_emd.plot as plot\n"
             "heavy = {'matplotlib', 'matplotlib.pyplot', 'scipy', 'transformers', 'tensorboard', 'trackio', 'wandb'}\n"
             "print(sorted(heavy & set(sys.modules)))\n"
-            "import squared_emd.ground_distance_figures\n"
+            "import squared_emd.training.tracker_figures\n"
             "print('matplotlib' in sys.modules, heavy & {'tensorboard', 'trackio', 'wandb'} & set(sys.modules))\n"
             "plot.heat_map([[0, 1], [1, 0]])\n"
             "print(sorted(heavy & set(sys.modules)))\n"

@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 from tests.plot.distances import AGES, of_line
 from transformers import PretrainedConfig
 
+from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.plot.sources import read_source
-from squared_emd.saved_distance import write_ground_distance
 
 D = of_line(4)
 NUMBERS = ["0", "1", "2", "3"]

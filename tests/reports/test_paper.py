@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from squared_emd.data.adience import AGE_GROUPS
-from squared_emd.paper_networks import PRETRAINED
 from squared_emd.reports.paper import (
     LAYOUTS,
     PAPER_AADB,
@@ -16,6 +15,7 @@ from squared_emd.reports.paper import (
     network_of,
     row_name,
 )
+from squared_emd.vision.paper_networks import PRETRAINED
 
 FIVE = ["xe", "reg", "emd", "xemd1", "xemd2"]
 

@@ -14,7 +14,7 @@ from datasets import Dataset, Image
 from PIL.Image import Resampling
 
 from squared_emd.data.prepared import cache_folder
-from squared_emd.picture import decode, open_picture
+from squared_emd.vision.images import decode, open_picture
 
 __all__ = ["small_pictures"]
 

@@ -5,9 +5,9 @@ them, and `run_table` trains what is not there yet and reports what is. `Compari
 `run_comparison` are a smaller thing of the same kind, losses x seeds on data of any kind.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ..lazy_names import lazy_names
 from .arguments import ExperimentArguments
 from .comparison_arguments import ComparisonArguments
 
@@ -17,19 +17,27 @@ if TYPE_CHECKING:
     from .ensemble import write_ensembles
     from .experiment import Experiment, Samples
     from .table import report_table, run_table
-else:  # the same on first use: a recipe reads its command line first
-    __getattr__, __dir__ = lazy_names(
-        globals(),
-        {
-            "Comparison": "comparison",
-            "run_comparison": "comparison_runs",
-            "write_ensembles": "ensemble",
-            "Experiment": "experiment",
-            "Samples": "experiment",
-            "report_table": "table",
-            "run_table": "table",
-        },
-    )
+_LAZY = {
+    "Comparison": "comparison",
+    "run_comparison": "comparison_runs",
+    "write_ensembles": "ensemble",
+    "Experiment": "experiment",
+    "Samples": "experiment",
+    "report_table": "table",
+    "run_table": "table",
+}  # the same on first use: a recipe reads its command line first
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is slow to import on first use (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
 
 __all__ = [
     "Comparison",

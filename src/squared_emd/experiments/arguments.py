@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..config import LOSSES, EMDTrainingArguments
+from ..training.arguments import LOSSES, EMDTrainingArguments
 from .several_losses import SeveralLosses, number_or_select
 
 __all__ = ["PAPER_RATES", "PAPER_STRENGTHS", "ExperimentArguments"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..config import LOSSES, EMDTrainingArguments
+from ..training.arguments import LOSSES, EMDTrainingArguments
 from .several_losses import SeveralLosses, number_or_select
 
 __all__ = ["RATES", "ComparisonArguments"]

@@ -9,12 +9,12 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from ..checkpoints import last_whole_checkpoint
-from ..launch import check_ranks, user_errors
+from ..training.checkpoints import last_whole_checkpoint
 from .comparison import ComparedRun, Comparison
 from .comparison_arguments import RATES, ComparisonArguments
 from .comparison_table import write_comparison
 from .comparison_training import CommonSettings, choose_rate, train_and_test
+from .launch import check_ranks, user_errors
 from .results import RESULTS, read_json, write_json
 
 __all__ = ["run_comparison"]

@@ -16,12 +16,12 @@ from accelerate.utils import broadcast_object_list
 from datasets import Audio, Dataset
 from transformers import set_seed
 
-from ..launch import user_errors
+from ..hub.run_facts import digests_of_weights, facts_of_arguments
 from ..metrics import ordinal_metrics
-from ..run_facts import digests_of_weights, facts_of_arguments
-from ..trainer import EMDTrainer
+from ..training.trainer import EMDTrainer
 from .comparison import ComparedRun, Comparison
 from .comparison_arguments import ComparisonArguments
+from .launch import user_errors
 from .recorder import RunRecorder
 from .results import RESULTS, read_json, write_json
 from .settings import differences, fields_that_matter, note_settings

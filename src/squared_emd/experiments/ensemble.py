@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..score_metrics import ensemble_spearman
+from ..data.score_metrics import ensemble_spearman
 from .arguments import ExperimentArguments
 from .results import RESULTS, write_json
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from ..transforms import EvalTransform, TrainTransform
+from ..vision.transforms import EvalTransform, TrainTransform
 
 __all__ = ["Experiment", "Samples"]
 

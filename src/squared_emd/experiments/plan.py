@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..checkpoints import last_whole_checkpoint
-from ..paper_networks import FROM_SCRATCH
+from ..training.checkpoints import last_whole_checkpoint
+from ..vision.paper_networks import FROM_SCRATCH
 from .arguments import ExperimentArguments
 from .experiment import Experiment
 from .results import RESULTS, read_json

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ..first_rank import on_first_rank
 from ..hub.upload import UploadError, create_repository, push_model
+from ..training.first_rank import on_first_rank
 from .arguments import ExperimentArguments
 from .plan import Run
 

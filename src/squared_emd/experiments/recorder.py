@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..criterion import EMDCriterion
-from ..saved_distance import MAX_CLASSES_IN_CONFIG
+from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
+from ..training.criterion import EMDCriterion
 
 __all__ = ["HISTORY_FILE", "RunRecorder"]
 

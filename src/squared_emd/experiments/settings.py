@@ -12,8 +12,8 @@ from typing import Any
 from datasets import Dataset, Image
 from transformers import TrainingArguments
 
-from ..config import EMDTrainingArguments
-from ..saved_distance import read_ground_distance
+from ..ground_distance.saved import read_ground_distance
+from ..training.arguments import EMDTrainingArguments
 from .arguments import ExperimentArguments
 from .plan import Run, learned_where
 from .results import read_json, write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..config import LOSSES
+from ..training.arguments import LOSSES
 
 __all__ = ["SeveralLosses", "number_or_select"]
 

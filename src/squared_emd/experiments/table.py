@@ -14,17 +14,17 @@ import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
-from ..launch import check_ranks, user_errors
-from ..networks import load_image_classifier
+from ..data.score_metrics import ScoreMetrics
+from ..hub.run_facts import digests_of_weights, facts_of_arguments
+from ..plot.ground_distance_figures import plot_ground_distance
 from ..reports import write_report
-from ..reports.figures import plot_ground_distance
-from ..run_facts import digests_of_weights, facts_of_arguments
-from ..score_metrics import ScoreMetrics
+from ..vision.networks import load_image_classifier
 from .arguments import ExperimentArguments
 from .command import command_of
 from .cost import tell_cost
 from .ensemble import EXPECTED_SCORES
 from .experiment import Experiment
+from .launch import check_ranks, user_errors
 from .plan import Run, learned_where, plan
 from .publishing import check_repository, push_run, repository_of
 from .results import RESULTS, read_json, write_json

@@ -10,15 +10,15 @@ import numpy as np
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, set_seed
 
-from ..launch import user_errors
+from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..metrics import confusion_matrix
-from ..mirrored import average_mirrored
-from ..networks import ImageClassifier, load_image_classifier
-from ..saved_distance import MAX_CLASSES_IN_CONFIG
-from ..trainer import EMDTrainer
-from ..transforms import EvalTransform, with_views
+from ..training.trainer import EMDTrainer
+from ..vision.flip_averaging import average_mirrored
+from ..vision.networks import ImageClassifier, load_image_classifier
+from ..vision.transforms import EvalTransform, with_views
 from .arguments import ExperimentArguments
 from .experiment import Experiment, Samples
+from .launch import user_errors
 from .recorder import RunRecorder
 
 __all__ = ["Outcome", "arguments_of", "build_trainer", "check_small_pictures", "train"]

@@ -13,8 +13,8 @@ from typing import Any
 from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig
 
-from ..reports.figures import plot_ground_distance
-from ..saved_distance import read_ground_distance
+from ..ground_distance.saved import read_ground_distance
+from ..plot.ground_distance_figures import plot_ground_distance
 from .card_figures import plot_confusion_matrix
 from .card_fill import CardFill
 from .card_metrics import CARD_METRICS, MAX_CLASSES

@@ -242,8 +242,8 @@ DATA: dict[str, DataFacts] = {
         "Drawn faces",
         "drawn_faces",
         "Age groups of drawn faces",
-        "A drawn face (`squared_emd.data.drawn_faces` draws more of them).",
-        "Nobody. The faces are drawn by a program (`squared_emd.data.drawn_faces`) from random numbers. Each drawn "
+        "A drawn face (`squared_emd.data.synthetic.drawn_faces` draws more of them).",
+        "Nobody. The faces are drawn by a program (`squared_emd.data.synthetic`) from random numbers. Each drawn "
         "person looks older or younger than their group by chance, so that the groups overlap and no network gets all "
         "of them right.",
         "Adience",
@@ -254,8 +254,8 @@ DATA: dict[str, DataFacts] = {
         "Drawn groups",
         "drawn_groups",
         "Age groups of drawn people",
-        "The face of a drawn person (`squared_emd.data.drawn_groups` draws more of them).",
-        "Nobody. The people are drawn by a program (`squared_emd.data.drawn_groups`) from random numbers, and look "
+        "The face of a drawn person (`squared_emd.data.synthetic.drawn_groups` draws more of them).",
+        "Nobody. The people are drawn by a program (`squared_emd.data.synthetic`) from random numbers, and look "
         "older or younger than their group by chance: no network gets all of them right.",
         "Images of Groups",
         "No drawn picture is on both sides.",
@@ -265,8 +265,8 @@ DATA: dict[str, DataFacts] = {
         "Drawn compositions",
         "drawn_compositions",
         "Scores of drawn compositions",
-        "A drawn composition (`squared_emd.data.drawn_compositions` draws more of them).",
-        "Nobody. Landscapes drawn by a program (`squared_emd.data.drawn_compositions`), scored by a written rule and "
+        "A drawn composition (`squared_emd.data.synthetic.drawn_compositions` draws more of them).",
+        "Nobody. Landscapes drawn by a program (`squared_emd.data.synthetic`), scored by a written rule and "
         "made-up raters. The rule is no taste.",
         "AADB",
         "",
@@ -276,8 +276,8 @@ DATA: dict[str, DataFacts] = {
         "Drawn shapes",
         "drawn_shapes",
         "Drawn shapes",
-        "A drawn shape (`squared_emd.data.drawn_shapes` draws more of them).",
-        "Nobody. Shapes and textures drawn by a program (`squared_emd.data.drawn_shapes`) from random numbers.",
+        "A drawn shape (`squared_emd.data.synthetic.drawn_shapes` draws more of them).",
+        "Nobody. Shapes and textures drawn by a program (`squared_emd.data.synthetic`) from random numbers.",
         "ImageNet",
         "",
         (),

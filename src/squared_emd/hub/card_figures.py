@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..reports.figures import ground_distance_figure
+from ..plot.ground_distance_figures import ground_distance_figure
 from .card_metrics import MAX_CLASSES
 
 __all__ = ["confusion_matrix_figure", "plot_confusion_matrix"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import SELF_GUIDED
+from ..training.arguments import SELF_GUIDED
 
 __all__ = ["CARD_METRICS", "HUB_METRICS", "LOSSES", "MAX_CLASSES", "OF_SCORES", "ORDERED", "UNORDERED"]
 

@@ -16,7 +16,7 @@ from transformers import PretrainedConfig
 
 from ..reports.paper import LAYOUTS
 from ..reports.records import RESULTS_FILE
-from ..run_facts import digests_of_weights
+from .run_facts import digests_of_weights
 
 __all__ = ["believed_results", "checked_confusion_matrix", "checked_results", "without_paths"]
 

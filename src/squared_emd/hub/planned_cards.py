@@ -18,7 +18,7 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig
 
 from ..data import adience, images_of_groups
-from ..launch import user_errors
+from ..experiments.launch import user_errors
 from ..reports.records import RESULTS_FILE
 from .card import write_card
 from .card_fill import CardFill

@@ -14,9 +14,9 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import HFValidationError
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
-from ..hub_errors import UPLOAD_ERRORS, why_not_uploaded
-from ..run_facts import digests_of_weights
-from ..saved_distance import GROUND_DISTANCE_FILE
+from ..ground_distance.hub_errors import UPLOAD_ERRORS, why_not_uploaded
+from ..ground_distance.saved import GROUND_DISTANCE_FILE
+from .run_facts import digests_of_weights
 
 __all__ = [
     "CARD_FILE",

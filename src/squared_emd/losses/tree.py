@@ -12,7 +12,7 @@ from .class_weights import weighted
 from .inputs import accurate, check, mass_difference, reduce
 
 if TYPE_CHECKING:
-    from ..label_tree import LabelTree
+    from ..ground_distance.label_tree import LabelTree
 
 
 def tree_emd_loss(

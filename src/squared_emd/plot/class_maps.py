@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from ..reports.class_map import class_map_figure
+from .class_map_figure import class_map_figure
 from .heat_maps import save
 from .sources import Source, as_array, read_source
 

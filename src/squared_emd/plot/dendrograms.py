@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram as branches_of
 from scipy.cluster.hierarchy import to_tree
 
-from ..reports.matrix import checked_matrix, known_classes
-from ..reports.text import short_names, shortened
 from .heat_maps import save
+from .matrix import checked_matrix, known_classes
 from .seriation import tree_of_classes
 from .sources import Source, as_array, read_source
+from .text import short_names, shortened
 
 __all__ = ["dendrogram"]
 

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..reports.figures import ground_distance_figure
-from ..reports.matrix import checked_matrix
 from .block_means import MOST_CELLS, block_means
+from .ground_distance_figures import ground_distance_figure
+from .matrix import checked_matrix
 from .seriation import seriation
 from .sources import Source, as_array, read_source
 

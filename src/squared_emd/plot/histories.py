@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from torch import Tensor
 
+from ..ground_distance.saved import read_ground_distance
 from ..reports.curves import points
 from ..reports.distances import HISTORY_FILE, read_history_file
-from ..reports.figures import ground_distance_figure, history_figure, show_another
-from ..reports.matrix import checked_matrix
 from ..reports.records import STATE_FILE, read_json
-from ..saved_distance import read_ground_distance
+from .ground_distance_figures import ground_distance_figure, history_figure, show_another
 from .heat_maps import SERIATED, check_order, save
+from .matrix import checked_matrix
 from .pixels import pixels_of
 from .seriation import seriation
 from .sources import as_array, checkpoints_of, names_in_folder, names_or_numbers

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from ..reports.matrix import known_classes
+from .matrix import known_classes
 
 __all__ = ["METHODS", "seriation", "tree_of_classes"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..plot.ground_distance_figures import plot_class_map, plot_curves, plot_ground_distance, plot_history
 from .curves import points
 from .distances import CONFIG_FILE, HISTORY_FILE, mean_ground_distance, read_history
-from .figures import plot_class_map, plot_curves, plot_ground_distance, plot_history
 from .paper import PAPER_GROUND_DISTANCE, network_name, row_name
 from .records import STATE_FILE, Run
 from .summary import Cell, Section

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..plot.matrix import matrix_table
+from ..plot.text import aligned, shortened
 from .curves import points
-from .matrix import matrix_table
 from .paper import METRICS, network_name, row_name
 from .summary import Average, Cell, Section
-from .text import aligned, shortened
 
 __all__ = ["average_text", "markdown_table", "matrix_table", "more_rows", "paper_text", "result_rows", "text_table"]
 

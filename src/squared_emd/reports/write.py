@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..plot.matrix import matrix_table
 from .csv_files import write_runs, write_table
 from .illustrate import Illustration, illustrate
-from .matrix import matrix_table
 from .notes import about_section, footnotes, not_run, section_title
 from .paper import network_name
 from .records import read_runs

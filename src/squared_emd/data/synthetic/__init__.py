@@ -1,0 +1,1 @@
+"""Synthetic data, on which the recipes run without a data set."""

@@ -1,0 +1,116 @@
+"""Drawn faces in Adience's own layout, to try things on without data: no photograph, nothing downloaded."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from squared_emd.data.adience import AGE_BOUNDS, AGE_GROUPS, NUM_FOLDS, PREFIXES
+from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.synthetic.cartoon import draw_person, draw_picture
+
+APPARENT_AGE_NOISE = 0.4
+"""How far a person looks from their true age: standard deviation, in widths of an age group."""
+
+VERSION = 2
+"""Goes up when another folder comes out of the same arguments."""
+
+ADIENCE_COUNTS = (2519, 2163, 2132, 1655, 4950, 2300, 830, 875)
+MEAN_PICTURES = 4
+LABELS_FILE = "labels.csv"  # the same faces as people have data of their own: image, label, group
+HEADER = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
+README = """These are drawn faces and no photographs: shapes that squared_emd.data.synthetic drew from random numbers.
+They show no person. The files have the layout of Adience, so that whatever reads Adience can be tried on them;
+a figure measured on them says nothing about Adience.
+"""
+
+
+def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: int = 96, seed: int = 0) -> Path:
+    """Draws faces of eight age groups in five folds of disjoint people, laid out as Adience is.
+
+    A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
+    and no network gets them all right. Skin, hair, pose, light, blur and noise vary without regard to age. The groups
+    have Adience's proportions; `labels.csv` names each picture, its group and its person once more. The same arguments
+    give the same bytes (with the same Pillow and NumPy).
+
+    Source: drawn for this library; nothing in it comes from a data set but the proportions of the age groups.
+
+    Args:
+        output_dir: The folder to make. One that already holds this very set is used as it is.
+        num_faces: How many pictures.
+        size: Width and height in pixels.
+        seed: Another seed draws other people.
+
+    Returns:
+        The folder, ready for `load_adience`.
+
+    Raises:
+        ValueError: There are too few faces for eight groups and five folds, or `size` is too small to see anything.
+        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    """
+    counts = _share_out(num_faces, ADIENCE_COUNTS)
+    if min(counts) < NUM_FOLDS:
+        raise ValueError(f"Each group needs a face in each fold: num_faces must be at least 98, got {num_faces}.")
+    if size < 16:
+        raise ValueError(f"size must be at least 16 pixels, got {size}.")
+    settings = {
+        "pictures": "faces",
+        "version": VERSION,
+        "num_faces": num_faces,
+        "size": size,
+        "seed": seed,
+        "noise": APPARENT_AGE_NOISE,
+    }
+    return prepare_once(output_dir, settings, README, lambda folder: _draw_folds(folder, counts, size, seed))
+
+
+def cached_drawn_faces(num_faces: int = 1500) -> Path:
+    """Draws faces into the user's cache folder, once.
+
+    Args:
+        num_faces: How many pictures.
+
+    Returns:
+        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_adience`.
+
+    Raises:
+        ValueError: There are too few faces.
+        FileExistsError: That folder holds something else.
+    """
+    return draw_faces(cache_folder(f"drawn_faces_{num_faces}_v{VERSION}"), num_faces=num_faces)
+
+
+def _share_out(total: int, weights: tuple[int, ...]) -> list[int]:
+    """Whole numbers in proportion to the weights that sum to the total."""
+    edges = np.round(np.cumsum((0, *weights)) * total / sum(weights)).astype(int)
+    return np.diff(edges).tolist()
+
+
+def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
+    lines, table = [[HEADER] for _ in range(NUM_FOLDS)], ["image,label,group"]
+    user = picture = 0
+    for group, count in enumerate(counts):
+        for k in range(NUM_FOLDS):
+            fold = (group + k) % NUM_FOLDS
+            left = count // NUM_FOLDS + (k < count % NUM_FOLDS)
+            while left:
+                rng = np.random.default_rng((seed, 0, user))
+                age = group + rng.uniform(0, 1) + rng.normal(0, APPARENT_AGE_NOISE)
+                person = draw_person(rng, age)
+                user_id = f"{10000000 + user}@N0{fold}"
+                (folder / "aligned" / user_id).mkdir(parents=True)
+                pictures = min(left, int(rng.integers(1, 2 * MEAN_PICTURES)))
+                for _ in range(pictures):
+                    name = f"drawn_{picture:05d}.jpg"
+                    image = draw_picture(person, np.random.default_rng((seed, 1, picture)), size)
+                    path = f"aligned/{user_id}/{PREFIXES['aligned']}.{user}.{name}"
+                    image.save(folder / path, quality=90)
+                    table.append(f"{path},{AGE_GROUPS[group]},{user_id}")
+                    fields = (user_id, name, user, AGE_BOUNDS[group], "mf"[person.woman], 0, 0, size, size, 0, 0, 50)
+                    lines[fold].append("\t".join(map(str, fields)))
+                    picture += 1
+                left -= pictures
+                user += 1
+    for fold, rows in enumerate(lines):
+        (folder / f"fold_{fold}_data.txt").write_text("\n".join(rows) + "\n")
+    (folder / LABELS_FILE).write_text("\n".join(table) + "\n")

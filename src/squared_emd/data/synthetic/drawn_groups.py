@@ -1,0 +1,150 @@
+"""Drawn group pictures in the layout of Images of Groups, to try things on without data: no photograph."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.io import savemat
+
+from squared_emd.data.images_of_groups import AGE_CODES, FOLDERS, SPLITS
+from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.synthetic.cartoon import background, develop, draw_into, draw_person
+from squared_emd.data.synthetic.drawn_faces import APPARENT_AGE_NOISE
+
+AGE_EDGES = (0, 1, 2, 3, 4, 5, 7, 8)
+"""Where the seven groups begin and end on the age axis of `draw_person`, whose units are the groups of Adience: 37-65
+takes the two of 38-43 and 48-53."""
+
+VERSION = 1
+"""Goes up when another folder comes out of the same arguments."""
+
+HEAD = 37  # half the height of a grown-up's head, in pixels of the picture
+COLUMN, ROW = 2.45, 2.6  # from one head to the next and from one row to the next, in these halves
+NUM_GROUPS = len(AGE_CODES)
+MAT_FOLDER = "AgeGenderClassification"
+README = """These are drawn people and no photographs: shapes that squared_emd.data.synthetic drew from random
+numbers. They show nobody. The files have the layout of Images of Groups, so that whatever reads Images of Groups can be
+tried on them; a figure measured on them says nothing about Images of Groups.
+"""
+
+
+def draw_groups(output_dir: str | os.PathLike, *, num_train: int = 1120, num_test: int = 280, seed: int = 0) -> Path:
+    """Draws pictures of 2 to 8 people with seven age groups, laid out as Images of Groups is.
+
+    A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
+    and no network gets them all right. Each person stands in one picture, each picture in one split, and each group has
+    equally many faces. Heads are 57 to 83 pixels high (those of children up to an eighth less), and lean by some
+    degrees. The same arguments give the same bytes (with the same Pillow, NumPy and SciPy).
+
+    Source: drawn for this library; nothing in it comes from a data set.
+
+    Args:
+        output_dir: The folder to make. One that already holds this very set is used as it is.
+        num_train: How many faces to train on, a multiple of 7.
+        num_test: How many to test on, a multiple of 7.
+        seed: Another seed draws other people.
+
+    Returns:
+        The folder, ready for `load_images_of_groups`.
+
+    Raises:
+        ValueError: A number of faces is no positive multiple of 7.
+        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    """
+    for name, count in (("num_train", num_train), ("num_test", num_test)):
+        if count < NUM_GROUPS or count % NUM_GROUPS:
+            raise ValueError(f"{name} must be a positive multiple of {NUM_GROUPS}, the number of groups, got {count}.")
+    settings = {
+        "pictures": "groups",
+        "version": VERSION,
+        "num_train": num_train,
+        "num_test": num_test,
+        "seed": seed,
+        "noise": APPARENT_AGE_NOISE,
+    }
+    counts = {"train": num_train, "test": num_test}
+    return prepare_once(output_dir, settings, README, lambda folder: _draw_set(folder, counts, seed))
+
+
+def cached_drawn_groups() -> Path:
+    """Draws group pictures into the user's cache folder, once.
+
+    Returns:
+        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_images_of_groups`.
+
+    Raises:
+        FileExistsError: That folder holds something else.
+    """
+    return draw_groups(cache_folder(f"drawn_groups_v{VERSION}"))
+
+
+def _draw_set(folder: Path, counts: dict[str, int], seed: int) -> None:
+    lines = {name: [] for name in FOLDERS}
+    for name in (*FOLDERS, MAT_FOLDER):
+        (folder / name).mkdir()
+    picture = 0
+    for split, count in counts.items():
+        rng = np.random.default_rng((seed, list(counts).index(split)))
+        labels = rng.permutation(np.repeat(np.arange(NUM_GROUPS), count // NUM_GROUPS)).tolist()
+        names, faces = [], []
+        while labels:
+            size = min(len(labels), int(rng.integers(2, 9)))
+            size += (len(labels) - size == 1) * (1 if size < 8 else -1)  # nobody stands alone
+            group, labels = labels[:size], labels[size:]
+            # The folders' numbers say how many faces were found at least.
+            place = str(rng.choice([name for name in FOLDERS if int(name[-2]) <= size]))
+            name = f"drawn_{picture:04d}.jpg"
+            image, rows = _draw_group(group, np.random.default_rng((seed, 2, picture)))
+            image.save(folder / place / name, quality=92)
+            lines[place] += [name, *("\t".join(map(str, row)) for row in rows)]
+            names += [f"C:\\drawn\\{place}\\{name}"] * size
+            faces += rows
+            picture += 1
+        _write_mat(folder / MAT_FOLDER, split, names, np.array(faces))
+    for name, rows in lines.items():
+        (folder / name / "PersonData.txt").write_text("".join(row + "\n" for row in rows))
+
+
+def _draw_group(labels: list[int], rng: np.random.Generator) -> tuple[Image.Image, list[tuple[int, ...]]]:
+    """A picture of people of these groups, and a row of PersonData.txt for each."""
+    back = len(labels) // 2 if len(labels) > 4 else 0
+    rows = [back, len(labels) - back] if back else [len(labels)]
+    unit = 2 * HEAD  # the canvas is twice as large as the picture
+    width, height = max(rows) + 0.75 * (len(set(rows)) < len(rows)) + 0.3, (len(rows) - 1) * ROW + 3.9
+    canvas = Image.new("RGB", (2 * round(width * COLUMN * HEAD), 2 * round(height * HEAD)), background(rng))
+    faces = []
+    for k, count in enumerate(rows):
+        # Those behind look through the gaps between those before them.
+        shift = (k - 0.5) * 0.5 if len(set(rows)) < len(rows) else 0
+        for column in range(count):
+            label = labels[len(faces)]
+            age = rng.uniform(*AGE_EDGES[label : label + 2]) + rng.normal(0, APPARENT_AGE_NOISE)
+            person = draw_person(rng, age)
+            x = canvas.width / 2 + ((column - (count - 1) / 2 + shift) * COLUMN + rng.uniform(-0.1, 0.1)) * unit
+            y = (1.75 + k * ROW + rng.uniform(-0.12, 0.12)) * unit
+            scale = unit * person.looks["size"] * rng.uniform(0.88, 1.12)
+            lean = rng.normal(0, 0.15)
+            eyes = draw_into(canvas, person, rng, np.array([x, y]), scale, lean, waist=3 * ROW)
+            left_right = np.round(eyes / 2 - 0.5).astype(int)  # a pixel's centre has whole numbers
+            faces.append((*left_right.ravel().tolist(), AGE_CODES[label], 1 if person.woman else 2))
+    return develop(canvas, rng, face=3 * HEAD), faces
+
+
+def _write_mat(folder: Path, split: str, names: list[str], faces: np.ndarray) -> None:
+    """Writes the split as published: a 1 x 1 struct with one array a field."""
+    file, key = SPLITS[split]
+    left, right = faces[:, :2], faces[:, 2:4]  # (N, 2) each
+    distance = np.hypot(*(right - left).T)
+    fields = {
+        "name": np.array([names], dtype=object),  # (1, N)
+        "ageClass": faces[:, 4:5].astype(np.uint8),  # (N, 1)
+        "genClass": faces[:, 5:6].astype(np.uint8),  # (N, 1)
+        "facePosSize": np.column_stack([left, right, (left + right) / 2, distance]).astype(np.float32),  # (N, 7)
+    }
+    written = io.BytesIO()
+    savemat(written, {key: fields})
+    data = written.getvalue()
+    # The first 116 bytes are free text, where SciPy writes the time: the same set must have the same bytes.
+    (folder / file).write_bytes(b"MATLAB 5.0 MAT-file, drawn people".ljust(116) + data[116:])

@@ -1,0 +1,1 @@
+"""Ground distances between classes: learned from centroids, given, saved with a model."""

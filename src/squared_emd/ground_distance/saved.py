@@ -1,0 +1,286 @@
+"""D beside a model's weights: in its config, or in a file of its own where there are many classes; and back again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from ..training.labels import are_other_classes, check_class_order, in_short
+from .epoch_distance import matrix_dtype
+from .hub_errors import HUB_ERRORS, why_not_loaded
+from .learned import blocks_of_rows
+
+__all__ = [
+    "GROUND_DISTANCE_FILE",
+    "MAX_CLASSES_IN_CONFIG",
+    "check_classes_of",
+    "ground_distance_of_model",
+    "load_ground_distance",
+    "read_ground_distance",
+    "write_ground_distance",
+]
+
+logger = logging.getLogger(__name__)
+
+MAX_CLASSES_IN_CONFIG = 256  # above, D lies in a file of its own: as JSON it would take tens of megabytes
+GROUND_DISTANCE_FILE = "ground_distance.safetensors"
+_CONFIG_FILE = "config.json"
+_DIGEST = "ground_distance_sha256"  # in the `emd` block, of what lies in the file
+_HALF_A_STEP = 2**-12  # of half precision between 1/2 and 1; the ranks of 1,000 classes are 1/1000 apart
+
+
+def write_ground_distance(
+    matrix: Tensor | None, folder: str | os.PathLike[str] | None, config: PretrainedConfig | None, emd: dict[str, Any]
+) -> None:
+    """Put D and the `emd` block into a model's config, and D into its file where the config is not to hold it.
+
+    Above 256 classes the file has half precision where that changes no entry by more than 2^-12, as with percentile
+    ranks, which lie between 0 and 1; else float32. `docs/checkpoints.md` has what was measured of it.
+
+    Args:
+        matrix: (K, K), rounded to 6 digits in the config; None takes an earlier one out.
+        folder: where the file goes; None: only the config is to know.
+        config: of the model that is about to be saved; changed in place, not written. None: there is none.
+        emd: the block: strings, numbers, lists and None; changed in place.
+    """
+    emd.pop(_DIGEST, None)
+    in_config = config is not None and matrix is not None and len(matrix) <= MAX_CLASSES_IN_CONFIG
+    if matrix is not None and not in_config:
+        stored = _as_stored(matrix)
+        emd[_DIGEST] = _digest(stored)
+        if folder is not None:
+            path = os.path.join(folder, GROUND_DISTANCE_FILE)
+            save_file({"ground_distance": stored}, path, metadata={"format": "pt"})
+    if config is None:
+        return
+    config.emd = emd
+    if in_config:
+        config.ground_distance = [[round(entry, 6) for entry in row] for row in matrix.tolist()]
+    elif matrix is not None:
+        config.ground_distance = GROUND_DISTANCE_FILE
+    elif hasattr(config, "ground_distance"):
+        del config.ground_distance
+
+
+def _as_stored(matrix: Tensor) -> Tensor:
+    if len(matrix) > MAX_CLASSES_IN_CONFIG:
+        half = matrix.half()
+        if all((half[i : i + len(rows)] - rows).abs().max() <= _HALF_A_STEP for i, rows in blocks_of_rows(matrix)):
+            return half.cpu().contiguous()
+    return matrix.float().cpu().contiguous()
+
+
+def _digest(stored: Tensor) -> str:
+    return hashlib.sha256(stored.numpy()).hexdigest()
+
+
+def read_ground_distance(path: str | Path) -> Tensor:
+    """A ground distance matrix from a file or the folder of a saved model.
+
+    Args:
+        path: .npy, .safetensors with a tensor `ground_distance`, or .json: a list of rows, or an object with such a
+            list under `ground_distance`, as the config.json of a saved model has it; or the folder of such a model.
+
+    Returns:
+        (K, K) float64; float32 above 4,096 classes.
+
+    Raises:
+        FileNotFoundError: there is no such file, or none with a D in the folder.
+        ValueError: the file holds no matrix, or the folder one of other classes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        config = path / _CONFIG_FILE
+        if config.is_file():
+            return _of_config(_read_json(config), str(path), lambda name: path / name)
+        path = path / GROUND_DISTANCE_FILE  # of a module without a config
+    if not path.is_file():
+        raise FileNotFoundError(
+            "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved "
+            f"with a ground distance; there is no {path}."
+        )
+    if path.suffix == ".json":
+        rows = _read_json(path)
+        return _as_matrix(rows.get("ground_distance") if isinstance(rows, dict) else rows, path)
+    try:
+        matrix = np.load(path, allow_pickle=False) if path.suffix == ".npy" else load_file(path)["ground_distance"]
+    except Exception as error:
+        raise _no_matrix(path, error) from error
+    return _as_matrix(matrix, path)
+
+
+def load_ground_distance(
+    repo_or_dir: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None
+) -> Tensor:
+    """The ground distance D that was saved with a model, from the Hub or from a folder (Hou et al. 2016, Eq. 13).
+
+    It may lie in the model's config, or, above 256 classes, in a file beside the weights. Nothing but those is
+    downloaded.
+
+    Args:
+        repo_or_dir: a repository of the Hub, as "me/age", or a folder with a saved model.
+        revision: a branch, tag or commit of the repository; default: main.
+        token: for a private repository; default: the one that is stored, or HF_TOKEN.
+
+    Returns:
+        (K, K) float64, float32 above 4,096 classes, in the order of the model's classes.
+
+    Raises:
+        FileNotFoundError: there is no such folder, repository, revision or file, or it cannot be reached.
+        ValueError: the model was saved without a D, or D does not fit its classes.
+    """
+    folder = Path(repo_or_dir)
+    if folder.is_dir():
+        if not (folder / _CONFIG_FILE).is_file() and not (folder / GROUND_DISTANCE_FILE).is_file():
+            raise FileNotFoundError(
+                f"{folder} must hold a model that was saved with a ground distance; there is no {_CONFIG_FILE} in it."
+            )
+        return read_ground_distance(folder)
+    find = _on_hub(str(repo_or_dir), revision, token)
+    return _of_config(_read_json(find(_CONFIG_FILE)), str(repo_or_dir), find)
+
+
+def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = None) -> Callable[[str], Path]:
+    def find(name: str) -> Path:
+        try:
+            return Path(hf_hub_download(repo, name, revision=revision, token=token))
+        except HUB_ERRORS as error:
+            why = why_not_loaded(repo, name, revision, error)
+            raise FileNotFoundError(f"the ground distance of {repo!r} could not be loaded: {why}") from error
+
+    return find
+
+
+def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
+    """The D that a config.json holds or names, checked against the classes that it names."""
+    config = config if isinstance(config, dict) else {}
+    entry, emd = config.get("ground_distance"), config.get("emd") or {}
+    if entry is None:
+        raise ValueError(
+            f"{source} was saved without a ground distance: its {_CONFIG_FILE} has none. Models trained with the "
+            "losses xemd1, xemd2 and a-emd have one."
+        )
+    if isinstance(entry, str):
+        path = find(entry)
+        if not path.is_file():
+            raise FileNotFoundError(f"{source} must hold the file {entry} that its config names; there is none.")
+        try:
+            stored = load_file(path)["ground_distance"]
+        except Exception as error:
+            raise _no_matrix(path, error) from error
+        if emd.get(_DIGEST) not in (None, _digest(stored)):
+            raise ValueError(
+                f"{GROUND_DISTANCE_FILE} of {source} must be the one that was saved with its config; it is of another "
+                "model or revision. Save or download the whole model again."
+            )
+        matrix = _as_matrix(stored, path)
+    else:
+        matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
+    by_id = config.get("id2label") or {}
+    names = config.get("label_names") or [by_id[key] for key in sorted(by_id, key=int)]
+    if names and len(names) != len(matrix):
+        raise ValueError(
+            f"the ground distance of {source} must be ({len(names)}, {len(names)}), one row for each of the model's "
+            f"classes, got shape {tuple(matrix.shape)}: num_labels was changed after it was learned. Train again."
+        )
+    check_class_order(emd.get("class_names"), names, source=source)
+    return matrix
+
+
+def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -> None:
+    """Raise where a saved model whose D is to be taken has other classes, or the same in another order.
+
+    Args:
+        path: as :func:`read_ground_distance` takes it; a file says nothing of its classes, but for a config.
+        class_names: of the model that takes it.
+
+    Raises:
+        ValueError: the classes are others.
+    """
+    config = Path(path, _CONFIG_FILE) if Path(path).is_dir() else Path(path)
+    if config.name != _CONFIG_FILE or not config.is_file():
+        return
+    emd = _read_json(config).get("emd") or {}
+    saved = emd.get("class_names")
+    check_class_order(saved, class_names, source=str(path))
+    if are_other_classes(saved, class_names):
+        raise ValueError(
+            f"the ground distance of {path} is of the classes {in_short(saved)}, this model has "
+            f"{in_short(class_names)}. Give one of its own classes, as a file with the matrix alone."
+        )
+
+
+def ground_distance_of_model(config: PretrainedConfig | None, class_names: Sequence[str] | None) -> Tensor | None:
+    """The D with which a loaded model was saved, where it is one of the classes that the model has now.
+
+    Where it is not, it is taken out of the config, with a warning: another number of classes, or classes of other
+    names.
+
+    Args:
+        config: of the model; changed in place.
+        class_names: (K,) of the model now.
+
+    Returns:
+        (K, K) float64, float32 above 4,096 classes, or None where there is none.
+
+    Raises:
+        ValueError: the classes are the same in another order; D and the classifier head have the old one.
+    """
+    entry = getattr(config, "ground_distance", None)
+    if entry is None:
+        return None
+    source = getattr(config, "_name_or_path", "")
+    emd, names = getattr(config, "emd", None) or {}, list(class_names or [])
+    check_class_order(emd.get("class_names"), names, source=source or "the model")
+    find = (lambda name: Path(source, name)) if Path(source or ".").is_dir() else _on_hub(source)
+    try:
+        if isinstance(entry, str) and not source:
+            raise ValueError(f"its config names the file {entry}, and nothing says where that lies")
+        bare = {"ground_distance": entry, "emd": {_DIGEST: emd.get(_DIGEST)}}
+        matrix = _of_config(bare, source or "the model", find)
+        if len(matrix) != config.num_labels:
+            raise ValueError(f"it is of {len(matrix)} classes, the model has {config.num_labels}")
+        if are_other_classes(emd.get("class_names"), names):
+            raise ValueError(f"it is of the classes {in_short(emd['class_names'])}, the model has {in_short(names)}")
+    except (OSError, ValueError) as error:
+        logger.warning("The ground distance in the model's config is taken out: %s.", str(error).rstrip("."))
+        del config.ground_distance
+        return None
+    return matrix
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _no_matrix(path, error) from error
+
+
+def _as_matrix(rows: Any, source: Any) -> Tensor:
+    try:
+        is_array = isinstance(rows, (Tensor, np.ndarray))
+        matrix = torch.as_tensor(rows, dtype=None if is_array else torch.float64)
+    except Exception as error:
+        raise _no_matrix(source, error) from error
+    if matrix.dim() != 2:
+        raise ValueError(f"{source} must hold a (K, K) matrix, got shape {tuple(matrix.shape)}.")
+    return matrix.to(matrix_dtype(len(matrix)))
+
+
+def _no_matrix(source: Any, error: Exception) -> ValueError:
+    return ValueError(
+        f"{source} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object "
+        f"with such a list under 'ground_distance'); reading it gave {type(error).__name__}: {error}"
+    )

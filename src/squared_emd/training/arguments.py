@@ -1,0 +1,224 @@
+"""What a run is told: `EMDTrainingArguments`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+from .argument_checks import (
+    LOSSES,
+    check_class_weights,
+    check_geometry,
+    check_jump_start_of,
+    check_loss,
+    check_numbers,
+    check_sampling,
+    counting_scheme,
+)
+
+__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
+
+SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
+
+
+@dataclass
+class EMDTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` and the choices of Hou et al. 2016; the defaults are the paper's.
+
+    Raises:
+        ValueError: a field of ours is out of its range.
+    """
+
+    loss: str = field(
+        default="xemd2",
+        metadata={
+            "choices": LOSSES,
+            "help": "xe: cross-entropy. reg: squared error of one linear output. emd: squared EMD of ordered classes "
+            "(Eq. 10). xemd1, xemd2: cross-entropy with the self-guided squared EMD regulariser (Eq. 16) at omega 1, "
+            "mu -0.5 and at omega 2, mu -0.25. a-emd: entropic Wasserstein loss (Frogner et al. 2015) under a given "
+            "ground distance.",
+        },
+    )
+    omega: float | None = field(
+        default=None, metadata={"help": "Power of the ground distance in Eq. 16. Default: 1 for xemd1, 2 for xemd2."}
+    )
+    mu: float | None = field(
+        default=None,
+        metadata={
+            "help": "Bias of the ground distance in Eq. 16; negative, so that classes near the true one are rewarded. "
+            "Default: -0.5 for xemd1, -0.25 for xemd2."
+        },
+    )
+    regularizer_weight: str = field(
+        default="auto",
+        metadata={
+            "help": "lambda of Eq. 16: a number, or auto: fixed at the end of the jump start so that the regulariser "
+            "is regularizer_ratio times smaller than the cross-entropy (section 4.3)."
+        },
+    )
+    regularizer_ratio: float = field(
+        default=3.5,
+        metadata={"help": "Cross-entropy over regulariser for the automatic weight; the paper: 3 to 4 (section 4.3)."},
+    )
+    jump_start_epochs: int = field(
+        default=4, metadata={"help": "First epochs of a self-guided run with plain cross-entropy (section 4.3)."}
+    )
+    true_class_cost: float | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper: if given, the true class contributes true_class_cost * (1 - p_k)^2 to the "
+            "regulariser in place of mu * p_k^2."
+        },
+    )
+    rank: str = field(
+        default="strict",
+        metadata={
+            "choices": ("strict", "inclusive"),
+            "help": "Percentile ranks behind D. strict: the entries smaller (Eq. 12); inclusive: an entry counts "
+            "itself (how the paper's Table 2 must have been made).",
+        },
+    )
+    ground_distance: str | None = field(
+        default=None,
+        metadata={
+            "help": "A .json, .npy or .safetensors file with a (K, K) matrix, or the folder of a model that was saved "
+            "with one: a fixed D in place of a learned one. a-emd needs it (the paper took the D of an xemd2 run), or "
+            "a model that was saved with one. EMDTrainer(ground_distance=...) takes the matrix itself."
+        },
+    )
+    geometry: str | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper but for the line: what the classes lie on. line, circle, or a .json file with a "
+            "label tree (LabelTree.from_json). emd: the exact EMD there; default: line. xemd1, xemd2, a-emd: D is the "
+            "distances there, scaled to 1. spacing has the gaps of a line or circle."
+        },
+    )
+    prior_weight: float | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper, for xemd1 and xemd2: D is learned, and blended with the D that ground_distance "
+            "or geometry gives, with this weight (0 .. 1) in the first epoch. Default: a given D is not changed."
+        },
+    )
+    prior_decay: float = field(
+        default=0.9, metadata={"help": "The weight of the given D falls by this factor every epoch; 1: it stays."}
+    )
+    ground_distance_update_steps: int | None = field(
+        default=None,
+        metadata={
+            "help": "Refresh D every so many optimizer steps too, from what the epoch has brought so far, for epochs "
+            "that last days. Default: at the end of every epoch only."
+        },
+    )
+    spacing: list[float] | None = field(
+        default=None,
+        metadata={
+            "help": "The K-1 gaps between neighbouring classes on a line (K on a circle, the last one back to the "
+            "first class), for the loss emd and for geometry. Default: all 1."
+        },
+    )
+    class_weights: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper: how much a sample counts in the loss. balanced: one over the number of training "
+            "samples of its class. effective or effective:BETA: one over their effective number (Cui et al. 2019; "
+            "BETA 0.999). Both have mean 1 over the training samples. Or K numbers. Default: all count alike."
+        },
+    )
+    balanced_sampling: bool = field(
+        default=False,
+        metadata={
+            "help": "Not in the paper: draw the samples of an epoch so that each class comes equally often; those of a "
+            "rare class come several times, some of a frequent one not at all."
+        },
+    )
+    label_smoothing_temperature: float | None = field(
+        default=None,
+        metadata={
+            "help": "Not in the paper: label_smoothing_factor goes to near classes first, as softmax(-D / "
+            "temperature), in the mean distance of D. It needs a D: that of the loss, of ground_distance or of "
+            "geometry. Until D is learned, and by default, all classes get the same."
+        },
+    )
+    entropic_strength: float = field(
+        default=10.0,
+        metadata={
+            "help": "Entropic strength of a-emd, in 1 over the unit of D: the greater, the nearer to the EMD. The "
+            "paper chooses from 0.1, 1 and 10 on validation data (section 4.3)."
+        },
+    )
+    sinkhorn_iterations: int = field(
+        default=100, metadata={"help": "Matrix scaling iterations of a-emd, where labels are distributions."}
+    )
+    nan_policy: str = field(
+        default="raise",
+        metadata={
+            "choices": ("raise", "skip"),
+            "help": "What happens where features or logits are NaN or infinite. Such a sample never enters the "
+            "centroids and is counted in the log. raise: the run ends when all samples of a rank were such for "
+            "nan_steps steps, and before weights that are not finite are saved. skip: their loss counts as 0, and a "
+            "step whose gradient is not finite gets a gradient of 0.",
+        },
+    )
+    nan_steps: int = field(
+        default=10,
+        metadata={"help": "After how many steps in a row without a finite sample nan_policy raise ends the run."},
+    )
+    head: str | None = field(
+        default=None,
+        metadata={
+            "help": "Dotted name of the classifier head whose input the features are, where it cannot be found by "
+            "itself."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+        super().__post_init__()  # which takes seconds the first time
+
+    def check_fields(self) -> None:
+        """Raise a ValueError where a field of ours is out of its range, or does not go with the loss."""
+        check_loss(self)
+        check_numbers(self)
+        check_geometry(self)
+        check_class_weights(self)
+        check_sampling(self)
+        check_jump_start_of(self)
+
+    @property
+    def weights_by_count(self) -> tuple[str, float] | None:
+        """The scheme of `class_weights` and its beta, where they come from the numbers of samples."""
+        return counting_scheme(self.class_weights)
+
+    @property
+    def is_self_guided(self) -> bool:
+        """Whether the loss is Eq. 16, which needs a ground distance."""
+        return self.loss in SELF_GUIDED
+
+    @property
+    def uses_ground_distance(self) -> bool:
+        """Whether the loss has a D, learned or given."""
+        return self.is_self_guided or self.loss == "a-emd"
+
+    def check_jump_start(self, num_epochs: int) -> None:
+        """Refuse a self-guided run that would end within its jump start.
+
+        Args:
+            num_epochs: the epochs the run will have.
+
+        Raises:
+            ValueError: none of them comes after the jump start.
+        """
+        if self.is_self_guided and num_epochs <= self.jump_start_epochs:
+            raise ValueError(
+                f"the loss {self.loss} needs more epochs than its jump start of {self.jump_start_epochs}, or the run "
+                f"would be plain cross-entropy; this run has {num_epochs}. "
+                "Raise num_train_epochs (or max_steps), or lower jump_start_epochs."
+            )
+
+    def self_guided_parameters(self) -> tuple[float, float]:
+        """omega and mu of Eq. 16: the user's where given, else the paper's for this loss."""
+        omega, mu = SELF_GUIDED[self.loss]
+        return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu

@@ -1,0 +1,391 @@
+"""From arguments to named loss components; owns D, the class centroids and lambda."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ..ground_distance.centroids import ClassCentroids
+from ..ground_distance.epoch_distance import MAX_CLASSES_IN_FLOAT64, learn_ground_distance, matrix_dtype
+from ..ground_distance.given import blend_ground_distances
+from ..ground_distance.learned import check_ground_distance
+from ..losses import (
+    accurate,
+    cross_entropy_loss,
+    entropic_wasserstein_loss,
+    ground_distance_cost,
+    regression_loss,
+    self_guided_regularizer,
+    self_guided_terms,
+)
+from .arguments import EMDTrainingArguments
+from .geometry import Geometry, given_ground_distance
+from .target_distributions import Targets
+
+__all__ = ["EMDCriterion"]
+
+logger = logging.getLogger(__name__)
+
+_HARDLY_LEARNED = 0.9  # of the cross-entropy of guessing
+
+
+class EMDCriterion(nn.Module):
+    """The loss of a run as named components per sample, and what a self-guided loss learns on the way.
+
+    `forward` gives the components whose sum is the loss; `observe` takes the features of a training batch; `end_epoch`
+    refreshes D and, at the end of the jump start, fixes lambda.
+
+    Args:
+        args: the run's arguments.
+        num_classes: K.
+        class_names: names for messages; default: the class indices.
+        ground_distance: (K, K) D, or a `LabelTree`: given in place of those among the arguments.
+        device: where the model computes.
+
+    Attributes:
+        ground_distance: (K, K) float64 D, or None before the first refresh. Above 4,096 classes it is float32, and the
+            next refresh writes over it: copy what you keep.
+        known: (K,) bool, the classes D knows.
+        targets: holds the weights of the classes.
+        regularizer_weight: lambda; None as long as it is still to be measured.
+        sdd, sdd_relative: of the last refresh (section 4.7), or None.
+        epoch: epochs completed.
+        first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
+
+    Raises:
+        ValueError: a given D is no ground distance for K classes, a given spacing does not have K-1 entries (K on a
+            circle), a label tree or class weights are of other classes, or `prior_weight` is given without a D.
+    """
+
+    def __init__(
+        self,
+        args: EMDTrainingArguments,
+        num_classes: int,
+        *,
+        class_names: Sequence[str] | None = None,
+        ground_distance: Any = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        self.args = args
+        self.num_classes = num_classes
+        self.are_named = class_names is not None
+        self.class_names = [str(name) for name in class_names or range(num_classes)]
+        self.centroids = ClassCentroids(num_classes, device)
+        self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
+        self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd D; float32
+        self.targets = Targets(args, num_classes, device)
+        self.geometry = Geometry(args, num_classes, class_names=class_names, device=device)
+        self._given = given_ground_distance(args, self.geometry, ground_distance, class_names)
+        self._warned: set[int] = set()
+        self.ground_distance: Tensor | None = None
+        self._made_ground_distance = False  # here, by a refresh
+        self.to(device)
+        self.restart()  # what it makes lies there, too
+
+    def restart(self) -> None:
+        """Forget all that was learned, as before a new run."""
+        args = self.args
+        self.epoch = self.first_epoch = 0
+        self.sdd: float | None = None
+        self.sdd_relative: float | None = None
+        self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
+        device = self.known.device
+        self.centroids = ClassCentroids(self.num_classes, device)
+        # sums of the cross-entropy and of |regulariser|, and samples, in the last epoch of the jump start
+        self.measured = torch.zeros(3, dtype=torch.float64, device=self.centroids.device)
+        if not args.is_self_guided and self.ground_distance is not None:
+            return  # it learns nothing of D
+        self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
+        self.targets.follow(None, self.known)
+        if self._given is not None:
+            matrix, source = self._given
+            self._take(matrix, source=source)
+
+    def adopt(self, matrix: Tensor | None, emd: Mapping[str, Any]) -> None:
+        """Take D and lambda of a model that was saved, so that it can be evaluated; training restarts.
+
+        The loss a-emd keeps this D in training, too.
+
+        Args:
+            matrix: (K, K) the model's D; None: it has none, and nothing happens.
+            emd: the `emd` block of its config, for a self-guided loss one of the same loss.
+
+        Raises:
+            ValueError: the loss is a-emd, and there is no D here nor among the arguments.
+        """
+        weight = emd.get("regularizer_weight")
+        fits = matrix is not None and weight is not None and emd.get("loss") == self.args.loss
+        if self.args.is_self_guided and fits:
+            if self.learns_ground_distance:
+                self._take(matrix, source="the model's config")
+            self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
+        if self.args.loss == "a-emd" and self.ground_distance is None:
+            if matrix is None:
+                raise ValueError(
+                    "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the "
+                    "folder of an xemd2 run, or a model that was saved with one."
+                )
+            self._take(matrix, source="the model's config")
+
+    def _take(self, given: Tensor, *, source: str) -> None:
+        """Use a given D."""
+        check_ground_distance(given, self.num_classes, source=source)
+        known = _known_to(given)
+        if self.args.loss == "a-emd" and not known.all():
+            unknown = [self.class_names[k] for k in (~known).nonzero().flatten().tolist()]
+            raise ValueError(
+                f"{source} has no distances for the classes {unknown}, which nothing was seen of where it was learned; "
+                "to the loss a-emd they would be free. Give a ground distance of all classes."
+            )
+        self.known = known.to(self.known.device)
+        self._set_ground_distance(given)
+
+    @property
+    def learns_ground_distance(self) -> bool:
+        """Whether D is estimated from the network's features."""
+        return self.args.is_self_guided and (self._given is None or self.args.prior_weight is not None)
+
+    @property
+    def is_given_ground_distance(self) -> bool:
+        """Whether the run was given a D, which it may blend with a learned one."""
+        return self._given is not None
+
+    @property
+    def in_jump_start(self) -> bool:
+        """Whether lambda is 0 because the jump start (section 4.3) is not over."""
+        return self.args.is_self_guided and self.epoch < self.args.jump_start_epochs
+
+    def forward(self, logits: Tensor, labels: Tensor, finite: Tensor | None = None) -> dict[str, Tensor]:
+        """The components of the loss, per sample; the loss is their sum.
+
+        Args:
+            logits: (B, K) scores; (B, 1) or (B,) outputs for `reg`.
+            labels: (B,) class indices (or scores for `reg`), or (B, K) target distributions.
+            finite: (B,) bool, the samples that count where lambda is measured. Default: all.
+
+        Returns:
+            `xe`: `ce`. `reg`: `mse`. `emd`, `a-emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the
+            weighted regulariser. Each (B,).
+
+        Raises:
+            ValueError: shapes or labels are not as above.
+        """
+        logits = accurate(logits)  # once: the gradients of the components are added before they are rounded
+        weights, labels = self.targets.weights_of(labels), self.targets.smoothed(labels)
+        components = self._components(logits, labels)
+        if self.training and self._measures:
+            counted = components["ce"] if weights is None else components["ce"] * weights
+            self._measure(counted, logits, labels, finite, weights)
+        return components if weights is None else {name: values * weights for name, values in components.items()}
+
+    def _components(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """By name (B,), before the weights of the classes."""
+        if self.args.loss == "reg":
+            return {"mse": regression_loss(logits, labels, reduction="none")}
+        if self.args.loss == "emd":
+            return {"emd": self.geometry.loss(logits, labels)}
+        if self.args.loss == "a-emd":
+            strength, iterations = self.args.entropic_strength, self.args.sinkhorn_iterations
+            loss = entropic_wasserstein_loss(
+                logits, labels, self.cost.T, strength=strength, iterations=iterations, reduction="none"
+            )
+            return {"emd": loss}
+        if not self._regularizes:
+            return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
+        entropy, regularizer = self_guided_terms(
+            logits,
+            labels,
+            self.cost.T,  # D is symmetric: the columns of the labels are contiguous rows
+            weight=self.regularizer_weight,
+            true_class_cost=self.args.true_class_cost,
+            eps=1e-6,  # section 4.1
+        )
+        return {"ce": entropy, "emd": regularizer}
+
+    def observe(self, features: Tensor, labels: Tensor) -> None:
+        """Add the features of a training batch to the running class centroids.
+
+        Args:
+            features: (B, d) inputs of the classifier head.
+            labels: (B,) class indices or (B, K) target distributions.
+        """
+        self.centroids.update(features, labels)
+
+    def refresh(self, *, end_epoch: bool = True) -> None:
+        """Estimate D from the features of the epoch so far, on all ranks (Eq. 2, 12 and 13).
+
+        Args:
+            end_epoch: the next features are those of another epoch.
+        """
+        if not self.learns_ground_distance:
+            return
+        own = None if end_epoch or self.centroids.class_sums is None else self._own_sums()
+        self.centroids.all_reduce()
+        self.centroids.refresh(reset=end_epoch)
+        if own is not None:
+            self.centroids.class_sums, self.centroids.class_counts = own
+        known = self.centroids.known
+        for k in (~known).nonzero().flatten().tolist():
+            if k not in self._warned and self._given is None:
+                self._warned.add(k)
+                logger.warning(
+                    "Class %r has had no sample yet: its ground distances are unknown, so the regulariser neither "
+                    "pushes nor rewards it until one comes.",
+                    self.class_names[k],
+                )
+        if self.centroids.centroids is None:
+            return
+        # one that was given stays as it is
+        earlier = self.ground_distance if self._made_ground_distance and self._given is None else None
+        matrix, self.sdd, self.sdd_relative = learn_ground_distance(
+            self.centroids.centroids, rank=self.args.rank, known=known, out=earlier
+        )
+        if self._given is not None:
+            epochs = max(self.epoch - 1, 0) if end_epoch else self.epoch
+            weight = self.args.prior_weight * self.args.prior_decay**epochs
+            matrix = blend_ground_distances(self._given[0], matrix, weight, known=known)
+            known = _known_to(matrix)
+        self.known = known.to(self.known.device)
+        self._set_ground_distance(matrix)
+        self._made_ground_distance = True
+
+    def _own_sums(self) -> tuple[Tensor, Tensor]:
+        return self.centroids.class_sums.clone(), self.centroids.class_counts.clone()
+
+    def end_epoch(self) -> None:
+        """Refresh D; at the end of the jump start fix lambda where it is automatic.
+
+        Raises:
+            ValueError: the regulariser measured 0 or NaN, so that no weight can bring it into the wanted ratio.
+        """
+        last_of_jump_start = self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
+        self.epoch += 1
+        self.refresh()
+        if not (last_of_jump_start and self.regularizer_weight is None):
+            return
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(self.measured)
+        entropy, regularizer, samples = self.measured.tolist()
+        self.measured.zero_()
+        if not (regularizer > 0 and math.isfinite(entropy / regularizer)):
+            raise ValueError(
+                "the automatic regularizer_weight needs a finite cross-entropy and a regulariser that is not 0 in the "
+                f"last epoch of the jump start, measured {entropy} and {regularizer}. Give a number for "
+                "regularizer_weight."
+            )
+        self.regularizer_weight = entropy / (self.args.regularizer_ratio * regularizer)
+        mean, guessing = entropy / samples, math.log(int(self.known.sum()))
+        first_rank = not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+        if first_rank and mean > _HARDLY_LEARNED * guessing:
+            logger.warning(
+                "At the end of the jump start the cross-entropy is %.2f, hardly below the %.2f of guessing: the "
+                "network has learned next to nothing, and the automatic regularizer_weight of %.3g may outweigh the "
+                "cross-entropy. Raise jump_start_epochs or learning_rate.",
+                mean,
+                guessing,
+                self.regularizer_weight,
+            )
+        logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", self.regularizer_weight)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
+
+        With more than 4,096 classes D, centroids and sums are not copied: save them before the next batch.
+
+        Returns:
+            Tensors by name, to be given to :meth:`load_state`.
+        """
+        copy = self.num_classes <= MAX_CLASSES_IN_FLOAT64
+        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
+        state["epoch"] = torch.tensor(self.epoch)
+        state["first_epoch"] = torch.tensor(self.first_epoch)
+        state["measured"] = self.measured.clone()
+        state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
+        for name in ("regularizer_weight", "sdd", "sdd_relative"):
+            if getattr(self, name) is not None:
+                state[name] = torch.tensor(getattr(self, name), dtype=torch.float64)
+        if self.ground_distance is not None:
+            state["ground_distance"] = self.ground_distance.clone() if copy else self.ground_distance
+            state["known"] = self.known.clone()
+        return state
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over what :meth:`state` gave, and forget all else.
+
+        Args:
+            state: its result, from a run with as many classes.
+
+        Raises:
+            ValueError: it is of another number of classes.
+        """
+        self.centroids.load_state_dict(
+            {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
+        )
+        self.epoch = int(state["epoch"])
+        self.first_epoch = int(state["first_epoch"])
+        self.measured = state["measured"].to(self.measured.device).clone()
+        for name in ("regularizer_weight", "sdd", "sdd_relative"):
+            setattr(self, name, float(state[name]) if name in state else None)
+        if not self.args.is_self_guided:
+            return  # it keeps the D it was given
+        if "ground_distance" in state:
+            self.known = state["known"].to(self.known.device)
+            self._set_ground_distance(state["ground_distance"])
+        else:
+            self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
+            self.targets.follow(None, self.known)
+
+    @property
+    def _regularizes(self) -> bool:
+        ready = self.cost is not None and self.regularizer_weight != 0
+        return self.args.is_self_guided and not self.in_jump_start and ready
+
+    @property
+    def _measures(self) -> bool:
+        last = self.epoch + 1 == self.args.jump_start_epochs
+        return self.in_jump_start and last and self.regularizer_weight is None and self.cost is not None
+
+    def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
+        # D is symmetric: the transposed cost makes the columns of the labels contiguous rows
+        return self_guided_regularizer(
+            logits, labels, self.cost.T, true_class_cost=self.args.true_class_cost, reduction="none"
+        )
+
+    @torch.no_grad()
+    def _measure(
+        self, entropy: Tensor, logits: Tensor, labels: Tensor, finite: Tensor | None, weights: Tensor | None
+    ) -> None:
+        sizes = self._regularizer(logits, labels).abs()
+        sizes = sizes if weights is None else sizes * weights
+        all_three = torch.stack([entropy, sizes, torch.ones_like(entropy)])  # (3, B)
+        if finite is not None:
+            all_three = torch.where(finite, all_three, 0)
+        self.measured += all_three.sum(1).to(self.measured)
+
+    def _set_ground_distance(self, ground_distance: Tensor) -> None:
+        self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))
+        self._made_ground_distance = False
+        self.targets.follow(self.ground_distance, self.known)
+        if not self.args.uses_ground_distance:
+            return
+        if self.args.loss == "a-emd":
+            self.cost = self.ground_distance.float().to(self.known.device)
+            return
+        omega, mu = self.args.self_guided_parameters()
+        known = self.known.to(self.centroids.device)
+        cost = self.cost if self.num_classes > MAX_CLASSES_IN_FLOAT64 else None  # a large one is written over
+        if cost is None:
+            cost = torch.empty(self.ground_distance.shape, dtype=torch.float32, device=self.known.device)
+        self.cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known, out=cost)
+
+
+def _known_to(ground_distance: Tensor) -> Tensor:
+    """(K,) bool: a class whose distances are all 0 was never seen where D was learned."""
+    return ground_distance.any(0) | ~ground_distance.any()

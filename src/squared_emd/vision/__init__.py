@@ -1,0 +1,1 @@
+"""Networks of the paper, image transforms and flip averaging."""

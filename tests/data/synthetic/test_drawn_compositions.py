@@ -1,0 +1,202 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import loadmat
+from scipy.stats import spearmanr
+
+from squared_emd.data.aadb import load_aadb
+from squared_emd.data.synthetic.drawn_compositions import (
+    MAX_CLUTTER,
+    VERSION,
+    WEIGHTS,
+    _draw_scene,
+    cached_drawn_compositions,
+    draw_compositions,
+)
+
+ADVICE = "Give another folder, or move that one away."
+BEST = dict.fromkeys(WEIGHTS, 1.0)
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def message_of(error, call, *args, **options):
+    with pytest.raises(error) as caught:
+        call(*args, **options)
+    assert caught.type is error
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return draw_compositions(tmp_path_factory.mktemp("aadb") / "drawn", num_train=400, num_test=60, size=24)
+
+
+@pytest.fixture(scope="module")
+def rule(drawn):
+    """The columns of rule.csv, numbers as numbers."""
+    with open(drawn / "rule.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: [row[name] for row in rows] if name in ("split", "name") else np.array([float(row[name]) for row in rows])
+        for name in rows[0]
+    }
+
+
+def test_loads_as_aadb(drawn):
+    dataset = load_aadb(drawn)
+    assert dataset["split"][:] == ["train"] * 400 + ["test"] * 60
+    assert all(image.size == (24, 24) and image.mode == "RGB" for image in dataset["image"])
+    assert dataset[0]["image"].filename == str(drawn / "datasetImages_originalSize" / "drawn_train_00000.jpg")
+    assert dataset[400]["image"].filename == str(drawn / "AADB_newtest_originalSize" / "drawn_test_00000.jpg")
+    assert len({image.tobytes() for image in dataset["image"]}) == 460
+
+
+def test_scores_are_means_of_five_raters(drawn):
+    twentieths = 20 * np.array(load_aadb(drawn)["score"])
+    np.testing.assert_allclose(twentieths, np.rint(twentieths), atol=1e-12)
+    assert 0 <= twentieths.min() < 3 and 17 < twentieths.max() <= 20
+    assert len(set(np.rint(twentieths))) >= 18
+    np.testing.assert_allclose(twentieths.mean() / 20, 0.5, atol=0.06)  # the rule is symmetric; 5 standard errors
+
+
+def test_the_mat_file_is_as_published(drawn):
+    info = loadmat(drawn / "AADBinfo.mat")
+    assert {name for name in info if not name.startswith("__")} == {
+        "trainNameList", "trainScore", "testNameList", "testScore"
+    }  # fmt: skip
+    assert info["trainNameList"].shape == info["trainScore"].shape == (1, 400)
+    assert info["testNameList"].shape == info["testScore"].shape == (1, 60)
+    assert info["testNameList"].squeeze().tolist()[3][0] == "drawn_test_00003.jpg"  # how others read it
+
+
+def test_the_rule(drawn, rule):
+    assert sum(WEIGHTS.values()) == pytest.approx(1)
+    score = sum(weight * rule[name] for name, weight in WEIGHTS.items())
+    np.testing.assert_allclose(rule["score_before_raters"], score, atol=1e-4)  # four digits are written
+    np.testing.assert_array_equal(rule["score"], load_aadb(drawn)["score"][:])
+    for name in WEIGHTS:
+        assert 0 <= rule[name].min() < 0.05 and 0.95 < rule[name].max() <= 1
+        assert 0.4 < spearmanr(rule[name], rule["score"]).statistic < 0.85  # each counts, none is enough
+
+
+def test_the_best_possible_rank_correlation_is_below_one(rule):
+    assert 0.8 < spearmanr(rule["score_before_raters"], rule["score"]).statistic < 0.91
+
+
+def scenes(property_name, value, count=24, size=48):
+    """Pictures that are good in all but one property, and their properties."""
+    pictures = [_draw_scene(BEST | {property_name: value}, np.random.default_rng(k), size) for k in range(count)]
+    return np.stack([np.asarray(image, dtype=float) / 255 for image, _ in pictures]), [found for _, found in pictures]
+
+
+def test_light_and_sharpness_can_be_seen():
+    good, _ = scenes("light", 1.0)
+    flat, _ = scenes("light", 0.0)
+    ratio = flat.std(axis=(1, 2)).mean() / good.std(axis=(1, 2)).mean()
+    assert 0.2 < ratio < 0.35  # a quarter of the contrast, and a little noise
+    blurred, _ = scenes("sharpness", 0.0)
+    assert (np.diff(blurred, axis=2) ** 2).mean() < 0.5 * (np.diff(good, axis=2) ** 2).mean()  # squares: edges count
+
+
+def test_clashing_hues_can_be_seen():
+    def spread(pictures):
+        """How far the hues of a picture lie apart, with the opposite hue counted as the same."""
+        found = []
+        for pixels in pictures:
+            hsv = np.asarray(Image.fromarray((255 * pixels).astype(np.uint8)).convert("HSV"), dtype=float) / 255
+            vivid = hsv[..., 1] > 0.2
+            found.append(1 - np.abs(np.exp(4j * np.pi * hsv[..., 0][vivid]).mean()))
+        return np.mean(found)
+
+    assert spread(scenes("harmony", 0.0)[0]) > 2 * spread(scenes("harmony", 1.0)[0])
+
+
+def test_clutter_is_counted_in_whole_pieces():
+    good, found = scenes("calm", 1.0)
+    assert {properties["calm"] for properties in found} == {1.0}
+    cluttered, found = scenes("calm", 0.0)
+    assert {properties["calm"] for properties in found} == {0.0}
+    changed = (np.abs(good - cluttered).max(-1) > 0.1).mean(axis=(1, 2))  # the same scenes but for the pieces
+    assert (changed > 0.02).all()
+    _, found = scenes("calm", 0.77, count=1)
+    assert found[0]["calm"] == pytest.approx(1 - 2 / MAX_CLUTTER)
+
+
+def test_the_place_of_the_subject():
+    _, found = scenes("thirds", 1.0)
+    assert {properties["thirds"] for properties in found} == {1.0}
+    _, found = scenes("thirds", 0.6)
+    np.testing.assert_allclose([properties["thirds"] for properties in found], 0.6)
+    _, found = scenes("thirds", 0.0, count=80)
+    values = np.array([properties["thirds"] for properties in found])
+    assert values.min() == 0 and (values < 1).all()  # some such places are nearer to another point
+
+
+def test_the_lean_of_the_horizon():
+    def step(pictures):
+        """How much darker the right half is than the left one, in the middle rows."""
+        rows = pictures[:, 12:36].mean(-1)
+        return np.abs(rows[:, :, 24:].mean(axis=(1, 2)) - rows[:, :, :24].mean(axis=(1, 2))).mean()
+
+    assert step(scenes("level", 0.0)[0]) > 1.5 * step(scenes("level", 1.0)[0])
+
+
+def test_what_else_lies_in_the_folder(drawn):
+    readme = (drawn / "README.txt").read_text()
+    assert readme.startswith("These are drawn compositions and no photographs: ")
+    assert "nothing that is measured on them says anything about aesthetics or about AADB" in readme.replace("\n", " ")
+    said = json.loads((drawn / "prepared.json").read_text())
+    assert said["settings"] == {
+        "pictures": "compositions", "version": VERSION, "train": 400, "test": 60, "size": 24, "seed": 0
+    }  # fmt: skip
+    assert said["files"] == 460 + 3  # pictures, AADBinfo.mat, rule.csv and README.txt
+
+
+def test_same_seed_same_bytes(tmp_path):
+    few = {"num_train": 12, "num_test": 5, "size": 16}
+    first = files_of(draw_compositions(tmp_path / "first", **few, seed=5))
+    assert files_of(draw_compositions(tmp_path / "second", **few, seed=5)) == first
+    other = files_of(draw_compositions(tmp_path / "other", **few, seed=6))
+    assert not {other[name] for name in other if name.endswith(".jpg")} & set(first.values())
+
+
+def test_a_larger_set_begins_with_the_smaller_one(tmp_path):
+    small = files_of(draw_compositions(tmp_path / "small", num_train=3, num_test=2, size=16))
+    large = files_of(draw_compositions(tmp_path / "large", num_train=6, num_test=4, size=16))
+    assert all(large[name] == small[name] for name in small if name.endswith(".jpg"))
+
+
+def test_other_settings_are_refused(drawn):
+    settings = json.loads((drawn / "prepared.json").read_text())["settings"]
+    assert draw_compositions(drawn, num_train=400, num_test=60, size=24) == drawn
+    assert message_of(FileExistsError, draw_compositions, drawn, num_train=400, num_test=60, size=24, seed=1) == (
+        f"{drawn} holds prepared pictures with the settings {settings}, required are {settings | {'seed': 1}}. {ADVICE}"
+    )
+
+
+def test_too_few_and_too_small(tmp_path):
+    folder = tmp_path / "drawn"
+    assert message_of(ValueError, draw_compositions, folder, num_train=0) == (
+        "num_train and num_test must be at least 1, got 0 and 300."
+    )
+    assert message_of(ValueError, draw_compositions, folder, num_test=-1) == (
+        "num_train and num_test must be at least 1, got 1200 and -1."
+    )
+    assert message_of(ValueError, draw_compositions, folder, size=15) == "size must be at least 16 pixels, got 15."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cached(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "squared_emd.data.synthetic.drawn_compositions.draw_compositions", lambda folder: asked.append(folder)
+    )
+    cached_drawn_compositions()
+    assert asked == [tmp_path / "squared-emd" / f"drawn_compositions_v{VERSION}"]

@@ -1,0 +1,192 @@
+"""Balanced bins against all ways to cut, and by hand."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from PIL import Image as Picture
+
+from squared_emd.data.bins import ScoreBins, balanced_bins
+
+THREE = ScoreBins(edges=[0.25, 0.5], means=[0.1, 0.3, 0.9], names=["low", "middle", "high"])
+
+
+def message_of(error, call, *args, **options):
+    with pytest.raises(error) as caught:
+        call(*args, **options)
+    assert caught.type is error
+    return str(caught.value)
+
+
+def best_cuts(scores, num_bins):
+    """Of all ways to cut between distinct values: the first of those with the least sum of squared deviations."""
+    values = sorted(set(scores))
+    best = None
+    for cuts in combinations(range(1, len(values)), num_bins - 1):
+        sizes = [
+            sum(values[start] <= score <= values[end - 1] for score in scores)
+            for start, end in zip((0, *cuts), (*cuts, len(values)), strict=True)
+        ]
+        cost = sum((num_bins * size - len(scores)) ** 2 for size in sizes)  # K^2 times it: whole numbers
+        if best is None or cost < best[0]:
+            best = cost, cuts
+    return [(values[cut - 1] + values[cut]) / 2 for cut in best[1]]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_edges_are_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.full(9, 0.7))  # some values are frequent, some absent
+    scores = rng.choice(np.arange(9) / 8, rng.integers(9, 60), p=weights)
+    scores[:4] = np.arange(4) / 8  # at least four distinct ones
+    for num_bins in range(2, min(len(set(scores.tolist())), 6) + 1):
+        bins = balanced_bins(scores, num_bins)
+        np.testing.assert_array_equal(bins.edges, best_cuts(scores.tolist(), num_bins))  # eighths: exact in binary
+
+
+def test_one_frequent_value_leaves_the_rest_in_balance():
+    # 10 + 2 + 2 beats every other way; filling bins to N/K one after the other would leave the third bin empty
+    scores = [0] * 10 + [1, 1, 2, 2]
+    assert np.bincount(balanced_bins(scores, 3).labels(scores)).tolist() == [10, 2, 2]
+
+
+def test_of_several_best_the_lowest_edge():
+    assert balanced_bins([1, 2, 3], 2).edges.tolist() == [1.5]
+
+
+@pytest.mark.parametrize("num_bins", range(2, 11))
+def test_without_ties_sizes_differ_by_one_at_most(num_bins):
+    scores = np.random.default_rng(0).permutation(123) / 7
+    sizes = np.bincount(balanced_bins(scores, num_bins).labels(scores))
+    assert len(sizes) == num_bins
+    assert sizes.max() - sizes.min() <= 1
+    assert sizes.min() == 123 // num_bins
+
+
+def test_as_many_bins_as_values():
+    bins = balanced_bins([0.5, 0.1, 0.1, 0.9], 3)
+    assert bins.means.tolist() == [0.1, 0.5, 0.9]
+    assert bins.names == ("0.10-0.10", "0.50-0.50", "0.90-0.90")
+    assert len(bins) == 3
+
+
+def test_means_of_the_scores_1_to_n():
+    # 1..100 in ten bins: 1..10, 11..20, and so on, whose means are 5.5, 15.5, and so on
+    bins = balanced_bins(np.arange(1, 101), 10)
+    np.testing.assert_allclose(bins.means, 5.5 + 10 * np.arange(10), rtol=1e-14)
+    np.testing.assert_array_equal(bins.edges, 10.5 + 10 * np.arange(9))
+
+
+def test_means_weigh_every_sample():
+    bins = balanced_bins([0.0, 0.25, 0.25, 0.25, 1.0, 1.0, 0.75, 1.0], 2)
+    assert bins.means.tolist() == [0.1875, 0.9375]  # 0.75 / 4 and 3.75 / 4
+    assert bins.edges.tolist() == [0.5]
+
+
+def test_labels_and_their_type():
+    labels = THREE.labels([0.1, 0.25, 0.4999, 0.5, -3, 7])
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [0, 1, 1, 2, 0, 2]
+
+
+def test_training_scores_land_in_their_bins_however_close():
+    first = 0.1
+    second = np.nextafter(first, 1)
+    third = np.nextafter(second, 1)
+    bins = balanced_bins([first, second, third], 3)
+    assert bins.labels([first, second, third]).tolist() == [0, 1, 2]
+    assert bins.names == tuple(f"{float(value)!r}-{float(value)!r}" for value in (first, second, third))
+    huge = balanced_bins([-1.7e308, 1.6e308, 1.7e308], 2)
+    assert huge.labels([-1.7e308, 1.6e308, 1.7e308]).tolist() == [0, 1, 1]
+    assert np.isfinite(huge.means).all()
+
+
+def test_names_have_as_many_digits_as_they_need():
+    assert balanced_bins([0, 0.25, 0.5, 1], 2).names == ("0.00-0.25", "0.50-1.00")
+    assert balanced_bins([0.5, 0.501, 1], 3).names == ("0.500-0.500", "0.501-0.501", "1.000-1.000")
+
+
+def test_bins_cannot_be_changed():
+    with pytest.raises(ValueError):
+        THREE.means[0] = 0
+    with pytest.raises(AttributeError):
+        THREE.means = [1, 2, 3]
+
+
+def test_the_given_arrays_stay_changeable():
+    means = np.array([0.0, 1.0])
+    ScoreBins([0.5], means, ["a", "b"])
+    means[0] = 0.25
+
+
+def dataset_of(scores, **columns):
+    pictures = [Picture.new("RGB", (4, 4), (20 * k, 0, 0)) for k in range(len(scores))]
+    features = Features({"image": Image(), "score": Value("float64"), **{name: Value("int64") for name in columns}})
+    return Dataset.from_dict({"image": pictures, "score": scores, **columns}, features=features)
+
+
+def test_label_dataset():
+    dataset = THREE.label_dataset(dataset_of([0.9, 0.1, 0.3]))
+    assert dataset.column_names == ["image", "score", "label"]
+    assert dataset.features["label"] == ClassLabel(names=["low", "middle", "high"])
+    assert dataset["label"][:] == [2, 0, 1]
+    assert dataset[0]["image"].getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_label_dataset_of_some_rows_with_a_transform_and_another_name():
+    dataset = dataset_of([0.9, 0.1, 0.3]).rename_column("score", "beauty").select([2, 0])
+    dataset.set_transform(lambda rows: {"nothing": [0] * len(rows["image"])})
+    labelled = THREE.label_dataset(dataset, "beauty").with_format(None)
+    assert labelled["label"][:] == [1, 2]
+    assert labelled["beauty"][:] == [0.3, 0.9]
+    assert labelled[1]["image"].getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_label_dataset_refuses():
+    assert message_of(ValueError, THREE.label_dataset, dataset_of([0.9]), "beauty") == (
+        "score_column must be a column of the data set, got 'beauty'; it has ['image', 'score']."
+    )
+    assert message_of(ValueError, THREE.label_dataset, dataset_of([0.9], label=[1])) == (
+        "the data set has a column 'label' already. Remove it, or rename it, before binning."
+    )
+    assert message_of(ValueError, THREE.label_dataset, dataset_of([0.9, float("nan")])) == (
+        "scores must be finite; entry 1 is nan."
+    )
+
+
+def test_balanced_bins_refuses():
+    assert message_of(ValueError, balanced_bins, [0.1, 0.2, 0.2, 0.3], 4) == (
+        "4 bins need at least 4 distinct scores, got 3. Ask for fewer bins."
+    )
+    assert message_of(ValueError, balanced_bins, [], 2) == (
+        "2 bins need at least 2 distinct scores, got 0. Ask for fewer bins."
+    )
+    for num_bins in (1, 0, 2.5):
+        assert message_of(ValueError, balanced_bins, [0.1, 0.2, 0.3], num_bins) == (
+            f"num_bins must be whole numbers, at least 2; got [{num_bins}]."
+        )
+    assert message_of(ValueError, balanced_bins, [0.1, float("nan"), 0.3], 2) == (
+        "scores must be finite; entry 1 is nan."
+    )
+    assert message_of(ValueError, balanced_bins, [[0.1, 0.2]], 2) == (
+        "scores must be one row of numbers, got shape (1, 2)."
+    )
+
+
+def test_bins_that_do_not_fit():
+    assert message_of(ValueError, ScoreBins, [0.5], [0.1, 0.3, 0.9], ["a", "b"]) == (
+        "bins need K-1 edges, K means and K names with K at least 2, got 1, 3 and 2."
+    )
+    assert message_of(ValueError, ScoreBins, [], [0.1], ["a"]) == (
+        "bins need K-1 edges, K means and K names with K at least 2, got 0, 1 and 1."
+    )
+    assert message_of(ValueError, ScoreBins, [0.5, 0.5], [0.1, 0.3, 0.9], "abc") == (
+        "edges of bins must increase, got [0.5, 0.5]."
+    )
+    assert message_of(ValueError, ScoreBins, [0.4, 0.5], [0.1, 0.9, 0.3], "abc") == (
+        "means of bins must increase, got [0.1, 0.9, 0.3]."
+    )
+    assert message_of(ValueError, ScoreBins, [0.4, 0.5], [0.1, 0.3, 0.9], "aba") == (
+        "names of bins must all be different, got ['a', 'b', 'a']."
+    )

@@ -1,0 +1,282 @@
+"""Evaluation keeps what the metrics need, and finds the same numbers as if it kept everything."""
+
+import gc
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.ranks import on_ranks
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+
+from squared_emd import EMDTrainer, EMDTrainingArguments, frugal_trainer, ordinal_metrics
+from squared_emd.data.score_metrics import ScoreMetrics
+from squared_emd.metrics.class_metrics import top_k_metrics
+
+K, BATCH = 1000, 16
+TIMES = ("runtime", "per_second", "preparation_time", "epoch")
+
+
+class Network(nn.Module):
+    def __init__(self, num_classes=K):
+        super().__init__()
+        self.num_classes = num_classes
+        torch.manual_seed(0)
+        self.head = nn.Linear(4, num_classes)
+
+    def forward(self, inputs, labels=None):
+        return {"loss": torch.zeros(()), "logits": self.head(inputs)}
+
+
+class Rows(Dataset):
+    """Made when they are asked for, so that they take no memory."""
+
+    def __init__(self, count, num_classes=K):
+        self.count, self.num_classes = count, num_classes
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        inputs = torch.randn(4, generator=torch.Generator().manual_seed(index))
+        return {"inputs": inputs, "labels": index % self.num_classes}
+
+
+class Stream(IterableDataset):
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return (self.rows[index] for index in range(len(self.rows)))
+
+
+def trainer_of(folder, rows, compute_metrics, *, stock=False, **fields):
+    fields = {"per_device_eval_batch_size": BATCH, "use_cpu": True, "disable_tqdm": True, "report_to": []} | fields
+    num_classes = getattr(rows, "num_classes", None) or rows.rows.num_classes
+    network = Network(num_classes)
+    if stock:
+        args = TrainingArguments(str(folder), label_names=["labels"], **fields)
+        return Trainer(network, args, eval_dataset=rows, compute_metrics=compute_metrics)
+    args = EMDTrainingArguments(str(folder), loss="emd", **fields)
+    return EMDTrainer(network, args, eval_dataset=rows, compute_metrics=compute_metrics)
+
+
+def without_times(metrics):
+    return {name: value for name, value in metrics.items() if not name.endswith(TIMES)}
+
+
+def scored(count):
+    return ScoreMetrics(np.arange(count) % K, range(K))
+
+
+class Watch(TrainerCallback):
+    """The most bytes of outputs (rows of K numbers) that were alive as tensors after a step."""
+
+    def __init__(self):
+        self.most = 0
+
+    def on_prediction_step(self, *args, **kwargs):
+        alive = (thing for thing in gc.get_objects() if type(thing) is torch.Tensor)
+        alive = {tensor.data_ptr(): tensor.nbytes for tensor in alive if tensor.dim() == 2 and tensor.shape[1] == K}
+        self.most = max(self.most, sum(alive.values()))
+
+
+def memory_of(folder, num_batches, make_metrics, way="evaluate"):
+    """Most bytes of outputs as tensors; most bytes of Python and NumPy, beyond those before."""
+    rows = Rows(num_batches * BATCH)
+    trainer = trainer_of(folder, rows, make_metrics(len(rows)))
+    run = trainer.evaluate if way == "evaluate" else (lambda: trainer.predict(rows))
+    run()  # what is made once
+    tracemalloc.start()
+    run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    watch = Watch()
+    trainer.add_callback(watch)
+    run()
+    return watch.most, peak
+
+
+OURS = {
+    "ordinal": lambda count: ordinal_metrics(scores=range(K)),
+    "top_k": lambda count: top_k_metrics(),
+    "score": scored,
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_memory_does_not_grow_with_the_data(tmp_path, name):
+    few, many = (memory_of(tmp_path, num_batches, OURS[name]) for num_batches in (3, 12))
+    samples = 9 * BATCH
+    assert many[0] == few[0] <= 3 * BATCH * K * 4  # the batch, gathered and not
+    assert many[1] - few[1] < samples * 400  # a row of outputs has 4,000 bytes
+
+
+def test_this_test_can_fail(tmp_path):
+    def of_their_own(count):
+        metrics = ordinal_metrics()
+        return lambda evaluation: metrics(evaluation)
+
+    few, many = (memory_of(tmp_path, num_batches, of_their_own) for num_batches in (3, 12))
+    assert many[0] - few[0] >= 9 * BATCH * K * 4
+    assert many[1] - few[1] >= 9 * BATCH * 400
+
+
+def test_predictions_leave_the_device(tmp_path, monkeypatch):
+    monkeypatch.setattr(frugal_trainer, "_BATCHES_ON_DEVICE", 2)
+    few, many = (memory_of(tmp_path, num_batches, OURS["ordinal"], way="predict")[0] for num_batches in (6, 12))
+    assert many == few <= 5 * BATCH * K * 4  # the two, the batch before they join them, and the two joined
+
+
+@pytest.mark.parametrize("given", [None, 3])
+@pytest.mark.parametrize("name", OURS)
+def test_numbers_are_those_of_the_whole(tmp_path, name, given):
+    count = 5 * BATCH + 3
+    trainer = trainer_of(tmp_path, Rows(count), OURS[name](count), eval_accumulation_steps=given)
+    evaluated = without_times(trainer.evaluate())
+    predicted = trainer.predict(Rows(count), metric_key_prefix="eval")
+    whole = EvalPrediction(predictions=predicted.predictions, label_ids=predicted.label_ids)
+    expected = {f"eval_{key}": value for key, value in OURS[name](count)(whole).items()}
+    assert predicted.predictions.shape == (count, K)
+    assert {key: evaluated[key] for key in expected} == pytest.approx(expected, rel=1e-12)
+    assert without_times(predicted.metrics) == pytest.approx(evaluated, rel=1e-12)
+    assert trainer.args.eval_accumulation_steps == given
+    assert trainer.args.batch_eval_metrics is False
+
+
+def test_predictions_are_those_of_trainer(tmp_path):
+    rows = Rows(3 * BATCH + 1)
+    ours, stock = (trainer_of(tmp_path, rows, ordinal_metrics(), stock=stock).predict(rows) for stock in (False, True))
+    assert np.array_equal(ours.predictions, stock.predictions)
+    assert np.array_equal(ours.label_ids, stock.label_ids)
+
+
+def test_metrics_of_their_own_get_everything_at_once(tmp_path):
+    seen = []
+
+    def of_their_own(evaluation):
+        seen.append(evaluation.predictions.shape)
+        return {}
+
+    trainer_of(tmp_path, Rows(40), of_their_own).evaluate()
+    assert seen == [(40, K)]
+
+
+def test_metrics_of_their_own_that_take_batches(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    names = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    rows = Rows(3 * BATCH + 1)
+    trainer = trainer_of(tmp_path, rows, names["TopOne"]())
+    memory = [memory_of(tmp_path, num_batches, lambda count: names["TopOne"]())[0] for num_batches in (3, 12)]
+    predicted = trainer.predict(rows)
+    right = (predicted.predictions.argmax(1) == predicted.label_ids).mean()
+    assert trainer.evaluate()["eval_top_1"] == predicted.metrics["test_top_1"] == pytest.approx(right)
+    assert memory[0] == memory[1]
+
+
+def test_an_interrupted_evaluation_leaves_nothing(tmp_path):
+    class Stop(TrainerCallback):
+        def on_prediction_step(self, *args, **kwargs):
+            trainer.remove_callback(Stop)
+            raise KeyboardInterrupt
+
+    trainer = trainer_of(tmp_path, Rows(40), ordinal_metrics())
+    expected = without_times(trainer.evaluate())
+    trainer.compute_metrics(EvalPrediction(np.zeros((5, K)), np.zeros(5, int)), compute_result=False)
+    trainer.add_callback(Stop)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.evaluate()
+    assert trainer.args.batch_eval_metrics is False
+    assert without_times(trainer.evaluate()) == expected
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_large_whole_is_worked_on_in_parts(monkeypatch, name):
+    generator = np.random.default_rng(0)
+    whole = EvalPrediction(generator.normal(size=(50, K)), np.arange(50))
+    expected = OURS[name](50)(whole)
+    monkeypatch.setitem(ordinal_metrics.__globals__, "_ENTRIES", 7 * K)
+    assert OURS[name](50)(whole) == pytest.approx(expected, rel=1e-12)
+
+
+CASES = {
+    "map": {},
+    "stream": {"around": Stream},
+    "stream_everywhere": {"around": Stream, "accelerator_config": {"dispatch_batches": False}},
+    "dispatch": {"accelerator_config": {"dispatch_batches": True}},
+    "split": {"accelerator_config": {"split_batches": True}},
+}
+
+
+def evaluate_on_rank(rank, world_size, folder):
+    ours = ordinal_metrics(scores=range(5))
+    for name, case in CASES.items():
+        fields = {key: value for key, value in case.items() if key != "around"}
+        rows = case.get("around", lambda rows: rows)(Rows(21, 5))
+        batch = 8 if "split" in name else 8 // world_size
+        for way, metrics in {"batches": ours, "whole": lambda evaluation: ours(evaluation)}.items():
+            trainer = trainer_of(folder, rows, metrics, per_device_eval_batch_size=batch, **fields)
+            found = without_times(trainer.evaluate())
+            (folder / f"{name}_{way}_{world_size}_{rank}.json").write_text(json.dumps(found))
+
+
+def test_ranks_find_the_same(tmp_path):
+    evaluate_on_rank(0, 1, tmp_path)
+    on_ranks(2, evaluate_on_rank, 2, tmp_path)
+
+    def found(name, way, run):
+        return json.loads((tmp_path / f"{name}_{way}_{run}.json").read_text())
+
+    for name in CASES:  # 21 rows are no multiple of 2 x 4: the last batch has repeats
+        for run in ("1_0", "2_0", "2_1"):
+            assert {"eval_aem", "eval_spearman", "eval_loss"} <= found(name, "batches", run).keys()
+            assert found(name, "batches", run) == pytest.approx(found(name, "whole", run), rel=1e-12), name
+            if name != "stream_everywhere":  # whose repeats accelerate cannot know, so that metrics count them
+                assert found(name, "batches", run) == pytest.approx(found(name, "batches", "1_0"), rel=1e-6), name
+
+
+@pytest.mark.parametrize("when", ["before", "while it trains", "after"])
+def test_a_loader_that_is_not_accelerates_gives_the_metrics_of_the_whole(tmp_path, when):
+    found = []
+
+    class OwnLoader(EMDTrainer):
+        def get_eval_dataloader(self, eval_dataset=None):
+            return DataLoader(self.eval_dataset, batch_size=5, collate_fn=self.data_collator)
+
+        def evaluate(self, *args, **kwargs):
+            found.append(super().evaluate(*args, **kwargs))
+            return found[-1]
+
+    rows = Rows(13, num_classes=4)
+    fields = {"use_cpu": True, "disable_tqdm": True, "report_to": [], "per_device_train_batch_size": 13}
+    args = EMDTrainingArguments(
+        str(tmp_path), loss="emd", num_train_epochs=1, eval_strategy="epoch", save_strategy="no", **fields
+    )
+    trainer = OwnLoader(Network(4), args, train_dataset=rows, eval_dataset=rows, compute_metrics=ordinal_metrics())
+    if when != "before":
+        trainer.train()
+    if when != "while it trains":
+        trainer.evaluate()
+    metrics = found[-1]
+    labels = np.arange(13) % 4
+    with torch.no_grad():
+        logits = trainer.model.head(torch.stack([rows[i]["inputs"] for i in range(13)]))
+    assert metrics["eval_aem"] == pytest.approx(float((logits.argmax(1).numpy() == labels).mean()))
+    assert metrics["eval_squared_emd"] == pytest.approx(metrics["eval_loss"], rel=1e-5)
+
+
+def test_metrics_whose_restart_means_something_else_get_all_at_once(tmp_path):
+    class Other:
+        def restart(self):
+            raise AssertionError("this is not ours to call")
+
+        def __call__(self, prediction):
+            return {"rows": len(prediction.predictions)}
+
+    trainer = trainer_of(tmp_path, Rows(13, num_classes=4), Other())
+    assert trainer.evaluate()["eval_rows"] == 13

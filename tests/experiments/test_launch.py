@@ -1,0 +1,137 @@
+"""Ranks that were asked for and ranks that there are, in processes that the real launchers start."""
+
+import os
+import re
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from squared_emd.experiments.launch import ranks_asked_for, run_program, user_errors
+
+SCRIPT = """
+import logging, sys
+from transformers import TrainingArguments
+from squared_emd.experiments.launch import check_ranks, ranks_asked_for
+logging.basicConfig(format="WARNING: %(message)s")
+for choice in sys.argv[1:]:
+    args = TrainingArguments("outputs", use_cpu=choice == "use_cpu")
+    try:
+        check_ranks(args)
+        said = "passed"
+    except RuntimeError as error:
+        said = f"RuntimeError: {error}"
+    print(f"<{choice}, asked for {ranks_asked_for()}, have {args.world_size}: {said}>", flush=True)
+"""
+ALONE = (
+    "2 processes were started, but this one is connected to none of the others: each would train alone and overwrite "
+    "the files of the rest. On a machine without a GPU add --use_cpu True."
+)
+ONE_ONLY = (
+    "WARNING: 2 processes were asked for, 1 is running (accelerate launch --cpu starts one only). For two ranks on one "
+    "machine: torchrun --nproc_per_node 2 SCRIPT --use_cpu True"
+)
+
+
+def launch(tmp_path, *command):
+    """Runs the script under a launcher, as on a machine without a GPU; gives its lines and what was logged."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=tmp_path,
+        env=environment | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return sorted(re.findall(r"<(.*?)>", ran.stdout)), ran.stderr.splitlines()
+
+
+def test_accelerate_on_the_cpu_warns_that_it_starts_one_process(tmp_path):
+    launcher = "accelerate.commands.launch", "--cpu", "--num_processes", "2"
+    said, logged = launch(tmp_path, *launcher, "script.py", "use_cpu")
+    assert said == ["use_cpu, asked for 2, have 1: passed"]
+    assert logged.count(ONE_ONLY) == 1
+
+
+def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
+    launcher = "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
+    said, logged = launch(tmp_path, *launcher, "script.py", "default", "use_cpu")
+    assert said == 2 * [f"default, asked for 2, have 1: RuntimeError: {ALONE}"] + 2 * [
+        "use_cpu, asked for 2, have 2: passed"
+    ]
+    assert not [line for line in logged if "processes were asked for" in line]
+
+
+class TestRanksAskedFor:
+    def test_the_launchers_variable_counts_first(self, monkeypatch):
+        monkeypatch.setenv("WORLD_SIZE", "3")
+        assert ranks_asked_for() == 3
+
+    @pytest.mark.parametrize(
+        ("command", "ranks"),
+        [
+            ("python /bin/accelerate launch --cpu --num_processes 4 train.py", 4),
+            ("python /bin/accelerate launch --num-processes=4 train.py", 4),
+            ("/bin/accelerate-launch --num_processes=4 train.py", 4),
+            ("python -m accelerate.commands.launch --num_processes 4 train.py", 4),
+            ("python /bin/accelerate launch --cpu train.py", 1),
+            ("python /bin/accelerate launch train.py --num_processes 4", 1),  # the script's own option
+            ("python /bin/accelerate launch --num_processes many train.py", 1),
+            ("python /bin/accelerate launch --num_processes", 1),
+            ("bash launch.sh --num_processes 4", 1),
+            ("", 1),
+        ],
+    )
+    def test_else_the_command_of_the_parent(self, monkeypatch, command, ranks):
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+        monkeypatch.setattr(psutil.Process, "cmdline", lambda self: command.split())
+        monkeypatch.setattr(sys, "argv", ["train.py"])
+        assert ranks_asked_for() == ranks
+
+    def test_a_parent_that_cannot_be_seen(self, monkeypatch):
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+        monkeypatch.setattr(psutil.Process, "parent", lambda self: None)
+        assert ranks_asked_for() == 1
+        monkeypatch.undo()
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+
+        def denied(self):
+            raise psutil.AccessDenied
+
+        monkeypatch.setattr(psutil.Process, "cmdline", denied)
+        assert ranks_asked_for() == 1
+
+
+class TestUserErrors:
+    @pytest.mark.parametrize("error", [OSError("no room"), RuntimeError("no room"), ValueError("no room")])
+    def test_end_with_their_message(self, monkeypatch, error):
+        monkeypatch.setattr(sys, "argv", ["folder/train.py", "--loss", "emd"])
+        with pytest.raises(SystemExit) as caught, user_errors():
+            raise error
+        assert caught.value.code == "train.py: no room"
+
+    def test_others_keep_their_traceback(self):
+        with pytest.raises(ZeroDivisionError), user_errors():
+            1 / 0  # noqa: B018
+
+
+def test_a_program_ends_without_a_group():
+    called = []
+    run_program(lambda: called.append(True))
+    assert called == [True]
+
+
+def test_an_interrupted_program(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run_program(interrupted)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "\nInterrupted. The same command goes on with what is not done.\n"

@@ -1,0 +1,220 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.training.test_trainer import K, arguments, pictures, tiny_vit, train
+from transformers import AutoModelForImageClassification
+
+from squared_emd import EMDTrainer, load_ground_distance
+from squared_emd.ground_distance.saved import read_ground_distance
+
+AGES = ["baby", "child", "adult", "senior"]
+
+
+def test_reads_a_matrix_from_every_kind_of_file(tmp_path):
+    matrix = torch.tensor([[0.0, 0.5], [0.5, 0.0]], dtype=torch.float64)
+    np.save(tmp_path / "d.npy", matrix.numpy())
+    save_file({"ground_distance": matrix}, tmp_path / "d.safetensors")
+    (tmp_path / "rows.json").write_text(json.dumps(matrix.tolist()))
+    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": matrix.tolist(), "model_type": "vit"}))
+    for name in ("d.npy", "d.safetensors", "rows.json", "config.json"):
+        assert torch.equal(read_ground_distance(tmp_path / name), matrix)
+    assert torch.equal(read_ground_distance(tmp_path), matrix)  # the folder of a model
+    save_file({"ground_distance": 2 * matrix}, tmp_path / "ground_distance.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": "ground_distance.safetensors"}))
+    assert torch.equal(read_ground_distance(tmp_path), 2 * matrix)
+
+
+def test_files_that_hold_no_matrix(tmp_path):
+    missing, text, row = tmp_path / "no.npy", tmp_path / "text.json", tmp_path / "row.json"
+    text.write_text("[1, 2")
+    row.write_text("[1, 2]")
+    with pytest.raises(FileNotFoundError) as error:
+        read_ground_distance(missing)
+    assert str(error.value) == (
+        "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved with a "
+        f"ground distance; there is no {missing}."
+    )
+    with pytest.raises(ValueError) as error:
+        read_ground_distance(text)
+    assert str(error.value) == (
+        f"{text} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object with "
+        "such a list under 'ground_distance'); reading it gave JSONDecodeError: Expecting ',' delimiter: line 1 column "
+        "6 (char 5)"
+    )
+    with pytest.raises(ValueError) as error:
+        read_ground_distance(row)
+    assert str(error.value) == f"{row} must hold a (K, K) matrix, got shape (2,)."
+
+
+@pytest.fixture(scope="module")
+def ages(tmp_path_factory):
+    """The folder of a model of four named classes, with its D."""
+    folder = tmp_path_factory.mktemp("ages")
+    model = tiny_vit()
+    model.config.id2label, model.config.label2id = dict(enumerate(AGES)), {name: k for k, name in enumerate(AGES)}
+    trainer = train(folder, model, pictures())
+    trainer.save_model()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """The folder of a model of 300 classes, whose D lies beside it, and that D as it was learned."""
+    folder = tmp_path_factory.mktemp("many")
+    data = [picture | {"labels": k} for k, picture in zip(range(300), pictures() * 13, strict=False)]
+    fields = {"regularizer_weight": 1.0, "num_train_epochs": 3, "per_device_train_batch_size": 64}
+    trainer = train(folder, tiny_vit(300), data, **fields)
+    trainer.save_model()
+    return folder, trainer.criterion.ground_distance.clone(), data
+
+
+def loaded(folder, **changes):
+    return AutoModelForImageClassification.from_pretrained(folder, ignore_mismatched_sizes=True, **changes)
+
+
+def test_load_from_a_folder(ages):
+    matrix = load_ground_distance(ages)
+    assert matrix.dtype == torch.float64
+    assert matrix.tolist() == json.loads((ages / "config.json").read_text())["ground_distance"]
+
+
+class TestManyClasses:
+    def test_half_precision_moves_no_entry_far(self, many):
+        folder, matrix, _ = many
+        assert (folder / "config.json").stat().st_size < 60_000
+        assert (load_ground_distance(folder) - matrix).abs().max() <= 2**-12
+
+    @pytest.mark.parametrize("loss", ["xe", "emd", "xemd2"])
+    def test_survives_fine_tuning(self, many, tmp_path, loss):
+        folder, _, data = many
+        before = load_ground_distance(folder)
+        fields = {"regularizer_weight": 1.0} if loss == "xemd2" else {}
+        trainer = EMDTrainer(loaded(folder), arguments(tmp_path, loss=loss, **fields), train_dataset=data)
+        if loss == "xemd2":  # learned anew in training; until then it is that of the model
+            assert torch.equal(trainer.criterion.ground_distance, before)
+        else:
+            trainer.train()
+        trainer.save_model()
+        again = load_ground_distance(tmp_path)
+        assert torch.equal(again, before)
+        assert load_file(tmp_path / "ground_distance.safetensors")["ground_distance"].dtype == torch.float16
+
+    def test_entries_that_half_precision_would_move_stay(self, many, tmp_path):
+        _, _, data = many
+        line = torch.arange(300.0).sub(torch.arange(300.0)[:, None]).abs() * 1.1
+        np.save(tmp_path / "line.npy", line.numpy())
+        fields = {"loss": "a-emd", "ground_distance": str(tmp_path / "line.npy")}
+        EMDTrainer(tiny_vit(300), arguments(tmp_path, **fields), train_dataset=data).save_model()
+        assert torch.equal(load_ground_distance(tmp_path), line.double())
+
+    def test_file_of_another_model(self, many, tmp_path):
+        for name in ("config.json", "ground_distance.safetensors"):
+            (tmp_path / name).write_bytes((many[0] / name).read_bytes())
+        save_file({"ground_distance": torch.zeros(300, 300)}, tmp_path / "ground_distance.safetensors")
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == (
+            f"ground_distance.safetensors of {tmp_path} must be the one that was saved with its config; it is of "
+            "another model or revision. Save or download the whole model again."
+        )
+
+    def test_file_that_is_missing(self, many, tmp_path):
+        (tmp_path / "config.json").write_bytes((many[0] / "config.json").read_bytes())
+        with pytest.raises(FileNotFoundError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == (
+            f"{tmp_path} must hold the file ground_distance.safetensors that its config names; there is none."
+        )
+
+
+class TestOtherClasses:
+    def test_same_classes(self, ages, tmp_path):
+        trainer = EMDTrainer(loaded(ages), arguments(tmp_path, jump_start_epochs=2))
+        assert torch.equal(trainer.criterion.ground_distance, load_ground_distance(ages))
+
+    def test_survives_another_loss(self, ages, tmp_path):
+        trainer = EMDTrainer(loaded(ages), arguments(tmp_path, loss="xe"), train_dataset=pictures())
+        trainer.train()
+        trainer.save_model()
+        assert torch.equal(load_ground_distance(tmp_path), load_ground_distance(ages))
+        assert json.loads((tmp_path / "config.json").read_text())["emd"]["class_names"] == AGES
+
+    def test_another_order_is_refused(self, ages, tmp_path):
+        turned = {"id2label": dict(enumerate(AGES[::-1])), "label2id": {name: k for k, name in enumerate(AGES[::-1])}}
+        message = (
+            f"the classes of {ages} must stand in the order in which its ground distance and its classifier head were "
+            "learned, baby, child, adult, senior; id2label has senior, adult, child, baby. Load it without id2label, "
+            "and give your data the labels in that order."
+        )
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(loaded(ages, **turned), arguments(tmp_path, jump_start_epochs=2))
+        assert str(error.value) == message
+        config = json.loads((ages / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config | {"id2label": turned["id2label"]}))
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == message.replace(str(ages), str(tmp_path))
+
+    def test_a_folder_whose_classes_stand_in_another_order(self, ages, tmp_path):
+        model = tiny_vit()
+        turned = AGES[::-1]
+        model.config.id2label, model.config.label2id = (
+            dict(enumerate(turned)),
+            {name: k for k, name in enumerate(turned)},
+        )
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(model, arguments(tmp_path, loss="a-emd", ground_distance=str(ages)))
+        assert str(error.value).startswith(f"the classes of {ages} must stand in the order in which")
+        model.config.id2label = dict(enumerate("abcd"))
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(model, arguments(tmp_path, loss="a-emd", ground_distance=str(ages)))
+        assert str(error.value) == (
+            f"the ground distance of {ages} is of the classes baby, child, adult, senior, this model has a, b, c, d. "
+            "Give one of its own classes, as a file with the matrix alone."
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "why"),
+        [
+            ({"num_labels": 5}, "it is of 4 classes, the model has 5"),
+            (
+                {"id2label": dict(enumerate("abcd")), "label2id": {name: k for k, name in enumerate("abcd")}},
+                "it is of the classes baby, child, adult, senior, the model has a, b, c, d",
+            ),
+        ],
+    )
+    def test_other_classes_have_no_distances_yet(self, ages, tmp_path, caplog, changes, why):
+        model = loaded(ages, **changes)
+        trainer = EMDTrainer(model, arguments(tmp_path, loss="emd"), train_dataset=pictures())
+        assert caplog.messages[-1] == f"The ground distance in the model's config is taken out: {why}."
+        trainer.save_model()
+        assert "ground_distance" not in json.loads((tmp_path / "config.json").read_text())
+
+    def test_names_that_come_later(self, tmp_path):
+        folder = tmp_path / "unnamed"
+        train(folder, tiny_vit(), pictures()).save_model()  # LABEL_0 and so on
+        names = {"id2label": dict(enumerate(AGES)), "label2id": {name: k for k, name in enumerate(AGES)}}
+        trainer = EMDTrainer(loaded(folder, **names), arguments(tmp_path / "named", jump_start_epochs=2))
+        assert torch.equal(trainer.criterion.ground_distance, load_ground_distance(folder))
+
+    def test_a_matrix_of_another_size_in_the_folder(self, ages, tmp_path):
+        config = json.loads((ages / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config | {"ground_distance": [[0.0] * 3] * 3}))
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == (
+            f"the ground distance of {tmp_path} must be ({K}, {K}), one row for each of the model's classes, got shape "
+            "(3, 3): num_labels was changed after it was learned. Train again."
+        )
+
+    def test_a_model_without_a_matrix(self, tmp_path):
+        tiny_vit().save_pretrained(tmp_path)
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == (
+            f"{tmp_path} was saved without a ground distance: its config.json has none. Models trained with the losses "
+            "xemd1, xemd2 and a-emd have one."
+        )

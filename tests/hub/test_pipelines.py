@@ -1,0 +1,504 @@
+"""The pipeline for ordered classes, against the formulas in float64 and by hand."""
+
+import copy
+import functools
+import http.server
+import json
+import pickle
+import socket
+import threading
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
+
+from squared_emd.hub.ordinal_answer import ordinal_answer
+from squared_emd.hub.pipelines import OrdinalImageClassificationPipeline
+from squared_emd.vision.flip_averaging import average_mirrored
+from squared_emd.vision.networks import load_image_classifier
+
+TASK = "ordinal-image-classification"
+AGES = ["0-2", "4-6", "8-13", "15-20", "25-32"]
+K = len(AGES)
+MIDDLES = [1.0, 5.0, 10.5, 17.5, 28.5]
+P = [0.4, 0.15, 0.05, 0.05, 0.35]
+NEAR = 1 - np.eye(K)  # of the class 3 to the two likely ones, far apart themselves
+NEAR[[0, 3, 3, 4], [3, 0, 4, 3]] = 0.1
+FLOAT32 = {"rtol": 1e-4, "atol": 1e-6}  # of a forward in float32 against one in float64
+
+
+def tiny_vit(names=AGES, bias=None, **extra):
+    """From random weights; with a bias, one whose logits are the bias whatever it sees."""
+    torch.manual_seed(0)
+    config = ViTConfig(
+        image_size=8,
+        patch_size=4,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        id2label=dict(enumerate(names)),
+        label2id={name: k for k, name in enumerate(names)},
+        **extra,
+    )
+    model = ViTForImageClassification(config).eval()
+    with torch.no_grad():
+        model.classifier.weight.mul_(50)  # so that pictures and their mirror images differ
+        if bias is not None:
+            model.classifier.weight.zero_()
+            model.classifier.bias.copy_(torch.as_tensor(bias))
+    return model
+
+
+def processor():
+    return ViTImageProcessor(size={"height": 8, "width": 8})
+
+
+def make(model=None, **parameters):
+    model = tiny_vit(bias=np.log(P)) if model is None else model
+    return pipeline(TASK, model=model, image_processor=processor(), device="cpu", **parameters)
+
+
+def pictures(count=4, size=20):
+    generator = np.random.default_rng(0)
+    return [Image.fromarray(generator.integers(0, 256, (size, size + 4, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+@functools.cache
+def classifier(name):
+    """A model and its processor."""
+    if name == "vit":
+        return tiny_vit(), processor()
+    torch.manual_seed(0)
+    made = load_image_classifier("timm/test_resnet", AGES, from_scratch=True)
+    for module in made.model.modules():
+        module.momentum = 1.0  # of batch normalisation: one batch makes its statistics, and features that differ
+    with torch.no_grad():
+        made.model.train()(**made.processor(images=pictures(), return_tensors="pt"))
+        made.model.timm_model.get_classifier().weight.mul_(50)
+    return made.model.eval(), made.processor
+
+
+def slowly(model, processor, image, mirrored=False, scores=range(K)):
+    """The formulas, in float64: softmax, mean of two, expected score and spread."""
+    model = copy.deepcopy(model).double()
+    pixels = processor(images=image, return_tensors="pt")["pixel_values"].double()
+    distributions = []
+    for view in (pixels, torch.flip(pixels, [3]))[: 2 if mirrored else 1]:
+        with torch.no_grad():
+            exponentials = np.exp(model(pixel_values=view).logits[0].numpy())
+        distributions.append(exponentials / exponentials.sum())
+    p = sum(distributions) / len(distributions)
+    mean = sum(p[i] * s for i, s in enumerate(scores))
+    spread = sum(p[i] * (s - mean) ** 2 for i, s in enumerate(scores)) ** 0.5
+    return p, mean, spread
+
+
+def assert_answers(answers, expected, names=AGES):
+    assert isinstance(answers, list)
+    assert len(answers) == len(expected)
+    for answer, (p, mean, spread) in zip(answers, expected, strict=True):
+        assert list(answer) == ["label", "score", "distribution", "expected_score", "spread"]
+        assert [entry["label"] for entry in answer["distribution"]] == list(names)
+        shares = [entry["score"] for entry in answer["distribution"]]
+        numbers = [*shares, answer["score"], answer["expected_score"], answer["spread"]]
+        assert {type(number) for number in numbers} == {float}
+        assert abs(sum(shares) - 1) < 1e-6
+        np.testing.assert_allclose(shares, p, **FLOAT32)
+        np.testing.assert_allclose([answer["expected_score"], answer["spread"]], [mean, spread], **FLOAT32)
+        assert (answer["label"], answer["score"]) == (names[int(np.argmax(p))], max(shares))
+
+
+class TestDecisions:
+    @pytest.mark.parametrize(
+        ("parameters", "k"),
+        [
+            ({}, 0),
+            ({"rule": "argmax"}, 0),
+            ({"rule": "median"}, 1),  # 0.4, then 0.55
+            ({"rule": "expected"}, 2),  # 0.15 + 0.1 + 0.15 + 1.4 = 1.8
+            ({"rule": "expected", "scores": [0, 1, 2, 4, 10]}, 3),  # 0.15 + 0.1 + 0.2 + 3.5 = 3.95
+            ({"rule": "min_distance", "ground_distance": NEAR}, 3),  # 0.04 + 0.15 + 0.05 + 0.035 = 0.275
+        ],
+    )
+    @pytest.mark.parametrize("when", ["made", "called"])
+    def test_by_hand(self, parameters, k, when):
+        made, called = (parameters, {}) if when == "made" else ({}, parameters)
+        answer = make(**made)(pictures()[0], **called)
+        assert answer["label"] == AGES[k]
+        assert answer["score"] == answer["distribution"][k]["score"] == pytest.approx(P[k], abs=1e-7)
+
+    def test_mean_and_spread_by_hand(self):
+        answer = make()(pictures()[0])
+        # 0.4 * 3.24 + 0.15 * 0.64 + 0.05 * 0.04 + 0.05 * 1.44 + 0.35 * 4.84 = 3.16
+        assert (answer["expected_score"], answer["spread"]) == (pytest.approx(1.8), pytest.approx(3.16**0.5))
+        assert [entry["score"] for entry in answer["distribution"]] == pytest.approx(P, abs=1e-7)
+
+    @pytest.mark.parametrize(
+        ("p", "scores", "k"),
+        [
+            ([0.5, 0.5], None, 0),
+            ([0.5, 0.5], [7.0, 3.0], 0),
+            ([0.1, 0.4, 0.4, 0.1], None, 1),  # 1.5, but for rounding
+            ([0.3, 0.2, 0.2, 0.3], [0.1, 0.2, 0.3, 0.4], 1),
+        ],
+    )
+    def test_of_two_equally_near_classes_the_lower(self, p, scores, k):
+        names = [str(i) for i in range(len(p))]
+        scores = None if scores is None else torch.tensor(scores, dtype=torch.float64)
+        for logits in (torch.tensor(p, dtype=torch.float64).log(), torch.tensor(p, dtype=torch.float64).log() - 3):
+            assert ordinal_answer(logits, names, rule="expected", scores=scores)["label"] == str(k)
+
+    def test_what_a_call_says_is_for_that_call(self):
+        pipe = make(rule="median", scores=MIDDLES)
+        picture = pictures()[0]
+        first = pipe(picture)
+        assert first["label"] == "4-6"
+        assert first["expected_score"] == pytest.approx(0.4 + 0.75 + 0.525 + 0.875 + 9.975)
+        other = pipe(picture, rule="min_distance", ground_distance=NEAR, scores=[0, 0, 0, 0, 1])
+        assert (other["label"], other["expected_score"]) == ("15-20", pytest.approx(0.35))
+        assert pipe(picture) == first
+
+    def test_the_models_own_scores_and_ground_distance(self):
+        model = tiny_vit(bias=np.log(P), ground_distance=NEAR.tolist(), emd={"scores": MIDDLES, "class_names": AGES})
+        answer = make(model)(pictures()[0], rule="min_distance")
+        assert answer["label"] == "15-20"
+        assert answer["expected_score"] == pytest.approx(12.525)
+        line = np.abs(np.subtract.outer(range(K), range(K)))  # there the median has the least distance
+        assert make(model)(pictures()[0], rule="min_distance", ground_distance=line)["label"] == "4-6"
+
+
+@pytest.mark.parametrize("name", ["vit", "test_resnet"])
+class TestPictures:
+    @pytest.mark.parametrize("mirrored", [False, True])
+    def test_against_the_formulas(self, name, mirrored):
+        model, prepared_by = classifier(name)
+        images = pictures()
+        expected = [slowly(model, prepared_by, image, mirrored, MIDDLES) for image in images]
+        pipe = pipeline(TASK, model=model, image_processor=prepared_by, device="cpu", mirrored=mirrored, scores=MIDDLES)
+        assert_answers([pipe(images[0])], expected[:1])
+        assert_answers(pipe(images), expected)
+        assert_answers(pipe(images, batch_size=3), expected)  # 3 and 1
+        assert_answers(list(pipe(image for image in images)), expected)
+        assert_answers(list(pipe((image for image in images), batch_size=3)), expected)
+        column = KeyDataset(datasets.Dataset.from_dict({"face": images}), "face")
+        assert_answers(list(pipe(column, batch_size=2)), expected)
+
+    def test_mirror_images_differ(self, name):
+        model, prepared_by = classifier(name)
+        plain, mirrored = (slowly(model, prepared_by, pictures()[0], way)[0] for way in (False, True))
+        assert np.abs(plain - mirrored).max() > 1e-3  # else the test above could not tell
+
+    def test_from_a_folder(self, name, tmp_path):
+        model, prepared_by = classifier(name)
+        model = copy.deepcopy(model)
+        model.config.emd = {"mirrored": True, "scores": MIDDLES}
+        model.save_pretrained(tmp_path)
+        prepared_by.save_pretrained(tmp_path)
+        expected = [slowly(model, prepared_by, image, True, MIDDLES) for image in pictures(2)]
+        pipe = pipeline(TASK, model=str(tmp_path), device="cpu")
+        assert isinstance(pipe, OrdinalImageClassificationPipeline)
+        assert_answers(pipe(pictures(2)), expected)
+        expected = [slowly(model, prepared_by, pictures()[0], False, MIDDLES)]
+        assert_answers([pipe(pictures()[0], mirrored=False)], expected)
+        assert_answers([pipeline(TASK, model=str(tmp_path), mirrored=False, device="cpu")(pictures()[0])], expected)
+
+
+def test_paths_and_urls(tmp_path):
+    pictures()[0].save(tmp_path / "face.png")
+    pipe = make(tiny_vit())
+    expected = pipe(pictures()[0])
+    assert pipe(str(tmp_path / "face.png")) == expected
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/face.png"
+        assert pipe([url, str(tmp_path / "face.png")], batch_size=2, timeout=10) == pipe(
+            [pictures()[0]] * 2, batch_size=2
+        )
+        server.shutdown()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/face.png"
+        with pytest.raises(Exception, match=r"^timed out$"):
+            pipe(url, timeout=0.05)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_half_precision(mirrored):
+    """The probabilities are those of the model's own logits, computed in more digits than these have."""
+    model = tiny_vit()
+    pipe = make(model.to(torch.bfloat16), mirrored=mirrored)
+    assert pipe.dtype == torch.bfloat16
+    pixels = processor()(images=pictures()[0], return_tensors="pt")["pixel_values"].bfloat16()
+    views = [pixels, pixels.flip(-1)] if mirrored else [pixels]
+    with torch.no_grad():
+        exponentials = [np.exp(model(pixel_values=view).logits[0].double().numpy()) for view in views]
+    p = np.mean([each / each.sum() for each in exponentials], axis=0)
+    shares = [entry["score"] for entry in pipe(pictures()[0])["distribution"]]
+    np.testing.assert_allclose(shares, p, rtol=1e-6)
+    assert abs(sum(shares) - 1) < 1e-6
+
+
+def test_dtype_of_a_folder(tmp_path):
+    tiny_vit().save_pretrained(tmp_path)
+    processor().save_pretrained(tmp_path)
+    pipe = pipeline(TASK, model=str(tmp_path), device="cpu", dtype=torch.bfloat16)
+    assert pipe.dtype == torch.bfloat16
+    assert abs(sum(entry["score"] for entry in pipe(pictures()[0])["distribution"]) - 1) < 1e-6
+
+
+class TestModelIsLeftAsItWas:
+    def test_no_hook_stays(self):
+        model = tiny_vit()
+        make(model, mirrored=True)(pictures(), batch_size=3)
+        assert not model._forward_hooks
+
+        def fail(*args):
+            raise RuntimeError("the forward failed")
+
+        model.vit.register_forward_hook(fail)
+        with pytest.raises(RuntimeError, match=r"^the forward failed$"):
+            make(model, mirrored=True)(pictures()[0])
+        assert not model._forward_hooks
+
+    def test_a_model_that_averages_already(self):
+        model = tiny_vit()
+        once = make(model)(pictures()[0], mirrored=True)
+        average_mirrored(model)
+        twice = make(model)(pictures()[0], mirrored=True)
+        shares = [[entry["score"] for entry in answer["distribution"]] for answer in (once, twice)]
+        np.testing.assert_allclose(*shares, rtol=1e-6)
+
+    @pytest.mark.parametrize("mirrored", [False, True])
+    def test_training_mode(self, mirrored):
+        model = tiny_vit(hidden_dropout_prob=0.5)
+        expected = make(model, mirrored=mirrored)(pictures()[0])
+        model.train()
+        model.vit.embeddings.eval()  # a frozen part
+        modes = [module.training for module in model.modules()]
+        assert make(model, mirrored=mirrored)(pictures()[0]) == expected
+        assert [module.training for module in model.modules()] == modes
+
+    def test_config(self):
+        model = tiny_vit(ground_distance=NEAR.tolist(), emd={"scores": MIDDLES, "mirrored": True})
+        before = copy.deepcopy(model.config.to_dict())
+        make(model, rule="min_distance")(pictures()[0])
+        assert model.config.to_dict() == before
+
+
+class TestManyClasses:
+    """Above 256 D lies in a file of its own."""
+
+    K = 257
+
+    def save(self, folder, emd):
+        names = [f"class {k:03}" for k in range(self.K)]
+        line = torch.arange(self.K, dtype=torch.float64)
+        matrix = (line[:, None] - line).abs()
+        model = tiny_vit(names, ground_distance="ground_distance.safetensors", emd=emd)
+        model.save_pretrained(folder)
+        processor().save_pretrained(folder)
+        save_file({"ground_distance": matrix.float()}, folder / "ground_distance.safetensors")
+
+    def test_the_file_is_read_once_and_only_where_it_is_needed(self, tmp_path):
+        self.save(tmp_path, {"epoch": 3})
+        kept = (tmp_path / "ground_distance.safetensors").rename(tmp_path / "elsewhere")
+        pipe = pipeline(TASK, model=str(tmp_path), device="cpu")
+        median = pipe(pictures(), rule="median")
+        kept.rename(tmp_path / "ground_distance.safetensors")
+        # on a line the class of the least expected distance is the median
+        assert pipe(pictures(), rule="min_distance") == median
+        assert median != pipe(pictures())
+        (tmp_path / "ground_distance.safetensors").unlink()
+        assert pipe(pictures(), rule="min_distance") == median
+
+    def test_a_missing_file(self, tmp_path):
+        self.save(tmp_path, {"epoch": 3})
+        (tmp_path / "ground_distance.safetensors").unlink()
+        with pytest.raises(FileNotFoundError) as error:
+            pipeline(TASK, model=str(tmp_path), device="cpu", rule="min_distance")
+        assert str(error.value) == (
+            f"{tmp_path} must hold the file ground_distance.safetensors that its config names; there is none."
+        )
+
+    def test_another_model_now_lies_there(self, tmp_path):
+        self.save(tmp_path, {"epoch": 3})
+        pipe = pipeline(TASK, model=str(tmp_path), device="cpu")
+        self.save(tmp_path, {"epoch": 4})
+        with pytest.raises(ValueError) as error:
+            pipe(pictures()[0], rule="min_distance")
+        assert str(error.value) == (
+            'rule "min_distance" needs the ground_distance.safetensors that was saved with this model, which is not '
+            f"at {tmp_path}. Save the model and load it again, or give "
+            "ground_distance=squared_emd.load_ground_distance(...) with the right revision."
+        )
+
+    def test_a_model_that_was_never_saved(self):
+        with pytest.raises(ValueError) as error:
+            make(tiny_vit(ground_distance="ground_distance.safetensors"), rule="min_distance")
+        assert str(error.value) == (
+            'rule "min_distance" needs the ground_distance.safetensors that was saved with this model, which is not '
+            "at any known place. Save the model and load it again, or give "
+            "ground_distance=squared_emd.load_ground_distance(...) with the right revision."
+        )
+
+
+class TestSaving:
+    def test_others_load_it_as_any_image_classifier(self, tmp_path):
+        pipe = make(tiny_vit(), rule="median")
+        pipe.save_pretrained(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "config.json",
+            "model.safetensors",
+            "preprocessor_config.json",
+        ]
+        config = json.loads((tmp_path / "config.json").read_text())
+        assert not {"custom_pipelines", "auto_map"} & set(config)
+        plain = pipeline("image-classification", model=str(tmp_path), device="cpu", top_k=K)(pictures()[0])
+        ours = sorted(pipe(pictures()[0])["distribution"], key=lambda entry: -entry["score"])
+        assert [entry["label"] for entry in ours] == [entry["label"] for entry in plain]
+        np.testing.assert_allclose(*[[entry["score"] for entry in each] for each in (ours, plain)], rtol=1e-5)
+
+    def test_pickle(self):
+        pipe = make(tiny_vit(), rule="min_distance", ground_distance=NEAR, mirrored=True)
+        assert pickle.loads(pickle.dumps(pipe))(pictures()) == pipe(pictures())
+
+
+class TestClasses:
+    def test_in_another_order(self):
+        model = tiny_vit(AGES[::-1], emd={"class_names": AGES})
+        with pytest.raises(ValueError) as error:
+            make(model)
+        assert str(error.value) == (
+            "the classes of the model must stand in the order in which its ground distance and its classifier head "
+            "were learned, 0-2, 4-6, 8-13, 15-20, 25-32; id2label has 25-32, 15-20, 8-13, 4-6, 0-2. Load it without "
+            "id2label, and give your data the labels in that order."
+        )
+
+    def test_of_an_earlier_task(self, caplog):
+        """A model fine-tuned on something else may still carry what was learned before."""
+        model = tiny_vit(
+            ["a", "b", "c", "d", "e"],
+            bias=np.log(P),
+            ground_distance=NEAR.tolist(),
+            emd={"class_names": AGES, "scores": MIDDLES, "mirrored": True},
+        )
+        answer = make(model)(pictures()[0])
+        assert (answer["label"], answer["expected_score"]) == ("a", pytest.approx(1.8))
+        assert [record.getMessage() for record in caplog.records] == [
+            "What the model's config says under emd and ground_distance is not used: it is of the classes 0-2, 4-6, "
+            "8-13, 15-20, 25-32, the model has a, b, c, d, e."
+        ]
+        with pytest.raises(ValueError, match=r'^rule "min_distance" needs a ground distance, and the model has none'):
+            make(model, rule="min_distance")
+
+
+class Unread:
+    """A generator of pictures would fail here."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"{name} of the picture was asked for")
+
+
+@pytest.mark.parametrize("when", ["made", "called"])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"rule": "mean"}, "rule must be one of argmax, median, expected, min_distance, got 'mean'."),
+        (
+            {"rule": "min_distance"},
+            'rule "min_distance" needs a ground distance, and the model has none of its classes. Give ground_distance, '
+            "a (5, 5) matrix, or take a rule that works without one: argmax, median or expected.",
+        ),
+        (
+            {"ground_distance": np.zeros((4, 4))},
+            "ground_distance must be (5, 5), one row a class of the model, got shape (4, 4).",
+        ),
+        (
+            {"ground_distance": "D.npy"},
+            "ground_distance must be numbers, in a tensor, an array or lists of equal lengths, got 'D.npy'. Give such.",
+        ),
+        (
+            {"ground_distance": [[0, 1], [1]]},
+            "ground_distance must be numbers, in a tensor, an array or lists of equal lengths, got [[0, 1], [1]]. "
+            "Give such.",
+        ),
+        (
+            {"scores": [1, 2, 3]},
+            "scores, given or in the model's config, must be (5,), a finite number for each class, got "
+            "[1.0, 2.0, 3.0]. Give such scores.",
+        ),
+        (
+            {"scores": [1, 2, 3, 4, float("nan")]},
+            "scores, given or in the model's config, must be (5,), a finite number for each class, got "
+            "[1.0, 2.0, 3.0, 4.0, nan]. Give such scores.",
+        ),
+        (
+            {"top_k": 3},
+            "ordinal-image-classification always gives the probabilities of all classes, in their order, and has no "
+            'top_k; got top_k=3. Leave it out, or take pipeline("image-classification").',
+        ),
+        (
+            {"function_to_apply": "sigmoid"},
+            "ordinal-image-classification always gives the probabilities of all classes, in their order, and has no "
+            "function_to_apply; got function_to_apply='sigmoid'. Leave it out, or take "
+            'pipeline("image-classification").',
+        ),
+    ],
+)
+def test_errors_before_a_picture_is_read(parameters, message, when):
+    pipe = make()
+    with pytest.raises(ValueError) as error:
+        make(**parameters) if when == "made" else pipe(Unread(), **parameters)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters", "message"),
+    [
+        (
+            {"ground_distance": np.zeros((8, 8)).tolist()},
+            {"rule": "min_distance"},
+            "ground_distance of the model's config must be (5, 5), one row a class of the model, got shape (8, 8).",
+        ),
+        (
+            {"emd": {"scores": [1.0, 2.0]}},
+            {},
+            "scores, given or in the model's config, must be (5,), a finite number for each class, got [1.0, 2.0]. "
+            "Give such scores.",
+        ),
+    ],
+)
+def test_a_config_of_other_classes(config, parameters, message):
+    with pytest.raises(ValueError) as error:
+        make(tiny_vit(**config), **parameters)
+    assert str(error.value) == message
+
+
+def test_a_regression():
+    with pytest.raises(ValueError) as error:
+        make(tiny_vit(["score"]))
+    assert str(error.value) == (
+        "ordinal-image-classification needs a model with one output for each class; this one has 1 output, a "
+        'regression. For its values take pipeline("image-classification", function_to_apply="none").'
+    )
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite(value, mirrored):
+    with pytest.raises(ValueError) as error:
+        make(tiny_vit(bias=[0, 0, value, 0, 0]), mirrored=mirrored)(pictures(), batch_size=2)
+    assert str(error.value) == (
+        "the model must give finite logits, got NaN or infinite ones for a picture. Look for such values in its "
+        "weights and in the picture; in half precision they come from an overflow: load it with dtype=torch.float32."
+    )

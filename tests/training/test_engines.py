@@ -1,0 +1,162 @@
+"""What Accelerate and PyTorch wrap around a model changes neither D nor lambda nor the log."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
+from tests.ranks import on_ranks
+from tests.training.test_trainer import K, N, arguments, logged, pictures, tiny_vit, train
+from torch import nn
+
+from squared_emd import EMDTrainer
+from squared_emd.training.finite import local_part
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("plain"), tiny_vit(), pictures())
+
+
+def check_same(trainer, plain):
+    assert torch.equal(trainer.criterion.ground_distance, plain.criterion.ground_distance)
+    assert trainer.criterion.regularizer_weight == pytest.approx(plain.criterion.regularizer_weight, rel=1e-4)
+    for name in ("loss", "loss_ce", "loss_emd", "sdd"):
+        np.testing.assert_allclose(logged(trainer, name), logged(plain, name), rtol=1e-4)
+
+
+def test_activation_checkpointing_counts_features_once(tmp_path):
+    model, forwards, counts = tiny_vit(), [], []
+    within = next(name for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and "layer" in name)
+    model.get_submodule(within).register_forward_hook(lambda *_: forwards.append(1))
+    trainer = EMDTrainer(
+        model,
+        arguments(tmp_path, activation_checkpointing=True, jump_start_epochs=2, num_train_epochs=3),
+        train_dataset=pictures(),
+    )
+    refresh = trainer.criterion.refresh
+
+    def spy(**kwargs):
+        counts.append(trainer.criterion.centroids.class_counts.tolist())
+        refresh(**kwargs)
+
+    trainer.criterion.refresh = spy
+    trainer.train()
+    assert counts == [[N / K] * K] * 3
+    assert len(forwards) == 2 * 9  # nine steps, and each once more on the way back: it is on
+
+
+def test_activation_checkpointing(tmp_path, plain):
+    check_same(train(tmp_path, tiny_vit(), pictures(), activation_checkpointing=True), plain)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_torch_compile(tmp_path, plain, backend):
+    torch._dynamo.reset()
+    check_same(train(tmp_path, tiny_vit(), pictures(), torch_compile=True, torch_compile_backend=backend), plain)
+
+
+SHARDED = {"version": 2, "transformer_layer_cls_to_wrap": ["ViTLayer"]}
+ENGINES = {
+    "ddp": {},
+    "fsdp": {"fsdp_config": SHARDED},
+    "fsdp_sharded_state": {"fsdp_config": SHARDED | {"state_dict_type": "SHARDED_STATE_DICT"}},
+    "fsdp_activation_checkpointing": {"fsdp_config": SHARDED | {"activation_checkpointing": True}},
+    "fsdp_bf16": {"fsdp_config": SHARDED, "bf16": True, "learning_rate": 0.0},
+    "ddp_bf16": {"bf16": True, "learning_rate": 0.0},
+}
+SHARDING = [name for name in ENGINES if name.startswith("fsdp")]
+
+
+def engine_trainer(folder, fields, **others):
+    sharded = "fsdp_config" in fields
+    os.environ["ACCELERATE_USE_FSDP"] = str(sharded).lower()
+    fields = {
+        "jump_start_epochs": 2,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "optim_args": "momentum=0.9",  # of an optimizer without state, PyTorch cannot load the state
+        "save_strategy": "epoch",
+        "eval_strategy": "epoch",
+        **({"fsdp": True} if sharded else {}),
+        **fields,
+        **others,
+    }
+    args = arguments(folder, **fields)
+    if sharded:
+        # Accelerate shards on accelerators only; told that these ranks are some, it does so on the CPU.
+        assert args.device.type == "cpu"
+        PartialState().distributed_type = DistributedType.MULTI_GPU
+    return EMDTrainer(tiny_vit(), args, train_dataset=pictures(), eval_dataset=pictures())
+
+
+def engine_outcome(trainer):
+    names = ("loss", "loss_ce", "loss_emd", "grad_norm", "sdd", "eval_loss")
+    return {
+        "log": {name: logged(trainer, name) for name in names},
+        "ground_distance": trainer.criterion.ground_distance.tolist(),
+        "weight": trainer.criterion.regularizer_weight,
+        "type": type(next(trainer.model.parameters())).__name__,
+    }
+
+
+def engine_runs(rank, folder):
+    for name, fields in ENGINES.items():
+        trainer = engine_trainer(folder / name, fields)
+        trainer.train()
+        found = {"whole": engine_outcome(trainer)}
+        if name in SHARDING:
+            resumed = engine_trainer(folder / name, fields)
+            resumed.train(resume_from_checkpoint=str(folder / name / "checkpoint-6"))
+            found["resumed"] = engine_outcome(resumed)
+        (folder / f"{name}_{rank}.json").write_text(json.dumps(found))
+    if rank == 0:
+        local_part(next(resumed.model.parameters())).data[0] = float("nan")
+    try:
+        resumed.own_state()
+    except FloatingPointError as error:
+        (folder / f"nan_{rank}").write_text(str(error))
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engines")
+    on_ranks(2, engine_runs, folder)
+    return folder
+
+
+def of_engine(folder, name, rank):
+    return json.loads((folder / f"{name}_{rank}.json").read_text())
+
+
+@pytest.mark.xdist_group("engines")
+class TestFSDP2:
+    @pytest.mark.parametrize("name", [name for name in SHARDING if "bf16" not in name])
+    def test_is_ddp(self, engines, name):
+        expected = of_engine(engines, "ddp", 0)["whole"]
+        for rank in range(2):
+            got = of_engine(engines, name, rank)["whole"]
+            assert (got["type"], expected["type"]) == ("DTensor", "Parameter")
+            assert got["ground_distance"] == expected["ground_distance"]
+            np.testing.assert_allclose(got["weight"], expected["weight"], rtol=1e-4)
+            for key, values in expected["log"].items():
+                np.testing.assert_allclose(got["log"][key], values, rtol=1e-4, err_msg=key)
+
+    def test_bf16_is_ddp_but_for_its_rounding(self, engines):
+        # FSDP2 keeps all in bfloat16 where autocast keeps some in float32: 8 bits, so a percent of a distance
+        expected, got = (of_engine(engines, f"{name}_bf16", 0)["whole"] for name in ("ddp", "fsdp"))
+        for key in ("loss_ce", "sdd"):
+            np.testing.assert_allclose(got["log"][key], expected["log"][key], rtol=0.02)
+
+    @pytest.mark.parametrize("name", SHARDING)
+    def test_resumes_to_the_bit(self, engines, name):
+        for rank in range(2):
+            found = of_engine(engines, name, rank)
+            assert found["resumed"] == found["whole"]
+
+    def test_all_ranks_stop_at_a_weight_that_one_holds(self, engines):
+        whose = [(engines / f"nan_{rank}").read_text().split(" are NaN")[0].rpartition(" ")[2] for rank in range(2)]
+        assert whose == ["vit.embeddings.cls_token", "rank"]

@@ -1,0 +1,266 @@
+"""What goes wrong in training: NaN, labels that do not fit, a rank that dies. Each ends in a clear word."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from tests.ranks import on_ranks
+from tests.training.test_trainer import K, N, Network, arguments, logged, pictures, samples, tiny_vit, train
+from torch.multiprocessing import ProcessRaisedException
+from transformers import AutoModelForImageClassification, TrainerCallback
+
+from squared_emd import EMDTrainer
+from squared_emd.training.callbacks import check_in_step
+from squared_emd.training.checkpoints import last_whole_checkpoint
+from squared_emd.training.finite import FiniteCheck
+
+NAN = float("nan")
+
+
+def poisoned(*positions, value=NAN):
+    data = samples()
+    for position in positions:
+        data[position]["inputs"] = torch.full((3,), value)
+    return data
+
+
+class TestOneSample:
+    @pytest.mark.parametrize("value", [NAN, float("inf")])
+    def test_is_left_out_and_counted(self, tmp_path, value):
+        run = partial(train, learning_rate=0.0, nan_policy="skip", loss="xemd2")
+        trainer = run(tmp_path, data=poisoned(5, value=value))
+        clean = run(tmp_path, data=[sample for n, sample in enumerate(samples()) if n != 5])
+        assert logged(trainer, "non_finite_samples") == [1, 1, 1, 1]  # epochs
+        assert torch.equal(trainer.criterion.ground_distance, clean.criterion.ground_distance)
+        for name in ("regularizer_weight", "sdd"):
+            assert getattr(trainer.criterion, name) == pytest.approx(getattr(clean.criterion, name), rel=1e-6)
+        # its share of the loss is 0, and it still counts in the mean
+        got, expected = logged(trainer, "loss_ce"), logged(clean, "loss_ce")
+        np.testing.assert_allclose(got, np.array(expected) * (N - 1) / N, rtol=0.02)
+
+    def test_skip_keeps_the_weights(self, tmp_path):
+        torch.manual_seed(0)
+        before = Network().head.weight.detach().clone()
+        trainer = train(tmp_path, data=poisoned(5), nan_policy="skip", loss="emd")
+        assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+        assert not torch.equal(trainer.model.head.weight.detach(), before)  # the other steps were made
+
+    def test_of_clean_data_both_policies_are_the_same(self, tmp_path):
+        first, second = (train(tmp_path, nan_policy=policy) for policy in ("raise", "skip"))
+        for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+            assert torch.equal(one, other)
+        assert not logged(first, "non_finite_samples")
+
+    def test_regression(self, tmp_path):
+        trainer = train(tmp_path, Network(1), poisoned(5), loss="reg", nan_policy="skip")
+        assert logged(trainer, "non_finite_samples") == [1, 1, 1, 1]
+
+
+class TestWholeBatches:
+    def test_raise_after_as_many_steps_as_asked(self, tmp_path):
+        with pytest.raises(FloatingPointError) as error:
+            train(tmp_path, data=poisoned(0), loss="emd", nan_steps=4, train_sampling_strategy="sequential")
+        # the first step makes the weights NaN; from the second on no sample is finite
+        assert str(error.value) == (
+            "for 4 steps, up to step 5, all features or logits were NaN or infinite on this rank: the weights are most "
+            "likely NaN. Lower learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN in the data; "
+            "resume_from_checkpoint=True goes on from the last checkpoint. nan_policy='skip' leaves such steps out."
+        )
+
+    def test_no_checkpoint_of_nan(self, tmp_path):
+        with pytest.raises(FloatingPointError) as error:
+            train(tmp_path, data=poisoned(12), loss="emd", train_sampling_strategy="sequential", save_strategy="steps",
+                  save_steps=1)  # fmt: skip
+        assert str(error.value) == (
+            "at step 2 the weights body.weight are NaN or infinite, so no checkpoint is written over good ones. Lower "
+            "learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN in the data."
+        )
+        assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
+
+    def test_skip_goes_on(self, tmp_path):
+        trainer = train(
+            tmp_path, data=poisoned(*range(8)), nan_policy="skip", train_sampling_strategy="sequential", nan_steps=1
+        )
+        assert trainer.state.global_step == 12
+        assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+    def test_counts_by_hand(self):
+        check = FiniteCheck()
+        bad, good = torch.full((2, 3), NAN), torch.zeros(2, 3)
+        for batches, expected in (((bad, bad), 1), ((bad, good), 0), ((bad,), 1), ((bad,), 2), ((), 2), ((good,), 0)):
+            for batch in batches:
+                check.look(batch)
+            check.end_step()
+            assert check.steps_without == expected
+        assert check.look(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], fresh=2).tolist() == [True, False, False]
+
+
+class TestLabels:
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_out_of_range(self, tmp_path, workers):
+        data = samples()
+        data[7]["labels"] = K
+        with pytest.raises(ValueError, match=r"labels must lie in 0 \.\. 3, the model's 4 classes; got 0 \.\. 4\."):
+            train(tmp_path, data=data, dataloader_num_workers=workers)
+
+    @pytest.mark.parametrize("name", ["label", "labels"])
+    def test_a_column_is_read_before_training(self, tmp_path, name):
+        data = datasets.Dataset.from_dict({"inputs": [[0.0] * 3] * 5, name: [0, 1, -1, 3, 9]})
+        steps = []
+
+        class Remember(TrainerCallback):
+            def on_train_begin(self, *args, **kwargs):
+                steps.append(0)
+
+        trainer = EMDTrainer(Network(), arguments(tmp_path), train_dataset=data, callbacks=[Remember()])
+        with pytest.raises(ValueError) as error:
+            trainer.train()
+        assert str(error.value) == (
+            f"labels must lie in 0 .. 3, the model's 4 classes; the column {name!r} has 2 others, the first in row 2: "
+            "-1."
+        )
+        assert not steps
+
+    def test_rows_that_are_no_distribution(self, tmp_path):
+        data = samples(soft=True)
+        data[7]["labels"] = data[7]["labels"] * 2
+        with pytest.raises(ValueError, match="each row of soft labels must be a distribution"):
+            train(tmp_path, data=data)
+
+    def test_a_stream(self, tmp_path):
+        class Stream(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                data = samples()
+                data[7]["labels"] = -1
+                return iter(data)
+
+        trainer = EMDTrainer(Network(), arguments(tmp_path, max_steps=9, loss="emd"), train_dataset=Stream())
+        with pytest.raises(ValueError, match=r"got -1 \.\. 3\."):
+            trainer.train()
+
+
+class TestGroundDistanceFirst:
+    def test_evaluation_before_it(self, tmp_path):
+        trainer = EMDTrainer(Network(), arguments(tmp_path), eval_dataset=samples())
+        with pytest.raises(ValueError) as error:
+            trainer.evaluate()
+        assert str(error.value) == (
+            "the loss xemd2 needs a ground distance to be evaluated, and there is none yet: train first, give "
+            "ground_distance, or load a model that was saved after training with this loss."
+        )
+
+    def test_evaluation_of_a_saved_model(self, tmp_path):
+        trainer = train(tmp_path, tiny_vit(), pictures())
+        trainer.save_model()
+        loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+        again = EMDTrainer(loaded, arguments(tmp_path), eval_dataset=pictures())
+        assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate(pictures())["eval_loss"], rel=1e-4)
+
+    def test_evaluation_at_the_start_of_training(self, tmp_path):
+        torch.manual_seed(0)
+        args = arguments(tmp_path, eval_on_start=True, jump_start_epochs=2)
+        trainer = EMDTrainer(Network(), args, train_dataset=samples(), eval_dataset=samples())
+        trainer.train()
+        assert len(logged(trainer, "eval_loss")) == 1
+
+    @pytest.mark.parametrize(
+        ("matrix", "message"),
+        [
+            (np.zeros((3, 3)), r"\(4, 4\)"),
+            (np.arange(16.0).reshape(4, 4), "symmetric"),
+            (np.full((4, 4), NAN), "finite"),
+            (np.eye(4) - 1, "negative"),
+        ],
+    )
+    def test_a_matrix_that_is_none(self, tmp_path, matrix, message):
+        np.save(tmp_path / "d.npy", matrix)
+        with pytest.raises(ValueError, match=message):
+            EMDTrainer(Network(), arguments(tmp_path, ground_distance=str(tmp_path / "d.npy")))
+
+
+def test_ranks_out_of_step_are_noticed(tmp_path, monkeypatch):
+    # the collective is played by hand: rank 1 reports another digest
+    trainer = train(tmp_path)
+
+    def gather(digests, own):
+        digests[0].copy_(own)
+        digests[1].copy_(own + 1)
+
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    monkeypatch.setattr("torch.distributed.all_gather", gather)
+    with pytest.raises(RuntimeError) as error:
+        check_in_step(trainer.criterion)
+    assert str(error.value) == (
+        "after epoch 4 the ground distance or lambda of rank 0 is not that of ranks [1]; all must be the same to the "
+        "bit. Give all ranks the same library versions and kind of device, and leave trainer.criterion alone while "
+        "training."
+    )
+
+
+def hangs(rank, folder):
+    class Hang(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 2 and rank == 1:
+                time.sleep(100)
+
+    args = arguments(folder, loss="emd", per_device_train_batch_size=4, ddp_timeout=5)
+    EMDTrainer(Network(), args, train_dataset=samples(), callbacks=[Hang()]).train()
+
+
+def test_a_rank_that_hangs_ends_the_others(tmp_path):
+    # gloo says it in one of two ways: the wait itself ran out, or the pair of sockets was closed for its timeout first
+    message = r"Process 0 terminated(.|\n)*(Timed out waiting 5000ms|Application timeout caused pair closure)"
+    with pytest.raises(ProcessRaisedException, match=message):
+        on_ranks(2, hangs, tmp_path)
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from transformers import TrainerCallback
+from squared_emd import EMDTrainer
+from tests.training.test_trainer import Network, arguments, samples
+
+class Die(TrainerCallback):
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == 5 and args.process_index == 1 and sys.argv[2] == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+args = arguments(sys.argv[1], jump_start_epochs=2, save_strategy="steps", save_steps=1, ddp_timeout=60,
+                 per_device_train_batch_size=4)
+trainer = EMDTrainer(Network(), args, train_dataset=samples(), callbacks=[Die()])
+trainer.train(resume_from_checkpoint=sys.argv[2] == "resume")
+Path(sys.argv[1], f"{sys.argv[2]}_{args.process_index}").write_text(str(trainer.state.global_step))
+trainer.accelerator.state.destroy_process_group()  # else it may abort the interpreter's end
+"""
+
+
+def test_a_rank_that_dies_ends_the_others(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    root = Path(__file__).resolve().parents[2]
+    ours = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+    def launch(how):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        command = [sys.executable, *launcher, str(tmp_path / "script.py"), str(tmp_path / "out"), how]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+
+    died = launch("die")
+    assert died.returncode != 0
+    assert not list((tmp_path / "out").glob("die_*"))
+    assert f"Signal {signal.SIGKILL.value} (SIGKILL)" in died.stderr
+    assert last_whole_checkpoint(tmp_path / "out") in [str(tmp_path / "out" / f"checkpoint-{step}") for step in (4, 5)]
+    resumed = launch("resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert [(tmp_path / "out" / f"resume_{rank}").read_text() for rank in range(2)] == ["12", "12"]

@@ -1,0 +1,142 @@
+"""The card that a Trainer writes; pushes over HTTP are in tests/hub."""
+
+import json
+
+import torch
+from tests.training.test_trainer import Network, arguments, pictures, samples, tiny_vit, train
+from transformers import AutoModelForImageClassification, BertConfig, BertForSequenceClassification
+
+from squared_emd import EMDTrainer, ordinal_metrics
+from squared_emd.hub.run_facts import facts_of_training
+from squared_emd.vision.flip_averaging import average_mirrored
+
+WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
+
+
+def tiny_bert():
+    config = BertConfig(
+        vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, num_labels=4
+    )
+    return BertForSequenceClassification(config)
+
+
+def card_of(folder, model, data, **others):
+    trainer = EMDTrainer(model, arguments(folder, loss="emd"), train_dataset=data, eval_dataset=data, **others)
+    trainer.train()
+    metrics = trainer.evaluate()
+    trainer.save_model()
+    trainer.create_model_card(language="en")
+    return (folder / "README.md").read_text(), metrics
+
+
+def test_images(tmp_path):
+    card, metrics = card_of(tmp_path, tiny_vit(), pictures(), compute_metrics=ordinal_metrics())
+    assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
+    noted = json.loads((tmp_path / "card_results.json").read_text())["results"]
+    assert (noted["num_test"], noted["num_train"]) == (len(pictures()), len(pictures()))
+
+
+def test_a_prediction_is_no_evaluation(tmp_path):
+    data = pictures()
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=data, eval_dataset=data)
+    trainer.evaluate()
+    trainer.predict(data[:5], metric_key_prefix="eval")
+    trainer.save_model()
+    trainer.create_model_card()
+    assert json.loads((tmp_path / "card_results.json").read_text())["results"]["num_test"] == len(data)
+
+
+def test_the_best_weights_have_the_evaluation_of_their_step(tmp_path):
+    data = pictures()
+    fields = {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"}
+    fields |= {"metric_for_best_model": "mae", "greater_is_better": True}  # the worst epoch, so not the last
+    args = arguments(tmp_path, loss="emd", learning_rate=0.1, **fields)
+    metrics = ordinal_metrics()
+    trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=metrics)
+    trainer.train()
+    log = trainer.state.log_history
+    by_step = {entry["step"]: entry["eval_squared_emd"] for entry in log if "eval_loss" in entry}
+    best, last = trainer.state.best_global_step, trainer.state.global_step
+    assert best != last and by_step[best] != by_step[last]
+    assert facts_of_training(trainer)["eval_squared_emd"] == by_step[best]
+    trainer.evaluate(data[:7])  # of the same weights, and later
+    assert facts_of_training(trainer)["num_test"] == 7
+    with torch.no_grad():
+        trainer.model.classifier.weight.zero_()
+    assert "eval_squared_emd" not in facts_of_training(trainer)
+
+
+def test_other_weights_in_the_folder_than_were_evaluated(tmp_path):
+    data = pictures()
+    args = arguments(tmp_path, loss="emd")
+    metrics = ordinal_metrics()
+    trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=metrics)
+    trainer.save_model()
+    trainer.train()
+    trainer.evaluate()
+    trainer.create_model_card()
+    assert "| AEM | not run |" in (tmp_path / "README.md").read_text()
+    trainer.save_model()
+    trainer.create_model_card()
+    assert "| AEM | not run |" not in (tmp_path / "README.md").read_text()
+
+
+def test_metrics_that_make_no_sense_stay_off_the_card(tmp_path, caplog):
+    percent = {"aem": 61.7, "aeo": 91.7, "mae": 0.5, "squared_emd": 0.4}
+    data = pictures()
+    args = arguments(tmp_path, loss="emd")
+    trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=lambda _: percent)
+    trainer.evaluate()
+    trainer.save_model()
+    trainer.create_model_card()
+    assert "| AEM | not run |" in (tmp_path / "README.md").read_text()
+    assert (
+        "The metrics do not go on the card: results: 'eval_aem' must be a number, 0 to 1, or null; got 61.7"
+        in caplog.text
+    )
+
+
+def test_a_test_with_mirror_images_is_told_by_the_model(tmp_path):
+    model = tiny_vit()
+    handle = average_mirrored(model)
+    train(tmp_path, model, pictures(), loss="emd").save_model()
+    assert json.loads((tmp_path / "config.json").read_text())["emd"]["mirrored"] is True
+    handle.remove()
+    train(tmp_path, model, pictures(), loss="emd").save_model()
+    assert "mirrored" not in json.loads((tmp_path / "config.json").read_text())["emd"]
+
+
+def test_a_checkpoint_that_is_only_evaluated_stays_as_it_was(tmp_path):
+    train(tmp_path / "first", tiny_vit(), pictures(), loss="xemd1").save_model()
+    before = json.loads((tmp_path / "first" / "config.json").read_text())
+    model = AutoModelForImageClassification.from_pretrained(tmp_path / "first")
+    EMDTrainer(model, arguments(tmp_path, jump_start_epochs=2)).save_model()  # the loss xemd2, by default
+    after = json.loads((tmp_path / "config.json").read_text())
+    assert after["ground_distance"] == before["ground_distance"]
+    assert after["emd"] == before["emd"] | {"mirrored": False}
+
+
+def test_a_checkpoint_that_cannot_be_pushed_does_not_end_training(tmp_path, caplog):
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=pictures())
+    trainer.push_in_progress = None
+    empty = tmp_path / "checkpoint-1"
+    empty.mkdir()
+    trainer._push_from_checkpoint(str(empty))
+    assert caplog.messages == [
+        f"{empty} is not pushed: {empty} must hold a saved model, with its weights as model.safetensors; there are "
+        "none. Name the folder of a run that is done, or save the model there."
+    ]
+
+
+def test_text_gets_the_card_of_transformers(tmp_path):
+    card, _ = card_of(tmp_path, tiny_bert(), WORDS)
+    assert "This model card has been generated automatically" in card
+    assert "picture" not in card
+    assert "image-classification" not in card
+
+
+def test_a_plain_module_gets_none(tmp_path):
+    trainer = EMDTrainer(Network(), arguments(tmp_path, loss="emd"), train_dataset=samples())
+    trainer.save_model()
+    trainer.create_model_card()
+    assert not (tmp_path / "README.md").exists()

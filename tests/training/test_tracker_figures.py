@@ -1,0 +1,187 @@
+"""D in the experiment tracker. The trackers' callbacks are transformers' own; what they write to takes the calls that
+the documentation of TensorBoard's SummaryWriter, of trackio and of wandb gives, and no other."""
+
+import inspect
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.training.test_trainer import K, Network, arguments, samples
+from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
+from transformers.trainer_callback import CallbackHandler
+
+from squared_emd import EMDTrainer
+from squared_emd.training.tracker_figures import GroundDistanceFigures
+
+
+class SummaryWriter:
+    """What torch.utils.tensorboard.SummaryWriter takes of the calls that are made here."""
+
+    def __init__(self, log_dir=None):
+        self.images, self.scalars = [], {}
+
+    def add_image(self, tag, img_tensor, global_step=None, walltime=None, dataformats="CHW"):
+        assert dataformats == "HWC" and img_tensor.dtype == np.uint8 and img_tensor.shape[2] == 3
+        self.images.append((tag, global_step, img_tensor))
+
+    def add_scalar(self, tag, scalar_value, global_step=None, walltime=None, new_style=False):
+        self.scalars[tag] = scalar_value
+
+    def add_text(self, tag, text_string, global_step=None, walltime=None):
+        pass
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+
+class TensorBoard(TensorBoardCallback):
+    def __init__(self):  # the original asks for the package
+        self._SummaryWriter, self.tb_writer, self.logging_dir = SummaryWriter, None, "runs"
+
+    def _init_summary_writer(self, args):
+        super()._init_summary_writer(args)
+        self.writer = self.tb_writer  # the original forgets it when training ends
+
+
+class Tracker:
+    """What trackio and wandb take of the calls that are made here: `log` and `Image`."""
+
+    def __init__(self):
+        self.logged = []
+        self.run = SimpleNamespace(summary={})  # of wandb
+
+    def log(self, metrics, step=None):
+        self.logged.append(metrics)
+
+    class Image:
+        def __init__(self, value, caption=None):
+            assert isinstance(value, Image.Image) and value.mode == "RGB"
+            self.value = value
+
+    @property
+    def images(self):
+        entries = [entry for entry in self.logged if "ground_distance" in entry]
+        return [(entry["ground_distance"].value, entry["train/global_step"]) for entry in entries]
+
+
+def running(base, tracker):
+    """transformers' callback, as it is after its `setup`, which would start a service."""
+
+    class Running(base):
+        def __init__(self):
+            self._trackio = self._wandb = tracker
+            self._initialized, self._space_id = True, None
+
+        def on_train_end(self, *args, **kwargs):
+            pass
+
+    return Running()
+
+
+def trained(tmp_path, *callbacks, **fields):
+    torch.manual_seed(0)
+    fields = {"num_train_epochs": 3, "jump_start_epochs": 2} | fields
+    trainer = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=samples())
+    trainer.pop_callback(GroundDistanceFigures)
+    trainer.add_callback(GroundDistanceFigures(trainer.criterion, trainer.callback_handler))
+    for callback in callbacks:
+        trainer.add_callback(callback)
+    trainer.train()
+    return trainer
+
+
+class TestTraining:
+    def test_a_picture_an_epoch_in_every_tracker(self, tmp_path):
+        board, trackio, wandb = TensorBoard(), Tracker(), Tracker()
+        trained(tmp_path, board, running(TrackioCallback, trackio), running(WandbCallback, wandb))
+        assert [(tag, step) for tag, step, _ in board.writer.images] == [("ground_distance", s) for s in (3, 6, 9)]
+        pixels = [pixels for *_, pixels in board.writer.images]
+        assert all(300 <= side <= 1000 for side in pixels[0].shape[:2])
+        assert not np.array_equal(pixels[0], pixels[2])  # each of its own epoch
+        for tracker in (trackio, wandb):
+            assert [step for _, step in tracker.images] == [3, 6, 9]
+            for drawn, sent in zip(pixels, tracker.images, strict=True):
+                np.testing.assert_array_equal(drawn, sent[0])
+        assert "train/sdd_relative" in board.writer.scalars  # the tracker gets the rest as before
+
+    @pytest.mark.parametrize(("fields", "epochs"), [({"loss": "xe"}, 0), ({"loss": "emd"}, 0), ({"loss": "xemd1"}, 3)])
+    def test_only_where_d_is_learned(self, fields, epochs, tmp_path):
+        board = TensorBoard()
+        trained(tmp_path, board, **fields)
+        assert len(board.writer.images) == epochs
+
+    def test_a_d_that_was_given_is_not_refreshed(self, tmp_path):
+        np.save(tmp_path / "d.npy", np.abs(np.subtract.outer(*2 * [np.arange(K) / K])))
+        board = TensorBoard()
+        trained(tmp_path, board, ground_distance=str(tmp_path / "d.npy"))
+        assert board.writer.images == []
+
+
+class TestCallback:
+    """By itself, with a criterion that has what it looks at."""
+
+    @staticmethod
+    def setting(*callbacks, num_classes=3, first_rank=True):
+        distances = torch.arange(float(num_classes)).sub(torch.arange(float(num_classes))[:, None]).abs()
+        criterion = SimpleNamespace(
+            epoch=1, learns_ground_distance=True, sdd_relative=0.25, ground_distance=distances / num_classes,
+            class_names=[f"class {k}" for k in range(num_classes)],
+        )  # fmt: skip
+        figures = GroundDistanceFigures(criterion, SimpleNamespace(callbacks=list(callbacks)))
+        state = TrainerState(global_step=7, is_world_process_zero=first_rank)
+        return criterion, lambda: figures.on_epoch_end(None, state, TrainerControl())
+
+    def test_once_a_refresh(self):
+        tracker = Tracker()
+        criterion, end_epoch = self.setting(running(TrackioCallback, tracker))
+        end_epoch()
+        end_epoch()  # a stream had nothing left: the criterion's epoch is the same
+        assert len(tracker.images) == 1
+        criterion.epoch += 1
+        end_epoch()
+        assert len(tracker.images) == 2
+
+    @pytest.mark.parametrize("why", ["another rank", "no d", "not running", "no tracker"])
+    def test_nothing_to_draw(self, why, monkeypatch):
+        tracker = Tracker()
+        callback = running(TrackioCallback, tracker)
+        board = TensorBoard()
+        callback._initialized = why != "not running"
+        trackers = [TrainerCallback()] if why == "no tracker" else [callback, board]
+        criterion, end_epoch = self.setting(*trackers, first_rank=why != "another rank")
+        criterion.ground_distance = None if why == "no d" else criterion.ground_distance
+        monkeypatch.setattr(GroundDistanceFigures, "_draw", lambda self: pytest.fail("drawn for nobody"))
+        end_epoch()
+        assert tracker.logged == []
+
+    def test_thousands_of_classes(self):
+        tracker = Tracker()
+        self.setting(running(WandbCallback, tracker), num_classes=3000)[1]()
+        ((picture, _),) = tracker.images
+        assert max(picture.size) < 1300
+
+    def test_the_handler_of_a_trainer_has_the_trackers(self):
+        """What the callback relies on: trackers that are added later stand in the same list."""
+        handler = CallbackHandler([], None, None, None, None)
+        board = TensorBoard()
+        handler.add_callback(board)
+        assert handler.callbacks == [board]
+
+
+def test_the_stand_in_takes_what_the_real_writer_takes():
+    """Read from torch's source, as it is imported only where tensorboard is installed."""
+    source = (Path(torch.__file__).parent / "utils" / "tensorboard" / "writer.py").read_text()
+    assert re.findall(r"def add_image\(\s*(.*?),?\s*\)", source, re.S) == [
+        'self, tag, img_tensor, global_step=None, walltime=None, dataformats="CHW"'
+    ]
+    assert str(inspect.signature(SummaryWriter.add_image)).replace("'", '"') == (
+        '(self, tag, img_tensor, global_step=None, walltime=None, dataformats="CHW")'
+    )

@@ -1,0 +1,213 @@
+"""Networks: what is built, what is saved and loaded again, and what is refused; all without a network."""
+
+import json
+import re
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    BertConfig,
+    ConvNextImageProcessor,
+    ResNetConfig,
+    ResNetForImageClassification,
+)
+
+from squared_emd.vision.networks import SMALL, load_image_classifier
+from squared_emd.vision.transforms import EvalTransform
+
+NAMES = ["young", "grown", "old"]
+HALF = (0.5, 0.5, 0.5)
+ADVICE = (
+    "Give timm/<model>, a Hub image classifier or a folder with a saved one; without a network, timm/<architecture> "
+    "with --from_scratch."
+)
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def save_resnet(folder, num_labels=5):
+    torch.manual_seed(0)
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    config.num_labels = num_labels
+    model = ResNetForImageClassification(config)
+    model.save_pretrained(folder)
+    return model
+
+
+def save_processor(folder):
+    ConvNextImageProcessor(
+        size={"shortest_edge": 48}, image_mean=[0.1, 0.2, 0.3], image_std=[0.4, 0.5, 0.6]
+    ).save_pretrained(folder)
+
+
+def save_as_on_the_hub(folder, architecture):
+    """A folder like a repository of timm's own: a config that is not transformers', and 1000 classes."""
+    folder.mkdir()
+    model = timm.create_model(architecture, num_classes=1000)
+    described = timm.get_pretrained_cfg(architecture).to_dict()
+    config = {"architecture": architecture, "num_classes": 1000, "pretrained_cfg": described}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return model
+
+
+def logits_of(model, size):
+    with torch.no_grad():
+        pictures = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+        return model.eval()(pixel_values=pictures).logits
+
+
+class TestSmall:
+    def test_what_it_is(self):
+        model, size, mean, std, _ = load_image_classifier(SMALL, NAMES)
+        assert (size, mean, std) == (64, HALF, HALF)
+        assert model.config.id2label == {0: "young", 1: "grown", 2: "old"}
+        assert model.config.label2id == {"young": 0, "grown": 1, "old": 2}
+        assert logits_of(model, size).shape == (2, 3)
+        assert 100_000 < sum(weight.numel() for weight in model.parameters()) < 150_000
+
+    def test_saved_and_loaded_by_transformers_alone(self, tmp_path):
+        model, size, *_ = load_image_classifier(SMALL, NAMES)
+        model.save_pretrained(tmp_path)
+        loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+        assert loaded.config.id2label == {0: "young", 1: "grown", 2: "old"}
+        torch.testing.assert_close(logits_of(loaded, size), logits_of(model, size), rtol=0, atol=0)
+
+    def test_saved_and_loaded_here_keeps_its_head(self, tmp_path):
+        first = load_image_classifier(SMALL, NAMES)
+        first.model.save_pretrained(tmp_path)
+        again = load_image_classifier(str(tmp_path), NAMES)
+        assert again[1:4] == first[1:4]
+        torch.testing.assert_close(logits_of(again.model, 64), logits_of(first.model, 64), rtol=0, atol=0)
+
+    def test_one_output_for_a_regression(self):
+        model = load_image_classifier(SMALL, NAMES, num_outputs=1).model
+        assert model.config.id2label == {0: "output_0"}
+        assert logits_of(model, 64).shape == (2, 1)
+
+
+class TestCentralCrop:
+    """What a picture becomes, whose red is its column and whose green is its row, from 0 to 255."""
+
+    @pytest.fixture(params=["small", "timm", "ResNet"])
+    def network(self, request, tmp_path):
+        if request.param == "ResNet":
+            save_resnet(tmp_path)
+            ConvNextImageProcessor(size={"shortest_edge": 32}).save_pretrained(tmp_path)
+            return load_image_classifier(str(tmp_path), NAMES)
+        return load_image_classifier({"small": SMALL, "timm": "timm/test_vit"}[request.param], NAMES, from_scratch=True)
+
+    @pytest.mark.parametrize("shape", [(300, 400), (400, 300)])
+    @pytest.mark.parametrize("share", [7 / 8, 1 / 2])
+    def test_processor_that_is_loaded_shows_what_was_tested(self, network, shape, share, tmp_path):
+        rows, columns = np.mgrid[: shape[0], : shape[1]]
+        pixels = np.stack([columns * 255 / shape[1], rows * 255 / shape[0], np.zeros(shape)], axis=-1)
+        picture = Image.fromarray(pixels.round().astype(np.uint8))
+        model, size, mean, std, processor = network.with_central_crop(share)
+        folder = tmp_path / "saved"
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        loaded = AutoImageProcessor.from_pretrained(folder)
+        shown = loaded(images=picture, return_tensors="pt")["pixel_values"]
+        expected = EvalTransform(size, mean, std, crop=share)(picture)[None]
+        assert shown.shape == (1, 3, size, size)
+        off = (shown - expected).abs() * torch.tensor(std)[:, None, None]  # (1, 3, size, size), in [0, 1]
+        places = off * torch.tensor([shape[1], shape[0], 0])[:, None, None]  # in pixels of the picture
+        pixel = share * min(shape) / size  # of the view, in pixels of the picture
+        assert places.max() < pixel + 2  # 2: eight bits a channel, twice
+
+
+class TestTimm:
+    @pytest.mark.parametrize("name", ["timm/test_resnet", "timm/test_resnet.r160_in1k"])
+    def test_from_scratch(self, name):
+        model, size, mean, std, _ = load_image_classifier(name, NAMES, from_scratch=True)
+        assert (size, mean, std) == (160, HALF, HALF)
+        assert model.config.num_labels == 3
+        assert logits_of(model, size).shape == (2, 3)
+
+    def test_the_tag_says_how_pictures_are_prepared(self):
+        """The weights of Ridnik et al. 2021 take values in [0, 1], those of the default tag ImageNet's deviations."""
+        network = load_image_classifier("timm/mobilenetv3_large_100.miil_in21k", NAMES, from_scratch=True)
+        assert (network.mean, network.std) == ((0, 0, 0), (1, 1, 1))
+        network = load_image_classifier("timm/mobilenetv3_large_100", NAMES, from_scratch=True)
+        assert (network.mean, network.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
+    @pytest.mark.parametrize("num_outputs", [3, 1])
+    def test_saved_weights_get_a_new_head(self, architecture, num_outputs, tmp_path):
+        saved = save_as_on_the_hub(tmp_path / "model", architecture)
+        network = load_image_classifier(str(tmp_path / "model"), NAMES, num_outputs=num_outputs)
+        assert (network.size, network.mean, network.std) == (160, HALF, HALF)
+        assert network.model.config.num_labels == num_outputs
+        assert logits_of(network.model, 160).shape == (2, num_outputs)
+        head = network.model.timm_model.get_classifier()
+        assert 0 < head.weight.abs().max() < 0.2  # drawn with a standard deviation of 0.02, not left as it was found
+        loaded = network.model.timm_model.state_dict()
+        body = {name: weight for name, weight in saved.state_dict().items() if weight.shape == loaded[name].shape}
+        assert len(loaded) - len(body) == 2
+        torch.testing.assert_close({name: loaded[name] for name in body}, body, rtol=0, atol=0)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("timm/test_resnett", "timm has no architecture 'test_resnett'; near it: test_resnet."),
+            ("timm/qqqq.in1k", "timm has no architecture 'qqqq'; near it: none."),
+            ("timm/test_resnet.in21k", "timm's test_resnet has no tag 'in21k'; it has: r160_in1k."),
+        ],
+    )
+    def test_unknown(self, name, message):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            load_image_classifier(name, NAMES, from_scratch=True)
+
+
+class TestSavedModel:
+    @pytest.mark.parametrize("num_outputs", [3, 1])
+    def test_new_head_and_the_processors_preparation(self, num_outputs, tmp_path):
+        saved = save_resnet(tmp_path)
+        save_processor(tmp_path)
+        model, size, mean, std, _ = load_image_classifier(str(tmp_path), NAMES, num_outputs=num_outputs)
+        assert (size, mean, std) == (48, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+        assert model.config.id2label == (dict(enumerate(NAMES)) if num_outputs == 3 else {0: "output_0"})
+        assert logits_of(model, size).shape == (2, num_outputs)
+        torch.testing.assert_close(model.resnet.state_dict(), saved.resnet.state_dict(), rtol=0, atol=0)
+
+    def test_from_scratch_takes_the_architecture_only(self, tmp_path):
+        saved = save_resnet(tmp_path, num_labels=3)
+        save_processor(tmp_path)
+        model = load_image_classifier(str(tmp_path), NAMES, from_scratch=True).model
+        assert model.config.hidden_sizes == [8, 16]
+        weights = [next(one.resnet.parameters()) for one in (model, saved)]
+        assert not torch.equal(*weights)
+
+    def refused(self, name, reason):
+        """What transformers says about it, in one sentence, and what to do."""
+        message = f"^the model {re.escape(repr(str(name)))} cannot be loaded: [^\n]*{reason}[^\n]* {re.escape(ADVICE)}$"
+        with pytest.raises(ValueError, match=message):
+            load_image_classifier(str(name), NAMES)
+
+    def test_not_to_be_had(self):
+        self.refused("timm/test_resnet.r160_in1k", "couldn't connect to")
+        self.refused("squared-emd/not-there", "couldn't connect to")
+
+    def test_a_folder_that_is_no_model(self, tmp_path):
+        self.refused(tmp_path, "Unrecognized model in")
+
+    def test_a_model_of_another_kind(self, tmp_path):
+        BertConfig().save_pretrained(tmp_path)
+        self.refused(tmp_path, "Unrecognized configuration class .*BertConfig")
+
+    def test_without_weights_or_processor(self, tmp_path):
+        save_resnet(tmp_path)
+        self.refused(tmp_path, "image processor")
+        (tmp_path / "model.safetensors").unlink()
+        self.refused(tmp_path, "no file named model.safetensors")
