@@ -14,8 +14,8 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig
 
 from ..ground_distance.saved import read_ground_distance
+from ..plot.confusion_matrices import plot_confusion_matrix
 from ..plot.ground_distance_figures import plot_ground_distance
-from .card_figures import plot_confusion_matrix
 from .card_fill import CardFill
 from .card_metrics import CARD_METRICS, MAX_CLASSES
 from .card_results import believed_results, checked_results

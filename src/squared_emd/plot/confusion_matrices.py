@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture, beside the one of D."""
+"""The confusion matrix as a figure, beside that of the ground distance."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..plot.ground_distance_figures import ground_distance_figure
-from .card_metrics import MAX_CLASSES
+from .ground_distance_figures import ground_distance_figure
 
 __all__ = ["confusion_matrix_figure", "plot_confusion_matrix"]
 
-_DPI = 150  # as the other pictures
+_DPI = 150
 
 
 def plot_confusion_matrix(
@@ -22,17 +21,17 @@ def plot_confusion_matrix(
 ) -> None:
     """Saves a confusion matrix as a heat map that looks like that of a ground distance.
 
-    The colour is the share of its row, the true class. Up to 20 classes each cell shows its count; above 40 some
+    The color is the share of its row, the true class. Up to 20 classes each cell shows its count; above 40 some
     classes are named, by number and name.
 
     Args:
-        counts: (K, K) counts, K at most 256; row: the true class, column: the predicted one. A row may be all 0.
+        counts: (K, K) counts; row: the true class, column: the predicted one. A row may be all 0.
         class_names: (K,) names, in the order of the rows.
         path: the file to write: PNG, or what its suffix says.
-        title: a line above the picture.
+        title: a line above the figure.
 
     Raises:
-        ValueError: `counts` is not square, has a negative entry or too many classes, or the names do not match it.
+        ValueError: `counts` is not square or has a negative entry, or the names do not match it.
     """
     confusion_matrix_figure(counts, class_names, title).savefig(path, dpi=_DPI)
 
@@ -40,8 +39,6 @@ def plot_confusion_matrix(
 def confusion_matrix_figure(counts: ArrayLike, class_names: Sequence[str], title: str | None = None) -> Figure:
     """The figure that :func:`plot_confusion_matrix` saves."""
     values = np.asarray(counts, dtype=np.float64)
-    if len(values) > MAX_CLASSES:
-        raise ValueError(f"counts must have at most {MAX_CLASSES} classes; got {len(values)}; leave the picture out")
     if (values < 0).any():
         raise ValueError(f"counts must be 0 or more; got {values.min():g}; pass how often each pair of classes came")
     shares = values / np.maximum(values.sum(axis=-1, keepdims=True), 1)  # (K, K)
