@@ -17,10 +17,10 @@ from transformers import AutoConfig, Pipeline, pipeline
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 from squared_emd import load_ground_distance
+from squared_emd.ground_distance.class_names import class_names_of
 from squared_emd.ground_distance.hub_errors import HUB_ERRORS, why_not_loaded
 from squared_emd.hub.ordinal_answer import ordinal_answer
 from squared_emd.hub.pipelines import TASK
-from squared_emd.training.labels import class_names_of
 
 __all__ = ["Checkpoint", "load_checkpoint"]
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from ..training.labels import are_other_classes, check_class_order, in_short
+from .class_names import abbreviate, check_class_order, class_names_differ
 from .epoch_distance import matrix_dtype
 from .hub_errors import HUB_ERRORS, why_not_loaded
 from .learned import blocks_of_rows
@@ -215,10 +215,10 @@ def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -
     emd = _read_json(config).get("emd") or {}
     saved = emd.get("class_names")
     check_class_order(saved, class_names, source=str(path))
-    if are_other_classes(saved, class_names):
+    if class_names_differ(saved, class_names):
         raise ValueError(
-            f"the ground distance of {path} is of the classes {in_short(saved)}, this model has "
-            f"{in_short(class_names)}. Give one of its own classes, as a file with the matrix alone."
+            f"the ground distance of {path} is of the classes {abbreviate(saved)}, this model has "
+            f"{abbreviate(class_names)}. Give one of its own classes, as a file with the matrix alone."
         )
 
 
@@ -252,8 +252,10 @@ def ground_distance_of_model(config: PretrainedConfig | None, class_names: Seque
         matrix = _of_config(bare, source or "the model", find)
         if len(matrix) != config.num_labels:
             raise ValueError(f"it is of {len(matrix)} classes, the model has {config.num_labels}")
-        if are_other_classes(emd.get("class_names"), names):
-            raise ValueError(f"it is of the classes {in_short(emd['class_names'])}, the model has {in_short(names)}")
+        if class_names_differ(emd.get("class_names"), names):
+            raise ValueError(
+                f"it is of the classes {abbreviate(emd['class_names'])}, the model has {abbreviate(names)}"
+            )
     except (OSError, ValueError) as error:
         logger.warning("The ground distance in the model's config is taken out: %s.", str(error).rstrip("."))
         del config.ground_distance

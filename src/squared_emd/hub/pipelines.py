@@ -19,9 +19,9 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..decoding import RULES
+from ..ground_distance.class_names import abbreviate, check_class_order, class_names_differ, class_names_of
 from ..ground_distance.learned import check_ground_distance
 from ..ground_distance.saved import load_ground_distance
-from ..training.labels import are_other_classes, check_class_order, class_names_of, in_short
 from ..vision.flip_averaging import average_mirrored
 from .ordinal_answer import ordinal_answer
 
@@ -203,12 +203,12 @@ def _emd_and_distance(config: PreTrainedConfig, class_names: Sequence[str]) -> t
     emd = _emd_of(config)
     learned = emd.get("class_names")
     check_class_order(learned, class_names, source=config.name_or_path or "the model")
-    if are_other_classes(learned, class_names):
+    if class_names_differ(learned, class_names):
         logger.warning(
             "What the model's config says under emd and ground_distance is not used: it is of the classes %s, the "
             "model has %s.",
-            in_short(learned),
-            in_short(class_names),
+            abbreviate(learned),
+            abbreviate(class_names),
         )
         return {}, None
     return emd, getattr(config, "ground_distance", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,10 @@ from torch import nn
 from ..losses import check_labels
 
 __all__ = [
-    "are_other_classes",
     "balanced_draws",
     "check_batch_labels",
-    "check_class_order",
     "check_label_column",
-    "class_names_of",
     "class_shares",
-    "in_short",
     "labels_of",
     "num_classes_of",
 ]
@@ -42,62 +38,6 @@ def num_classes_of(model: nn.Module) -> int:
         f"EMDTrainer needs to know the number of classes of {type(model).__name__}: give the model an attribute "
         "num_classes (a Hugging Face model has config.num_labels)."
     )
-
-
-def class_names_of(model: nn.Module) -> list[str] | None:
-    """The names of the classes, in their order.
-
-    Args:
-        model: of Hugging Face; of any other None is returned.
-    """
-    names = getattr(getattr(model, "config", None), "id2label", None)
-    return None if names is None else [names[k] for k in sorted(names)]
-
-
-def check_class_order(saved: Sequence[str] | None, now: Sequence[str], *, source: str) -> None:
-    """Raise where the classes of a saved model stand in another order than the one in which they were learned.
-
-    Args:
-        saved: names of the classes as they were learned; None: nobody knows.
-        now: as the model names them now.
-        source: the model, for the message.
-
-    Raises:
-        ValueError: the same names in another order.
-    """
-    if saved and list(saved) != list(now) and sorted(saved) == sorted(now):
-        raise ValueError(
-            f"the classes of {source} must stand in the order in which its ground distance and its classifier head "
-            f"were learned, {in_short(saved)}; id2label has {in_short(now)}. Load it without id2label, and give your "
-            "data the labels in that order."
-        )
-
-
-def are_other_classes(saved: Sequence[str] | None, now: Sequence[str]) -> bool:
-    """Whether a model's classes have other names than when they were learned; "LABEL_0" and so on are no names.
-
-    Args:
-        saved: names of the classes as they were learned; None: nobody knows.
-        now: as the model names them now.
-
-    >>> are_other_classes(["baby", "child"], ["cat", "dog"])
-    True
-    >>> are_other_classes(["baby", "child"], ["LABEL_0", "LABEL_1"])
-    False
-    """
-    unnamed = [f"LABEL_{k}" for k in range(len(now))]
-    if saved and len(saved) != len(now):
-        return True
-    return bool(saved) and list(saved) != list(now) and unnamed not in (list(saved), list(now))
-
-
-def in_short(names: Sequence[str]) -> str:
-    """The first names of the classes, for a message.
-
-    >>> in_short(["a", "b"]), in_short("abcdefghij")
-    ('a, b', 'a, b, c, d, e, f, g, h, ...')
-    """
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
 def check_batch_labels(num_classes: int, batch: Any) -> None:

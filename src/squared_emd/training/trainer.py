@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
 from transformers import DataCollatorWithPadding, default_data_collator
 
+from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import ground_distance_of_model, write_ground_distance
 from ..vision.flip_averaging import averages_mirrored
 from .arguments import EMDTrainingArguments
@@ -31,7 +32,6 @@ from .labels import (
     balanced_draws,
     check_batch_labels,
     check_label_column,
-    class_names_of,
     class_shares,
     num_classes_of,
 )
