@@ -6,8 +6,8 @@ from typing import ClassVar
 import pytest
 from tests.reports.pictures import assert_good_png
 
+from squared_emd.metrics.names import LOSSES
 from squared_emd.plot.curve_figure import curves_figure, plot_curves
-from squared_emd.reports.paper import LOSSES
 
 
 def history(num_epochs, aem=0.5, aeo=0.75):

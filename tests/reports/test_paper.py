@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from squared_emd.data.adience import AGE_GROUPS
+from squared_emd.metrics.names import TABLES, loss_name, network_name, network_of
 from squared_emd.reports.paper import (
     LAYOUTS,
     PAPER_AADB,
@@ -11,9 +12,6 @@ from squared_emd.reports.paper import (
     PAPER_GROUND_DISTANCE,
     PAPER_IMAGENET,
     PAPER_IMAGES_OF_GROUPS,
-    network_name,
-    network_of,
-    row_name,
 )
 from squared_emd.vision.paper_networks import PRETRAINED
 
@@ -115,4 +113,7 @@ class TestNames:
     def test_shown(self):
         shown = [network_name(name) for name in ("alxs", "alx", "vgg_f", "res", "res_f", "small")]
         assert shown == ["ALXs", "ALX", "VGG_F", "RES", "RES_F", "small"]
-        assert [row_name("a-emd"), row_name("mine"), row_name("xe", "3 bins")] == ["A-EMD", "mine", "XE, 3 bins"]
+        assert [loss_name("a-emd"), loss_name("mine"), loss_name("xe", "3 bins")] == ["A-EMD", "mine", "XE, 3 bins"]
+
+    def test_tables(self):
+        assert tuple(LAYOUTS) == TABLES

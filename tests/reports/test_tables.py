@@ -1,14 +1,7 @@
 """Tables of results: exact texts worked by hand."""
 
-import re
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
 from tests.reports.run_folders import REAL, log_of, write_run
 
-from squared_emd import reports
 from squared_emd.reports.records import read_runs
 from squared_emd.reports.summary import summarize
 from squared_emd.reports.tables import markdown_table, more_rows, result_rows, text_table
@@ -147,26 +140,3 @@ class TestMarkdown:
     def test_signs_that_markdown_would_take(self):
         table = markdown_table([["a|b", "x\ny"], ["<b>", "*"], ["[c]`", "\\"]])
         assert table.splitlines() == [r"| a\|b | x y |", "|:--|--:|", r"| \<b> | \* |", r"| \[c\]\` | \\ |"]
-
-
-@pytest.mark.parametrize("module", ["records", "distances", "curves", "summary", "tables", "csv_files", "notes"])
-def test_needs_no_matplotlib_and_no_torch(module):
-    """In a process of its own, with bare packages, as the real ones import both."""
-    assert loaded_by(module) == "set()"
-
-
-def test_this_test_can_fail():
-    assert re.search("matplotlib", loaded_by("figures"))
-
-
-def loaded_by(module):
-    code = (
-        "import sys, types\n"
-        "for name, folder in (('squared_emd', sys.argv[1]), ('squared_emd.reports', sys.argv[1] + '/reports')):\n"
-        "    sys.modules[name] = package = types.ModuleType(name); package.__path__ = [folder]\n"
-        f"import squared_emd.reports.{module}\n"
-        "print({'matplotlib', 'torch'} & set(sys.modules))"
-    )
-    folder = str(Path(reports.__file__).parents[1])
-    ran = subprocess.run([sys.executable, "-c", code, folder], check=True, capture_output=True, text=True)
-    return ran.stdout.strip()

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from ..reports.paper import METRICS, row_name
+from ..metrics.names import METRICS, loss_name
 from ..reports.tables import markdown_table, markdown_text, text_table
 from .results import RESULTS, read_json
 
@@ -41,7 +41,7 @@ def write_comparison(folder: str | Path) -> str:
     rows = [["", *(METRICS[name].heading for name in _SHOWN), "validation MAE", "learning rate", "seeds"]]
     several = len({model for model, _ in groups}) > 1
     for (model, loss), group in sorted(groups.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
-        name = f"{row_name(loss, '')}{f', {model}' if several else ''}"
+        name = f"{loss_name(loss, '')}{f', {model}' if several else ''}"
         cells = [_shown(name, group) for name in (*_SHOWN, "validation_mae")]
         rates = sorted({f"{run['learning_rate']:.2g}" for run in group})
         rows.append([name, *cells, " ".join(rates), str(len(group))])

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..ground_distance.history import HISTORY_FILE
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..training.criterion import EMDCriterion
 
-__all__ = ["HISTORY_FILE", "RunRecorder"]
-
-HISTORY_FILE = "ground_distance_history.npz"  # epochs (E,), ground_distance (E, K, K) float32
+__all__ = ["RunRecorder"]
 
 
 class RunRecorder(TrainerCallback):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from transformers import PretrainedConfig
 
-from ..reports.paper import LAYOUTS
-from ..reports.records import RESULTS_FILE
+from ..metrics.logs import RESULTS_FILE
+from ..metrics.names import TABLES
 from .run_facts import digests_of_weights
 
 __all__ = ["believed_results", "checked_confusion_matrix", "checked_results", "without_paths"]
@@ -133,8 +133,8 @@ def checked_results(results: Mapping[str, Any], config: PretrainedConfig, where:
     take("versions", _is_versions, "names of packages, each with a version")
     if "versions" in known:
         known["versions"] = {name: without_paths(version or "") for name, version in known["versions"].items()}
-    if known.get("table", "own_data") not in LAYOUTS:
-        _refuse(where, "table", f"one of {', '.join(LAYOUTS)}", known["table"])
+    if known.get("table", "own_data") not in TABLES:
+        _refuse(where, "table", f"one of {', '.join(TABLES)}", known["table"])
     if known.get("fold", 0) >= known.get("folds", math.inf):
         _refuse(where, "fold", f"less than 'folds', {known['folds']}", known["fold"])
     if known.get("eval_aeo", 1) < known.get("eval_aem", 0) - 1e-6:

@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 from scipy.stats import binomtest
 
-from ..reports.paper import METRICS, network_name, row_name
+from ..metrics.names import METRICS, loss_name, network_name
 from .card_fill import CardFill, markdown
 from .card_metrics import CARD_METRICS, HUB_METRICS, LOSSES, MAX_CLASSES, OF_SCORES, ORDERED, UNORDERED
 from .upload import MARK
@@ -121,7 +121,7 @@ def _metadata(fill: CardFill) -> ModelCardData:
 def _about(fill: CardFill) -> str:
     """Network and loss, as "RES_F, XEMD2"."""
     model, loss = fill.known.get("model"), fill.loss
-    parts = [network_name(model) if model else "", row_name(loss, fill.known.get("variant", "")) if loss else ""]
+    parts = [network_name(model) if model else "", loss_name(loss, fill.known.get("variant", "")) if loss else ""]
     return ", ".join(part for part in parts if part)
 
 
@@ -134,7 +134,7 @@ def _loss_text(fill: CardFill) -> str:
     loss, emd = fill.loss, fill.emd
     if loss is None:
         return "not recorded"
-    text = f"{markdown(row_name(loss))}: {LOSSES[loss]}" if loss in LOSSES else markdown(loss)
+    text = f"{markdown(loss_name(loss))}: {LOSSES[loss]}" if loss in LOSSES else markdown(loss)
     named = {"omega": "ω", "mu": "μ", "regularizer_weight": "λ", "entropic_strength": "entropic strength"}
     parts = [f"{sign} = {_short(emd[name])}" for name, sign in named.items() if emd.get(name) is not None]
     return f"{text}; {', '.join(parts)}" if parts else text

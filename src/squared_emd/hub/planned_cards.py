@@ -19,7 +19,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from ..data import adience, images_of_groups
 from ..experiments.launch import user_errors
-from ..reports.records import RESULTS_FILE
+from ..metrics.logs import RESULTS_FILE
 from .card import write_card
 from .card_fill import CardFill
 from .card_results import believed_results, checked_results

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ..reports.curves import epoch_to_reach, points
-from ..reports.paper import METRICS, row_name
+from ..metrics.logs import epoch_to_reach, points
+from ..metrics.names import METRICS, loss_name
 
 __all__ = ["plot_curves"]
 
@@ -150,7 +150,7 @@ def _draw(
         every = (losses.index(loss) % step, step)
         style = {"color": color, "linestyle": dash, "marker": marker, "linewidth": 1.6, "markersize": 6}
         (line,) = axes.plot(epochs, values, markevery=every, **style)
-        label = row_name(loss) + (f" ({notes[loss]})" if loss in notes else "")
+        label = loss_name(loss) + (f" ({notes[loss]})" if loss in notes else "")
         if loss == BASELINE and len(curves) > 1:
             label += f", ends at {final:.{METRICS[metric].digits}f} (thin line)"
         elif final is not None and loss != BASELINE and loss not in not_compared:

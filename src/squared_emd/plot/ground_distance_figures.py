@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ..reports.curves import points
+from ..metrics.logs import points
 from .class_map_figure import plot_class_map
 from .curve_figure import plot_curves
 from .matrix import cell_text, checked_matrix, known_classes

@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from torch import Tensor
 
+from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
 from ..ground_distance.saved import read_ground_distance
-from ..reports.curves import points
-from ..reports.distances import HISTORY_FILE, read_history_file
-from ..reports.records import STATE_FILE, read_json
+from ..metrics.logs import STATE_FILE, points, read_json
 from .ground_distance_figures import ground_distance_figure, history_figure, show_another
 from .heat_maps import SERIATED, check_order, save
 from .matrix import checked_matrix
@@ -144,13 +143,13 @@ def _of_path(
 ) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[str, Any]], Sequence[str] | None]:
     """Epochs, matrices, log and names of the classes, as a run left them."""
     if path.is_file():
-        return *read_history_file(path), _log_in(path.parent), names_in_folder(path.parent)
+        return *read_epoch_distances(path), _log_in(path.parent), names_in_folder(path.parent)
     if not path.is_dir():
         raise FileNotFoundError(
             f"source must name the folder of a run or its {HISTORY_FILE}; there is neither at {path}."
         )
     if (path / HISTORY_FILE).is_file():
-        return *read_history_file(path / HISTORY_FILE), _log_in(path), names_in_folder(path)
+        return *read_epoch_distances(path / HISTORY_FILE), _log_in(path), names_in_folder(path)
     checkpoints = checkpoints_of(path)
     if checkpoints:
         at = np.array([read_json(folder / STATE_FILE)["epoch"] for folder in checkpoints], dtype=np.float64)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .paper import METRICS, network_name
+from ..metrics.names import METRICS, network_name
 from .records import Run
 from .summary import Cell, Section
 from .tables import NOT_RUN, paper_text

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from .records import Run, read_json
+from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
+from ..metrics.logs import read_json
+from .records import Run
 
 __all__ = [
-    "HISTORY_FILE",
     "mean_ground_distance",
     "read_ground_distance",
     "read_history",
-    "read_history_file",
 ]
 
 CONFIG_FILE = "config.json"
-HISTORY_FILE = "ground_distance_history.npz"
 
 
 def read_ground_distance(run: Run) -> np.ndarray | None:
@@ -81,36 +78,7 @@ def read_history(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
         ValueError: the file does not hold that.
     """
     path = run.folder / HISTORY_FILE
-    return read_history_file(path, len(run.class_names)) if path.is_file() else None
-
-
-def read_history_file(path: Path, num_classes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """D after each epoch, from the file that a run writes.
-
-    Args:
-        path: of a `ground_distance_history.npz`.
-        num_classes: K of the run; None: whatever the file says.
-
-    Returns:
-        Epochs (E,) float64 in order and D (E, K, K) float64.
-
-    Raises:
-        ValueError: the file does not hold that.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            epochs = np.asarray(arrays["epochs"], dtype=np.float64)  # (E,)
-            matrices = np.asarray(arrays["ground_distance"], dtype=np.float64)  # (E, K, K)
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        what = "arrays 'epochs' and 'ground_distance'"
-        raise ValueError(f"{path} must hold the {what}; reading it gave: {error!r}; train the run again") from error
-    _check(matrices, num_classes or max(matrices.shape[-1:], default=0), path, 3)
-    if epochs.shape != matrices.shape[:1] or not len(epochs) or not (np.diff(epochs) > 0).all():
-        raise ValueError(
-            f"{path} must hold one epoch a matrix, in order; got {epochs.tolist()} for {len(matrices)} matrices; train "
-            "the run again"
-        )
-    return epochs, matrices
+    return read_epoch_distances(path, len(run.class_names)) if path.is_file() else None
 
 
 def _check(values: np.ndarray, num_classes: int, path: object, dimensions: int) -> None:

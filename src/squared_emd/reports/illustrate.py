@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..ground_distance.history import HISTORY_FILE
+from ..metrics.logs import STATE_FILE, points
+from ..metrics.names import loss_name, network_name
 from ..plot.ground_distance_figures import plot_class_map, plot_curves, plot_ground_distance, plot_history
-from .curves import points
-from .distances import CONFIG_FILE, HISTORY_FILE, mean_ground_distance, read_history
-from .paper import PAPER_GROUND_DISTANCE, network_name, row_name
-from .records import STATE_FILE, Run
+from .distances import CONFIG_FILE, mean_ground_distance, read_history
+from .paper import PAPER_GROUND_DISTANCE
+from .records import Run
 from .summary import Cell, Section
 
 __all__ = ["Illustration", "Learned", "Picture", "illustrate"]
@@ -132,7 +134,7 @@ class _Drawing:
         of = (cell.network, cell.variant, cell.loss)
         names = cell.runs[0].class_names
         mean = f", mean of {count} runs" if count > 1 else ""
-        title = self._title(f"D learned by {row_name(cell.loss)}", cell) + mean
+        title = self._title(f"D learned by {loss_name(cell.loss)}", cell) + mean
         self.result.learned.append(Learned(title, matrix, names))
         beside_paper = (
             self.section.shows_paper
@@ -149,7 +151,7 @@ class _Drawing:
             )
         save = partial(plot_class_map, matrix, names, ordered=self.section.layout.is_ordered)
         self._draw(
-            save, ("class_map", *of), self._title(f"Map of the classes by {row_name(cell.loss)}'s D", cell) + mean
+            save, ("class_map", *of), self._title(f"Map of the classes by {loss_name(cell.loss)}'s D", cell) + mean
         )
 
     def history(self, cell: Cell) -> None:
@@ -160,7 +162,7 @@ class _Drawing:
             self._miss(cell, f"no history of D: no run with a {HISTORY_FILE}")
             run = next((run for run in cell.runs if points(run.log, "sdd")), None)
         if run is not None:
-            what = f"{'D' if len(history[0]) else 'SDD'} of {row_name(cell.loss)} by epoch"
+            what = f"{'D' if len(history[0]) else 'SDD'} of {loss_name(cell.loss)} by epoch"
             fold = f", fold {run.fold}" if run.folds > 1 else ""
             save = partial(plot_history, *history, run.class_names, log=run.log)
             title = f"{self._title(what, cell)}{fold}, seed {run.seed}"

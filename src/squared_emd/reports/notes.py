@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .curves import points
-from .paper import METRICS, network_name
+from ..metrics.logs import points
+from ..metrics.names import METRICS, network_name
 from .summary import Cell, Section
 
 __all__ = ["about_section", "footnotes", "not_run", "section_title"]

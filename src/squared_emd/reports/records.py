@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .paper import LAYOUTS, METRICS, network_of
+from ..metrics.logs import RESULTS_FILE, STATE_FILE, read_json
+from ..metrics.names import METRICS, network_of
+from .paper import LAYOUTS
 
-__all__ = ["RESULTS_FILE", "Run", "read_runs"]
+__all__ = ["Run", "read_runs"]
 
-RESULTS_FILE = "all_results.json"
-STATE_FILE = "trainer_state.json"
 _SKIPPED = ("select", "checkpoint-")  # trials on validation data; what a run needs to go on
 
 
@@ -122,14 +122,6 @@ def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
             f"{', '.join(map(str, folders)) or 'the folders'}; got none; name the output folder of a recipe"
         )
     return list(runs.values())
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; an error names the file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ValueError(f"{path} must be JSON in UTF-8; reading it gave: {error}; write it again") from error
 
 
 def _result_files(folder: str | os.PathLike[str]) -> Iterator[Path]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .curves import epoch_to_reach, mean_history, points
-from .paper import LAYOUTS, LOSSES, METRICS, Layout, network_name, row_name
+from ..metrics.logs import epoch_to_reach, points
+from ..metrics.names import LOSSES, METRICS, loss_name, network_name
+from .paper import LAYOUTS, Layout
 from .records import Run
 
 __all__ = ["Average", "Cell", "Section", "summarize"]
@@ -70,7 +71,7 @@ class Cell:
     @property
     def name(self) -> str:
         """As "RES_F, XEMD2"."""
-        return f"{network_name(self.network)}, {row_name(self.loss, self.variant)}"
+        return f"{network_name(self.network)}, {loss_name(self.loss, self.variant)}"
 
     @property
     def is_complete(self) -> bool:
@@ -202,7 +203,7 @@ def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]
         averages=averages,
         sdd=_mean([run.sdd for run in kept]),
         sdd_relative=_mean([run.sdd_relative for run in kept]),
-        history=mean_history([run.log for run in kept], curves),
+        history=_mean_history([run.log for run in kept], curves),
         reached={},
         relative_time=None,
     )
@@ -251,3 +252,15 @@ def _agree(runs: Sequence[Run], name: str) -> None:
                 f"runs that are averaged must have the same {name}; {runs[0].folder} and {run.folder} differ; report "
                 "them apart, or correct their 'data'"
             )
+
+
+def _mean_history(histories: Sequence[Sequence[Mapping[str, Any]]], metrics: Sequence[str]) -> list[dict[str, float]]:
+    """The metrics of several runs by epoch, averaged."""
+    entries: dict[float, dict[str, float]] = {}
+    for metric in metrics:
+        runs = [points(history, metric) for history in histories]
+        for epoch in runs[0] if runs else ():
+            if all(epoch in run for run in runs):
+                entry = entries.setdefault(epoch, {"epoch": epoch})
+                entry[metric] = sum(run[epoch] for run in runs) / len(runs)
+    return [entries[epoch] for epoch in sorted(entries)]

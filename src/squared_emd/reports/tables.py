@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..metrics.logs import points
+from ..metrics.names import METRICS, loss_name, network_name
 from ..plot.matrix import matrix_table
 from ..plot.text import aligned, shortened
-from .curves import points
-from .paper import METRICS, network_name, row_name
 from .summary import Average, Cell, Section
 
 __all__ = ["average_text", "markdown_table", "matrix_table", "more_rows", "paper_text", "result_rows", "text_table"]
@@ -36,7 +36,7 @@ def result_rows(section: Section, network: str, *, most_metrics: int | None = No
     rows = [[*heading, "averaged over"]]
     for loss, variant in section.rows(network):
         cell = section.cells.get((network, variant, loss))
-        row = [row_name(loss, variant)]
+        row = [loss_name(loss, variant)]
         for metric in metrics:
             row.append(NOT_RUN if cell is None else average_text(cell, metric))
             if _has_paper(section, metric):
@@ -71,7 +71,7 @@ def more_rows(section: Section, network: str) -> Rows:
     ]
     texts = {heading: [text(cell) for cell in cells] for heading, text in columns}
     kept = {heading: column for heading, column in texts.items() if set(column) != {NONE}}
-    names = [row_name(cell.loss, cell.variant) for cell in cells]
+    names = [loss_name(cell.loss, cell.variant) for cell in cells]
     return [[network_name(network), *kept], *([name, *row] for name, *row in zip(names, *kept.values(), strict=True))]
 
 

@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..metrics.names import network_name
 from ..plot.matrix import matrix_table
 from .csv_files import write_runs, write_table
 from .illustrate import Illustration, illustrate
 from .notes import about_section, footnotes, not_run, section_title
-from .paper import network_name
 from .records import read_runs
 from .summary import Section, summarize
 from .tables import markdown_table, markdown_text, more_rows, result_rows, text_table

@@ -1,13 +1,26 @@
-"""Metrics by epoch."""
+"""What a run left on disk of its metrics: its results, and the metrics by epoch in its log."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from .paper import METRICS
+from .names import METRICS
 
-__all__ = ["epoch_to_reach", "mean_history", "points"]
+__all__ = ["RESULTS_FILE", "STATE_FILE", "epoch_to_reach", "points", "read_json"]
+
+RESULTS_FILE = "all_results.json"
+STATE_FILE = "trainer_state.json"
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; an error names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f"{path} must be JSON in UTF-8; reading it gave: {error}; write it again") from error
 
 
 def points(history: Sequence[Mapping[str, Any]], metric: str) -> dict[float, float]:
@@ -29,31 +42,6 @@ def points(history: Sequence[Mapping[str, Any]], metric: str) -> dict[float, flo
         if entry.get("epoch") is not None and entry.get(metric) is not None:
             values.setdefault(entry["epoch"], entry[metric])
     return dict(sorted(values.items()))
-
-
-def mean_history(histories: Sequence[Sequence[Mapping[str, Any]]], metrics: Sequence[str]) -> list[dict[str, float]]:
-    """The metrics of several runs by epoch, averaged.
-
-    Args:
-        histories: the `log_history` of each run.
-        metrics: keys of their entries.
-
-    Returns:
-        An entry for each epoch at which every run has a metric, in order: "epoch" and the metrics that every run has
-        there. Empty where there is none.
-
-    >>> first = [{"epoch": 1.0, "eval_aem": 0.25}, {"epoch": 2.0, "eval_aem": 0.5}, {"epoch": 2.0, "loss": 1.5}]
-    >>> mean_history([first, [{"epoch": 1.0, "eval_aem": 0.75}]], ["eval_aem"])
-    [{'epoch': 1.0, 'eval_aem': 0.5}]
-    """
-    entries: dict[float, dict[str, float]] = {}
-    for metric in metrics:
-        runs = [points(history, metric) for history in histories]
-        for epoch in runs[0] if runs else ():
-            if all(epoch in run for run in runs):
-                entry = entries.setdefault(epoch, {"epoch": epoch})
-                entry[metric] = sum(run[epoch] for run in runs) / len(runs)
-    return [entries[epoch] for epoch in sorted(entries)]
 
 
 def epoch_to_reach(history: Sequence[Mapping[str, Any]], metric: str, level: float) -> float | None:

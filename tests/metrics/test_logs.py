@@ -1,6 +1,6 @@
 """Metrics by epoch, worked by hand."""
 
-from squared_emd.reports.curves import epoch_to_reach, mean_history, points
+from squared_emd.metrics.logs import epoch_to_reach, points
 
 
 def entries(metric, *values):
@@ -17,20 +17,6 @@ class TestPoints:
     def test_entries_without_the_metric_or_the_epoch_are_passed_over(self):
         history = [{"epoch": 1.0, "loss": 2.0}, {"eval_aem": 1.0}, {"epoch": 1.0, "eval_aem": None}]
         assert points(history, "eval_aem") == {}
-
-
-class TestMeanHistory:
-    def test_epochs_that_every_run_has(self):
-        first = [*entries("eval_aem", 0.25, 0.5, 1.0), {"epoch": 1.0, "eval_aeo": 0.5}]
-        second = [{"epoch": 2.0, "eval_aem": 0.0}, {"epoch": 1.0, "eval_aem": 0.75, "eval_aeo": 0.75}]
-        assert mean_history([first, second], ["eval_aem", "eval_aeo", "eval_mae"]) == [
-            {"epoch": 1.0, "eval_aem": 0.5, "eval_aeo": 0.625},
-            {"epoch": 2.0, "eval_aem": 0.25},
-        ]
-
-    def test_none(self):
-        assert mean_history([], ["eval_aem"]) == []
-        assert mean_history([entries("eval_aem", 0.5), []], ["eval_aem"]) == []
 
 
 class TestEpochToReach:

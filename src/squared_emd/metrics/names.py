@@ -1,0 +1,83 @@
+"""What metrics, losses and networks are called in tables, figures and cards, and how a metric is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LOSSES", "METRICS", "TABLES", "Metric", "loss_name", "network_name", "network_of"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown.
+
+    Args:
+        heading: of its column.
+        title: of its panel in a figure.
+        digits: decimals.
+        in_percent: whether the fraction of the results is shown as percent.
+        is_fraction: whether it lies between 0 and 1.
+        less_is_better: whether it is an error.
+    """
+
+    heading: str
+    title: str
+    digits: int = 3
+    in_percent: bool = False
+    is_fraction: bool = False
+    less_is_better: bool = False
+
+    def shown(self, value: float) -> float:
+        """The value in the unit that is shown."""
+        return 100 * value if self.in_percent else value
+
+
+METRICS: dict[str, Metric] = {
+    "eval_aem": Metric("AEM %", "Exact match (AEM)", digits=1, in_percent=True, is_fraction=True),
+    "eval_aeo": Metric("AEO %", "Within one class (AEO)", digits=1, in_percent=True, is_fraction=True),
+    "eval_spearman": Metric("rho", "Spearman's rho", digits=4),
+    "eval_top_1_error": Metric("Top-1 error", "Top-1 error", is_fraction=True, less_is_better=True),
+    "eval_top_5_error": Metric("Top-5 error", "Top-5 error", is_fraction=True, less_is_better=True),
+    "eval_score_mae": Metric("Score MAE", "Mean absolute error of the score", less_is_better=True),
+    "eval_mae": Metric("MAE", "Mean absolute error in classes", less_is_better=True),
+    "eval_squared_emd": Metric("EMD2", "Squared EMD", less_is_better=True),
+}
+"""Key in `all_results.json` -> how it is shown; in the order of the columns."""
+
+LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
+"""The paper's losses, in the order of its Table 1."""
+
+TABLES = ("adience", "images_of_groups", "aadb", "imagenet", "own_data")
+"""What `table` may be in `all_results.json`."""
+
+_NETWORK_NAMES = {"alxs": "ALXs", "alx": "ALX", "vgg_f": "VGG_F", "res": "RES", "res_f": "RES_F"}
+# As PRETRAINED in vision/paper_networks.py, which needs torch; a test holds the two against each other.
+_PRETRAINED = {"timm/vgg16.tv_in1k": "vgg_f", "timm/resnetv2_50.a1h_in1k": "res_f"}
+
+
+def network_of(model: str) -> str:
+    """The paper's name of a pre-trained model, in the spelling of the recipes, or the model itself.
+
+    >>> network_of("timm/vgg16.tv_in1k")
+    'vgg_f'
+    """
+    return _PRETRAINED.get(model, model)
+
+
+def network_name(network: str) -> str:
+    """The paper's networks as it writes them, others as they are.
+
+    >>> network_name("res_f")
+    'RES_F'
+    """
+    return _NETWORK_NAMES.get(network, network)
+
+
+def loss_name(loss: str, variant: str = "") -> str:
+    """The paper's losses as it writes them, others as they are, and what sets the runs apart.
+
+    >>> loss_name("emd", "ensemble of 8")
+    'EMD, ensemble of 8'
+    """
+    name = loss.upper() if loss in LOSSES else loss
+    return f"{name}, {variant}" if variant else name
