@@ -27,7 +27,7 @@ _PAGES = {
     "model_cards/drawn-faces/README.md": "model_cards/drawn_faces.md",
     "model_cards/drawn-faces/confusion_matrix.png": "model_cards/confusion_matrix.png",
     "model_cards/drawn-faces/ground_distance.png": "model_cards/ground_distance.png",
-} | {f"src/squared_emd/evaluate_modules/{name}/README.md": f"metric_cards/{name}.md" for name in _METRICS}
+} | {f"src/squared_emd/evaluate_modules/cards/{name}.md": f"metric_cards/{name}.md" for name in _METRICS}
 _FOLDERS = {"model_cards": "model_cards/drawn_faces.md"}  # a link to a folder leads to a page
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 

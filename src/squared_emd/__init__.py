@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import plot as plot
 from .decoding import decode
-from .evaluation import load_metric
+from .evaluate_modules import load_metric
 from .ground_distance.centroids import ClassCentroids
 from .ground_distance.given import (
     blend_ground_distances,

@@ -1,4 +1,4 @@
-"""`python -m squared_emd report DIR...` and `python -m squared_emd push DIR REPOSITORY`: with runs that are done."""
+"""The console script ``squared-emd``: reports of runs, uploads to the Hub, and Spaces of the metrics."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes a report and prints its tables, or pushes a run to the Hub.
+    """Runs one of the commands ``report``, ``push`` and ``space``.
 
     Args:
         arguments: of the command line; those of this process by default.
     """
-    parser = argparse.ArgumentParser(prog="python -m squared_emd", description="Squared EMD losses.")
+    parser = argparse.ArgumentParser(prog="squared-emd", description="Squared EMD losses.")
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser(
         "report", help="tables and figures of runs", description="Tables and figures of runs; nothing is trained."
@@ -30,12 +30,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     push.add_argument("--private", action="store_true", default=None, help="if it is made")
     push.add_argument("--revision", metavar="BRANCH", help="main by default")
     push.add_argument("--license", metavar="ID", help="of the weights, as the Hub names it: apache-2.0, cc-by-4.0 ...")
+    space = commands.add_parser(
+        "space",
+        help="write a metric as a folder for the Hub",
+        description="Writes a metric for evaluate as a folder that stands alone, with a page: a Space of the Hub.",
+    )
+    space.add_argument("name", metavar="NAME", help="of the metric, as ordinal_accuracy")
+    space.add_argument(
+        "folder", metavar="DIR", help="where to write; best called like the metric, as evaluate.load wants"
+    )
     given = parser.parse_args(arguments)
     try:
         if given.command == "report":  # each takes seconds to import: not for --help
             from .reports import write_report
 
             print(write_report(given.folders, given.output))
+        elif given.command == "space":
+            from .evaluate_modules import write_space
+
+            print(write_space(given.name, given.folder))
         else:
             from .hub.upload import push_model
 
@@ -43,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             commit = push_model(given.folder, given.repository, **options)
             print(f"{given.folder} is at {commit.repo_url}.")
     except (OSError, RuntimeError, ValueError) as error:  # what the user can mend
-        sys.exit(f"python -m squared_emd {given.command}: {error}")
+        sys.exit(f"squared-emd {given.command}: {error}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 """
 
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +28,9 @@ from transformers import (
 
 import squared_emd
 from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd.evaluate_modules import write_space
 
 K, SIDE = 8, 8
-MODULES = ROOT / "src" / "squared_emd" / "evaluate_modules"
 
 
 def run(page):
@@ -85,7 +84,7 @@ def saved_model(folder):
 
 def metric_folders(folder, *names):
     for name in names:
-        shutil.copytree(MODULES / name, Path(folder) / name)
+        write_space(name, Path(folder) / name)
 
 
 def of_readme():
@@ -116,7 +115,6 @@ def of_engines():
 
 
 def of_metrics():
-    metric_folders(".", "squared_emd")
     metric_folders("path/to", "squared_emd", "ordinal_accuracy")
     model = saved_model("age")
     faces("face.png")

@@ -21,7 +21,7 @@ def test_what_the_user_can_mend_is_one_line(tmp_path):
     with pytest.raises(SystemExit) as ended:
         main(["report", str(tmp_path / "none")])
     message = f"a folder with runs must exist; there is no folder {tmp_path / 'none'}; check its name"
-    assert ended.value.code == f"python -m squared_emd report: {message}"  # printed; the exit status is 1
+    assert ended.value.code == f"squared-emd report: {message}"  # printed; the exit status is 1
 
 
 def test_a_command_is_required(capsys):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .inputs import as_probabilities, as_reals, check_lengths
 
-CORRELATIONS = {"spearman": "spearmanr", "pearson": "pearsonr", "kendall": "kendalltau"}  # as SciPy names them
+CORRELATIONS = ("spearman", "pearson", "kendall")
 
 
 def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
@@ -34,7 +34,7 @@ def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) 
 
 
 def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "spearman") -> float:
-    """Correlation of predicted with true scores, as SciPy has it: ties share their mean rank.
+    """Correlation of predicted with true scores, with ties as SciPy has them: they share their mean rank.
 
     Args:
         predictions: (N,) real-valued scores.
@@ -46,6 +46,7 @@ def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "sp
 
     Raises:
         ValueError: the lengths differ or are 0; an entry is not finite; ``kind`` is not as above.
+        ImportError: Kendall's tau without SciPy.
 
     >>> round(correlation(np.array([1, 2, 3, 4]), np.array([1, 3, 2, 4]), "kendall"), 6)  # 5 pairs agree, 1 not: 4 / 6
     0.666667
@@ -56,8 +57,19 @@ def correlation(predictions: np.ndarray, references: np.ndarray, kind: str = "sp
         raise ValueError(f"kind must be one of {list(CORRELATIONS)}, got {kind!r}.")
     if (predictions == predictions[0]).all() or (references == references[0]).all():
         return 0.0
-    if kind == "pearson":  # it has no scale, and the squares of large numbers overflow
-        predictions, references = (side / np.abs(side).max() for side in (predictions, references))
-    from scipy import stats  # here: slow, and most metrics do without
+    if kind == "kendall":
+        try:
+            from scipy.stats import kendalltau
+        except ImportError as error:
+            raise ImportError(
+                'Kendall\'s tau needs SciPy, which is not installed: pip install "squared-emd[metrics]". '
+                'kind="spearman" does without.'
+            ) from error
+        return float(kendalltau(predictions, references).statistic)
+    if kind == "spearman":
+        import pandas as pd  # here: slow, and most metrics do without
 
-    return float(getattr(stats, CORRELATIONS[kind])(predictions, references).statistic)
+        predictions, references = (pd.Series(side).rank().to_numpy() for side in (predictions, references))
+    else:  # Pearson's has no scale, and the squares of large numbers overflow
+        predictions, references = (side / np.abs(side).max() for side in (predictions, references))
+    return float(np.corrcoef(predictions, references)[0, 1])

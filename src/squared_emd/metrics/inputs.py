@@ -99,6 +99,19 @@ def as_likeliest_labels(values: Any, num_classes: int | None = None) -> np.ndarr
     return as_labels_or_distributions(array, array.shape[1] if num_classes is None else num_classes).argmax(1)
 
 
+def as_labels_of_pairs(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Decisions and truth, each (N,) class indices; of (N, K) scores or distributions the largest decides."""
+    predictions = as_array(predictions, "predictions")
+    if predictions.ndim == 2:
+        scores = as_scores(predictions, "predictions")
+        predictions, num_classes = scores.argmax(1), scores.shape[1]
+    else:
+        predictions, num_classes = as_labels(predictions, "predictions"), None
+    references = as_likeliest_labels(references, num_classes)
+    check_lengths(predictions, references)
+    return predictions, references
+
+
 def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
     """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
 
@@ -151,6 +164,12 @@ def as_probabilities(values: Any) -> np.ndarray:
     return as_distributions(
         values, "predictions", " Are these logits? Then say from_logits=True, or take their softmax."
     )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, K) probabilities of float64 logits."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def as_whole_numbers(values: Any, name: str, least: int) -> list[int]:

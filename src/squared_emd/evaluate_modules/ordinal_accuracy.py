@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import evaluate
 import numpy as np
 
 from ..metrics.accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
-from ..metrics.inputs import as_class_weights, as_whole_numbers
-from .batch_metric import BatchMetric, metric_info
-from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
-from .tables import Columns
+from ..metrics.inputs import as_class_weights, as_labels_of_pairs, as_whole_numbers
+from .array_metric import LABELS, ROWS, ArrayMetric, Columns
 
 
-class OrdinalAccuracy(BatchMetric):
+class OrdinalAccuracy(ArrayMetric):
     """How often the predicted class is the true one or near it, and how many classes off it is on average.
 
     AEM is the exact match, AEO the match within one class (Hou et al. 2016, arXiv:1611.05916, section 4.4).
@@ -52,35 +49,36 @@ class OrdinalAccuracy(BatchMetric):
 
     example: ClassVar = {"predictions": [0, 2, 5, 1], "references": [0, 1, 1, 1]}
 
-    def _info(self) -> evaluate.MetricInfo:
-        return metric_info(self, *LABELS_OR_SCORES)
+    inputs = ((LABELS, LABELS), (ROWS, LABELS), (LABELS, ROWS), (ROWS, ROWS))
 
-    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        return count_pairs(predictions, references)
+    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+        predictions, references = as_labels_of_pairs(predictions, references)
+        return {"predictions": predictions, "references": references}
 
     def _compute(
         self,
-        tables: Iterator[Columns],
+        predictions: np.ndarray,
+        references: np.ndarray,
         *,
         tolerances: int | Sequence[int] | None = None,
         per_class: bool = False,
         class_weights: Any = None,
     ) -> dict[str, Any]:
         tolerances = [] if tolerances is None else as_whole_numbers(tolerances, "tolerances", 0)
-        pairs = add_up(tables)
-        predictions, references, counts = pairs["predictions"], pairs["references"], pairs["counts"]
-        weights = counts * as_class_weights(class_weights, np.bincount(references, counts))[references]
+        weights = None
+        if class_weights is not None:
+            weights = as_class_weights(class_weights, np.bincount(references))[references]  # (N,)
         results = {
             "aem": within(predictions, references, sample_weight=weights),
             "aeo": within(predictions, references, tolerance=1, sample_weight=weights),
             "mae": mean_absolute_error(predictions, references, sample_weight=weights),
-            "macro_mae": macro_mean_absolute_error(predictions, references, sample_weight=counts),
+            "macro_mae": macro_mean_absolute_error(predictions, references),
         }
         for tolerance in tolerances:
             share = within(predictions, references, tolerance=tolerance, sample_weight=weights)
             results[f"within_{tolerance}"] = share
         if per_class:
-            found = accuracy_per_class(predictions, references, sample_weight=counts)
+            found = accuracy_per_class(predictions, references)
             classes = range(1 + max(predictions.max(), references.max()))
             results["accuracy_per_class"] = [found.get(k) for k in classes]
         return results

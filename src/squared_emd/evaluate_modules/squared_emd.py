@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import datasets
-import evaluate
 import numpy as np
-from scipy.special import softmax
 
 from ..metrics.emd import exact_emd, ranked_probability_score, squared_emd
-from ..metrics.inputs import as_class_weights, as_labels_or_distributions, as_scores, check_lengths
-from .batch_metric import BatchMetric, metric_info
-from .tables import Columns
+from ..metrics.inputs import as_class_weights, as_labels_or_distributions, as_scores, check_lengths, softmax
+from .array_metric import LABELS, ROWS, ArrayMetric, Columns
 
 
-class SquaredEMD(BatchMetric):
+class SquaredEMD(ArrayMetric):
     """Mean squared Earth Mover's Distance between predicted distributions over ordered classes and the truth.
 
     It is ``sum_i (CDF_i(p) - CDF_i(t))^2``: 0 for a certain and right prediction, K - 1 for a certain one at the other
@@ -57,15 +52,9 @@ class SquaredEMD(BatchMetric):
 
     example: ClassVar = {"predictions": [[0.5, 0.25, 0.25], [0, 0.5, 0.5], [0.1, 0.8, 0.1]], "references": [0, 2, 1]}
 
-    def _info(self) -> evaluate.MetricInfo:
-        rows, labels = datasets.List(datasets.Value("float64")), datasets.Value("int64")
-        return metric_info(
-            self,
-            datasets.Features({"predictions": rows, "references": labels}),
-            datasets.Features({"predictions": rows, "references": rows}),
-        )
+    inputs = ((ROWS, LABELS), (ROWS, ROWS))
 
-    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_scores(predictions, "predictions")
         references = as_labels_or_distributions(references, predictions.shape[1])
         check_lengths(predictions, references)
@@ -73,7 +62,8 @@ class SquaredEMD(BatchMetric):
 
     def _compute(
         self,
-        tables: Iterator[Columns],
+        predictions: np.ndarray,
+        references: np.ndarray,
         *,
         p: float = 2,
         spacing: Any = None,
@@ -85,34 +75,26 @@ class SquaredEMD(BatchMetric):
     ) -> dict[str, Any]:
         if ground_distance is not None and (p != 2 or spacing is not None):
             raise ValueError("give ground_distance, or p and spacing, not both: each says how far classes are apart.")
-        sums, counts, samples = 0.0, 0.0, []  # (K,) by true class
-        for table in tables:
-            predictions, references = table["predictions"], table["references"]
-            num_classes = predictions.shape[1]
-            if from_logits:
-                predictions = softmax(predictions, axis=1)
-            if ground_distance is None:
-                values = squared_emd(predictions, references, p=p, spacing=spacing, reduction="none")  # (N,)
-            else:
-                values = exact_emd(predictions, references, ground_distance, reduction="none")  # (N,)
-            if references.ndim == 1:
-                sums = sums + np.bincount(references, values, minlength=num_classes)
-                counts = counts + np.bincount(references, minlength=num_classes)
-            else:
-                sums, counts = sums + values @ references, counts + references.sum(0)
-            if per_sample:
-                samples.extend(values.tolist())
-        weights = as_class_weights(class_weights, counts)
-        mean = float(weights @ sums / (weights @ counts))
-        if p == 2 and ground_distance is None:
-            name, results = "squared_emd", {"squared_emd": mean}
-            if spacing is None:
-                results["ranked_probability_score"] = ranked_probability_score(mean, num_classes)
+        num_classes = predictions.shape[1]
+        predictions = softmax(predictions) if from_logits else predictions
+        if ground_distance is None:
+            values = squared_emd(predictions, references, p=p, spacing=spacing, reduction="none")  # (N,)
         else:
-            name, results = "emd", {"emd": mean}
+            values = exact_emd(predictions, references, ground_distance, reduction="none")  # (N,)
+        if references.ndim == 1:
+            sums = np.bincount(references, values, minlength=num_classes)  # (K,)
+            counts = np.bincount(references, minlength=num_classes)  # (K,)
+        else:
+            sums, counts = values @ references, references.sum(0)  # (K,)
+        weights = as_class_weights(class_weights, counts)  # (K,)
+        mean = float(weights @ sums / (weights @ counts))
+        name = "squared_emd" if p == 2 and ground_distance is None else "emd"
+        results: dict[str, Any] = {name: mean}
+        if name == "squared_emd" and spacing is None:
+            results["ranked_probability_score"] = ranked_probability_score(mean, num_classes)
         if per_class:
             means = [float(s / n) if n > 0 else None for s, n in zip(sums, counts, strict=True)]
             results[f"{name}_per_class"] = means
         if per_sample:
-            results[f"{name}_per_sample"] = samples
+            results[f"{name}_per_sample"] = values.tolist()
         return results

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import datasets
-import evaluate
 import numpy as np
-from scipy.special import softmax
 
 from ..metrics.correlation import CORRELATIONS, correlation, expected_score
-from ..metrics.inputs import as_array, as_labels_or_distributions, as_reals, as_scores, check_lengths
-from .batch_metric import BatchMetric, metric_info
-from .tables import Columns
+from ..metrics.inputs import as_array, as_labels_or_distributions, as_reals, as_scores, check_lengths, softmax
+from .array_metric import NUMBERS, ROWS, ArrayMetric, Columns
 
 
-class ExpectedScoreCorrelation(BatchMetric):
+class ExpectedScoreCorrelation(ArrayMetric):
     """Correlation of the expected score of predicted distributions with real-valued true scores.
 
     The expected score is ``sum_i p_i scores_i``. This is how the paper measures aesthetics (AADB): a network trained on
@@ -47,17 +42,9 @@ class ExpectedScoreCorrelation(BatchMetric):
 
     example: ClassVar = {"predictions": [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]], "references": [0.1, 0.3, 0.5]}
 
-    def _info(self) -> evaluate.MetricInfo:
-        number = datasets.Value("float64")
-        rows = datasets.List(number)
-        return metric_info(
-            self,
-            datasets.Features({"predictions": rows, "references": number}),
-            datasets.Features({"predictions": number, "references": number}),
-            datasets.Features({"predictions": rows, "references": rows}),
-        )
+    inputs = ((ROWS, NUMBERS), (NUMBERS, NUMBERS), (ROWS, ROWS))
 
-    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
         predictions = as_array(predictions, "predictions")
         as_fits = as_scores if predictions.ndim == 2 else as_reals
         predictions, references = as_fits(predictions, "predictions"), as_array(references, "references")
@@ -69,17 +56,14 @@ class ExpectedScoreCorrelation(BatchMetric):
         predictions = self._rows(predictions, settings) if predictions.ndim == 2 else predictions
         return {"predictions": predictions, "references": references}
 
-    def _compute(self, tables: Iterator[Columns], *, scores: Any = None, from_logits: bool = False) -> dict[str, Any]:
-        predicted, true = [], []
-        for table in tables:
-            predictions = table["predictions"]
-            if predictions.ndim == 2:
-                predictions = softmax(predictions, axis=1) if from_logits else predictions
-                predictions = expected_score(predictions, scores)  # (N,)
-            elif scores is not None or from_logits:
-                raise ValueError("predictions are (N,) expected scores already: scores and from_logits do not apply.")
-            predicted.append(predictions)
-            references = table["references"]
-            true.append(expected_score(references, scores) if references.ndim == 2 else references)
-        predicted, true = np.concatenate(predicted), np.concatenate(true)  # (N,)
-        return {kind: correlation(predicted, true, kind) for kind in CORRELATIONS}
+    def _compute(
+        self, predictions: np.ndarray, references: np.ndarray, *, scores: Any = None, from_logits: bool = False
+    ) -> dict[str, Any]:
+        if predictions.ndim == 2:
+            predictions = softmax(predictions) if from_logits else predictions
+            predictions = expected_score(predictions, scores)  # (N,)
+        elif scores is not None or from_logits:
+            raise ValueError("predictions are (N,) expected scores already: scores and from_logits do not apply.")
+        if references.ndim == 2:
+            references = expected_score(references, scores)  # (N,)
+        return {kind: correlation(predictions, references, kind) for kind in CORRELATIONS}

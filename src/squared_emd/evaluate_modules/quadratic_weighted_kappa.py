@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import evaluate
+import numpy as np
 
+from ..metrics.inputs import as_labels_of_pairs
 from ..metrics.kappa import weighted_kappa
-from .batch_metric import BatchMetric, metric_info
-from .pair_counts import LABELS_OR_SCORES, add_up, count_pairs
-from .tables import Columns
+from .array_metric import LABELS, ROWS, ArrayMetric, Columns
 
 
-class QuadraticWeightedKappa(BatchMetric):
+class QuadraticWeightedKappa(ArrayMetric):
     """Cohen's weighted kappa of predicted and true classes: 1 is full agreement, 0 what chance would give.
 
     A pair of classes (i, k) disagrees by ``(i - k)^2``, on request by ``abs(i - k)`` or by ``D[i, k]`` (Cohen 1968).
@@ -44,23 +42,21 @@ class QuadraticWeightedKappa(BatchMetric):
 
     example: ClassVar = {"predictions": [0, 1, 2, 1], "references": [0, 1, 2, 2]}
 
-    def _info(self) -> evaluate.MetricInfo:
-        return metric_info(self, *LABELS_OR_SCORES)
+    inputs = ((LABELS, LABELS), (ROWS, LABELS), (LABELS, ROWS), (ROWS, ROWS))
 
-    def _reduce(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        return count_pairs(predictions, references)
+    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+        predictions, references = as_labels_of_pairs(predictions, references)
+        return {"predictions": predictions, "references": references}
 
     def _compute(
-        self, tables: Iterator[Columns], *, weights: str | None = None, ground_distance: Any = None
+        self,
+        predictions: np.ndarray,
+        references: np.ndarray,
+        *,
+        weights: str | None = None,
+        ground_distance: Any = None,
     ) -> dict[str, Any]:
-        pairs = add_up(tables)
-        kappa = weighted_kappa(
-            pairs["predictions"],
-            pairs["references"],
-            weights=weights,
-            ground_distance=ground_distance,
-            sample_weight=pairs["counts"],
-        )
+        kappa = weighted_kappa(predictions, references, weights=weights, ground_distance=ground_distance)
         if ground_distance is not None:
             return {"weighted_kappa": kappa}
         return {f"{weights or 'quadratic'}_weighted_kappa": kappa}
