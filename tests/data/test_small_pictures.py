@@ -11,7 +11,7 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from tests.experiments.tiny import arguments, experiment, save_model
-from tests.training.test_batches import make_loader
+from tests.training.tiny import make_loader
 
 from squared_emd.data import small_pictures as module
 from squared_emd.data.small_pictures import small_pictures

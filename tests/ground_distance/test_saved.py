@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.training.test_trainer import K, arguments, pictures, tiny_vit, train
+from tests.training.tiny import K, arguments, images, tiny_vit, train
 from transformers import AutoModelForImageClassification
 
 from squared_emd import EMDTrainer, load_ground_distance
@@ -55,7 +55,7 @@ def ages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ages")
     model = tiny_vit()
     model.config.id2label, model.config.label2id = dict(enumerate(AGES)), {name: k for k, name in enumerate(AGES)}
-    trainer = train(folder, model, pictures())
+    trainer = train(folder, model, images())
     trainer.save_model()
     return folder
 
@@ -64,7 +64,7 @@ def ages(tmp_path_factory):
 def many(tmp_path_factory):
     """The folder of a model of 300 classes, whose D lies beside it, and that D as it was learned."""
     folder = tmp_path_factory.mktemp("many")
-    data = [picture | {"labels": k} for k, picture in zip(range(300), pictures() * 13, strict=False)]
+    data = [picture | {"labels": k} for k, picture in zip(range(300), images() * 13, strict=False)]
     fields = {"regularizer_weight": 1.0, "num_train_epochs": 3, "per_device_train_batch_size": 64}
     trainer = train(folder, tiny_vit(300), data, **fields)
     trainer.save_model()
@@ -136,7 +136,7 @@ class TestOtherClasses:
         assert torch.equal(trainer.criterion.ground_distance, load_ground_distance(ages))
 
     def test_survives_another_loss(self, ages, tmp_path):
-        trainer = EMDTrainer(loaded(ages), arguments(tmp_path, loss="xe"), train_dataset=pictures())
+        trainer = EMDTrainer(loaded(ages), arguments(tmp_path, loss="xe"), train_dataset=images())
         trainer.train()
         trainer.save_model()
         assert torch.equal(load_ground_distance(tmp_path), load_ground_distance(ages))
@@ -188,14 +188,14 @@ class TestOtherClasses:
     )
     def test_other_classes_have_no_distances_yet(self, ages, tmp_path, caplog, changes, why):
         model = loaded(ages, **changes)
-        trainer = EMDTrainer(model, arguments(tmp_path, loss="emd"), train_dataset=pictures())
+        trainer = EMDTrainer(model, arguments(tmp_path, loss="emd"), train_dataset=images())
         assert caplog.messages[-1] == f"The ground distance in the model's config is taken out: {why}."
         trainer.save_model()
         assert "ground_distance" not in json.loads((tmp_path / "config.json").read_text())
 
     def test_names_that_come_later(self, tmp_path):
         folder = tmp_path / "unnamed"
-        train(folder, tiny_vit(), pictures()).save_model()  # LABEL_0 and so on
+        train(folder, tiny_vit(), images()).save_model()  # LABEL_0 and so on
         names = {"id2label": dict(enumerate(AGES)), "label2id": {name: k for k, name in enumerate(AGES)}}
         trainer = EMDTrainer(loaded(folder, **names), arguments(tmp_path / "named", jump_start_epochs=2))
         assert torch.equal(trainer.criterion.ground_distance, load_ground_distance(folder))

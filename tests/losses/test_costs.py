@@ -9,9 +9,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from tests.ranks import on_ranks
-from tests.training.test_ranks import D as FEATURES
-from tests.training.test_ranks import K, Network, TakesKwargs, samples
-from tests.training.test_trainer import arguments
+from tests.training.tiny import D as FEATURES
+from tests.training.tiny import K, Network, TakesKwargs, arguments, samples
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -47,7 +46,7 @@ def count(rank, folder):
         (Trainer, arguments(folder, TrainingArguments, **fields)),
         (EMDTrainer, arguments(folder, jump_start_epochs=2, **fields)),
     ):
-        trainer = cls(TakesLoss() if cls is Trainer else TakesKwargs(), args, train_dataset=samples(8 * STEPS))
+        trainer = cls(TakesLoss() if cls is Trainer else TakesKwargs(), args, train_dataset=samples(count=8 * STEPS))
         trainer.add_callback(Begin())
         trainer.train()
         (folder / f"{cls.__name__}_{rank}.json").write_text(json.dumps(calls))
@@ -138,7 +137,7 @@ def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch, loss, policy):
 
     fields = {"jump_start_epochs": 2} if loss.startswith("xemd") else {}
     args = arguments(tmp_path, loss=loss, nan_policy=policy, **fields)
-    trainer = EMDTrainer(Network(), args, train_dataset=samples(24))
+    trainer = EMDTrainer(Network(), args, train_dataset=samples())
     trainer.compute_loss = watched(trainer.compute_loss)
     (callback,) = (
         callback for callback in trainer.callback_handler.callbacks if isinstance(callback, NonFiniteCallback)
@@ -183,7 +182,7 @@ def test_memory_does_not_grow(tmp_path):
         tmp_path, max_steps=2001, loss="xemd2", regularizer_weight=1.0, jump_start_epochs=1, logging_strategy="no",
         per_device_train_batch_size=4,
     )  # fmt: skip
-    trainer = EMDTrainer(Network(), args, train_dataset=samples(1600), callbacks=[Weigh()])
+    trainer = EMDTrainer(Network(), args, train_dataset=samples(count=1600), callbacks=[Weigh()])
     tracemalloc.start()
     try:
         trainer.train()

@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from tests.training.test_trainer import Network, arguments, logged, samples
+from tests.training.tiny import Network, arguments, logged, make_loader, samples
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from transformers import TrainerCallback
 
@@ -31,11 +31,6 @@ class FetchesBatches(Augmented):
     def __getitems__(self, indices):
         self.asked.append(indices)
         return [self[index] for index in indices]
-
-
-def make_loader(tmp_path, data, batch_size, **fields):
-    fields = {"loss": "emd", "per_device_train_batch_size": batch_size, "remove_unused_columns": False} | fields
-    return EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=data).get_train_dataloader()
 
 
 def drawn(loader):

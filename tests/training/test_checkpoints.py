@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.training.test_trainer import tiny_vit
+from tests.training.tiny import tiny_vit
 from torch import nn
 from transformers import ViTForImageClassification
 

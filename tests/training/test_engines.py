@@ -9,7 +9,7 @@ import torch
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from tests.ranks import on_ranks
-from tests.training.test_trainer import K, N, arguments, logged, pictures, tiny_vit, train
+from tests.training.tiny import K, N, arguments, images, logged, tiny_vit, train
 from torch import nn
 
 from squared_emd import EMDTrainer
@@ -18,7 +18,7 @@ from squared_emd.training.finite import local_part
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("plain"), tiny_vit(), pictures())
+    return train(tmp_path_factory.mktemp("plain"), tiny_vit(), images())
 
 
 def check_same(trainer, plain):
@@ -35,7 +35,7 @@ def test_activation_checkpointing_counts_features_once(tmp_path):
     trainer = EMDTrainer(
         model,
         arguments(tmp_path, activation_checkpointing=True, jump_start_epochs=2, num_train_epochs=3),
-        train_dataset=pictures(),
+        train_dataset=images(),
     )
     refresh = trainer.criterion.refresh
 
@@ -50,13 +50,13 @@ def test_activation_checkpointing_counts_features_once(tmp_path):
 
 
 def test_activation_checkpointing(tmp_path, plain):
-    check_same(train(tmp_path, tiny_vit(), pictures(), activation_checkpointing=True), plain)
+    check_same(train(tmp_path, tiny_vit(), images(), activation_checkpointing=True), plain)
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_torch_compile(tmp_path, plain, backend):
     torch._dynamo.reset()
-    check_same(train(tmp_path, tiny_vit(), pictures(), torch_compile=True, torch_compile_backend=backend), plain)
+    check_same(train(tmp_path, tiny_vit(), images(), torch_compile=True, torch_compile_backend=backend), plain)
 
 
 SHARDED = {"version": 2, "transformer_layer_cls_to_wrap": ["ViTLayer"]}
@@ -90,7 +90,7 @@ def engine_trainer(folder, fields, **others):
         # Accelerate shards on accelerators only; told that these ranks are some, it does so on the CPU.
         assert args.device.type == "cpu"
         PartialState().distributed_type = DistributedType.MULTI_GPU
-    return EMDTrainer(tiny_vit(), args, train_dataset=pictures(), eval_dataset=pictures())
+    return EMDTrainer(tiny_vit(), args, train_dataset=images(), eval_dataset=images())
 
 
 def engine_outcome(trainer):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
-from tests.training.test_trainer import K, N, Network, arguments, logged, pictures, samples, tiny_vit, train
+from tests.training.tiny import K, N, Network, arguments, images, logged, samples, tiny_vit, train
 from torch.multiprocessing import ProcessRaisedException
 from transformers import AutoModelForImageClassification, TrainerCallback
 
@@ -158,11 +158,11 @@ class TestGroundDistanceFirst:
         )
 
     def test_evaluation_of_a_saved_model(self, tmp_path):
-        trainer = train(tmp_path, tiny_vit(), pictures())
+        trainer = train(tmp_path, tiny_vit(), images())
         trainer.save_model()
         loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
-        again = EMDTrainer(loaded, arguments(tmp_path), eval_dataset=pictures())
-        assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate(pictures())["eval_loss"], rel=1e-4)
+        again = EMDTrainer(loaded, arguments(tmp_path), eval_dataset=images())
+        assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate(images())["eval_loss"], rel=1e-4)
 
     def test_evaluation_at_the_start_of_training(self, tmp_path):
         torch.manual_seed(0)
@@ -228,7 +228,7 @@ import os, signal, sys
 from pathlib import Path
 from transformers import TrainerCallback
 from squared_emd import EMDTrainer
-from tests.training.test_trainer import Network, arguments, samples
+from tests.training.tiny import Network, arguments, samples
 
 class Die(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from tests.training.test_trainer import (
+from tests.training.tiny import (
     K,
     Network,
     arguments,
@@ -84,7 +84,7 @@ def test_the_trainer_takes_d_itself(tmp_path, given):
 
 
 def test_a_tree_follows_the_names_of_the_model(tmp_path):
-    from tests.training.test_trainer import tiny_vit
+    from tests.training.tiny import tiny_vit
 
     model = tiny_vit()
     model.config.id2label = {0: "saw", 1: "cat", 2: "drill", 3: "dog"}
@@ -224,16 +224,16 @@ def test_a_tree_in_python_is_the_geometry_of_the_loss_emd(tmp_path):
 
 
 def test_a_model_trained_under_a_given_d_is_evaluated_as_it_was(tmp_path):
-    from tests.training.test_trainer import pictures, tiny_vit
+    from tests.training.tiny import images, tiny_vit
     from transformers import ViTForImageClassification
 
     fields = {"geometry": "line", "jump_start_epochs": 1, "num_train_epochs": 2}
     args = arguments(tmp_path, **fields)
-    trainer = EMDTrainer(tiny_vit(), args, train_dataset=pictures(), eval_dataset=pictures())
+    trainer = EMDTrainer(tiny_vit(), args, train_dataset=images(), eval_dataset=images())
     trainer.train()
     trainer.save_model(tmp_path / "saved")
     model = ViTForImageClassification.from_pretrained(tmp_path / "saved")
-    again = EMDTrainer(model, arguments(tmp_path / "again", **fields), eval_dataset=pictures())
+    again = EMDTrainer(model, arguments(tmp_path / "again", **fields), eval_dataset=images())
     assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"], rel=1e-5)
 
 

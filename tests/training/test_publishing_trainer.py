@@ -3,21 +3,14 @@
 import json
 
 import torch
-from tests.training.test_trainer import Network, arguments, pictures, samples, tiny_vit, train
-from transformers import AutoModelForImageClassification, BertConfig, BertForSequenceClassification
+from tests.training.tiny import Network, arguments, images, samples, tiny_bert, tiny_vit, train
+from transformers import AutoModelForImageClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.hub.run_facts import facts_of_training
 from squared_emd.vision.flip_averaging import average_mirrored
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
-
-
-def tiny_bert():
-    config = BertConfig(
-        vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, num_labels=4
-    )
-    return BertForSequenceClassification(config)
 
 
 def card_of(folder, model, data, **others):
@@ -30,14 +23,14 @@ def card_of(folder, model, data, **others):
 
 
 def test_images(tmp_path):
-    card, metrics = card_of(tmp_path, tiny_vit(), pictures(), compute_metrics=ordinal_metrics())
+    card, metrics = card_of(tmp_path, tiny_vit(), images(), compute_metrics=ordinal_metrics())
     assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
     noted = json.loads((tmp_path / "card_results.json").read_text())["results"]
-    assert (noted["num_test"], noted["num_train"]) == (len(pictures()), len(pictures()))
+    assert (noted["num_test"], noted["num_train"]) == (len(images()), len(images()))
 
 
 def test_a_prediction_is_no_evaluation(tmp_path):
-    data = pictures()
+    data = images()
     trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=data, eval_dataset=data)
     trainer.evaluate()
     trainer.predict(data[:5], metric_key_prefix="eval")
@@ -47,7 +40,7 @@ def test_a_prediction_is_no_evaluation(tmp_path):
 
 
 def test_the_best_weights_have_the_evaluation_of_their_step(tmp_path):
-    data = pictures()
+    data = images()
     fields = {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"}
     fields |= {"metric_for_best_model": "mae", "greater_is_better": True}  # the worst epoch, so not the last
     args = arguments(tmp_path, loss="emd", learning_rate=0.1, **fields)
@@ -67,7 +60,7 @@ def test_the_best_weights_have_the_evaluation_of_their_step(tmp_path):
 
 
 def test_other_weights_in_the_folder_than_were_evaluated(tmp_path):
-    data = pictures()
+    data = images()
     args = arguments(tmp_path, loss="emd")
     metrics = ordinal_metrics()
     trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=metrics)
@@ -83,7 +76,7 @@ def test_other_weights_in_the_folder_than_were_evaluated(tmp_path):
 
 def test_metrics_that_make_no_sense_stay_off_the_card(tmp_path, caplog):
     percent = {"aem": 61.7, "aeo": 91.7, "mae": 0.5, "squared_emd": 0.4}
-    data = pictures()
+    data = images()
     args = arguments(tmp_path, loss="emd")
     trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=lambda _: percent)
     trainer.evaluate()
@@ -99,15 +92,15 @@ def test_metrics_that_make_no_sense_stay_off_the_card(tmp_path, caplog):
 def test_a_test_with_mirror_images_is_told_by_the_model(tmp_path):
     model = tiny_vit()
     handle = average_mirrored(model)
-    train(tmp_path, model, pictures(), loss="emd").save_model()
+    train(tmp_path, model, images(), loss="emd").save_model()
     assert json.loads((tmp_path / "config.json").read_text())["emd"]["mirrored"] is True
     handle.remove()
-    train(tmp_path, model, pictures(), loss="emd").save_model()
+    train(tmp_path, model, images(), loss="emd").save_model()
     assert "mirrored" not in json.loads((tmp_path / "config.json").read_text())["emd"]
 
 
 def test_a_checkpoint_that_is_only_evaluated_stays_as_it_was(tmp_path):
-    train(tmp_path / "first", tiny_vit(), pictures(), loss="xemd1").save_model()
+    train(tmp_path / "first", tiny_vit(), images(), loss="xemd1").save_model()
     before = json.loads((tmp_path / "first" / "config.json").read_text())
     model = AutoModelForImageClassification.from_pretrained(tmp_path / "first")
     EMDTrainer(model, arguments(tmp_path, jump_start_epochs=2)).save_model()  # the loss xemd2, by default
@@ -117,7 +110,7 @@ def test_a_checkpoint_that_is_only_evaluated_stays_as_it_was(tmp_path):
 
 
 def test_a_checkpoint_that_cannot_be_pushed_does_not_end_training(tmp_path, caplog):
-    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=pictures())
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=images())
     trainer.push_in_progress = None
     empty = tmp_path / "checkpoint-1"
     empty.mkdir()

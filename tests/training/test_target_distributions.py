@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
-from tests.training.test_trainer import K, Network, arguments, logged, samples, tiny_vit, train
+from tests.training.tiny import K, Network, arguments, logged, samples, tiny_vit, train
 from timm.data import Mixup
 from transformers import TrainerCallback
 

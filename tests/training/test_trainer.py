@@ -7,9 +7,22 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scipy.spatial.distance import pdist, squareform
 from scipy.special import softmax
-from scipy.stats import percentileofscore
+from tests.training.tiny import (
+    D,
+    K,
+    N,
+    Network,
+    Stream,
+    arguments,
+    features_and_logits,
+    ground_distance_slowly,
+    images,
+    logged,
+    samples,
+    tiny_vit,
+    train,
+)
 from torch import nn
 from transformers import (
     AutoModelForImageClassification,
@@ -19,107 +32,9 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from squared_emd import EMDTrainer, EMDTrainingArguments, entropic_wasserstein_loss, ordinal_metrics
+from squared_emd import EMDTrainer, entropic_wasserstein_loss, ordinal_metrics
 
-K, D, N = 4, 6, 24
 HAND_CHECKED = 1e-6  # float32 sums of a few dozen terms of order 1
-
-
-class Network(nn.Module):
-    """A classifier whose forward takes no **kwargs and that has no config."""
-
-    num_classes = K
-
-    def __init__(self, num_classes=K):
-        super().__init__()
-        self.num_classes = num_classes
-        self.body = nn.Linear(3, D)
-        self.head = nn.Linear(D, num_classes)
-
-    def forward(self, inputs):
-        return {"logits": self.head(self.body(inputs).relu())}
-
-
-def samples(soft=False, num_classes=K):
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(N, 3, generator=generator)
-    labels = torch.arange(N) % num_classes
-    inputs[:, 0] += labels  # something to learn
-    if soft:
-        labels = (torch.eye(num_classes)[labels] + 0.1).div(1 + 0.1 * num_classes)
-    return [{"inputs": x, "labels": k if soft else int(k)} for x, k in zip(inputs, labels, strict=True)]
-
-
-def pictures():
-    generator = torch.Generator().manual_seed(0)
-    return [{"pixel_values": torch.randn(3, 8, 8, generator=generator) + k % K, "labels": k % K} for k in range(N)]
-
-
-def samples_of_pictures(soft):
-    """The pictures, on request with label distributions."""
-    spread = torch.eye(K) * 0.8 + 0.2 / K
-    return [picture | {"labels": spread[picture["labels"]]} if soft else picture for picture in pictures()]
-
-
-def tiny_vit(num_labels=K):
-    torch.manual_seed(0)
-    config = ViTConfig(
-        image_size=8,
-        patch_size=4,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_labels=num_labels,
-    )
-    return ViTForImageClassification(config)
-
-
-def arguments(folder, cls=EMDTrainingArguments, **fields):
-    fields = {
-        "per_device_train_batch_size": 8,
-        "num_train_epochs": 4,
-        "learning_rate": 0.1,
-        "optim": "sgd",
-        "logging_strategy": "epoch",
-        "save_strategy": "no",
-        "use_cpu": True,
-        "disable_tqdm": True,
-        "seed": 3,
-    } | fields
-    return cls(str(folder), **fields)
-
-
-def train(folder, model=None, data=None, **fields):
-    if model is None:
-        torch.manual_seed(0)
-        model = Network()
-    if fields.get("loss", "xemd2").startswith("xemd"):
-        fields = {"jump_start_epochs": 2} | fields
-    trainer = EMDTrainer(model, arguments(folder, **fields), train_dataset=data or samples())
-    trainer.train()
-    return trainer
-
-
-def logged(trainer, name):
-    return [entry[name] for entry in trainer.state.log_history if name in entry]
-
-
-def features_and_logits(model, data):
-    """By hand from the weights: the head's input and output for every sample, float64."""
-    inputs = torch.stack([sample["inputs"] for sample in data]).double()
-    weights = {name: tensor.detach().double() for name, tensor in model.named_parameters()}
-    features = (inputs @ weights["body.weight"].T + weights["body.bias"]).clamp(min=0)
-    logits = features @ weights["head.weight"].T + weights["head.bias"]
-    return features.numpy(), logits.numpy()
-
-
-def ground_distance_slowly(features, labels):
-    """Sections 3.1: L1-normalised class means, Euclidean distances, percentile ranks, mean with the transpose."""
-    normalized = features / np.abs(features).sum(1, keepdims=True)
-    distances = squareform(pdist(np.stack([normalized[labels == k].mean(0) for k in range(K)])))
-    ranks = np.array([[percentileofscore(row, entry, kind="strict") / 100 for entry in row] for row in distances])
-    return (ranks + ranks.T) / 2, distances
 
 
 class TestScaling:
@@ -176,28 +91,28 @@ class TestScaling:
 class TestAgainstTheStockTrainer:
     @pytest.mark.parametrize("fields", [{"loss": "xe"}, {"loss": "xemd2", "regularizer_weight": 0.0}])
     def test_cross_entropy_to_the_bit(self, tmp_path, fields):
-        stock = Trainer(tiny_vit(), arguments(tmp_path, TrainingArguments), train_dataset=pictures())
+        stock = Trainer(tiny_vit(), arguments(tmp_path, TrainingArguments), train_dataset=images())
         stock.train()
-        ours = train(tmp_path, tiny_vit(), pictures(), jump_start_epochs=2, **fields)
+        ours = train(tmp_path, tiny_vit(), images(), jump_start_epochs=2, **fields)
         for (name, expected), got in zip(stock.model.named_parameters(), ours.model.parameters(), strict=True):
             assert torch.equal(got, expected), name
         np.testing.assert_allclose(logged(ours, "loss"), logged(stock, "loss"), rtol=1e-6)
 
     def test_label_smoothing(self, tmp_path):
         stock = Trainer(
-            tiny_vit(), arguments(tmp_path, TrainingArguments, label_smoothing_factor=0.2), train_dataset=pictures()
+            tiny_vit(), arguments(tmp_path, TrainingArguments, label_smoothing_factor=0.2), train_dataset=images()
         )
         stock.train()
-        ours = train(tmp_path, tiny_vit(), pictures(), loss="xe", label_smoothing_factor=0.2)
+        ours = train(tmp_path, tiny_vit(), images(), loss="xe", label_smoothing_factor=0.2)
         np.testing.assert_allclose(logged(ours, "loss"), logged(stock, "loss"), rtol=1e-5)
 
     def test_evaluation_and_prediction(self, tmp_path):
         trainer = EMDTrainer(
-            tiny_vit(), arguments(tmp_path, loss="emd"), eval_dataset=pictures(), compute_metrics=ordinal_metrics()
+            tiny_vit(), arguments(tmp_path, loss="emd"), eval_dataset=images(), compute_metrics=ordinal_metrics()
         )
         metrics = trainer.evaluate()
         assert metrics["eval_loss"] == pytest.approx(metrics["eval_squared_emd"], rel=1e-5)
-        unlabelled = [{"pixel_values": picture["pixel_values"]} for picture in pictures()]
+        unlabelled = [{"pixel_values": picture["pixel_values"]} for picture in images()]
         assert trainer.predict(unlabelled).predictions.shape == (N, K)
 
     @pytest.mark.parametrize("trainer_class", [Trainer, EMDTrainer])
@@ -206,7 +121,7 @@ class TestAgainstTheStockTrainer:
             kind = {"cls": TrainingArguments} if trainer_class is Trainer else {"loss": "emd"}
             args = arguments(tmp_path, per_device_eval_batch_size=5, batch_eval_metrics=batch_eval_metrics, **kind)
             metrics = ordinal_metrics(scores=range(K))
-            metrics = trainer_class(tiny_vit(), args, eval_dataset=pictures(), compute_metrics=metrics).evaluate()
+            metrics = trainer_class(tiny_vit(), args, eval_dataset=images(), compute_metrics=metrics).evaluate()
             return {name: value for name, value in metrics.items() if "per_second" not in name and "time" not in name}
 
         assert "eval_spearman" in evaluate(False)
@@ -319,7 +234,7 @@ class TestGroundDistance:
 
     def test_label_smoothing_leaves_it_alone(self, tmp_path):
         sharp, smooth = (
-            train(tmp_path, tiny_vit(K + 1), pictures(), learning_rate=0.0, label_smoothing_factor=share)
+            train(tmp_path, tiny_vit(K + 1), images(), learning_rate=0.0, label_smoothing_factor=share)
             for share in (0.0, 0.2)
         )
         assert torch.equal(smooth.criterion.ground_distance, sharp.criterion.ground_distance)
@@ -349,7 +264,7 @@ class TestGroundDistance:
 
 class TestSaving:
     def test_config_carries_d(self, tmp_path):
-        trainer = train(tmp_path, tiny_vit(), pictures())
+        trainer = train(tmp_path, tiny_vit(), images())
         trainer.save_model()
         loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
         expected = trainer.criterion.ground_distance
@@ -363,7 +278,7 @@ class TestSaving:
     def test_many_classes_go_to_a_file(self, tmp_path):
         many = 300
         model = tiny_vit(many)
-        data = [picture | {"labels": k} for k, picture in zip(range(many), pictures() * 13, strict=False)]
+        data = [picture | {"labels": k} for k, picture in zip(range(many), images() * 13, strict=False)]
         trainer = train(
             tmp_path, model, data, regularizer_weight=1.0, num_train_epochs=3, per_device_train_batch_size=64
         )
@@ -382,7 +297,7 @@ class TestSaving:
     def test_a_matrix_of_other_classes_is_taken_out(self, tmp_path, caplog):
         model = tiny_vit()
         model.config.ground_distance = [[0.0] * 5] * 5
-        trainer = train(tmp_path, model, pictures(), loss="emd")
+        trainer = train(tmp_path, model, images(), loss="emd")
         trainer.save_model()
         assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
         assert caplog.messages == [
@@ -392,7 +307,7 @@ class TestSaving:
     def test_a_file_that_is_nowhere_is_taken_out(self, tmp_path, caplog):
         model = tiny_vit()
         model.config.ground_distance = "ground_distance.safetensors"
-        trainer = train(tmp_path, model, pictures(), loss="emd")
+        trainer = train(tmp_path, model, images(), loss="emd")
         trainer.save_model()
         assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
         assert caplog.messages == [
@@ -402,7 +317,7 @@ class TestSaving:
 
     @pytest.mark.parametrize("strategy", ["epoch", "steps"])
     def test_the_last_checkpoint_has_the_last_matrix(self, tmp_path, strategy):
-        trainer = train(tmp_path, tiny_vit(), pictures(), save_strategy=strategy, save_steps=3)
+        trainer = train(tmp_path, tiny_vit(), images(), save_strategy=strategy, save_steps=3)
         config = AutoModelForImageClassification.from_pretrained(tmp_path / "checkpoint-12").config
         expected = trainer.criterion.ground_distance
         torch.testing.assert_close(torch.tensor(config.ground_distance).double(), expected, rtol=0, atol=1e-6)
@@ -471,8 +386,8 @@ class TestSaving:
         trainer = EMDTrainer(
             tiny_vit(),
             args,
-            train_dataset=pictures(),
-            eval_dataset=pictures(),
+            train_dataset=images(),
+            eval_dataset=images(),
             compute_metrics=lambda _: {"aem": next(metrics, 0.1)},
         )
         trainer.train()
@@ -594,11 +509,6 @@ def test_skip_is_refused_under_deepspeed(tmp_path):
     )
 
 
-class Stream(torch.utils.data.IterableDataset):
-    def __iter__(self):
-        return iter(samples())
-
-
 def test_a_stream_that_can_be_read_once_ends_without_an_error(tmp_path, caplog):
     once = iter(samples())
 
@@ -663,7 +573,7 @@ class TestEntropicWasserstein:
     @pytest.fixture
     def earlier(self, tmp_path):
         """The folder of an xemd2 run."""
-        trainer = train(tmp_path / "xemd2", tiny_vit(), pictures())
+        trainer = train(tmp_path / "xemd2", tiny_vit(), images())
         trainer.save_model()
         return tmp_path / "xemd2"
 
@@ -672,7 +582,7 @@ class TestEntropicWasserstein:
         args = arguments(
             tmp_path / "a-emd", loss="a-emd", ground_distance=str(earlier), entropic_strength=3.0, sinkhorn_iterations=9
         )
-        data = samples_of_pictures(soft)
+        data = images(soft)
         trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data)
         trainer.train()
         given = torch.tensor(json.loads((earlier / "config.json").read_text())["ground_distance"])
@@ -694,19 +604,19 @@ class TestEntropicWasserstein:
     def test_takes_the_ground_distance_of_the_model(self, earlier, tmp_path):
         model = ViTForImageClassification.from_pretrained(earlier)
         args = arguments(tmp_path / "a-emd", loss="a-emd", save_strategy="epoch")
-        trainer = EMDTrainer(model, args, train_dataset=pictures())
+        trainer = EMDTrainer(model, args, train_dataset=images())
         given = trainer.criterion.ground_distance.clone()
         trainer.train()
         assert torch.equal(trainer.criterion.ground_distance, given)
         args = arguments(tmp_path / "a-emd", loss="a-emd", num_train_epochs=5)
-        again = EMDTrainer(ViTForImageClassification.from_pretrained(earlier), args, train_dataset=pictures())
+        again = EMDTrainer(ViTForImageClassification.from_pretrained(earlier), args, train_dataset=images())
         again.train(resume_from_checkpoint=True)
         assert torch.equal(again.criterion.ground_distance, given)
 
     def test_continues_a_run_of_another_loss(self, earlier, tmp_path):
-        train(tmp_path / "run", tiny_vit(), pictures(), loss="xe", save_strategy="epoch")
+        train(tmp_path / "run", tiny_vit(), images(), loss="xe", save_strategy="epoch")
         args = arguments(tmp_path / "run", loss="a-emd", ground_distance=str(earlier), num_train_epochs=5)
-        trainer = EMDTrainer(tiny_vit(), args, train_dataset=pictures())
+        trainer = EMDTrainer(tiny_vit(), args, train_dataset=images())
         trainer.train(resume_from_checkpoint=True)
         assert trainer.criterion.ground_distance is not None
         assert math.isfinite(logged(trainer, "loss_emd")[-1])

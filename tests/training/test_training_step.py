@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from tests.training.test_trainer import K, N, Network, arguments, samples
+from tests.training.tiny import K, N, Network, arguments, samples
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, ground_distance_from_positions
 from squared_emd.training.batches import NUM_FRESH
