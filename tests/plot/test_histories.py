@@ -1,13 +1,12 @@
 """D by epoch, as a strip and as an animation, of arrays and of what runs leave behind."""
 
 import json
-import re
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
-from tests.plot.distances import AGES, of_line
+from tests.plot.matrices import AGES, NAN, of_line, refused
 from tests.reports.pictures import assert_good_png
 from transformers import PretrainedConfig
 
@@ -25,11 +24,6 @@ def maps(figure):
 
 def lines(figure):
     return [axes for axes in figure.axes if axes.lines]
-
-
-def refused(message, *args, error=ValueError, **kwargs):
-    with pytest.raises(error, match=f"^{re.escape(message)}$"):
-        plot.history(*args, **kwargs)
 
 
 def write_run(folder, *, matrices=MATRICES, log=LOG):
@@ -56,6 +50,25 @@ class TestArrays:
         assert sdd.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
         assert relative.get_title() == "SDD / mean distance"
 
+    def test_six_epochs_from_the_first_to_the_last_on_one_scale(self):
+        epochs, shares = np.arange(1.0, 31), np.linspace(0.5, 1, 30)[:, None, None]
+        log = [{"epoch": epoch, "sdd": 0.25, "sdd_relative": 0.5 + epoch} for epoch in epochs]
+        figure = plot.history(shares * of_line(4), log=log)
+        # 0, 5.8, 11.6, 17.4, 23.2 and 29, rounded, are counted from 1
+        assert [axes.get_title() for axes in maps(figure)] == [f"epoch {epoch}" for epoch in (1, 7, 13, 18, 24, 30)]
+        assert {axes.images[0].get_clim() for axes in maps(figure)} == {(0, 0.75)}
+        line, dots = lines(figure)[1].lines
+        assert (list(line.get_ydata()), list(dots.get_xdata())) == (list(0.5 + epochs), [1, 7, 13, 18, 24, 30])
+
+    def test_sdd_alone(self):
+        sdd, _ = plot.history([], log=LOG, class_names=AGES).axes
+        assert (list(sdd.lines[0].get_ydata()), sdd.get_xlabel()) == ([entry["sdd"] for entry in LOG], "epoch")
+        refused(
+            plot.history,
+            "source must hold (E, K, K) numbers, one matrix an epoch; got shape (0,). Use heat_map for one matrix.",
+            [],
+        )
+
     def test_seriation_of_the_last_matrix_orders_all(self):
         places = [2, 0, 3, 1]
         shuffled = MATRICES[:, places][:, :, places]
@@ -68,11 +81,11 @@ class TestArrays:
         message = (
             "source must hold (E, K, K) numbers, one matrix an epoch; got shape (4, 4). Use heat_map for one matrix."
         )
-        refused(message, of_line(4))
+        refused(plot.history, message, of_line(4))
         message = "epochs must hold one number for each of the 4 matrices, in order; got [1.0, 2.0, 2.0, 3.0]."
-        refused(message, MATRICES, epochs=[1, 2, 2, 3])
+        refused(plot.history, message, MATRICES, epochs=[1, 2, 2, 3])
         message = "seconds must be at least 0.02, which is as fast as players of GIF go, got 0.001."
-        refused(message, MATRICES, seconds=0.001, path="d.gif")
+        refused(plot.history, message, MATRICES, seconds=0.001, path="d.gif")
 
 
 class TestAnimation:
@@ -92,7 +105,7 @@ class TestAnimation:
         assert (np.diff(pixels[:, row, column].mean(axis=-1)) < 0).all()
 
     def test_long_runs_have_some_frames(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(histories, "_MOST_FRAMES", 5)
+        monkeypatch.setattr(histories, "_MAX_FRAMES", 5)
         matrices = np.linspace(0.1, 1, 11)[:, None, None] * np.array([[0, 1], [1, 0]])
         figure = plot.history(matrices, path=tmp_path / "d.gif")
         with Image.open(tmp_path / "d.gif") as animation:
@@ -102,14 +115,13 @@ class TestAnimation:
     def test_nan_in_an_early_epoch_leaves_no_file(self, tmp_path):
         matrices = MATRICES.copy()
         matrices[0, 0, 1] = np.nan
-        message = "matrix must be finite; got nan in row 0, column 1; set unknown distances to 0"
-        refused(message, matrices, path=tmp_path / "d.gif")
+        refused(plot.history, NAN, matrices, path=tmp_path / "d.gif")
         assert not list(tmp_path.iterdir())
 
     def test_needs_matrices(self, tmp_path):
         folder = write_run(tmp_path, matrices=None)
         message = f"an animation needs D by epoch, and {folder} has only SDD. Give a path that ends in .png."
-        refused(message, folder, path=tmp_path / "d.gif")
+        refused(plot.history, message, folder, path=tmp_path / "d.gif")
 
 
 class TestRuns:
@@ -144,9 +156,9 @@ class TestRuns:
             f"{tmp_path} must be the folder of a run that learned D, with its ground_distance_history.npz, with "
             "checkpoints or with SDD in its trainer_state.json; there is none of them. Name the folder of one run."
         )
-        refused(message, tmp_path)
+        refused(plot.history, message, tmp_path)
         nowhere = tmp_path / "none"
         message = (
             f"source must name the folder of a run or its ground_distance_history.npz; there is neither at {nowhere}."
         )
-        refused(message, nowhere, error=FileNotFoundError)
+        refused(plot.history, message, nowhere, error=FileNotFoundError)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
-from tests.plot.distances import AGES, of_line
+from tests.plot.matrices import AGES, of_line
 from transformers import PretrainedConfig
 
 from squared_emd.ground_distance.saved import write_ground_distance

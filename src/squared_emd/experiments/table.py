@@ -16,7 +16,7 @@ from datasets import Dataset
 
 from ..data.score_metrics import ScoreMetrics
 from ..hub.run_facts import digests_of_weights, facts_of_arguments
-from ..plot.ground_distance_figures import plot_ground_distance
+from ..plot import heat_map
 from ..reports import write_report
 from ..vision.networks import load_image_classifier
 from .arguments import ExperimentArguments
@@ -176,10 +176,10 @@ def _results(args: ExperimentArguments, arguments: ExperimentArguments, run: Run
 def _write(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
     """The figures of a run, and last its results; its checkpoints have served."""
     if run.loss in ("xemd1", "xemd2"):
-        plot_ground_distance(
+        heat_map(
             outcome.trainer.criterion.ground_distance.cpu().numpy(),
-            outcome.samples.class_names,
-            run.folder / "ground_distance.png",
+            class_names=outcome.samples.class_names,
+            path=run.folder / "ground_distance.png",
             title=f"Ground distance learned by {run.loss.upper()}, {run.experiment.data}",
         )
     metrics = outcome.samples.compute_metrics

@@ -14,8 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig
 
 from ..ground_distance.saved import read_ground_distance
-from ..plot.confusion_matrices import plot_confusion_matrix
-from ..plot.ground_distance_figures import plot_ground_distance
+from ..plot import confusion_matrix, heat_map
 from .card_fill import CardFill
 from .card_metrics import CARD_METRICS, MAX_CLASSES
 from .card_results import believed_results, checked_results
@@ -89,12 +88,12 @@ def write_card(
     )
     written = [card]
     for name, matrix, plot in (
-        (CONFUSION_FILE, counts, plot_confusion_matrix),
-        (DISTANCES_FILE, distances, plot_ground_distance),
+        (CONFUSION_FILE, counts, confusion_matrix),
+        (DISTANCES_FILE, distances, heat_map),
     ):
         (folder / name).unlink(missing_ok=True)
         if matrix is not None:
-            plot(matrix, names, folder / name)
+            plot(matrix, class_names=names, path=folder / name)
             written.append(folder / name)
     return written
 

@@ -1,30 +1,21 @@
-"""The ground distance as pictures: of a matrix, a config, a saved model, a run or a model on the Hub."""
+"""Figures: the ground distance as heat map, class map, dendrogram and history; learning curves; confusion matrices."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+try:
+    import matplotlib  # noqa: F401
+    import scipy  # noqa: F401
+    import sklearn  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "squared_emd.plot draws with Matplotlib, SciPy and scikit-learn, which are not all installed "
+        f'({error.name} is missing): pip install "squared-emd[plot]"'
+    ) from error
 
-if TYPE_CHECKING:
-    from .class_maps import class_map
-    from .dendrograms import dendrogram
-    from .heat_maps import heat_map
-    from .histories import history
-_LAZY = {
-    "class_map": "class_maps",
-    "dendrogram": "dendrograms",
-    "heat_map": "heat_maps",
-    "history": "histories",
-}  # the same on first use: Matplotlib, SciPy and transformers take seconds to import
+from .class_maps import class_map
+from .confusion_matrices import confusion_matrix
+from .curves import learning_curves
+from .dendrograms import dendrogram
+from .figures import render
+from .heat_maps import heat_map
+from .histories import history
 
-
-def __getattr__(name: str) -> Any:
-    """Imports what is slow to import on first use (PEP 562)."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
-
-
-__all__ = ["class_map", "dendrogram", "heat_map", "history"]
+__all__ = ["class_map", "confusion_matrix", "dendrogram", "heat_map", "history", "learning_curves", "render"]

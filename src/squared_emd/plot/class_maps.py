@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
+from scipy.spatial.distance import pdist, squareform
 
-from .class_map_figure import class_map_figure
-from .heat_maps import save
+from .figures import BLUE, count_classes, save_figure, short_names
+from .matrices import check_matrix, known_classes
 from .sources import Source, as_array, read_source
 
-__all__ = ["class_map"]
+__all__ = ["class_map", "embed_classes"]
+
+_MAX_NAMES = 40
+_SOME_NAMES = 20  # where there are more classes
+_DIRECTIONS = [(0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1)]
+_GAPS = range(7, 80, 6)  # points between a point and its name
 
 
 def class_map(
@@ -24,33 +35,117 @@ def class_map(
     revision: str | None = None,
     token: str | bool | None = None,
 ) -> Figure:
-    """The classes as points in the plane, as far apart as D says, in so far as two dimensions can show it.
+    """The classes as points whose distances in the plane come nearest to D: classical multidimensional scaling.
 
-    By classical multidimensional scaling; the line below says how much of the squared distances the plane shows. A
-    class that D does not know is left out, and counted there. Above 40 classes 20 are named: evenly along the order,
-    which the colours show, or where there is none the outermost.
+    A line below gives the stress of the plane (Kruskal 1964). A class that D does not know is left out, and counted
+    there. Above 40 classes 20 are named, evenly along their numbers.
 
     Args:
         source: (K, K) numbers; a config with a `ground_distance`; a folder with a saved model or a run; a .json, .npy
             or .safetensors file; or a model on the Hub, as "me/age".
-        ordered: whether the classes have an order, which is drawn as a path through them.
-        class_names: (K,) names; default: those that were saved with D, else the numbers of the classes.
+        ordered: whether the classes have an order, which a line through them then shows.
+        class_names: (K,) names; default: those saved with D, else the numbers of the classes.
         path: the file to write, PNG or what its suffix says; None: no file.
-        title: a line above the picture.
+        title: a line above the figure.
         revision: a branch, tag or commit on the Hub.
         token: for a private model on the Hub.
 
     Returns:
-        The figure, not one of pyplot's.
+        The figure, which is not registered with pyplot.
 
     Raises:
         TypeError: `source` is none of these.
         FileNotFoundError: there is no such file, folder or model.
-        ValueError: there is no D, it is not (K, K) and finite, or the names are not K.
+        ValueError: there is no D of two classes or more, it is not (K, K) and finite, or the names are not K.
 
-    >>> figure = class_map([[0, 2], [2, 0]], class_names=["a", "b"])
-    >>> figure.axes[0].lines[0].get_xydata().round(6).tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
+    Examples:
+        >>> figure = class_map([[0, 2], [2, 0]], class_names=["a", "b"])
+        >>> figure.axes[0].lines[0].get_xydata().round(6).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
     """
     matrix, names = read_source(source, class_names=class_names, revision=revision, token=token)
-    return save(class_map_figure(as_array(matrix), names, title, ordered=ordered), path)
+    values = check_matrix(as_array(matrix), names)
+    known = np.flatnonzero(known_classes(values))
+    if len(known) < 2:
+        raise ValueError(f"a class map needs a distance between two classes or more; source has {len(values)}.")
+    points, stress = embed_classes(values[np.ix_(known, known)])
+    many = len(points) > _MAX_NAMES
+
+    figure = Figure(figsize=(7.4, 5.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    if ordered:
+        axes.plot(*points.T, color="0.75" if many else "#56B4E9", linewidth=0.4 if many else 1.6, zorder=1)
+    if ordered and many:
+        dots = axes.scatter(*points.T, s=14, c=known, cmap="viridis", zorder=2)
+        bar = figure.colorbar(dots, ax=axes, label="class, in order", shrink=0.8, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.locator = MaxNLocator(6, integer=True)
+    else:
+        axes.scatter(*points.T, s=14 if many else 42, color=BLUE, edgecolors="white", linewidths=0.6, zorder=2)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.16)  # room for the names
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title or "", pad=10, fontsize=11)
+    caption = f"Stress {stress:.2f}: the part of the distances that the plane does not show."
+    if ordered:
+        caption += "\nThe line follows the order of the classes."
+    if len(known) < len(values):
+        caption += f"\n{count_classes(len(values) - len(known))} without a known distance left out."
+    axes.set_xlabel(caption, labelpad=8)
+
+    shown = np.arange(len(points))
+    if many:
+        shown = np.linspace(0, len(points) - 1, _SOME_NAMES).round().astype(int)
+    short = short_names(names, 24, numbered=many)
+    _write_names(axes, points, {index: short[known[index]] for index in shown})
+    return save_figure(figure, path)
+
+
+def embed_classes(matrix: np.ndarray) -> tuple[np.ndarray, float]:
+    """Points in the plane by classical multidimensional scaling (Torgerson 1952), and their stress (Kruskal 1964).
+
+    Args:
+        matrix: (K, K) distances; of a matrix that is not symmetric the mean with its transpose counts.
+
+    Returns:
+        Points (K, 2), the first class not right of the middle nor below it; and the square root of the summed squared
+        differences between their distances and those of `matrix`, over the summed squares of the latter.
+
+    Examples:
+        >>> points, stress = embed_classes(np.array([[0.0, 3.0], [3.0, 0.0]]))
+        >>> points.round(6).tolist(), round(stress, 6)
+        ([[-1.5, 0.0], [1.5, 0.0]], 0.0)
+    """
+    from sklearn.manifold import ClassicalMDS  # which takes seconds to import
+
+    distances = (matrix + matrix.T) / 2
+    with np.errstate(invalid="ignore"):  # where a dimension has a negative eigenvalue, no distance needs it
+        points = np.nan_to_num(ClassicalMDS(metric="precomputed").fit_transform(distances))  # (K, 2)
+    points = np.where(points[0] * (-1, 1) < 0, -points, points) + 0.0  # + 0.0: no negative zeros
+    expected = squareform(distances, checks=False)
+    scale = (expected**2).sum()
+    return points, float(np.sqrt(((pdist(points) - expected) ** 2).sum() / scale)) if scale else 0.0
+
+
+def _write_names(axes: Axes, points: np.ndarray, names: Mapping[int, str]) -> None:
+    """Names beside points, each at the nearest place where it covers neither a point nor another name."""
+    axes.figure.draw_without_rendering()  # the layout must be final before places are compared
+    scale = axes.figure.dpi / 72
+    dots = axes.transData.transform(points)
+    taken = [Bbox.from_bounds(x - 4 * scale, y - 4 * scale, 8 * scale, 8 * scale) for x, y in dots]
+    room = axes.get_window_extent()
+    for index, name in names.items():
+        text = axes.annotate(
+            name, points[index], xytext=(0, 0), textcoords="offset points", ha="center", va="center", fontsize=9,
+            parse_math=False, zorder=3, path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
+        at_point = text.get_window_extent()
+        half = np.array([at_point.width, at_point.height]) / scale / 2
+        for offset in (np.array(way) * (half + gap) for gap in _GAPS for way in _DIRECTIONS):
+            box = at_point.translated(*(offset * scale))
+            if not box.count_overlaps(taken) and room.containsx(box.x0) and room.containsx(box.x1):
+                break
+        text.xyann = tuple(offset)
+        taken.append(box)

@@ -35,27 +35,14 @@ def read_source(
 ) -> tuple[np.ndarray | Tensor, list[str]]:
     """A ground distance and the names of its classes.
 
-    Args:
-        source: (K, K) numbers; a config with a `ground_distance`; a folder with a saved model, or with checkpoints, of
-            which the last counts; a .json, .npy or .safetensors file; or a repository of the Hub, as "me/age".
-        class_names: (K,) names; default: those that were saved with D, else the numbers of the classes.
-        revision: of a repository.
-        token: for a private repository.
-
-    Returns:
-        (K, K) numbers, as they came, and (K,) names.
-
-    Raises:
-        TypeError: `source` is something else.
-        FileNotFoundError: there is no such file, folder or repository.
-        ValueError: it has no D, or not one of as many classes as there are names.
+    The arguments and errors are those of :func:`squared_emd.plot.heat_map`.
     """
     saved: Sequence[str] | None = None
     if isinstance(source, PretrainedConfig):
-        matrix = _of_config(source, revision, token)
+        matrix = _read_config(source, revision, token)
         saved = _names_in_config(source.to_dict())
     elif isinstance(source, (str, os.PathLike)):
-        matrix, saved = _of_path(source, revision, token)
+        matrix, saved = _read_path(source, revision, token)
     else:
         matrix = source if isinstance(source, Tensor) else as_array(source)
     if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
@@ -79,14 +66,6 @@ def as_array(numbers: Any) -> np.ndarray:
 
 def names_or_numbers(given: Sequence[str] | None, saved: Sequence[str] | None, num_classes: int) -> list[str]:
     """The names of the classes: those given, else those saved, else their numbers ("LABEL_0" and so on are no names).
-
-    Args:
-        given: (K,) or None.
-        saved: names that came with D, or None.
-        num_classes: K.
-
-    Raises:
-        ValueError: the given names are not K.
 
     >>> names_or_numbers(None, ["LABEL_0", "LABEL_1"], 2)
     ['0', '1']
@@ -131,7 +110,7 @@ def _names_in_config(config: Mapping[str, Any]) -> Sequence[str] | None:
     return names or [by_id[key] for key in sorted(by_id, key=int)] or None
 
 
-def _of_config(config: PretrainedConfig, revision: str | None, token: str | bool | None) -> np.ndarray | Tensor:
+def _read_config(config: PretrainedConfig, revision: str | None, token: str | bool | None) -> np.ndarray | Tensor:
     entry = getattr(config, "ground_distance", None)
     if entry is None:
         raise ValueError(
@@ -148,7 +127,7 @@ def _of_config(config: PretrainedConfig, revision: str | None, token: str | bool
     return load_ground_distance(config.name_or_path, revision=revision, token=token)
 
 
-def _of_path(
+def _read_path(
     source: str | os.PathLike[str], revision: str | None, token: str | bool | None
 ) -> tuple[Tensor, Sequence[str] | None]:
     path = Path(source)

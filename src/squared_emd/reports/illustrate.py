@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import plot
 from ..ground_distance.history import HISTORY_FILE
 from ..metrics.logs import STATE_FILE, points
 from ..metrics.names import loss_name, network_name
-from ..plot.ground_distance_figures import plot_class_map, plot_curves, plot_ground_distance, plot_history
 from .distances import CONFIG_FILE, mean_ground_distance, read_history
 from .paper import PAPER_GROUND_DISTANCE
 from .records import Run
@@ -115,7 +115,7 @@ class _Drawing:
             what, notes = f"{what}, {next(iter(notes.values()))}", {}
         starts = {start for cell in drawn.values() if (start := _jump_start(cell.runs[0])) is not None}
         save = partial(
-            plot_curves,
+            plot.learning_curves,
             {loss: cell.history for loss, cell in drawn.items()},
             metrics=metrics,
             notes=notes,
@@ -142,14 +142,14 @@ class _Drawing:
             and of == ("res_f", "", "xemd2")
             and len(names) == len(PAPER_GROUND_DISTANCE)
         )
-        save = partial(plot_ground_distance, matrix, names, scale_end=1.0 if beside_paper else None)
+        save = partial(plot.heat_map, matrix, class_names=names, scale_end=1.0 if beside_paper else None)
         self._draw(save, ("ground_distance", *of), title)
         if beside_paper:
-            save = partial(plot_ground_distance, PAPER_GROUND_DISTANCE, names, scale_end=1.0)
+            save = partial(plot.heat_map, PAPER_GROUND_DISTANCE, class_names=names, scale_end=1.0)
             self._draw(
                 save, ("ground_distance_of_the_paper", *of), "The paper's D: its Table 2, RES_F-XEMD2 on Adience"
             )
-        save = partial(plot_class_map, matrix, names, ordered=self.section.layout.is_ordered)
+        save = partial(plot.class_map, matrix, class_names=names, ordered=self.section.layout.is_ordered)
         self._draw(
             save, ("class_map", *of), self._title(f"Map of the classes by {loss_name(cell.loss)}'s D", cell) + mean
         )
@@ -157,14 +157,14 @@ class _Drawing:
     def history(self, cell: Cell) -> None:
         """D by epoch, of the first run that has it, or SDD alone."""
         histories = ((run, history) for run in cell.runs if (history := read_history(run)) is not None)
-        run, history = next(histories, (None, ((), ())))
+        run, (epochs, matrices) = next(histories, (None, ((), ())))
         if run is None:
             self._miss(cell, f"no history of D: no run with a {HISTORY_FILE}")
             run = next((run for run in cell.runs if points(run.log, "sdd")), None)
         if run is not None:
-            what = f"{'D' if len(history[0]) else 'SDD'} of {loss_name(cell.loss)} by epoch"
+            what = f"{'D' if len(epochs) else 'SDD'} of {loss_name(cell.loss)} by epoch"
             fold = f", fold {run.fold}" if run.folds > 1 else ""
-            save = partial(plot_history, *history, run.class_names, log=run.log)
+            save = partial(plot.history, matrices, epochs=epochs, class_names=run.class_names, log=run.log)
             title = f"{self._title(what, cell)}{fold}, seed {run.seed}"
             self._draw(save, ("history", cell.network, cell.variant, cell.loss), title)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ..metrics.logs import points
 from ..metrics.names import METRICS, loss_name, network_name
-from ..plot.matrix import matrix_table
-from ..plot.text import aligned, shortened
+from ..plot.figures import shorten
+from .matrix_table import aligned, matrix_table
 from .summary import Average, Cell, Section
 
 __all__ = ["average_text", "markdown_table", "matrix_table", "more_rows", "paper_text", "result_rows", "text_table"]
@@ -112,7 +112,7 @@ def text_table(rows: Rows, *, width: int = 120) -> str:
     ascii_rows = [[text.replace("±", "+-") for text in row] for row in rows]
     others = sum(2 + max(map(len, column)) for column in list(zip(*ascii_rows, strict=True))[1:])
     first = max(8, width - others)
-    ascii_rows = [[shortened(row[0], first), *row[1:]] for row in ascii_rows]
+    ascii_rows = [[shorten(row[0], first), *row[1:]] for row in ascii_rows]
     return aligned([ascii_rows[:1], ascii_rows[1:]], left=1)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..metrics.names import network_name
-from ..plot.matrix import matrix_table
 from .csv_files import write_runs, write_table
 from .illustrate import Illustration, illustrate
+from .matrix_table import matrix_table
 from .notes import about_section, footnotes, not_run, section_title
 from .records import read_runs
 from .summary import Section, summarize

@@ -61,15 +61,14 @@ class GroundDistanceFigures(TrainerCallback):
             send(picture, state.global_step)
 
     def _draw(self) -> Image:
-        from ..plot import heat_map
-        from ..plot.pixels import pixels_of
+        from ..plot import heat_map, render
 
         criterion = self.criterion
         title = f"D after epoch {criterion.epoch}"
         if criterion.sdd_relative is not None:
             title += f", SDD / mean distance {criterion.sdd_relative:.3f}"
         figure = heat_map(criterion.ground_distance, class_names=criterion.class_names, title=title)
-        return pixels_of(figure, _DPI)
+        return render(figure, _DPI)
 
 
 def _sender(callback: TrainerCallback) -> Callable[[Image, int], None] | None:

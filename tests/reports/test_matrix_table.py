@@ -7,8 +7,8 @@ import pytest
 from tests.reports.run_folders import line_distances
 
 from squared_emd.data.adience import AGE_GROUPS
+from squared_emd.reports.matrix_table import matrix_table
 from squared_emd.reports.paper import PAPER_GROUND_DISTANCE
-from squared_emd.reports.tables import matrix_table
 
 
 class TestMatrixTable:

@@ -1,0 +1,74 @@
+"""What all figures share: colors, saving, rendering in memory, names cut to fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["BLUE", "count_classes", "place_epochs", "render", "save_figure", "short_names", "shorten"]
+
+BLUE = "#0072B2"
+_DPI = 150
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    """The figure, which is also written to `path` unless that is None."""
+    if path is not None:
+        figure.savefig(path, dpi=_DPI)
+    return figure
+
+
+def render(figure: Figure, dpi: float) -> Image:
+    """A figure as an RGB image in memory.
+
+    >>> render(Figure(figsize=(3, 2)), 50).size
+    (150, 100)
+    """
+    from PIL.Image import fromarray
+
+    figure.dpi = dpi
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def place_epochs(axes: Axes) -> None:
+    """Labels the x axis with whole epochs and removes the frame that a line chart does not need."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    axes.grid(color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def shorten(name: str, limit: int) -> str:
+    """A name cut to at most `limit` characters."""
+    return name if len(name) <= limit else name[: limit - 3] + "..."
+
+
+def short_names(
+    names: Sequence[str], limit: int, *, numbered: bool = False, numbers: Sequence[int] | None = None
+) -> list[str]:
+    """Names cut to `limit` characters, with class numbers where `numbered` or where two names would read the same.
+
+    >>> short_names(["a long name", "a long neck"], 9)
+    ['0 a long...', '1 a long...']
+    """
+    short = [shorten(name, limit) for name in names]
+    if not numbered and len(set(short)) == len(set(names)):
+        return short
+    numbers = range(len(names)) if numbers is None else numbers
+    return [name if name == str(number) else f"{number} {name}" for number, name in zip(numbers, short, strict=True)]
+
+
+def count_classes(count: int) -> str:
+    """A number of classes in words: "1 class", "2 classes"."""
+    return f"{count} {'class' if count == 1 else 'classes'}"
