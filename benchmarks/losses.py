@@ -1,28 +1,20 @@
 """Times the losses, forward and backward, against PyTorch's cross-entropy: `python benchmarks/losses.py`.
 
-All take turns on the same logits, and the table gives the median of the ratios of each turn and their middle half. On
-the CPU it does so with one thread and with all, with our C code (see docs/performance.md) and, with `--plain`, in
-PyTorch's operations alone. Where there is a GPU it does so there, too: float32 and bfloat16, eager and by
-`torch.compile`, with `--device cuda`.
+All take turns on the same logits, and the table gives the median of the ratios of each turn and their middle half: on
+the CPU with one thread and with all; with `--device cuda` in float32 and bfloat16, eager and by `torch.compile`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable
 from functools import partial
-
-if "--plain" in sys.argv:
-    os.environ["SQUARED_EMD_KERNELS"] = "0"  # before the losses are first called
 
 import torch
 import torch.nn.functional as F
 from side_by_side import hardware, shown, take_turns
 
 from squared_emd import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
-from squared_emd.losses.kernels import kernels
 
 SHAPES = ((64, 8), (256, 100), (256, 1000), (1024, 1000), (64, 21841))
 TURN = 2**19  # logits that pass in a turn, so that a short loss is called often enough to be timed
@@ -73,11 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=31)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--plain", action="store_true", help="without our C code")
     args = parser.parse_args()
     print(hardware())
     if args.device == "cpu":
-        print(f"The losses run in {'plain PyTorch' if kernels() is None else 'kernels.c'}.")
         settings = [(torch.float32, False, threads) for threads in dict.fromkeys((1, torch.get_num_threads()))]
     else:
         settings = [(dtype, compiled, 0) for dtype in (torch.float32, torch.bfloat16) for compiled in (False, True)]

@@ -13,9 +13,8 @@ A step of a large network takes so long that what a loss costs hides in its nois
 take turns. And the same step is taken with the network cut down to its last layer, fed with features: what it takes
 longer than the plain Trainer's is the loss, the catching of the features, the look for NaN, the centroids and the log.
 It is shown in milliseconds, and as a share of the plain Trainer's whole step. The last column counts the operations
-that such a step asks of PyTorch beyond the plain Trainer's, without views: on a GPU each is a kernel or more. On the
-CPU a loss in our own C code asks for none; with SQUARED_EMD_KERNELS=0 in the environment the column is that of a GPU,
-but for looks at values that would make a GPU wait and are taken on the CPU alone.
+that such a step asks of PyTorch beyond the plain Trainer's, without views: on a GPU each is a kernel or more, but for
+the checks of values that are made on the CPU alone.
 
 On a GPU the default is ResNet-50 and ViT-B with batches of 256 in bf16; on the CPU ResNet-50, 32, float32.
 """

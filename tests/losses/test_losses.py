@@ -1,397 +1,252 @@
-"""Every loss against a reference that shares no code with it: POT, SciPy, the equation in float64, a closed form."""
+"""Every loss against a reference that shares no code with it: POT, SciPy, or the equation in float64."""
 
 import math
+from contextlib import nullcontext
 
+import networkx as nx
 import numpy as np
 import ot
 import pytest
 import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from scipy.stats import energy_distance
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import grad, hessian, jvp, vmap
 
-from squared_emd import entropic_wasserstein_loss, exact_emd_loss, self_guided_loss, squared_emd_loss
+from squared_emd import (
+    LabelTree,
+    circular_emd_loss,
+    entropic_wasserstein_loss,
+    exact_emd_loss,
+    self_guided_loss,
+    squared_emd_loss,
+    tree_emd_loss,
+)
 from squared_emd.losses import cross_entropy_loss, ground_distance_cost, regression_loss, self_guided_regularizer
 
 B, K = 6, 5
+GENERATOR = torch.Generator().manual_seed(0)
+LOGITS = torch.randn(B, K, dtype=torch.float64, generator=GENERATOR) * 2
+HARD = torch.tensor([0, 4, 2, 1, 3, 4])
+SOFT = torch.rand(B, K, dtype=torch.float64, generator=GENERATOR).pow(3).softmax(-1)
+BOTH = (HARD, SOFT)
+CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 3.0, 0.0, 2.0], dtype=torch.float64)
 SPACING = torch.tensor([4.0, 5.0, 0.5, 8.0], dtype=torch.float64)
-
-
-@pytest.fixture
-def logits():
-    return torch.randn(B, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2
-
-
-@pytest.fixture
-def hard():
-    return torch.tensor([0, 4, 2, 1, 3, 4])
-
-
-@pytest.fixture
-def soft():
-    return torch.rand(B, K, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).pow(3).softmax(-1)
-
-
-@pytest.fixture
-def ground_distance():
-    points = torch.rand(K, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    return torch.cdist(points, points)
+POSITIONS = np.array([0, 4, 9, 9.5, 17.5])
+CIRCLE = torch.tensor([1.0, 2.0, 0.5, 3.0, 1.5], dtype=torch.float64)
+# Not symmetric, so that a row in place of a column is noticed.
+DISTANCE = torch.rand(K, K, dtype=torch.float64, generator=GENERATOR).fill_diagonal_(0)
+TREE = LabelTree.from_nested({"food": {"fruit": ["apple", "pear"], "bread": 2.5}, "tools": ["saw"], "gift": 0.5})
+EDGES = [([0, 1, 2], 1), ([0, 1], 1), ([0], 1), ([1], 1), ([2], 2.5), ([3], 1), ([3], 1), ([4], 0.5)]  # classes below
+PATHS = np.array(
+    [[0, 2, 4.5, 5, 3.5], [2, 0, 4.5, 5, 3.5], [4.5, 4.5, 0, 5.5, 4], [5, 5, 5.5, 0, 2.5], [3.5, 3.5, 4, 2.5, 0]]
+)
 
 
 def one_hot(labels):
-    return torch.eye(K, dtype=torch.float64)[labels]
+    return F.one_hot(labels, K).double() if labels.dim() == 1 else labels
 
 
-def squared_emd_slowly(logits, targets, p=2, spacing=None):
-    """Eq. 9 and 10 one addition at a time."""
-    losses = []
-    for row, target in zip(softmax(logits.numpy(), axis=1), targets.numpy(), strict=True):
-        total, cdf_p, cdf_t = 0.0, 0.0, 0.0
+def squared_emd(p, t, order=2, spacing=(1, 1, 1, 1)):
+    """Eq. 9 and 10, one addition at a time; the gap after the last class is 0."""
+    total, cdf_p, cdf_t = 0.0, 0.0, 0.0
+    for i in range(K - 1):
+        cdf_p, cdf_t = cdf_p + p[i], cdf_t + t[i]
+        total += float(spacing[i]) * abs(cdf_p - cdf_t) ** order
+    return total
+
+
+def circle_paths():
+    graph = nx.cycle_graph(K)
+    for k in range(K):
+        graph.edges[k, (k + 1) % K]["weight"] = float(CIRCLE[k])
+    lengths = dict(nx.all_pairs_dijkstra_path_length(graph))
+    return np.array([[lengths[i][j] for j in range(K)] for i in range(K)])
+
+
+def squared_circular_emd(p, t):
+    flows = np.cumsum(p - t)
+    return minimize_scalar(lambda m: CIRCLE.numpy() @ (flows - m) ** 2, (-1, 1)).fun
+
+
+def self_guided(p, t, weight, omega, mu, true_class_cost=None):
+    """Eq. 16, one addition at a time; for a distribution its expectation over the true class."""
+    total = 0.0
+    for k in range(K):
+        loss = -math.log(p[k] + 1e-6)
         for i in range(K):
-            cdf_p, cdf_t = cdf_p + row[i], cdf_t + target[i]
-            gap = 1.0 if spacing is None else float(spacing[i]) if i < K - 1 else 0.0
-            total += gap * abs(cdf_p - cdf_t) ** p
-        losses.append(total)
-    return torch.tensor(losses, dtype=torch.float64)
+            if i == k and true_class_cost is not None:
+                loss += weight * true_class_cost * (1 - p[k]) ** 2
+            else:
+                loss += weight * p[i] ** 2 * (float(DISTANCE[i, k]) ** omega + mu)
+        total += t[k] * loss
+    return total
 
 
-def self_guided_slowly(logits, targets, ground_distance, weight, omega, mu, eps, true_class_cost=None):
-    """Eq. 16 one addition at a time; for a distribution its expectation over the true class."""
-    losses = []
-    for row, target in zip(softmax(logits.numpy(), axis=1), targets.numpy(), strict=True):
-        total = 0.0
-        for k in range(K):
-            loss = -math.log(row[k] + eps)
-            for i in range(K):
-                if i == k and true_class_cost is not None:
-                    loss += weight * true_class_cost * (1 - row[k]) ** 2
-                else:
-                    loss += weight * row[i] ** 2 * (float(ground_distance[i, k]) ** omega + mu)
-            total += target[k] * loss
-        losses.append(total)
-    return torch.tensor(losses, dtype=torch.float64)
-
-
-class TestSquaredEMD:
-    @pytest.mark.parametrize("p", [1, 1.5, 2, 3])
-    @pytest.mark.parametrize("spacing", [None, SPACING])
-    def test_is_the_equation(self, logits, hard, soft, p, spacing):
-        for labels, targets in ((hard, one_hot(hard)), (soft, soft)):
-            got = squared_emd_loss(logits, labels, p=p, spacing=spacing, reduction="none")
-            torch.testing.assert_close(got, squared_emd_slowly(logits, targets, p, spacing))
-
-    def test_order_one_is_pots_emd_on_a_line(self, logits, soft):
-        positions = np.concatenate([[0], SPACING.cumsum(0).numpy()])
-        got = squared_emd_loss(logits, soft, p=1, spacing=SPACING, reduction="none")
-        expected = [
-            ot.emd2_1d(positions, positions, a, b, metric="cityblock")
-            for a, b in zip(softmax(logits.numpy(), axis=1), soft.numpy(), strict=True)
-        ]
-        torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64))
-
-    @pytest.mark.parametrize("spacing", [torch.ones(K - 1, dtype=torch.float64), SPACING])
-    def test_order_two_is_half_of_scipys_squared_energy_distance(self, logits, soft, spacing):
-        positions = np.concatenate([[0], spacing.cumsum(0).numpy()])
-        got = squared_emd_loss(logits, soft, spacing=spacing, reduction="none")
-        expected = [
-            energy_distance(positions, positions, a, b) ** 2 / 2
-            for a, b in zip(softmax(logits.numpy(), axis=1), soft.numpy(), strict=True)
-        ]
-        torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64))
-
-    @pytest.mark.parametrize("p", [1, 1.5, 2, 3.5])
-    def test_gradient_and_its_gradient(self, logits, hard, soft, p):
-        logits = logits.requires_grad_()
-        for labels in (hard, soft):
-
-            def loss(logits, labels=labels):
-                return squared_emd_loss(logits, labels, p=p, spacing=SPACING)
-
-            assert gradcheck(loss, logits)
-            assert gradgradcheck(loss, logits)
-
-    def test_second_derivative_at_a_gap_of_zero(self):
-        # exp(-800) is 0 in float64, so the first gap is exactly 0: abs(x)^1.5 has no second derivative there
-        logits = torch.tensor([[-800.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
-        loss = squared_emd_loss(logits, torch.tensor([1]), p=1.5)
-        (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
-        (second,) = torch.autograd.grad(gradient[0, 1], logits)
-        assert gradient.isfinite().all()
-        assert second.isfinite().all()
-        assert second.any()
-
-    def test_keeps_one_number_a_logit_for_backward(self, logits, hard):
-        kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.shape) or x, lambda x: x):
-            squared_emd_loss(logits.requires_grad_(), hard, reduction="none")
-        assert kept == [(B, K), (B,)]  # the probabilities and the labels
-
-    def test_gradient_is_equation_11(self, logits, hard):
-        # The paper's coefficients of p'_j, written as it prints them, through a full softmax Jacobian.
-        logits = logits.requires_grad_()
-        (got,) = torch.autograd.grad(squared_emd_loss(logits, hard, reduction="sum"), logits)
-        for b in range(B):
-            p = logits[b].detach().softmax(-1)
-            d = p - one_hot(hard)[b]
-            whole = sum((K - i) * d[i] for i in range(K))
-            coefficients = torch.stack([2 * (whole - sum((j - i) * d[i] for i in range(j))) for j in range(K)])
-            jacobian = p.diag() - p.outer(p)
-            torch.testing.assert_close(got[b], jacobian @ coefficients)
-
-    def test_zero_only_at_equality(self, soft):
-        assert squared_emd_loss(soft.log(), soft) < 1e-30
-        assert squared_emd_loss(soft.log() + 0.01 * torch.arange(K), soft) > 1e-6
-
-    def test_reversal_of_the_classes_changes_nothing(self, logits, hard, soft):
-        for labels, reversed_labels in ((hard, K - 1 - hard), (soft, soft.flip(-1))):
-            torch.testing.assert_close(
-                squared_emd_loss(logits.flip(-1), reversed_labels, spacing=SPACING.flip(0), reduction="none"),
-                squared_emd_loss(logits, labels, spacing=SPACING, reduction="none"),
-            )
-
-    def test_shift_of_the_logits_changes_nothing(self, logits, hard):
-        torch.testing.assert_close(squared_emd_loss(logits + 100, hard), squared_emd_loss(logits, hard))
-
-    def test_is_linear_in_spacing(self, logits, hard):
-        one, other = SPACING, SPACING.flip(0) + 1
-        torch.testing.assert_close(
-            squared_emd_loss(logits, hard, spacing=2 * one + 3 * other),
-            2 * squared_emd_loss(logits, hard, spacing=one) + 3 * squared_emd_loss(logits, hard, spacing=other),
-        )
-
-    def test_worst_case(self):
-        # All mass at the far end: K - 1 gaps of 1.
-        logits = torch.full((1, K), -1e4)
-        logits[0, -1] = 0
-        assert squared_emd_loss(logits, torch.tensor([0])).item() == K - 1
-
-    def test_torch_func_and_compile(self, logits, hard):
-        (expected,) = torch.autograd.grad(squared_emd_loss(logits.requires_grad_(), hard), logits)
-        torch.testing.assert_close(torch.func.grad(squared_emd_loss)(logits.detach(), hard), expected)
-
-
-class TestExactEMD:
-    def test_is_pots_emd(self, logits, hard, ground_distance):
-        got = exact_emd_loss(logits, hard, ground_distance, reduction="none")
-        expected = [
-            ot.emd2(a, b, ground_distance.numpy())
-            for a, b in zip(softmax(logits.numpy(), axis=1), one_hot(hard).numpy(), strict=True)
-        ]
-        torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64))
-
-    def test_reads_the_column_of_the_label(self, logits, hard):
-        matrix = torch.rand(K, K, dtype=torch.float64, generator=torch.Generator().manual_seed(3))  # not symmetric
-        p = logits.softmax(-1)
-        expected = torch.stack([sum(p[b, i] * matrix[i, hard[b]] for i in range(K)) for b in range(B)])
-        torch.testing.assert_close(exact_emd_loss(logits, hard, matrix, reduction="none"), expected)
-        torch.testing.assert_close(exact_emd_loss(logits, one_hot(hard), matrix, reduction="none"), expected)
-
-    def test_on_a_line_it_is_the_squared_emd_of_order_one(self, logits, hard):
-        line = torch.arange(K, dtype=torch.float64)
-        torch.testing.assert_close(
-            exact_emd_loss(logits, hard, (line[:, None] - line).abs()), squared_emd_loss(logits, hard, p=1)
-        )
-
-    def test_gradient(self, logits, hard, soft, ground_distance):
-        for labels in (hard, soft):
-            assert gradcheck(
-                lambda x, labels=labels: exact_emd_loss(x, labels, ground_distance), logits.requires_grad_()
-            )
-
-
-class TestSelfGuided:
-    @pytest.mark.parametrize(("omega", "mu"), [(1, -0.5), (2, -0.25), (3, 0.1)])
-    @pytest.mark.parametrize("true_class_cost", [None, 1.0])
-    def test_is_the_equation(self, logits, hard, soft, ground_distance, omega, mu, true_class_cost):
-        settings = {"weight": 1.7, "omega": omega, "mu": mu, "true_class_cost": true_class_cost}
-        for labels, targets in ((hard, one_hot(hard)), (soft, soft)):
-            got = self_guided_loss(logits, labels, ground_distance, **settings, reduction="none")
-            expected = self_guided_slowly(logits, targets, ground_distance, eps=1e-6, **settings)
-            torch.testing.assert_close(got, expected)
-
-    def test_gradient(self, logits, hard, soft, ground_distance):
-        logits = logits.requires_grad_()
-        for labels in (hard, soft):
-            for true_class_cost in (None, 1.0):
-
-                def loss(logits, labels=labels, true_class_cost=true_class_cost):
-                    return self_guided_loss(
-                        logits,
-                        labels,
-                        ground_distance,
-                        weight=2,
-                        omega=2,
-                        mu=-0.25,
-                        true_class_cost=true_class_cost,
-                    )
-
-                assert gradcheck(loss, logits)
-
-    def test_weight_zero_is_cross_entropy(self, logits, hard, ground_distance):
-        got = self_guided_loss(logits, hard, ground_distance, weight=0, omega=2, mu=-0.25, eps=0)
-        torch.testing.assert_close(got, torch.nn.functional.cross_entropy(logits, hard), rtol=0, atol=0)
-
-    def test_eps_keeps_the_logarithm_finite(self, ground_distance):
-        logits = torch.tensor([[0.0, -1e4, -1e4, -1e4, -1e4]])
-        loss = cross_entropy_loss(logits, torch.tensor([3]), eps=1e-6)
-        assert loss.item() == pytest.approx(-math.log(1e-6), rel=1e-6)
-
-    def test_unknown_classes_cost_nothing(self, logits, ground_distance):
-        known = torch.tensor([True, True, False, True, False])
-        cost = ground_distance_cost(ground_distance, omega=1, mu=-0.5, known=known)
-        assert self_guided_regularizer(logits, torch.full((B,), 2), cost) == 0
-        p = logits.softmax(-1)
-        expected = sum(p[:, i] ** 2 * (ground_distance[i, 0] - 0.5) for i in (0, 1, 3))
-        got = self_guided_regularizer(logits, torch.zeros(B, dtype=torch.long), cost, reduction="none")
-        torch.testing.assert_close(got, expected)
-
-
-class TestCrossEntropyAndRegression:
-    def test_cross_entropy_is_torchs(self, logits, hard, soft):
-        for labels in (hard, soft):
-            expected = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-            torch.testing.assert_close(cross_entropy_loss(logits, labels, reduction="none"), expected, rtol=0, atol=0)
-
-    def test_cross_entropy_with_eps(self, logits, hard, soft):
-        logs = np.log(softmax(logits.numpy(), axis=1) + 1e-3)
-        for labels, targets in ((hard, one_hot(hard)), (soft, soft)):
-            expected = torch.from_numpy(-(targets.numpy() * logs).sum(1))
-            torch.testing.assert_close(cross_entropy_loss(logits, labels, eps=1e-3, reduction="none"), expected)
-
-    def test_regression(self, hard, soft):
-        outputs = torch.linspace(-1, 5, B, dtype=torch.float64)
-        expected = torch.tensor([(float(o) - int(k)) ** 2 for o, k in zip(outputs, hard, strict=True)])
-        torch.testing.assert_close(regression_loss(outputs[:, None], hard, reduction="none"), expected.double())
-        scores = torch.rand(B, dtype=torch.float64)
-        torch.testing.assert_close(regression_loss(outputs, scores), ((outputs - scores) ** 2).mean())
-        expected = [sum(soft[b, k] * (outputs[b] - k) ** 2 for k in range(K)) for b in range(B)]
-        torch.testing.assert_close(regression_loss(outputs, soft, reduction="none"), torch.stack(expected))
-
-
-def scaled_plainly(p, t, ground_distance, strength, iterations=100):
-    """Algorithm 1 of Frogner et al. 2015 as printed, in float64: the loss and its gradient in p."""
-    kernel = np.exp(-strength * ground_distance - 1)
+def frogner(p, t, strength=3.0):
+    """Algorithm 1 of Frogner et al. 2015 as printed."""
+    kernel = np.exp(-strength * DISTANCE.numpy() - 1)
     u = np.ones(K)
-    for _ in range(iterations):
+    for _ in range(100):
         u = p / (kernel @ (t / (kernel.T @ u)))
     plan = u[:, None] * kernel * (t / (kernel.T @ u))
-    value = (plan * ground_distance).sum() + (plan[plan > 0] * np.log(plan[plan > 0])).sum() / strength
-    return value, np.log(u) / strength - np.log(u).sum() / (strength * K)
+    return (plan * DISTANCE.numpy()).sum() + (plan[plan > 0] * np.log(plan[plan > 0])).sum() / strength
 
 
-@pytest.mark.parametrize("strength", [0.1, 1, 10])
-class TestEntropicWasserstein:
-    def test_is_a_hundred_plain_iterations(self, logits, hard, soft, ground_distance, strength):
-        for labels, targets in ((hard, one_hot(hard)), (soft, soft)):
-            x = logits.clone().requires_grad_()
-            got = entropic_wasserstein_loss(x, labels, ground_distance, strength=strength, reduction="none")
-            p = softmax(logits.numpy(), axis=1)
-            rows = [
-                scaled_plainly(*pair, ground_distance.numpy(), strength)
-                for pair in zip(p, targets.numpy(), strict=True)
-            ]
-            torch.testing.assert_close(got.detach(), torch.tensor([value for value, _ in rows], dtype=torch.float64))
-            slopes = np.stack([slope for _, slope in rows])
-            expected = p * (slopes - (p * slopes).sum(1, keepdims=True))  # through the softmax
-            torch.testing.assert_close(torch.autograd.grad(got.sum(), x)[0], torch.from_numpy(expected))
+XEMD1 = {"weight": 1.7, "omega": 1, "mu": -0.5}
+XEMD2 = {"weight": 3.0, "omega": 2, "mu": -0.25, "true_class_cost": 0.7}
 
-    def test_the_plan_is_pots(self, logits, soft, ground_distance, strength):
-        got = entropic_wasserstein_loss(
-            logits, soft, ground_distance, strength=strength, iterations=2000, reduction="none"
-        )
-        for p, t, value in zip(softmax(logits.numpy(), axis=1), soft.numpy(), got.numpy(), strict=True):
-            plan = ot.sinkhorn(p, t, ground_distance.numpy(), reg=1 / strength, stopThr=1e-14, numItermax=10_000)
-            cost = (plan * ground_distance.numpy()).sum()
-            assert value == pytest.approx(cost + (plan * np.log(plan)).sum() / strength)
-
-    def test_gradient(self, logits, hard, soft, ground_distance, strength):
-        for labels in (hard, soft):
-
-            def loss(x, labels=labels):
-                return entropic_wasserstein_loss(x, labels, ground_distance, strength=strength, iterations=1000)
-
-            assert gradcheck(loss, logits.clone().requires_grad_())
-
-    def test_minimum_is_a_softmax_of_the_distances(self, hard, ground_distance, strength):
-        best = (-strength * ground_distance.T[hard]).requires_grad_()
-        loss = entropic_wasserstein_loss(best, hard, ground_distance, strength=strength)
-        torch.testing.assert_close(torch.autograd.grad(loss, best)[0], torch.zeros_like(best))
-
-
-def test_entropic_wasserstein_is_stable_where_plain_scaling_underflows(logits, hard, soft, ground_distance):
-    far = 1000 * ground_distance.float()
-    assert np.exp(-10 * far[far > 0].max().item()) == 0
-    for labels in (hard, soft):
-        x = logits.float().requires_grad_()
-        loss = entropic_wasserstein_loss(x, labels, far, strength=10)
-        assert loss.isfinite()
-        assert torch.autograd.grad(loss, x)[0].isfinite().all()
-
-
-ALL = [
-    lambda x, y, d, **kw: squared_emd_loss(x, y, **kw),
-    lambda x, y, d, **kw: squared_emd_loss(x, y, p=1, spacing=SPACING, **kw),
-    lambda x, y, d, **kw: exact_emd_loss(x, y, d, **kw),
-    lambda x, y, d, **kw: self_guided_loss(x, y, d, weight=2, omega=2, mu=-0.25, **kw),
-    lambda x, y, d, **kw: cross_entropy_loss(x, y, **kw),
-    lambda x, y, d, **kw: entropic_wasserstein_loss(x, y, d, strength=3, **kw),
-]
+# name -> (loss of logits and labels, reference for one sample of probabilities p and target t)
+CASES = {
+    "squared EMD": (squared_emd_loss, squared_emd),
+    "squared EMD, energy distance": (
+        lambda x, y, **kw: squared_emd_loss(x, y, spacing=SPACING, **kw),
+        lambda p, t: energy_distance(POSITIONS, POSITIONS, p, t) ** 2 / 2,
+    ),
+    "EMD on a line": (
+        lambda x, y, **kw: squared_emd_loss(x, y, p=1, spacing=SPACING, **kw),
+        lambda p, t: ot.emd2_1d(POSITIONS, POSITIONS, p, t, metric="cityblock"),
+    ),
+    "order 1.5": (
+        lambda x, y, **kw: squared_emd_loss(x, y, p=1.5, spacing=SPACING, **kw),
+        lambda p, t: squared_emd(p, t, 1.5, SPACING),
+    ),
+    "order 3": (lambda x, y, **kw: squared_emd_loss(x, y, p=3, **kw), lambda p, t: squared_emd(p, t, 3)),
+    "circle": (
+        lambda x, y, **kw: circular_emd_loss(x, y, p=1, spacing=CIRCLE, **kw),
+        lambda p, t: ot.emd2(p, t, circle_paths()),
+    ),
+    "squared circle": (lambda x, y, **kw: circular_emd_loss(x, y, spacing=CIRCLE, **kw), squared_circular_emd),
+    "tree": (lambda x, y, **kw: tree_emd_loss(x, y, TREE, p=1, **kw), lambda p, t: ot.emd2(p, t, PATHS)),
+    "squared tree": (
+        lambda x, y, **kw: tree_emd_loss(x, y, TREE, **kw),
+        lambda p, t: sum(length * (p[below] - t[below]).sum() ** 2 for below, length in EDGES),
+    ),
+    "exact EMD": (
+        lambda x, y, **kw: exact_emd_loss(x, y, DISTANCE.to(x.device), **kw),
+        lambda p, t: sum(p[i] * float(DISTANCE[i, k]) * t[k] for i in range(K) for k in range(K)),
+    ),
+    "XEMD1": (
+        lambda x, y, **kw: self_guided_loss(x, y, DISTANCE.to(x.device), **XEMD1, **kw),
+        lambda p, t: self_guided(p, t, **XEMD1),
+    ),
+    "XEMD2 with a true class cost": (
+        lambda x, y, **kw: self_guided_loss(x, y, DISTANCE.to(x.device), **XEMD2, **kw),
+        lambda p, t: self_guided(p, t, **XEMD2),
+    ),
+    "entropic Wasserstein": (
+        lambda x, y, **kw: entropic_wasserstein_loss(x, y, DISTANCE.to(x.device), strength=3, **kw),
+        frogner,
+    ),
+    "cross-entropy": (cross_entropy_loss, lambda p, t: -(t * np.log(p)).sum()),
+    "cross-entropy with eps": (
+        lambda x, y, **kw: cross_entropy_loss(x, y, eps=1e-3, **kw),
+        lambda p, t: -(t * np.log(p + 1e-3)).sum(),
+    ),
+}
+LOSSES = {name: loss for name, (loss, _) in CASES.items()}
+every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
-@pytest.mark.parametrize("loss", ALL)
 class TestEveryLoss:
+    @pytest.mark.parametrize(("loss", "reference"), CASES.values(), ids=CASES)
+    def test_value_is_that_of_the_reference(self, loss, reference):
+        for labels in BOTH:
+            rows = zip(softmax(LOGITS.numpy(), axis=1), one_hot(labels).numpy(), strict=True)
+            expected = torch.tensor([reference(p, t) for p, t in rows], dtype=torch.float64)
+            torch.testing.assert_close(loss(LOGITS, labels, reduction="none"), expected, rtol=1e-7, atol=1e-9)
+
+    @every_loss
+    def test_derivatives_are_finite_differences(self, loss):
+        logits = LOGITS[:2].clone().requires_grad_()
+        for labels in BOTH:
+            assert gradcheck(lambda x, labels=labels: loss(x, labels[:2]), logits)
+            assert gradgradcheck(lambda x, labels=labels: loss(x, labels[:2]), logits)
+
+    @every_loss
+    def test_function_transforms_agree_with_backward(self, loss):
+        for labels in BOTH:
+            logits = LOGITS.clone().requires_grad_()
+            (expected,) = torch.autograd.grad(loss(logits, labels, reduction="sum"), logits)
+            torch.testing.assert_close(grad(loss)(LOGITS, labels) * B, expected)
+            of_samples = vmap(grad(lambda x, y: loss(x[None], y[None])))(LOGITS, labels)
+            torch.testing.assert_close(of_samples, expected)
+            direction = torch.linspace(-1, 2, B * K, dtype=torch.float64).reshape(B, K)
+            _, change = jvp(lambda x, y=labels: loss(x, y, reduction="sum"), (LOGITS,), (direction,))
+            torch.testing.assert_close(change, (expected * direction).sum())
+            of_one = hessian(lambda x, y=labels[:1]: loss(x, y))(LOGITS[:1])
+            by_backward = torch.autograd.functional.hessian(lambda x, y=labels[:1]: loss(x, y), LOGITS[:1])
+            torch.testing.assert_close(of_one, by_backward)
+
+    @every_loss
+    def test_reductions_and_class_weights(self, loss):
+        for labels in BOTH:
+            losses = loss(LOGITS, labels, reduction="none")
+            assert losses.shape == (B,)
+            torch.testing.assert_close(loss(LOGITS, labels, reduction="sum"), losses.sum())
+            torch.testing.assert_close(loss(LOGITS, labels), losses.mean())
+            weights = sum(one_hot(labels)[:, k] * float(CLASS_WEIGHTS[k]) for k in range(K))
+            of = {
+                kind: loss(LOGITS, labels, class_weights=CLASS_WEIGHTS, reduction=kind)
+                for kind in ("none", "sum", "mean")
+            }
+            torch.testing.assert_close(of["none"], weights * losses)
+            torch.testing.assert_close(of["sum"], (weights * losses).sum())
+            torch.testing.assert_close(of["mean"], (weights * losses).sum() / weights.sum())
+        assert loss(LOGITS[:1], HARD[:1], class_weights=1 - F.one_hot(HARD[0], K)) == 0  # no weight in the batch
+
+    @every_loss
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-    def test_half_precision_is_computed_in_float32(self, logits, hard, soft, ground_distance, loss, dtype):
-        half = logits.to(dtype)
-        for labels in (hard, soft):
-            exact = half.float().requires_grad_()
-            rounded = half.clone().requires_grad_()
-            got, expected = (loss(x, labels, ground_distance) for x in (rounded, exact))
+    def test_half_precision_is_computed_in_float32(self, loss, dtype):
+        for labels in BOTH:
+            exact = LOGITS.to(dtype).float().requires_grad_()
+            rounded = LOGITS.to(dtype).requires_grad_()
+            got, expected = loss(rounded, labels), loss(exact, labels)
             assert got.dtype == torch.float32
             torch.testing.assert_close(got, expected, rtol=0, atol=0)
             got.backward()
             expected.backward()
-            # the gradient is rounded once, when it is stored in the logits' type
+            # The gradient is rounded once, when it is stored in the type of the logits.
             torch.testing.assert_close(rounded.grad, exact.grad.to(dtype), rtol=0, atol=0)
 
-    def test_float32_is_near_float64(self, logits, hard, soft, ground_distance, loss):
-        for labels in (hard, soft):
-            got = loss(logits.float(), labels, ground_distance.float())
+    @every_loss
+    def test_float32_is_near_float64_and_autocast_changes_nothing(self, loss):
+        for labels in BOTH:
+            got = loss(LOGITS.float(), labels)
             # a few roundings of 6e-8 relative to terms of order 1
-            torch.testing.assert_close(got.double(), loss(logits, labels, ground_distance), rtol=1e-6, atol=1e-6)
-
-    def test_autocast_changes_nothing(self, logits, hard, soft, ground_distance, loss):
-        for labels in (hard, soft):
-            expected = loss(logits.float(), labels, ground_distance)
+            torch.testing.assert_close(got.double(), loss(LOGITS, labels), rtol=1e-6, atol=2e-6)
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                got = loss(logits.float(), labels, ground_distance)
-            torch.testing.assert_close(got, expected, rtol=0, atol=0)
+                torch.testing.assert_close(loss(LOGITS.float(), labels), got, rtol=0, atol=0)
 
-    def test_reductions(self, logits, hard, ground_distance, loss):
-        losses = loss(logits, hard, ground_distance, reduction="none")
-        assert losses.shape == (B,)
-        torch.testing.assert_close(loss(logits, hard, ground_distance, reduction="sum"), losses.sum())
-        torch.testing.assert_close(loss(logits, hard, ground_distance), losses.mean())
+    @every_loss
+    def test_a_one_hot_row_is_its_index_of_any_integer_type(self, loss):
+        expected = loss(LOGITS, HARD, reduction="none")
+        torch.testing.assert_close(loss(LOGITS, one_hot(HARD), reduction="none"), expected)
+        torch.testing.assert_close(loss(LOGITS, HARD.int(), reduction="none"), expected)
 
-    def test_one_hot_rows_are_the_index(self, logits, hard, ground_distance, loss):
-        torch.testing.assert_close(
-            loss(logits, hard, ground_distance, reduction="none"),
-            loss(logits, one_hot(hard), ground_distance, reduction="none"),
-        )
-
-    def test_integer_labels_of_any_width(self, logits, hard, ground_distance, loss):
-        torch.testing.assert_close(loss(logits, hard.int(), ground_distance), loss(logits, hard, ground_distance))
-
-    def test_extreme_logits_stay_finite(self, hard, ground_distance, loss):
+    @every_loss
+    def test_extreme_logits_give_no_nan(self, loss):
         logits = torch.full((B, K), -1e30)
         logits[:, 0] = 1e30
-        logits.requires_grad_()
-        # cross-entropy alone is as large as the logits; nothing is NaN
-        value = loss(logits, hard, ground_distance)
-        value.backward()
-        assert not value.isnan()
-        assert not logits.grad.isnan().any()
+        for labels in BOTH:
+            logits.requires_grad_().grad = None
+            value = loss(logits, labels)
+            value.backward()
+            assert not value.isnan()
+            assert not logits.grad.isnan().any()
 
+    @every_loss
+    def test_no_value_is_read_on_a_device(self, monkeypatch, loss):
+        """Tensors on the device "meta" have no values: reading one, which synchronizes a GPU, raises an error."""
+        monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())  # "meta" has none
+        for labels in BOTH:
+            logits = LOGITS.to("meta").requires_grad_()
+            loss(logits, labels.to("meta"), class_weights=CLASS_WEIGHTS.to("meta")).backward()
+            assert logits.grad.shape == (B, K)
+
+    @every_loss
     @pytest.mark.parametrize(
         ("change", "message"),
         [
@@ -400,14 +255,8 @@ class TestEveryLoss:
                 {"labels": torch.zeros(3, dtype=torch.long)},
                 "labels must be (6,) class indices or (6, 5) floating point distributions, got (3,) torch.int64.",
             ),
-            (
-                {"labels": torch.tensor([0, 1, 2, 3, 4, 5])},
-                "labels must lie in 0 .. 4, the model's 5 classes; got 0 .. 5.",
-            ),
-            (
-                {"labels": torch.tensor([0, 1, 2, 3, 4, -100])},
-                "labels must lie in 0 .. 4, the model's 5 classes; got -100 .. 4.",
-            ),
+            ({"labels": HARD + 1}, "labels must lie in 0 .. 4, the model's 5 classes; got 1 .. 5."),
+            ({"labels": HARD - 101}, "labels must lie in 0 .. 4, the model's 5 classes; got -101 .. -97."),
             (
                 {"labels": torch.ones(B, K)},
                 "each row of soft labels must be a distribution: no negative entry, sum 1; "
@@ -418,80 +267,234 @@ class TestEveryLoss:
                 {"logits": torch.zeros(0, K), "labels": torch.zeros(0, dtype=torch.long)},
                 "the batch is empty: a loss needs at least one sample.",
             ),
+            ({"class_weights": torch.ones(2, 2)}, "class_weights must be (5,), one a class, got shape (2, 2)."),
+            (
+                {"class_weights": -CLASS_WEIGHTS},
+                "class_weights must be finite and not negative, got [-0.5, -1.0, -3.0, -0.0, -2.0].",
+            ),
         ],
     )
-    def test_errors(self, logits, hard, ground_distance, loss, change, message):
-        arguments = {"logits": logits, "labels": hard, "reduction": "mean"} | change
+    def test_errors(self, loss, change, message):
+        arguments = {"logits": LOGITS, "labels": HARD} | change
         with pytest.raises(ValueError) as error:
-            loss(arguments["logits"], arguments["labels"], ground_distance, reduction=arguments["reduction"])
+            loss(arguments.pop("logits"), arguments.pop("labels"), **arguments)
         assert str(error.value) == message
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda x, y: squared_emd_loss(x, y, p=0.5),
-            "p must be at least 1 and finite, got 0.5. Use p=2 for Eq. 10 or p=1 for the plain EMD.",
-        ),
-        (
-            lambda x, y: squared_emd_loss(x, y, p=float("nan")),
-            "p must be at least 1 and finite, got nan. Use p=2 for Eq. 10 or p=1 for the plain EMD.",
-        ),
-        (
-            lambda x, y: squared_emd_loss(x, y, spacing=torch.ones(K)),
-            "spacing must hold the K-1 = 4 gaps between neighbouring classes, got shape (5,).",
-        ),
-        (
-            lambda x, y: squared_emd_loss(x, y, spacing=[1, -1, 2, 3]),
-            "spacing must be finite and not negative, got [1.0, -1.0, 2.0, 3.0].",
-        ),
-        (
-            lambda x, y: exact_emd_loss(x, y, torch.zeros(4, 4)),
-            "the ground distance must be (K, K) = (5, 5) like the logits' classes, got shape (4, 4).",
-        ),
-        (
-            lambda x, y: entropic_wasserstein_loss(x, y, torch.zeros(K, K), strength=0),
-            "strength must be greater than 0 and finite, got 0. The paper tries 0.1, 1 and 10.",
-        ),
-        (
-            lambda x, y: entropic_wasserstein_loss(x, y, torch.zeros(K, K), strength=1, iterations=0),
-            "iterations must be at least 1, got 0. Frogner et al. and the paper take 100.",
-        ),
-        (
-            lambda x, y: regression_loss(x, y),
-            "regression needs one output per sample, (B,) or (B, 1), got shape (6, 5). "
-            "Load the model with num_labels=1.",
-        ),
-        (
-            lambda x, y: regression_loss(x[:, :1], y[:2]),
-            "labels must be (6,) indices or scores, or (6, K) distributions, got shape (2,).",
-        ),
-    ],
-)
-def test_errors_of_one_loss(logits, hard, call, message):
-    with pytest.raises(ValueError) as error:
-        call(logits, hard)
-    assert str(error.value) == message
+COMPILED = ["squared EMD", "XEMD2 with a true class cost"]
 
 
-def test_compiled_losses_equal_eager_ones(logits, hard, soft, ground_distance):
-    def all_losses(logits, hard, soft, ground_distance):
-        return sum(loss(logits, labels, ground_distance) for loss in ALL for labels in (hard, soft))
+@pytest.mark.parametrize("names", [COMPILED, pytest.param([*set(CASES) - set(COMPILED)], marks=pytest.mark.slow)])
+def test_compiled_losses_equal_eager_ones(names):
+    def total(logits, hard, soft):
+        return sum(LOSSES[name](logits, labels) for name in names for labels in (hard, soft))
 
-    compiled = torch.compile(all_losses, fullgraph=True)
-    (expected,) = torch.autograd.grad(all_losses(logits.requires_grad_(), hard, soft, ground_distance), logits)
-    (got,) = torch.autograd.grad(compiled(logits, hard, soft, ground_distance), logits)
+    logits = LOGITS.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(total(logits, HARD, SOFT), logits)
+    (got,) = torch.autograd.grad(torch.compile(total, fullgraph=True)(logits, HARD, SOFT), logits)
     torch.testing.assert_close(got, expected)
 
 
-def test_a_class_that_was_never_seen_costs_nothing(logits):
-    matrix = torch.rand(K, K, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    matrix = (matrix + matrix.T).fill_diagonal_(0)
-    matrix[3] = matrix[:, 3] = 0
-    seen = [0, 1, 2, 4]
-    got = self_guided_loss(logits, torch.full((B,), 4), matrix, weight=1, omega=2, mu=-0.25, reduction="none")
-    p = softmax(logits.numpy(), axis=1)
-    cost = matrix.numpy()[seen][:, 4] ** 2 - 0.25
-    expected = -np.log(p[:, 4] + 1e-6) + (p[:, seen] ** 2 * cost).sum(1)
-    torch.testing.assert_close(got, torch.tensor(expected))
+class TestSquaredEMD:
+    def test_gradient_is_equation_11(self):
+        # The paper's coefficients of p'_j, written as it prints them, through the Jacobian of the softmax.
+        logits = LOGITS.clone().requires_grad_()
+        (got,) = torch.autograd.grad(squared_emd_loss(logits, HARD, reduction="sum"), logits)
+        for b in range(B):
+            p = LOGITS[b].softmax(-1)
+            d = p - one_hot(HARD)[b]
+            whole = sum((K - i) * d[i] for i in range(K))
+            coefficients = torch.stack([2 * (whole - sum((j - i) * d[i] for i in range(j))) for j in range(K)])
+            torch.testing.assert_close(got[b], (p.diag() - p.outer(p)) @ coefficients)
+
+    def test_second_derivative_at_a_gap_of_zero_is_finite(self):
+        # exp(-800) is 0 in float64, so the first gap is exactly 0: abs(x)^1.5 has no second derivative there.
+        logits = torch.tensor([[-800.0, 0.0, 1.0]], dtype=torch.float64)
+        second = hessian(lambda x: squared_emd_loss(x, torch.tensor([1]), p=1.5))(logits)
+        assert second.isfinite().all()
+        assert second.any()
+
+    def test_is_zero_only_at_equality(self):
+        assert squared_emd_loss(SOFT.log(), SOFT) < 1e-30
+        assert squared_emd_loss(SOFT.log() + 0.01 * torch.arange(K), SOFT) > 1e-6
+
+    def test_reversing_the_classes_changes_nothing(self):
+        for labels, turned in ((HARD, K - 1 - HARD), (SOFT, SOFT.flip(-1))):
+            torch.testing.assert_close(
+                squared_emd_loss(LOGITS.flip(-1), turned, spacing=SPACING.flip(0)),
+                squared_emd_loss(LOGITS, labels, spacing=SPACING),
+            )
+
+
+class TestOtherGeometries:
+    def test_december_is_next_to_january(self):
+        logits = torch.full((2, 12), -30.0)
+        logits[0, 11] = logits[1, 6] = 0
+        near, far = circular_emd_loss(logits, torch.tensor([0, 0]), p=1, reduction="none").tolist()
+        assert near == pytest.approx(1, abs=1e-5)
+        assert far == pytest.approx(6, abs=1e-5)
+
+    @pytest.mark.parametrize("num_classes", [1, 2, 12])
+    def test_circle_of_equal_gaps_is_that_of_pot(self, num_classes):
+        logits = torch.randn(2, num_classes, dtype=torch.float64, generator=torch.Generator().manual_seed(num_classes))
+        labels = torch.tensor([0, num_classes - 1])
+        places = np.arange(num_classes)[:, None] / num_classes  # POT's circle has length 1
+        rows = zip(logits.softmax(-1).numpy(), F.one_hot(labels, num_classes).double().numpy(), strict=True)
+        expected = [
+            num_classes * ot.wasserstein_circle(places, places, p[:, None], t[:, None], p=1)[0] for p, t in rows
+        ]
+        np.testing.assert_allclose(circular_emd_loss(logits, labels, p=1, reduction="none"), expected, atol=1e-9)
+
+    def test_tree_seen_in_inference_can_be_trained_on(self):
+        tree = LabelTree.from_nested({"a": ["x", "y"], "b": ["z", "u", "v"]})
+        with torch.inference_mode():
+            expected = float(tree_emd_loss(LOGITS, HARD, tree))
+        loss = tree_emd_loss(LOGITS.clone().requires_grad_(), HARD, tree)
+        loss.backward()
+        assert loss.item() == pytest.approx(expected)
+
+    def test_long_chain_is_the_squared_emd_and_takes_no_k_by_k(self):
+        num_classes = 20_000  # K x K float32 would be 1.6 GB
+        chain = LabelTree.from_parents(range(-1, num_classes - 1), class_names=range(num_classes))
+        logits = torch.randn(2, num_classes, generator=torch.Generator().manual_seed(0))
+        labels = torch.tensor([5, 12_345])
+        got, expected = tree_emd_loss(logits, labels, chain), squared_emd_loss(logits, labels)
+        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-2)
+
+
+class TestSelfGuided:
+    def test_weight_zero_is_cross_entropy(self):
+        got = self_guided_loss(LOGITS, HARD, DISTANCE, weight=0, omega=2, mu=-0.25, eps=0)
+        torch.testing.assert_close(got, F.cross_entropy(LOGITS, HARD), rtol=0, atol=0)
+
+    def test_eps_keeps_the_logarithm_finite(self):
+        logits = torch.tensor([[0.0, -1e4, -1e4, -1e4, -1e4]])
+        loss = cross_entropy_loss(logits, torch.tensor([3]), eps=1e-6)
+        assert loss.item() == pytest.approx(-math.log(1e-6), rel=1e-6)
+
+    def test_regularizer_under_a_cost_is_that_of_the_loss(self):
+        cost = ground_distance_cost(DISTANCE, omega=2, mu=-0.25)
+        for labels in BOTH:
+            got = self_guided_regularizer(LOGITS, labels, cost, true_class_cost=0.7, reduction="none")
+            losses = self_guided_loss(LOGITS, labels, DISTANCE, **XEMD2, reduction="none")
+            entropy = cross_entropy_loss(LOGITS, labels, eps=1e-6, reduction="none")
+            torch.testing.assert_close(entropy + 3 * got, losses)
+
+    def test_classes_that_were_never_seen_cost_nothing(self):
+        matrix = DISTANCE.clone()
+        matrix[3] = matrix[:, 3] = 0
+        seen = [0, 1, 2, 4]
+        got = self_guided_loss(LOGITS, torch.full((B,), 4), matrix, weight=1, omega=2, mu=-0.25, reduction="none")
+        p = softmax(LOGITS.numpy(), axis=1)
+        cost = matrix.numpy()[seen][:, 4] ** 2 - 0.25
+        expected = -np.log(p[:, 4] + 1e-6) + (p[:, seen] ** 2 * cost).sum(1)
+        torch.testing.assert_close(got, torch.tensor(expected))
+        known = torch.arange(K) != 3
+        cost = ground_distance_cost(DISTANCE, omega=2, mu=-0.25, known=known)
+        assert torch.equal(cost, ground_distance_cost(matrix, omega=2, mu=-0.25))
+        assert self_guided_regularizer(LOGITS, torch.full((B,), 3), cost) == 0
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+    def test_cost_is_written_in_place(self, dtype):
+        matrix, known = DISTANCE.to(dtype), torch.arange(K) != 1
+        out = torch.full((K, K), 7.0)
+        assert ground_distance_cost(matrix, omega=2, mu=-0.25, known=known, out=out) is out
+        expected = ground_distance_cost(matrix.double(), omega=2, mu=-0.25, known=known)
+        assert torch.equal(out, expected.float())
+
+
+@pytest.mark.parametrize("strength", [0.1, 1, 10])
+class TestEntropicWasserstein:
+    def test_plan_is_that_of_pot(self, strength):
+        got = entropic_wasserstein_loss(LOGITS, SOFT, DISTANCE, strength=strength, iterations=2000, reduction="none")
+        for p, t, value in zip(softmax(LOGITS.numpy(), axis=1), SOFT.numpy(), got.numpy(), strict=True):
+            plan = ot.sinkhorn(p, t, DISTANCE.numpy(), reg=1 / strength, stopThr=1e-14, numItermax=10_000)
+            assert value == pytest.approx((plan * DISTANCE.numpy()).sum() + (plan * np.log(plan)).sum() / strength)
+
+    def test_minimum_is_a_softmax_of_the_distances(self, strength):
+        best = -strength * DISTANCE.T[HARD]
+        gradient = grad(lambda x: entropic_wasserstein_loss(x, HARD, DISTANCE, strength=strength))(best)
+        torch.testing.assert_close(gradient, torch.zeros_like(best))
+
+    def test_is_finite_where_plain_scaling_underflows(self, strength):
+        far = 10_000 * DISTANCE.float()
+        assert np.exp(-strength * far.max().item()) == 0
+        for labels in BOTH:
+            logits = LOGITS.float().requires_grad_()
+            loss = entropic_wasserstein_loss(logits, labels, far, strength=strength)
+            loss.backward()
+            assert loss.isfinite()
+            assert logits.grad.isfinite().all()
+
+
+def test_cross_entropy_is_that_of_torch():
+    for reduction in ("mean", "sum", "none"):
+        got = cross_entropy_loss(LOGITS, HARD, class_weights=CLASS_WEIGHTS, reduction=reduction)
+        torch.testing.assert_close(got, F.cross_entropy(LOGITS, HARD, weight=CLASS_WEIGHTS, reduction=reduction))
+
+
+def test_regression_by_hand():
+    outputs = torch.linspace(-1, 5, B, dtype=torch.float64)
+    expected = [(float(o) - int(k)) ** 2 for o, k in zip(outputs, HARD, strict=True)]
+    assert regression_loss(outputs[:, None], HARD, reduction="none").tolist() == pytest.approx(expected)
+    scores = torch.rand(B, dtype=torch.float64)
+    torch.testing.assert_close(regression_loss(outputs, scores), ((outputs - scores) ** 2).mean())
+    expected = [sum(SOFT[b, k] * (outputs[b] - k) ** 2 for k in range(K)) for b in range(B)]
+    torch.testing.assert_close(regression_loss(outputs, SOFT, reduction="none"), torch.stack(expected))
+
+
+ORDER = "p must be at least 1 and finite, got {}. Use p=2 for Eq. 10 or p=1 for the plain EMD."
+ERRORS = [
+    (lambda: squared_emd_loss(LOGITS, HARD, p=0.5), ORDER.format(0.5)),
+    (lambda: squared_emd_loss(LOGITS, HARD, p=math.nan), ORDER.format("nan")),
+    (lambda: tree_emd_loss(LOGITS, HARD, TREE, p=0.5), ORDER.format(0.5)),
+    (
+        lambda: squared_emd_loss(LOGITS, HARD, spacing=torch.ones(K)),
+        "spacing must hold the K-1 = 4 gaps between neighboring classes, got shape (5,).",
+    ),
+    (
+        lambda: squared_emd_loss(LOGITS, HARD, spacing=[1, -1, 2, 3]),
+        "spacing must be finite and not negative, got [1.0, -1.0, 2.0, 3.0].",
+    ),
+    (lambda: circular_emd_loss(LOGITS, HARD, p=3), "p must be 1 (the EMD) or 2 (the squared EMD), got 3."),
+    (
+        lambda: circular_emd_loss(LOGITS, HARD, spacing=torch.ones(2)),
+        "spacing must hold the K = 5 gaps between neighbors on the circle, the last one from the last class to the "
+        "first; got shape (2,).",
+    ),
+    (
+        lambda: circular_emd_loss(LOGITS, HARD, spacing=torch.zeros(K)),
+        "spacing must be finite, not negative and not all 0, got [0.0, 0.0, 0.0, 0.0, 0.0].",
+    ),
+    (
+        lambda: tree_emd_loss(LOGITS, HARD, LabelTree.from_nested(["a", "b"])),
+        "the label tree must have the 5 classes of the logits, it has 2.",
+    ),
+    (
+        lambda: exact_emd_loss(LOGITS, HARD, torch.zeros(4, 4)),
+        "the ground distance must be (K, K) = (5, 5) like the logits' classes, got shape (4, 4).",
+    ),
+    (
+        lambda: entropic_wasserstein_loss(LOGITS, HARD, DISTANCE, strength=0),
+        "strength must be greater than 0 and finite, got 0. The paper tries 0.1, 1 and 10.",
+    ),
+    (
+        lambda: entropic_wasserstein_loss(LOGITS, HARD, DISTANCE, strength=1, iterations=0),
+        "iterations must be at least 1, got 0. Frogner et al. and the paper take 100.",
+    ),
+    (
+        lambda: regression_loss(LOGITS, HARD),
+        "regression needs one output per sample, (B,) or (B, 1), got shape (6, 5). Load the model with num_labels=1.",
+    ),
+    (
+        lambda: regression_loss(LOGITS[:, :1], HARD[:2]),
+        "labels must be (6,) indices or scores, or (6, K) distributions, got shape (2,).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), ERRORS, ids=range(len(ERRORS)))
+def test_errors_of_one_loss(call, message):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert str(error.value) == message

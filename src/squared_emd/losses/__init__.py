@@ -1,17 +1,15 @@
 """The losses of Hou, Yu & Samaras (2016) as pure functions of logits, labels and a ground distance."""
 
 from .baselines import cross_entropy_loss, regression_loss
-from .circle import circular_emd_loss
-from .class_weights import sample_weights, weighted
-from .costs import ground_distance_cost
+from .circular import circular_emd_loss
 from .entropic_wasserstein import entropic_wasserstein_loss
-from .inputs import accurate, check_labels
-from .self_guided import exact_emd_loss, self_guided_loss, self_guided_regularizer, self_guided_terms
+from .inputs import check_labels, upcast_to_float32
+from .reduction import sample_weights
+from .self_guided import exact_emd_loss, ground_distance_cost, self_guided_loss, self_guided_regularizer
 from .squared_emd import squared_emd_loss
 from .tree import tree_emd_loss
 
 __all__ = [
-    "accurate",
     "check_labels",
     "circular_emd_loss",
     "cross_entropy_loss",
@@ -22,8 +20,7 @@ __all__ = [
     "sample_weights",
     "self_guided_loss",
     "self_guided_regularizer",
-    "self_guided_terms",
     "squared_emd_loss",
     "tree_emd_loss",
-    "weighted",
+    "upcast_to_float32",
 ]

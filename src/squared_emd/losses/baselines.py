@@ -1,4 +1,4 @@
-"""What the paper compares with: cross-entropy and regression (Hou et al. 2016, sections 2.1 and 4.3)."""
+"""The baselines of the paper: cross-entropy and regression (Hou et al. 2016, sections 2.1 and 4.3)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .class_weights import weighted
-from .inputs import accurate, check, check_reduction, reduce
+from .inputs import check_inputs, upcast_to_float32
+from .reduction import reduce_losses
 
 
 def cross_entropy_loss(
@@ -23,43 +23,39 @@ def cross_entropy_loss(
     Args:
         logits: (B, K) scores, any floating dtype; half precision is computed in float32.
         labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
-        eps: added to the probabilities inside the logarithm; 0 is ``torch.nn.functional.cross_entropy``.
-        class_weights: (K,) weights, none negative: each sample counts with that of its class, or with their mean over
-            its target distribution; the mean is over the sum of the weights. Default: all 1.
+        eps: added to the probabilities inside the logarithm; 0 gives ``torch.nn.functional.cross_entropy``.
+        class_weights: (K,) non-negative weights, as in :func:`squared_emd_loss`. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``.
 
     Raises:
-        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels out of range or rows that do not
+        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels are out of range or rows do not
             sum to 1 (CPU).
 
     >>> cross_entropy_loss(torch.zeros(1, 4), torch.tensor([2]))  # log 4
     tensor(1.3863)
     """
-    labels = check(logits, labels, reduction)
-    if class_weights is not None:
-        losses = cross_entropy_loss(logits, labels, eps=eps, reduction="none")
-        return weighted(losses, logits, labels, class_weights, reduction)
-    logits = accurate(logits)
-    if labels.dim() == 2:
-        labels = labels.to(logits)
+    labels = check_inputs(logits, labels)
+    logits = upcast_to_float32(logits)
+    targets = labels if labels.dim() == 1 else labels.to(logits)
     if eps == 0:
-        return reduce(F.cross_entropy(logits, labels, reduction="none"), reduction)
-    log_probabilities = logits.log_softmax(-1)
-    if labels.dim() == 1:
-        log_probabilities = log_probabilities.gather(1, labels[:, None])  # (B, 1)
-    # log(p + eps) without leaving the log domain
-    logs = torch.logaddexp(log_probabilities, torch.full_like(log_probabilities, eps).log())
-    return reduce(-logs.squeeze(1) if labels.dim() == 1 else -(labels * logs).sum(-1), reduction)
+        losses = F.cross_entropy(logits, targets, reduction="none")  # (B,)
+    else:
+        log_p = logits.log_softmax(-1)  # (B, K)
+        if labels.dim() == 1:
+            log_p = log_p.gather(1, labels[:, None])  # (B, 1)
+        logs = torch.logaddexp(log_p, torch.full_like(log_p, eps).log())  # log(p + eps), stable for tiny p
+        losses = -logs.squeeze(1) if labels.dim() == 1 else -(targets * logs).sum(-1)  # (B,)
+    return reduce_losses(losses, reduction, labels, class_weights, logits.shape[1])
 
 
 def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "mean") -> Tensor:
     """Squared error of one linear output against the class index or a real-valued score (REG, section 4.3).
 
     Args:
-        predictions: (B,) or (B, 1) outputs of the network, in classes (or in the unit of the score).
+        predictions: (B,) or (B, 1) outputs of the network, in classes or in the unit of the score.
         labels: (B,) class indices or scores, or (B, K) target distributions (then the expectation over them).
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
@@ -72,20 +68,21 @@ def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "me
     >>> regression_loss(torch.tensor([[1.5], [2.0]]), torch.tensor([1, 4]), reduction="none")
     tensor([0.2500, 4.0000])
     """
-    check_reduction(reduction)
     if predictions.dim() not in (1, 2) or predictions.numel() != predictions.shape[0]:
         raise ValueError(
             f"regression needs one output per sample, (B,) or (B, 1), got shape {tuple(predictions.shape)}. "
             "Load the model with num_labels=1."
         )
-    predictions = accurate(predictions).reshape(-1)  # (B,)
+    predictions = upcast_to_float32(predictions).reshape(-1)  # (B,)
     if labels.dim() not in (1, 2) or len(labels) != len(predictions):
         raise ValueError(
             f"labels must be ({len(predictions)},) indices or scores, or ({len(predictions)}, K) distributions, "
             f"got shape {tuple(labels.shape)}."
         )
-    labels = labels.to(predictions)
+    targets = labels.to(predictions)
     if labels.dim() == 1:
-        return reduce((predictions - labels).square(), reduction)
-    classes = torch.arange(labels.shape[1], device=labels.device)
-    return reduce((labels * (predictions[:, None] - classes).square()).sum(-1), reduction)
+        losses = (predictions - targets).square()  # (B,)
+    else:
+        classes = torch.arange(labels.shape[1], device=labels.device)
+        losses = (targets * (predictions[:, None] - classes).square()).sum(-1)  # (B,)
+    return reduce_losses(losses, reduction, labels)

@@ -1,4 +1,4 @@
-"""What a loss is given, checked, and how it is reduced."""
+"""Checks of what every loss is given, and the first steps that the losses share."""
 
 from __future__ import annotations
 
@@ -6,46 +6,41 @@ import torch
 from torch import Tensor
 
 
-def accurate(logits: Tensor) -> Tensor:
-    """Half precision as float32; what is more accurate stays."""
-    return logits if logits.dtype == torch.float64 else logits.float()
-
-
-def reduce(losses: Tensor, reduction: str) -> Tensor:
-    """(B,) losses as ``reduction`` says."""
-    if reduction == "none":
-        return losses
-    return losses.mean() if reduction == "mean" else losses.sum()
+def upcast_to_float32(tensor: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 stay as they are."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def mass_difference(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """(B, K) what the prediction has in each class more than the target; its gradient is that of ``probabilities``."""
+    """(B, K) ``p - t``: the mass that the prediction has in each class beyond the target."""
     if labels.dim() == 1:
         return probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1]))
     return probabilities - labels.to(probabilities)
 
 
-def may_look_at(tensor: Tensor) -> bool:
-    """Whether values can be read without stopping a GPU or breaking a compiled graph."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+def power(values: Tensor, p: float) -> Tensor:
+    """``abs(values) ** p`` for p >= 1; all derivatives at 0 are finite (0 where p < 2)."""
+    if p == 1:
+        return values.abs()
+    if p == 2:
+        return values.square()
+    is_zero = values == 0
+    return torch.where(is_zero, 0, torch.where(is_zero, 1, values).abs().pow(p))
 
 
-def check_reduction(reduction: str) -> None:
-    """Raises where ``reduction`` is none of ``"mean"``, ``"sum"``, ``"none"``."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}.')
+def values_are_checkable(tensor: Tensor) -> bool:
+    """Whether values can be read without synchronizing a GPU, breaking a compiled graph or leaving ``vmap``."""
+    if tensor.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    try:
+        tensor.data_ptr()
+    except RuntimeError:  # A tensor inside vmap, or a fake one, has no storage of its own.
+        return False
+    return True
 
 
-def check(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor | None = None) -> Tensor:
-    """The labels, as int64 where they are indices, once everything is found to fit."""
-    labels = check_shapes(logits, labels, reduction, matrix)
-    check_values(labels, logits.shape[1])
-    return labels
-
-
-def check_shapes(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor | None = None) -> Tensor:
-    """As :func:`check`, but the values of the labels are still to be looked at."""
-    check_reduction(reduction)
+def check_inputs(logits: Tensor, labels: Tensor, ground_distance: Tensor | None = None) -> Tensor:
+    """The labels, as int64 if they are class indices; raises ValueError unless they fit the logits and D."""
     if logits.dim() != 2 or not logits.is_floating_point():
         raise ValueError(f"logits must be (B, K) floating point, got {tuple(logits.shape)} {logits.dtype}.")
     batch, num_classes = logits.shape
@@ -53,16 +48,22 @@ def check_shapes(logits: Tensor, labels: Tensor, reduction: str, matrix: Tensor 
         raise ValueError("the batch is empty: a loss needs at least one sample.")
     if num_classes == 0:
         raise ValueError(f"logits must have at least one class, got shape {tuple(logits.shape)}.")
-    if matrix is not None and matrix.shape != (num_classes, num_classes):
+    if ground_distance is not None and ground_distance.shape != (num_classes, num_classes):
         raise ValueError(
             f"the ground distance must be (K, K) = ({num_classes}, {num_classes}) like the logits' classes, "
-            f"got shape {tuple(matrix.shape)}."
+            f"got shape {tuple(ground_distance.shape)}."
         )
-    return _check_label_shape(labels, batch, num_classes)
+    return check_labels(labels, batch, num_classes)
+
+
+def check_order(p: float) -> None:
+    """Raise ValueError unless ``p`` is the order of a norm."""
+    if not 1 <= p < float("inf"):
+        raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
 
 
 def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
-    """The labels, as int64 where they are indices, once they are found to fit the classes.
+    """The labels, as int64 if they are class indices.
 
     Args:
         labels: (B,) class indices, or (B, K) target distributions.
@@ -70,25 +71,31 @@ def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
         num_classes: K.
 
     Returns:
-        (B,) int64, or (B, K) as it came.
+        (B,) int64, or (B, K) unchanged.
 
     Raises:
-        ValueError: the shape is neither; a label is out of range or a row no distribution (read on the CPU only).
+        ValueError: the shape is neither; a label is out of range or a row is no distribution (values are checked on the
+            CPU only).
     """
-    labels = _check_label_shape(labels, batch, num_classes)
-    check_values(labels, num_classes)
-    return labels
+    hard = labels.shape == (batch,) and not labels.is_floating_point()
+    soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
+    if not hard and not soft:
+        raise ValueError(
+            f"labels must be ({batch},) class indices or ({batch}, {num_classes}) floating point distributions, "
+            f"got {tuple(labels.shape)} {labels.dtype}."
+        )
+    if values_are_checkable(labels):
+        _check_label_values(labels, num_classes)
+    return labels.long() if hard else labels
 
 
-def check_values(labels: Tensor, num_classes: int) -> None:
-    """Raises where a label is out of range or a row no distribution; where it would make a GPU wait it does nothing."""
-    if not may_look_at(labels):
-        return
+def _check_label_values(labels: Tensor, num_classes: int) -> None:
     if labels.dim() == 1:
-        if not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        smallest, largest = int(labels.min()), int(labels.max())
+        if not 0 <= smallest <= largest < num_classes:
             raise ValueError(
                 f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
-                f"got {int(labels.min())} .. {int(labels.max())}."
+                f"got {smallest} .. {largest}."
             )
         return
     sums = labels.sum(-1, dtype=torch.float64)
@@ -97,14 +104,3 @@ def check_values(labels: Tensor, num_classes: int) -> None:
             "each row of soft labels must be a distribution: no negative entry, sum 1; "
             f"got entries from {labels.min():.4g} and sums {sums.min():.4g} .. {sums.max():.4g}."
         )
-
-
-def _check_label_shape(labels: Tensor, batch: int, num_classes: int) -> Tensor:
-    hard = labels.shape == (batch,) and not labels.is_floating_point()
-    soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
-    if not hard and not soft:
-        raise ValueError(
-            f"labels must be ({batch},) class indices or ({batch}, {num_classes}) floating point distributions, "
-            f"got {tuple(labels.shape)} {labels.dtype}."
-        )
-    return labels.long() if hard else labels

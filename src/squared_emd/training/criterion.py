@@ -16,13 +16,12 @@ from ..ground_distance.epoch_distance import MAX_CLASSES_IN_FLOAT64, learn_groun
 from ..ground_distance.given import blend_ground_distances
 from ..ground_distance.learned import check_ground_distance
 from ..losses import (
-    accurate,
     cross_entropy_loss,
     entropic_wasserstein_loss,
     ground_distance_cost,
     regression_loss,
     self_guided_regularizer,
-    self_guided_terms,
+    upcast_to_float32,
 )
 from .arguments import EMDTrainingArguments
 from .geometry import Geometry, given_ground_distance
@@ -177,7 +176,7 @@ class EMDCriterion(nn.Module):
         Raises:
             ValueError: shapes or labels are not as above.
         """
-        logits = accurate(logits)  # once: the gradients of the components are added before they are rounded
+        logits = upcast_to_float32(logits)  # once: the gradients of the components are added before they are rounded
         weights, labels = self.targets.weights_of(labels), self.targets.smoothed(labels)
         components = self._components(logits, labels)
         if self.training and self._measures:
@@ -199,15 +198,8 @@ class EMDCriterion(nn.Module):
             return {"emd": loss}
         if not self._regularizes:
             return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
-        entropy, regularizer = self_guided_terms(
-            logits,
-            labels,
-            self.cost.T,  # D is symmetric: the columns of the labels are contiguous rows
-            weight=self.regularizer_weight,
-            true_class_cost=self.args.true_class_cost,
-            eps=1e-6,  # section 4.1
-        )
-        return {"ce": entropy, "emd": regularizer}
+        entropy = cross_entropy_loss(logits, labels, eps=1e-6, reduction="none")  # eps: section 4.1
+        return {"ce": entropy, "emd": self.regularizer_weight * self._regularizer(logits, labels)}
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Add the features of a training batch to the running class centroids.

@@ -1,0 +1,84 @@
+"""The EMD of classes on a circle: hours, months, angles."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .inputs import check_inputs, mass_difference, power, upcast_to_float32, values_are_checkable
+from .reduction import reduce_losses
+
+
+def circular_emd_loss(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    p: int = 2,
+    spacing: Tensor | None = None,
+    class_weights: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """EMD between the softmax of ``logits`` and the target, for classes on a circle.
+
+    ``min_m sum_i spacing_i * abs(CDF_i(p) - CDF_i(t) - m) ** p``: the flow over each gap is known up to the flow m all
+    the way round, and the best m counts. With ``p=1`` it is the exact EMD under the shorter way round (m is the
+    weighted median; Werman et al. 1986); with ``p=2`` the counterpart of Eq. 10 of Hou et al. 2016 (m is the weighted
+    mean).
+
+    Args:
+        logits: (B, K) scores, any floating dtype; half precision is computed in float32.
+        labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
+        p: order of the norm, 1 or 2.
+        spacing: (K,) non-negative gaps from each class to the next, the last one from class K-1 to class 0, not all 0,
+            in any unit. Default: all 1.
+        class_weights: (K,) non-negative weights, as in :func:`squared_emd_loss`. Default: all 1.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or (B,) for ``reduction="none"``; float32, or float64 for float64 logits.
+
+    Raises:
+        ValueError: shapes, ``p``, ``spacing``, ``class_weights`` or ``reduction`` are not as above; labels are out of
+            range or rows do not sum to 1 (CPU).
+
+    >>> logits = torch.tensor([[1e-9, 0.5, 1e-9, 0.5]]).log()
+    >>> circular_emd_loss(logits, torch.tensor([0]), p=1)  # both halves are one class away from class 0
+    tensor(1.)
+    """
+    if p not in (1, 2):
+        raise ValueError(f"p must be 1 (the EMD) or 2 (the squared EMD), got {p}.")
+    labels = check_inputs(logits, labels)
+    num_classes = logits.shape[1]
+    probabilities = upcast_to_float32(logits).softmax(-1)  # (B, K)
+    spacing = _checked_spacing(spacing, probabilities, num_classes)  # (K,)
+    flows = mass_difference(probabilities, labels).cumsum(-1)  # (B, K) over the gap after each class
+    center = _weighted_mean if p == 2 else _weighted_median
+    losses = (power(flows - center(flows, spacing), p) * spacing).sum(-1)  # (B,)
+    return reduce_losses(losses, reduction, labels, class_weights, num_classes)
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """(B, 1), of (B, K) values."""
+    return (values * weights).sum(-1, keepdim=True) / weights.sum()
+
+
+def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
+    """(B, 1), one of the (B, K) values of each row."""
+    ascending, order = values.sort(-1)
+    cumulative = weights[order].cumsum(-1)  # (B, K)
+    index = (cumulative < cumulative[:, -1:] / 2).sum(-1, keepdim=True)  # (B, 1)
+    return ascending.gather(1, index)
+
+
+def _checked_spacing(spacing: Tensor | None, like: Tensor, num_classes: int) -> Tensor:
+    if spacing is None:
+        return like.new_ones(num_classes)
+    spacing = torch.as_tensor(spacing, dtype=like.dtype, device=like.device)
+    if spacing.shape != (num_classes,):
+        raise ValueError(
+            f"spacing must hold the K = {num_classes} gaps between neighbors on the circle, the last one from the "
+            f"last class to the first; got shape {tuple(spacing.shape)}."
+        )
+    if values_are_checkable(spacing) and not ((spacing.isfinite() & (spacing >= 0)).all() and spacing.any()):
+        raise ValueError(f"spacing must be finite, not negative and not all 0, got {spacing.tolist()}.")
+    return spacing

@@ -1,0 +1,70 @@
+"""From the loss of each sample to that of the batch, with class weights if some classes are rare."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .inputs import values_are_checkable
+
+
+def sample_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
+    """The weight of each sample: that of its class, or the mean over its target distribution.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        class_weights: (K,) weights.
+
+    Returns:
+        (B,), dtype of ``class_weights``.
+
+    >>> sample_weights(torch.tensor([[0.5, 0.5], [0.0, 1.0]]), torch.tensor([1.0, 3.0]))
+    tensor([2., 3.])
+    """
+    if labels.dim() == 1:
+        return class_weights[labels.long()]
+    return (labels.to(class_weights) * class_weights).sum(-1)
+
+
+def reduce_losses(
+    losses: Tensor, reduction: str, labels: Tensor, class_weights: Tensor | None = None, num_classes: int | None = None
+) -> Tensor:
+    """(B,) losses, weighted by class and reduced as ``F.cross_entropy(weight=...)`` does.
+
+    Args:
+        losses: (B,) loss of each sample.
+        reduction: ``"mean"`` (over the sum of the weights), ``"sum"`` or ``"none"``.
+        labels: (B,) class indices, or (B, K) target distributions.
+        class_weights: (K,) weights, none negative. Default: all 1.
+        num_classes: K, to check ``class_weights``.
+
+    Returns:
+        A scalar, or (B,) for ``reduction="none"``.
+
+    Raises:
+        ValueError: ``reduction`` is something else, or there is not one finite weight of at least 0 for each class.
+
+    >>> losses, labels, class_weights = torch.tensor([1.0, 2.0]), torch.tensor([0, 1]), torch.tensor([1.0, 3.0])
+    >>> reduce_losses(losses, "mean", labels, class_weights, 2)  # (1 + 6) / 4
+    tensor(1.7500)
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}.')
+    total = None
+    if class_weights is not None:
+        class_weights = torch.as_tensor(class_weights, dtype=losses.dtype, device=losses.device)
+        if class_weights.shape != (num_classes,):
+            raise ValueError(
+                f"class_weights must be ({num_classes},), one a class, got shape {tuple(class_weights.shape)}."
+            )
+        if values_are_checkable(class_weights) and not (class_weights.isfinite() & (class_weights >= 0)).all():
+            raise ValueError(f"class_weights must be finite and not negative, got {class_weights.tolist()}.")
+        weights = sample_weights(labels, class_weights)  # (B,)
+        losses, total = losses * weights, weights.sum()
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    if total is None:
+        return losses.mean()
+    return losses.sum() / torch.where(total > 0, total, 1)  # A batch without weight has a loss of 0.
