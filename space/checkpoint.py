@@ -16,11 +16,11 @@ from torch import Tensor
 from transformers import AutoConfig, Pipeline, pipeline
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
+import squared_emd.vision  # noqa: F401  (registers the paper's networks with timm)
 from squared_emd import load_ground_distance
 from squared_emd.ground_distance.class_names import class_names_of
 from squared_emd.ground_distance.hub_errors import HUB_ERRORS, why_not_loaded
-from squared_emd.hub.ordinal_answer import ordinal_answer
-from squared_emd.hub.pipelines import TASK
+from squared_emd.hub.pipelines import TASK, ordinal_prediction
 
 __all__ = ["Checkpoint", "load_checkpoint"]
 
@@ -71,7 +71,7 @@ class Checkpoint:
             return None
         logits = torch.tensor(shares, dtype=torch.float64).log()  # whose softmax is the shares
         given = {"scores": self.scores, "ground_distance": self.ground_distance}
-        return ordinal_answer(logits, self.class_names, rule=rule, **given)["label"]
+        return ordinal_prediction(logits, self.class_names, rule=rule, **given)["label"]
 
 
 def load_checkpoint(name: str) -> Checkpoint:

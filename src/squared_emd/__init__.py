@@ -4,6 +4,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from . import plot as plot
 from .decoding import decode
 from .evaluate_modules import load_metric
 from .ground_distance.centroids import ClassCentroids
@@ -31,7 +32,6 @@ from .losses import (
 )
 from .metrics import ordinal_metrics
 from .targets import class_weights_from_counts, smooth_labels, soft_labels
-from .when_imported import import_when_imported
 
 if TYPE_CHECKING:
     from .ground_distance.saved import load_ground_distance
@@ -88,7 +88,3 @@ __all__ = [
 ]
 
 __version__ = version("squared-emd")
-
-
-import_when_imported("timm", f"{__name__}.vision.paper_networks")  # registers the paper's networks with timm
-import_when_imported("transformers.pipelines", f"{__name__}.hub.pipelines")  # and our pipeline with transformers

@@ -2,11 +2,8 @@
 
 import copy
 import functools
-import http.server
 import json
 import pickle
-import socket
-import threading
 
 import datasets
 import numpy as np
@@ -17,8 +14,8 @@ from safetensors.torch import save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from squared_emd.hub.ordinal_answer import ordinal_answer
-from squared_emd.hub.pipelines import OrdinalImageClassificationPipeline
+from squared_emd.ground_distance.saved import write_ground_distance
+from squared_emd.hub import OrdinalImageClassificationPipeline, ordinal_prediction
 from squared_emd.vision.flip_averaging import average_mirrored
 from squared_emd.vision.networks import load_image_classifier
 
@@ -152,7 +149,7 @@ class TestDecisions:
         names = [str(i) for i in range(len(p))]
         scores = None if scores is None else torch.tensor(scores, dtype=torch.float64)
         for logits in (torch.tensor(p, dtype=torch.float64).log(), torch.tensor(p, dtype=torch.float64).log() - 3):
-            assert ordinal_answer(logits, names, rule="expected", scores=scores)["label"] == str(k)
+            assert ordinal_prediction(logits, names, rule="expected", scores=scores)["label"] == str(k)
 
     def test_what_a_call_says_is_for_that_call(self):
         pipe = make(rule="median", scores=MIDDLES)
@@ -174,25 +171,25 @@ class TestDecisions:
 
 
 @pytest.mark.parametrize("name", ["vit", "test_resnet"])
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize("mirrored", [False, True])
-    def test_against_the_formulas(self, name, mirrored):
+    def test_against_the_formulas(self, name, mirrored, tmp_path):
         model, prepared_by = classifier(name)
         images = pictures()
         expected = [slowly(model, prepared_by, image, mirrored, MIDDLES) for image in images]
         pipe = pipeline(TASK, model=model, image_processor=prepared_by, device="cpu", mirrored=mirrored, scores=MIDDLES)
-        assert_answers([pipe(images[0])], expected[:1])
         assert_answers(pipe(images), expected)
         assert_answers(pipe(images, batch_size=3), expected)  # 3 and 1
-        assert_answers(list(pipe(image for image in images)), expected)
         assert_answers(list(pipe((image for image in images), batch_size=3)), expected)
         column = KeyDataset(datasets.Dataset.from_dict({"face": images}), "face")
         assert_answers(list(pipe(column, batch_size=2)), expected)
+        images[0].save(tmp_path / "face.png")
+        assert_answers([pipe(str(tmp_path / "face.png"))], expected[:1])
 
     def test_mirror_images_differ(self, name):
         model, prepared_by = classifier(name)
-        plain, mirrored = (slowly(model, prepared_by, pictures()[0], way)[0] for way in (False, True))
-        assert np.abs(plain - mirrored).max() > 1e-3  # else the test above could not tell
+        one, mean = (slowly(model, prepared_by, pictures()[0], mirrored)[0] for mirrored in (False, True))
+        assert np.abs(one - mean).max() > 1e-3  # else the test above could not tell
 
     def test_from_a_folder(self, name, tmp_path):
         model, prepared_by = classifier(name)
@@ -200,36 +197,11 @@ class TestPictures:
         model.config.emd = {"mirrored": True, "scores": MIDDLES}
         model.save_pretrained(tmp_path)
         prepared_by.save_pretrained(tmp_path)
-        expected = [slowly(model, prepared_by, image, True, MIDDLES) for image in pictures(2)]
         pipe = pipeline(TASK, model=str(tmp_path), device="cpu")
         assert isinstance(pipe, OrdinalImageClassificationPipeline)
-        assert_answers(pipe(pictures(2)), expected)
+        assert_answers(pipe(pictures(2)), [slowly(model, prepared_by, image, True, MIDDLES) for image in pictures(2)])
         expected = [slowly(model, prepared_by, pictures()[0], False, MIDDLES)]
         assert_answers([pipe(pictures()[0], mirrored=False)], expected)
-        assert_answers([pipeline(TASK, model=str(tmp_path), mirrored=False, device="cpu")(pictures()[0])], expected)
-
-
-def test_paths_and_urls(tmp_path):
-    pictures()[0].save(tmp_path / "face.png")
-    pipe = make(tiny_vit())
-    expected = pipe(pictures()[0])
-    assert pipe(str(tmp_path / "face.png")) == expected
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/face.png"
-        assert pipe([url, str(tmp_path / "face.png")], batch_size=2, timeout=10) == pipe(
-            [pictures()[0]] * 2, batch_size=2
-        )
-        server.shutdown()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/face.png"
-        with pytest.raises(Exception, match=r"^timed out$"):
-            pipe(url, timeout=0.05)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -248,19 +220,17 @@ def test_half_precision(mirrored):
     assert abs(sum(shares) - 1) < 1e-6
 
 
-def test_dtype_of_a_folder(tmp_path):
-    tiny_vit().save_pretrained(tmp_path)
-    processor().save_pretrained(tmp_path)
-    pipe = pipeline(TASK, model=str(tmp_path), device="cpu", dtype=torch.bfloat16)
-    assert pipe.dtype == torch.bfloat16
-    assert abs(sum(entry["score"] for entry in pipe(pictures()[0])["distribution"]) - 1) < 1e-6
-
-
 class TestModelIsLeftAsItWas:
-    def test_no_hook_stays(self):
-        model = tiny_vit()
-        make(model, mirrored=True)(pictures(), batch_size=3)
-        assert not model._forward_hooks
+    def test_hook_and_training_mode(self):
+        model = tiny_vit(hidden_dropout_prob=0.5, ground_distance=NEAR.tolist(), emd={"scores": MIDDLES})
+        config = copy.deepcopy(model.config.to_dict())
+        expected = make(model, mirrored=True)(pictures()[0], rule="min_distance")
+        model.train()
+        model.vit.embeddings.eval()  # a frozen part
+        modes = [module.training for module in model.modules()]
+        assert make(model, mirrored=True)(pictures()[0], rule="min_distance") == expected
+        assert [module.training for module in model.modules()] == modes
+        assert model.config.to_dict() == config
 
         def fail(*args):
             raise RuntimeError("the forward failed")
@@ -269,6 +239,7 @@ class TestModelIsLeftAsItWas:
         with pytest.raises(RuntimeError, match=r"^the forward failed$"):
             make(model, mirrored=True)(pictures()[0])
         assert not model._forward_hooks
+        assert [module.training for module in model.modules()] == modes
 
     def test_a_model_that_averages_already(self):
         model = tiny_vit()
@@ -278,135 +249,81 @@ class TestModelIsLeftAsItWas:
         shares = [[entry["score"] for entry in answer["distribution"]] for answer in (once, twice)]
         np.testing.assert_allclose(*shares, rtol=1e-6)
 
-    @pytest.mark.parametrize("mirrored", [False, True])
-    def test_training_mode(self, mirrored):
-        model = tiny_vit(hidden_dropout_prob=0.5)
-        expected = make(model, mirrored=mirrored)(pictures()[0])
-        model.train()
-        model.vit.embeddings.eval()  # a frozen part
-        modes = [module.training for module in model.modules()]
-        assert make(model, mirrored=mirrored)(pictures()[0]) == expected
-        assert [module.training for module in model.modules()] == modes
-
-    def test_config(self):
-        model = tiny_vit(ground_distance=NEAR.tolist(), emd={"scores": MIDDLES, "mirrored": True})
-        before = copy.deepcopy(model.config.to_dict())
-        make(model, rule="min_distance")(pictures()[0])
-        assert model.config.to_dict() == before
-
 
 class TestManyClasses:
-    """Above 256 D lies in a file of its own."""
+    """Above 256 classes D is in a file of its own."""
 
     K = 257
 
-    def save(self, folder, emd):
-        names = [f"class {k:03}" for k in range(self.K)]
-        line = torch.arange(self.K, dtype=torch.float64)
-        matrix = (line[:, None] - line).abs()
-        model = tiny_vit(names, ground_distance="ground_distance.safetensors", emd=emd)
-        model.save_pretrained(folder)
-        processor().save_pretrained(folder)
-        save_file({"ground_distance": matrix.float()}, folder / "ground_distance.safetensors")
+    @pytest.fixture
+    def folder(self, tmp_path):
+        line = torch.arange(self.K, dtype=torch.float32)
+        model = tiny_vit([f"class {k:03}" for k in range(self.K)])
+        write_ground_distance((line[:, None] - line).abs(), tmp_path, model.config, {"epoch": 3})
+        model.save_pretrained(tmp_path)
+        processor().save_pretrained(tmp_path)
+        return tmp_path
 
-    def test_the_file_is_read_once_and_only_where_it_is_needed(self, tmp_path):
-        self.save(tmp_path, {"epoch": 3})
-        kept = (tmp_path / "ground_distance.safetensors").rename(tmp_path / "elsewhere")
-        pipe = pipeline(TASK, model=str(tmp_path), device="cpu")
+    def test_the_file_is_read_once_and_only_if_it_is_needed(self, folder):
+        moved = (folder / "ground_distance.safetensors").rename(folder / "elsewhere")
+        pipe = pipeline(TASK, model=str(folder), device="cpu")
         median = pipe(pictures(), rule="median")
-        kept.rename(tmp_path / "ground_distance.safetensors")
+        moved.rename(folder / "ground_distance.safetensors")
         # on a line the class of the least expected distance is the median
         assert pipe(pictures(), rule="min_distance") == median
         assert median != pipe(pictures())
-        (tmp_path / "ground_distance.safetensors").unlink()
+        (folder / "ground_distance.safetensors").unlink()
         assert pipe(pictures(), rule="min_distance") == median
 
-    def test_a_missing_file(self, tmp_path):
-        self.save(tmp_path, {"epoch": 3})
-        (tmp_path / "ground_distance.safetensors").unlink()
-        with pytest.raises(FileNotFoundError) as error:
-            pipeline(TASK, model=str(tmp_path), device="cpu", rule="min_distance")
-        assert str(error.value) == (
-            f"{tmp_path} must hold the file ground_distance.safetensors that its config names; there is none."
-        )
-
-    def test_another_model_now_lies_there(self, tmp_path):
-        self.save(tmp_path, {"epoch": 3})
-        pipe = pipeline(TASK, model=str(tmp_path), device="cpu")
-        self.save(tmp_path, {"epoch": 4})
-        with pytest.raises(ValueError) as error:
+    @pytest.mark.parametrize("how", ["missing", "of another model"])
+    def test_without_its_file(self, folder, how, caplog):
+        pipe = pipeline(TASK, model=str(folder), device="cpu")
+        (folder / "ground_distance.safetensors").unlink()
+        if how == "of another model":
+            save_file({"ground_distance": torch.ones(self.K, self.K)}, folder / "ground_distance.safetensors")
+        with pytest.raises(ValueError, match=r'^rule "min_distance" needs a ground distance, and the model has none'):
             pipe(pictures()[0], rule="min_distance")
-        assert str(error.value) == (
-            'rule "min_distance" needs the ground_distance.safetensors that was saved with this model, which is not '
-            f"at {tmp_path}. Save the model and load it again, or give "
-            "ground_distance=squared_emd.load_ground_distance(...) with the right revision."
-        )
-
-    def test_a_model_that_was_never_saved(self):
-        with pytest.raises(ValueError) as error:
-            make(tiny_vit(ground_distance="ground_distance.safetensors"), rule="min_distance")
-        assert str(error.value) == (
-            'rule "min_distance" needs the ground_distance.safetensors that was saved with this model, which is not '
-            "at any known place. Save the model and load it again, or give "
-            "ground_distance=squared_emd.load_ground_distance(...) with the right revision."
-        )
+        assert "The ground distance in the model's config is taken out" in caplog.text
 
 
-class TestSaving:
-    def test_others_load_it_as_any_image_classifier(self, tmp_path):
-        pipe = make(tiny_vit(), rule="median")
-        pipe.save_pretrained(tmp_path)
-        assert sorted(path.name for path in tmp_path.iterdir()) == [
-            "config.json",
-            "model.safetensors",
-            "preprocessor_config.json",
-        ]
-        config = json.loads((tmp_path / "config.json").read_text())
-        assert not {"custom_pipelines", "auto_map"} & set(config)
-        plain = pipeline("image-classification", model=str(tmp_path), device="cpu", top_k=K)(pictures()[0])
-        ours = sorted(pipe(pictures()[0])["distribution"], key=lambda entry: -entry["score"])
-        assert [entry["label"] for entry in ours] == [entry["label"] for entry in plain]
-        np.testing.assert_allclose(*[[entry["score"] for entry in each] for each in (ours, plain)], rtol=1e-5)
+def test_others_load_what_it_saves(tmp_path):
+    pipe = make(tiny_vit(), rule="median")
+    pipe.save_pretrained(tmp_path)
+    names = ["config.json", "model.safetensors", "preprocessor_config.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert not {"custom_pipelines", "auto_map"} & set(json.loads((tmp_path / "config.json").read_text()))
+    of_transformers = pipeline("image-classification", model=str(tmp_path), device="cpu", top_k=K)(pictures()[0])
+    ours = sorted(pipe(pictures()[0])["distribution"], key=lambda entry: -entry["score"])
+    assert [entry["label"] for entry in ours] == [entry["label"] for entry in of_transformers]
+    np.testing.assert_allclose(*[[entry["score"] for entry in each] for each in (ours, of_transformers)], rtol=1e-5)
 
-    def test_pickle(self):
-        pipe = make(tiny_vit(), rule="min_distance", ground_distance=NEAR, mirrored=True)
-        assert pickle.loads(pickle.dumps(pipe))(pictures()) == pipe(pictures())
+
+def test_pickle():
+    pipe = make(tiny_vit(), rule="min_distance", ground_distance=NEAR, mirrored=True)
+    assert pickle.loads(pickle.dumps(pipe))(pictures()) == pipe(pictures())
 
 
 class TestClasses:
     def test_in_another_order(self):
         model = tiny_vit(AGES[::-1], emd={"class_names": AGES})
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(ValueError, match=r"^the classes of the model must stand in the order in which its ground"):
             make(model)
-        assert str(error.value) == (
-            "the classes of the model must stand in the order in which its ground distance and its classifier head "
-            "were learned, 0-2, 4-6, 8-13, 15-20, 25-32; id2label has 25-32, 15-20, 8-13, 4-6, 0-2. Load it without "
-            "id2label, and give your data the labels in that order."
-        )
 
-    def test_of_an_earlier_task(self, caplog):
-        """A model fine-tuned on something else may still carry what was learned before."""
-        model = tiny_vit(
-            ["a", "b", "c", "d", "e"],
-            bias=np.log(P),
-            ground_distance=NEAR.tolist(),
-            emd={"class_names": AGES, "scores": MIDDLES, "mirrored": True},
-        )
+    def test_of_an_earlier_task(self):
+        """A model fine-tuned on something else may still have the D of the earlier classes."""
+        emd = {"class_names": AGES, "scores": MIDDLES, "mirrored": True}
+        model = tiny_vit(["a", "b", "c", "d", "e"], bias=np.log(P), ground_distance=NEAR.tolist(), emd=emd)
         answer = make(model)(pictures()[0])
         assert (answer["label"], answer["expected_score"]) == ("a", pytest.approx(1.8))
-        assert [record.getMessage() for record in caplog.records] == [
-            "What the model's config says under emd and ground_distance is not used: it is of the classes 0-2, 4-6, "
-            "8-13, 15-20, 25-32, the model has a, b, c, d, e."
-        ]
         with pytest.raises(ValueError, match=r'^rule "min_distance" needs a ground distance, and the model has none'):
             make(model, rule="min_distance")
 
 
 class Unread:
-    """A generator of pictures would fail here."""
+    """An input that fails as soon as it is read."""
 
     def __getattr__(self, name):
-        raise AssertionError(f"{name} of the picture was asked for")
+        raise AssertionError(f"{name} of the input was asked for")
 
 
 @pytest.mark.parametrize("when", ["made", "called"])
@@ -468,7 +385,8 @@ def test_errors_before_a_picture_is_read(parameters, message, when):
         (
             {"ground_distance": np.zeros((8, 8)).tolist()},
             {"rule": "min_distance"},
-            "ground_distance of the model's config must be (5, 5), one row a class of the model, got shape (8, 8).",
+            'rule "min_distance" needs a ground distance, and the model has none of its classes. Give ground_distance, '
+            "a (5, 5) matrix, or take a rule that works without one: argmax, median or expected.",
         ),
         (
             {"emd": {"scores": [1.0, 2.0]}},
@@ -499,6 +417,6 @@ def test_logits_that_are_not_finite(value, mirrored):
     with pytest.raises(ValueError) as error:
         make(tiny_vit(bias=[0, 0, value, 0, 0]), mirrored=mirrored)(pictures(), batch_size=2)
     assert str(error.value) == (
-        "the model must give finite logits, got NaN or infinite ones for a picture. Look for such values in its "
-        "weights and in the picture; in half precision they come from an overflow: load it with dtype=torch.float32."
+        "the model must give finite logits, got NaN or infinite ones for an image. Look for such values in its "
+        "weights and in the image; in half precision they come from an overflow: load it with dtype=torch.float32."
     )

@@ -82,7 +82,7 @@ class TestPush:
         again = f"Then try again: python -m squared_emd push {folder / 'live'} me/live"
         assert [said for said in seen["said while training"] if "was not pushed" in said] == [
             f"{folder / 'live'} was not pushed to me/live: the Hub had a fault of its own (500). Wait a moment. The "
-            f"folder is whole, and the repository has all of it or nothing new. {again}"
+            f"folder is unchanged, and the repository has all of it or nothing new. {again}"
         ]
         assert messages == ["Training in progress, step 10", "Training in progress, step 15"]  # 5 failed
 
@@ -170,7 +170,7 @@ class TestFailures:
             "me/a/b": "a repository of the Hub is named as in 'me/age', got 'me/a/b'. Give such a name.",
         }
         assert seen["failures"] == {
-            name: f"{folder / 'age'} was not pushed to {name}: {reason} The folder is whole, and the repository has "
+            name: f"{folder / 'age'} was not pushed to {name}: {reason} The folder is unchanged, and the repository has "
             f"all of it or nothing new. Then try again: python -m squared_emd push {folder / 'age'} "
             + ("REPOSITORY" if name == "me/a/b" else name)
             for name, reason in why.items()
@@ -218,7 +218,7 @@ class TestFailures:
         assert done.stderr.splitlines()[-1] == (
             f"python -m squared_emd push: {folder / 'vit'} was not pushed to me/new: the Hub does not know you: there "
             "is no token, or not a valid one. Log in with `hf auth login`, or set HF_TOKEN to a token that may write. "
-            "The folder is whole, and the repository has all of it or nothing new. Then try again: python -m "
+            "The folder is unchanged, and the repository has all of it or nothing new. Then try again: python -m "
             f"squared_emd push {folder / 'vit'} me/new"
         )
         with pytest.raises(KeyError):

@@ -7,7 +7,7 @@ from tests.training.tiny import Network, arguments, images, samples, tiny_bert, 
 from transformers import AutoModelForImageClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
-from squared_emd.hub.run_facts import facts_of_training
+from squared_emd.hub.results import facts_of_training
 from squared_emd.vision.flip_averaging import average_mirrored
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
@@ -121,11 +121,10 @@ def test_a_checkpoint_that_cannot_be_pushed_does_not_end_training(tmp_path, capl
     ]
 
 
-def test_text_gets_the_card_of_transformers(tmp_path):
-    card, _ = card_of(tmp_path, tiny_bert(), WORDS)
-    assert "This model card has been generated automatically" in card
-    assert "picture" not in card
-    assert "image-classification" not in card
+def test_text(tmp_path):
+    card, metrics = card_of(tmp_path, tiny_bert(), WORDS, compute_metrics=ordinal_metrics())
+    assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
+    assert "pipeline_tag: text-classification" in card and "image" not in card
 
 
 def test_a_plain_module_gets_none(tmp_path):

@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from datasets import Audio, Dataset
 from transformers import set_seed
 
-from ..hub.run_facts import digests_of_weights, facts_of_arguments
+from ..hub.results import digests_of_weights, facts_of_arguments
 from ..metrics import ordinal_metrics
 from ..training.trainer import EMDTrainer
 from .comparison import ComparedRun, Comparison

@@ -1,1 +1,24 @@
-"""Models on the Hub: the card, the upload."""
+"""Models on the Hub: the model card, the upload, and the pipeline for ordered classes.
+
+Importing this package registers the pipeline ``ordinal-image-classification`` with transformers.
+"""
+
+from .card import write_card
+from .pipelines import OrdinalImageClassificationPipeline, ordinal_prediction
+from .results import digests_of_weights, facts_of_arguments, facts_of_training, fingerprint
+from .upload import UploadError, create_repository, files_to_upload, push_model, upload_model
+
+__all__ = [
+    "OrdinalImageClassificationPipeline",
+    "UploadError",
+    "create_repository",
+    "digests_of_weights",
+    "facts_of_arguments",
+    "facts_of_training",
+    "files_to_upload",
+    "fingerprint",
+    "ordinal_prediction",
+    "push_model",
+    "upload_model",
+    "write_card",
+]

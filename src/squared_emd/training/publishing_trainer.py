@@ -13,15 +13,9 @@ from torch import Tensor
 from transformers.trainer_utils import EvalLoopOutput, HubStrategy
 from transformers.utils.hub import PushInProgress
 
-from ..hub.run_facts import facts_of_training, fingerprint
-from ..hub.upload import (
-    UploadError,
-    create_repository,
-    files_to_upload,
-    is_image_classifier,
-    note_results,
-    upload_model,
-)
+from ..hub.card import write_card
+from ..hub.results import facts_of_training, fingerprint
+from ..hub.upload import UploadError, create_repository, files_to_upload, upload_model
 from .first_rank import on_first_rank
 from .resumable_trainer import ResumableTrainer
 
@@ -152,8 +146,7 @@ class PublishingTrainer(ResumableTrainer):
         """Write the card of the model into the output folder, on the first rank.
 
         The figures on it are those of the last evaluation of these very weights. A card that was written by hand
-        stays. `model_name`, `tasks`, `dataset` and `dataset_args` are not used. A model that is no classifier of images
-        gets the card of `Trainer`, with all of them; a module without a config gets none.
+        stays. `model_name`, `tasks`, `dataset` and `dataset_args` are not used. A module without a config gets no card.
 
         Args:
             language: for the card's metadata.
@@ -162,17 +155,12 @@ class PublishingTrainer(ResumableTrainer):
             finetuned_from: the model that was fine-tuned, for the metadata.
             dataset_tags: names of data sets on the Hub, for the metadata.
         """
-        from ..hub.card import write_card  # which takes matplotlib: slow to import
-
         if not self.is_world_process_zero():
             return
         folder, results = self.args.output_dir, facts_of_training(self)
         given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
         if not Path(folder, "config.json").is_file():
             return None  # a module that is no model of transformers: nobody knows how to load it
-        if not is_image_classifier(folder):
-            others = (model_name, finetuned_from, tasks, dataset_tags, dataset, dataset_args)
-            return super().create_model_card(language, license, tags, *others)
         if self._saved != fingerprint(self.model):  # other weights lie there than were evaluated
             results = _without_metrics(results)
         metadata = {name: value for name, value in given.items() if value is not None}
@@ -182,7 +170,6 @@ class PublishingTrainer(ResumableTrainer):
             logger.warning("The metrics do not go on the card: %s", error)
             results = _without_metrics(results)
             write_card(folder, repo_id=self.hub_model_id, results=results, license=license, metadata=metadata)
-        note_results(folder, results, license=license, metadata=metadata)
 
     def _upload_later(self, api: HfApi, options: dict[str, Any]) -> Future:
         job = api.run_as_future(upload_model, self.args.output_dir, self.hub_model_id, **options)

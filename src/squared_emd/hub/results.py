@@ -1,0 +1,324 @@
+"""The results on a model card: what was measured on the weights in a folder, checked before it is shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
+from transformers import PretrainedConfig, TrainingArguments
+from transformers.trainer_utils import has_length
+
+__all__ = [
+    "RESULTS_FILE",
+    "check_confusion_matrix",
+    "digests_of_weights",
+    "facts_of_arguments",
+    "facts_of_training",
+    "fingerprint",
+    "hide_paths",
+    "read_results",
+    "verify_results",
+]
+
+RESULTS_FILE = "all_results.json"
+_PACKAGES = ("squared-emd", "torch", "transformers", "timm", "datasets", "accelerate")
+_ORDINAL_METRICS = {"eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"}
+_OF_TRAINER = {"eval_loss", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_samples"}
+_IDENTITY = ("table", "data", "stand_in", "variant", "model", "loss", "class_names")  # known without the weights
+_START = r"(?:file:/+|~?/|~\\|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\)"
+_PATH = re.compile(rf"'{_START}[^']*'|\"{_START}[^\"]*\"|(?<![\w:/.\\~-]){_START}(?:\\.|[^\s'\"`\\])+")
+
+
+def digests_of_weights(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """The SHA-256 of each weight file of a saved model, by file name."""
+    digests = {}
+    for path in sorted(Path(folder).glob("*model*.safetensors")):
+        with path.open("rb") as file:
+            digests[path.name] = _sha256(file)
+    return digests
+
+
+def _sha256(file: Any) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(model: nn.Module) -> str:
+    """A digest of the sums of a model's weights, which is the same for the same values."""
+    sums: list[torch.Tensor] = []
+    for tensor in (*model.parameters(), *model.buffers()):
+        values = tensor.detach()
+        values = values.to_local() if hasattr(values, "to_local") else values  # The shard of this rank.
+        sums += [values.float().sum(), values.float().abs().sum()]
+    values = torch.stack([value.to(sums[0].device) for value in sums]).tolist() if sums else []
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def facts_of_arguments(args: TrainingArguments) -> dict[str, Any]:
+    """Batch size, optimizer, device and package versions of a run."""
+    options = f" ({args.optim_args})" if args.optim_args else ""
+    decay = f", weight decay {args.weight_decay:g}" if args.weight_decay else ""
+    batch_size = args.per_device_train_batch_size * max(args.n_gpu, 1) * args.gradient_accumulation_steps
+    optimizer, schedule = (getattr(name, "value", name) for name in (args.optim, args.lr_scheduler_type))
+    return {
+        "batch_size": batch_size * args.world_size,
+        "optimizer": f"{optimizer}{options}, {schedule} schedule{decay}",
+        "device": torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else args.device.type,
+        "ranks": args.world_size,
+        "versions": {"python": platform.python_version()}
+        | {name.replace("-", "_"): _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # It belongs to an extra.
+        return None
+
+
+def facts_of_training(trainer: Any) -> dict[str, Any]:
+    """What an `EMDTrainer` knows of its run, with the last evaluation of the weights that its model has now.
+
+    Args:
+        trainer: before or after training. Its `evaluated` maps the :func:`fingerprint` of weights to their metrics and
+            the number of samples.
+
+    Returns:
+        Keys as in `all_results.json`; no `eval_...` if these weights were not evaluated.
+    """
+    args, state = trainer.args, trainer.state
+    metrics, num_test = trainer.evaluated.get(fingerprint(trainer.model), ({}, None))
+    facts = {**facts_of_arguments(args), "num_test": num_test, **metrics}
+    name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
+        facts["model"] = name  # A repository of the Hub.
+    if state.global_step == 0:
+        return {name: value for name, value in facts.items() if name not in ("batch_size", "optimizer")}
+    return facts | {
+        "loss": args.loss,
+        "learning_rate": args.learning_rate,
+        "epochs": state.epoch,
+        "seed": args.seed,
+        "num_train": len(trainer.train_dataset) if has_length(trainer.train_dataset) else None,
+    }
+
+
+def read_results(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], str | None]:
+    """The results in `all_results.json`, if they name the SHA-256 of the weights beside them.
+
+    Args:
+        folder: of a saved model.
+
+    Returns:
+        The results, and None; or, if the file is missing or names no weights, what identifies the run, and the reason.
+
+    Raises:
+        ValueError: the file holds no results, or they were measured with other weights.
+    """
+    path = Path(folder, RESULTS_FILE)
+    if not path.is_file():
+        return {}, f"There is no {RESULTS_FILE} beside the weights."
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{RESULTS_FILE} must hold JSON; reading it gave: {error}; run the recipe again") from None
+    if not isinstance(results, dict):
+        raise ValueError(f"{RESULTS_FILE} must hold a JSON object; got {_abbreviate(results)}; run the recipe again")
+    if results.get("weights") is None:
+        known = {name: results[name] for name in _IDENTITY if name in results}
+        return known, f"{RESULTS_FILE} does not say which weights it was measured with."
+    check_weights(folder, results["weights"], RESULTS_FILE)
+    return results, None
+
+
+def check_weights(folder: str | os.PathLike[str], measured: Any, where: str) -> None:
+    """Raise a ValueError if the SHA-256 of weights that were measured is not that of the weights in a folder."""
+    if not isinstance(measured, Mapping) or not measured or not all(map(_is_text, (*measured, *measured.values()))):
+        _refuse(where, "weights", "file names, each with its sha256", measured)
+    found = digests_of_weights(folder)
+    for name in sorted(found.keys() | measured.keys()):
+        if found.get(name) != measured.get(name):
+            raise ValueError(
+                f"{where}: 'weights' must have the sha256 of the weights in the folder, {name}: "
+                f"{found.get(name, 'not there')}; got {measured.get(name, 'none')}; they were measured with other "
+                "weights: evaluate these, or run the recipe again"
+            )
+
+
+def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: str = RESULTS_FILE) -> dict[str, Any]:
+    """Results in which each number is in its range and none contradicts another or the config.
+
+    Args:
+        results: of a run, with the keys of `all_results.json`.
+        config: saved with the weights.
+        where: what an error calls the results.
+
+    Returns:
+        The values that a card can show, without None and unknown keys. `class_names` is always there, local paths in
+        texts are replaced by DIR, and `confusion_matrix` is (K, K) int64. The metrics of a script that does not measure
+        what `ordinal_metrics` does are under `other_metrics`, because the same name may mean something else there.
+
+    Raises:
+        ValueError: a number is not finite or out of its range; classes, loss or confusion matrix do not agree.
+    """
+    results, class_names = dict(results), _class_names(results, config, where)
+    known: dict[str, Any] = {"class_names": class_names}
+    if not {"table", "comparison"} & results.keys() and not results.keys() >= _ORDINAL_METRICS:
+        own = [name for name in results if name.startswith("eval_") and name not in _OF_TRAINER]
+        values = {name.removeprefix("eval_"): results.pop(name) for name in own}
+        known["other_metrics"] = {name: float(value) for name, value in values.items() if _is_number(value)}
+    for names, fits, required in _checks(max(len(class_names) - 1.0, 0) if class_names else math.inf):
+        for name in names.split():
+            value = results.get(name)
+            if value is not None:
+                if not fits(value):
+                    _refuse(where, name, f"{required}, or null", value)
+                known[name] = hide_paths(value) if _is_text(value) else value
+    if "versions" in known:
+        known["versions"] = {name: hide_paths(value) for name, value in known["versions"].items() if value}
+    if known.get("fold", 0) >= known.get("folds", math.inf):
+        _refuse(where, "fold", f"less than 'folds', {known['folds']}", known["fold"])
+    if known.get("eval_aeo", 1) < known.get("eval_aem", 0) - 1e-6:
+        _refuse(where, "eval_aeo", f"at least 'eval_aem', {known['eval_aem']}", known["eval_aeo"])
+    emd = getattr(config, "emd", None) or {}
+    for name in ("omega", "mu", "regularizer_weight", "entropic_strength", "sdd"):
+        if emd.get(name) is not None and not _is_number(emd[name]):
+            _refuse("config.json", f"emd.{name}", "a finite number, or null", emd[name])
+    scores = emd.get("scores")
+    if scores is not None and not (len(scores) == (len(class_names) or len(scores)) and all(map(_is_number, scores))):
+        _refuse("config.json", "emd.scores", "a finite number for each class, or null", scores)
+    if emd.get("loss") is not None and known.get("loss", emd["loss"]) != emd["loss"]:
+        _refuse(where, "loss", f"that of the config, {emd['loss']!r}", known["loss"])
+    if results.get("confusion_matrix") is not None:
+        counts = results["confusion_matrix"]
+        known["confusion_matrix"] = check_confusion_matrix(counts, len(class_names), known, where)
+    return known
+
+
+def _checks(last_class: float) -> list[tuple[str, Any, str]]:
+    """Names of results, the predicate that their values meet, and that requirement in words."""
+
+    def number(least: float, greatest: float) -> Any:
+        return lambda value: _is_number(value, least, greatest)
+
+    def integer(least: int) -> Any:
+        return lambda value: _is_number(value, least) and isinstance(value, Integral)
+
+    at_least_0, integers = "a finite number, 0 or more", "num_train num_test batch_size folds"
+    any_finite = "learning_rate entropic_strength epochs eval_score_mae sdd sdd_relative regularizer_weight"
+    return [
+        ("table comparison data variant model loss tested_on device command optimizer", _is_text, "text"),
+        ("stand_in", lambda value: isinstance(value, bool), "true or false"),
+        ("versions", _is_versions, "names of packages, each with a version"),
+        (integers, integer(1), "an integer, 1 or more"),
+        ("fold seed", integer(0), "an integer, 0 or more"),
+        ("eval_aem eval_aeo eval_top_1_error eval_top_5_error", number(0, 1), "a number, 0 to 1"),
+        ("eval_spearman", number(-1, 1), "a number, -1 to 1"),
+        ("eval_mae eval_squared_emd", number(0, last_class), f"a number, 0 to {last_class:g}"),
+        (f"{any_finite} seconds_per_step", number(0, math.inf), at_least_0),
+    ]
+
+
+def check_confusion_matrix(
+    counts: ArrayLike, num_classes: int, results: Mapping[str, Any], where: str = RESULTS_FILE
+) -> np.ndarray:
+    """Check that a confusion matrix agrees with the metrics measured beside it.
+
+    Args:
+        counts: (K, K) integers; row: the true class, column: the predicted one.
+        num_classes: K.
+        results: of these, `num_test` and the metrics that a confusion matrix determines are compared if present.
+        where: what an error calls the results.
+
+    Returns:
+        (K, K) int64.
+
+    Raises:
+        ValueError: these are no counts, or they do not agree to 1e-6.
+
+    Examples:
+        >>> check_confusion_matrix([[2, 1], [0, 1]], 2, {"num_test": 4, "eval_aem": 0.75}).tolist()
+        [[2, 1], [0, 1]]
+    """
+    try:
+        values = np.asarray(counts, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    are_counts = values.shape == (num_classes, num_classes) and bool(np.all((values >= 0) & (values % 1 == 0)))
+    if not are_counts or not 0 < values.sum() < math.inf:
+        _refuse(where, "confusion_matrix", f"{num_classes} rows of {num_classes} counts, not all 0", counts)
+    total = values.sum()
+    distance = np.abs(np.subtract.outer(np.arange(num_classes), np.arange(num_classes)))  # (K, K)
+    found = {
+        "num_test": ("sum", total),
+        "eval_aem": ("share on the diagonal", values.trace() / total),
+        "eval_aeo": ("share on and beside the diagonal", values[distance <= 1].sum() / total),
+        "eval_mae": ("mean distance from the diagonal", (values * distance).sum() / total),
+        "eval_top_1_error": ("share off the diagonal", 1 - values.trace() / total),
+    }
+    for name, (what, value) in found.items():
+        if results.get(name) is not None and abs(results[name] - value) > 1e-6:
+            _refuse(where, "confusion_matrix", f"one whose {what} is {name!r}, {results[name]:.10g}", float(value))
+    return values.astype(np.int64)
+
+
+def hide_paths(text: str) -> str:
+    """A text with each local path replaced by DIR.
+
+    >>> hide_paths("python train.py --data_dir /home/me/faces --model timm/resnet18")
+    'python train.py --data_dir DIR --model timm/resnet18'
+    """
+    return _PATH.sub("DIR", text)
+
+
+def _class_names(results: Mapping[str, Any], config: PretrainedConfig, where: str) -> list[str]:
+    """The class names of the config; of a regression, which has one output, those of the results."""
+    given = results.get("class_names") or []
+    if not isinstance(given, (list, tuple)) or not all(map(_is_text, given)):
+        _refuse(where, "class_names", "a list of names, or null", given)
+    saved = [str(config.id2label[index]) for index in sorted(config.id2label)]
+    if len(saved) > 1 and given and list(given) != saved:
+        _refuse(where, "class_names", f"those of the config, {_abbreviate(saved)}", given)
+    return list(given) if len(saved) == 1 else saved
+
+
+def _is_number(value: Any, least: float = -math.inf, greatest: float = math.inf) -> bool:
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value) and least - 1e-6 <= value <= greatest + 1e-6
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_versions(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and all(map(_is_text, value))
+        and all(version is None or _is_text(version) for version in value.values())
+    )
+
+
+def _refuse(where: str, name: str, required: str, got: Any) -> None:
+    raise ValueError(f"{where}: {name!r} must be {required}; got {_abbreviate(got)}; run the recipe again")
+
+
+def _abbreviate(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
