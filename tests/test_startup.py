@@ -39,7 +39,7 @@ class TestImport:
     def test_imports_nothing_slow(self):
         assert slow_after("import squared_emd") == []
 
-    @pytest.mark.parametrize("name", ["metrics", "labels", "cross_validation", "class_metrics", "ordinal_answer"])
+    @pytest.mark.parametrize("name", ["metrics", "labels", "cross_validation", "class_metrics"])
     def test_a_part_imports_nothing_slow(self, name):
         assert slow_after(f"import squared_emd.{name}") == []
 

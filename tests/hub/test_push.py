@@ -170,8 +170,8 @@ class TestFailures:
             "me/a/b": "a repository of the Hub is named as in 'me/age', got 'me/a/b'. Give such a name.",
         }
         assert seen["failures"] == {
-            name: f"{folder / 'age'} was not pushed to {name}: {reason} The folder is unchanged, and the repository has "
-            f"all of it or nothing new. Then try again: python -m squared_emd push {folder / 'age'} "
+            name: f"{folder / 'age'} was not pushed to {name}: {reason} The folder is unchanged, and the "
+            f"repository has all of it or nothing new. Then try again: python -m squared_emd push {folder / 'age'} "
             + ("REPOSITORY" if name == "me/a/b" else name)
             for name, reason in why.items()
         }
