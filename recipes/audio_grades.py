@@ -4,7 +4,7 @@ On generated sounds:  accelerate launch recipes/audio_grades.py
 On your own:          accelerate launch recipes/audio_grades.py --dataset FILE_FOLDER_OR_HUB_NAME --classes bad good top
                       --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
 The data:             a folder <class>/<sound>; a file with a column of paths and one of labels; a data set of the Hub.
-                      WAV needs nothing else; other kinds of sound need torchcodec
+                      WAV, FLAC, Ogg or MP3 (soundfile)
 """
 
 from dataclasses import dataclass, field
@@ -54,12 +54,12 @@ def main() -> None:
         (args,) = HfArgumentParser(AudioArguments).parse_args_into_dataclasses()
 
     # 2. The sounds.
-    from squared_emd.data.own_sounds import load_own_sounds, reader_of_sounds
+    from squared_emd.data.labeled_data import load_labeled_sounds
     from squared_emd.data.synthetic.generated_sounds import GRADES, SAMPLING_RATE, generate_sounds
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            sounds, class_names = load_own_sounds(
+            sounds, class_names = load_labeled_sounds(
                 args.dataset,
                 audio_column=args.audio_column,
                 classes=args.classes,
@@ -77,7 +77,7 @@ def main() -> None:
     from torch import nn
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
-    from squared_emd.data.sound_batches import SoundBatches
+    from squared_emd.data.sounds import AudioCollator, audio_decoder
     from squared_emd.data.synthetic.tiny_models import tiny_audio_config, tiny_feature_extractor
 
     model = args.model or (YOUR_MODEL if args.dataset else None)
@@ -89,7 +89,7 @@ def main() -> None:
                 "Leave --model out, or give --dataset."
             )
     if args.dataset:
-        sounds = sounds.with_transform(reader_of_sounds(extractor.sampling_rate, args.max_seconds))
+        sounds = sounds.with_transform(audio_decoder(extractor.sampling_rate, args.max_seconds))
 
     def build(num_outputs: int) -> nn.Module:
         names = class_names if num_outputs == len(class_names) else ["grade"]
@@ -118,7 +118,7 @@ def main() -> None:
         build=build,
         rates=YOUR_RATES if args.dataset else GENERATED_RATES,
         processing_class=extractor,
-        data_collator=SoundBatches(extractor),
+        data_collator=AudioCollator(extractor),
     )
 
     # 5. One run a loss and seed, and the table of all of them.

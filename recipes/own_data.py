@@ -53,14 +53,14 @@ def main() -> None:
 
     # 2. The pictures.
     from squared_emd.data.adience import AGE_GROUPS
-    from squared_emd.data.own_data import load_own_data
+    from squared_emd.data.labeled_data import load_labeled_images
     from squared_emd.data.small_pictures import small_pictures
     from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, cached_drawn_faces
 
     with user_errors(), args.main_process_first():
         source = args.data_dir or cached_drawn_faces() / LABELS_FILE
         classes = args.classes or (None if args.data_dir else AGE_GROUPS)
-        pictures, class_names, _ = load_own_data(
+        pictures, class_names = load_labeled_images(
             source,
             ordered=not args.unordered,
             classes=classes,

@@ -66,12 +66,12 @@ def main() -> None:
         (args,) = HfArgumentParser(TabularArguments).parse_args_into_dataclasses()
 
     # 2. The table.
-    from squared_emd.data.own_columns import load_own_columns
+    from squared_emd.data.labeled_data import load_labeled_table
     from squared_emd.data.synthetic.generated_table import SEVERITIES, generate_table
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            rows, class_names = load_own_columns(
+            rows, class_names = load_labeled_table(
                 args.dataset,
                 feature_columns=args.feature_columns,
                 classes=args.classes,
@@ -83,14 +83,14 @@ def main() -> None:
 
     # 3. The protocol: trained on one part, chosen by the second, tested once on the third. Means, deviations and the
     #    values of text are those of the first.
-    from squared_emd.data.column_encoder import ColumnEncoder
     from squared_emd.data.splits import published_split
+    from squared_emd.data.table_encoder import TableEncoder
     from squared_emd.experiments import Comparison, run_comparison
 
     with user_errors():
         train, test = published_split(rows)
         validation = published_split(rows, test="validation")[1]
-        encoder = ColumnEncoder.of_training(train)
+        encoder = TableEncoder(train)
         train, validation, test = map(encoder.encode, (train, validation, test))
     if args.should_save:
         print(f"{len(rows)} rows of {len(class_names)} classes in the order {', '.join(class_names)}.")
@@ -117,7 +117,7 @@ def main() -> None:
     # 4. One run a loss and seed, and the table of all of them. What the inputs mean lies beside them.
     run_comparison(args, comparison)
     if args.should_save:
-        encoder.save(Path(args.output_dir, "columns.json"))
+        encoder.save(Path(args.output_dir, "columns.joblib"))
 
 
 if __name__ == "__main__":

@@ -48,12 +48,12 @@ def main() -> None:
         (args,) = HfArgumentParser(TextArguments).parse_args_into_dataclasses()
 
     # 2. The texts.
-    from squared_emd.data.own_texts import load_own_texts
+    from squared_emd.data.labeled_data import load_labeled_texts
     from squared_emd.data.synthetic.generated_reviews import STARS, generate_reviews
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            texts, class_names = load_own_texts(
+            texts, class_names = load_labeled_texts(
                 args.dataset,
                 text_column=args.text_column,
                 classes=args.classes,

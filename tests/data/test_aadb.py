@@ -158,7 +158,7 @@ def test_tested_pictures_in_another_list(aadb, caplog):
 
 
 def test_no_folder(tmp_path):
-    assert message_of(FileNotFoundError, load_aadb, tmp_path / "absent") == (
+    assert message_of(FileNotFoundError, load_aadb, tmp_path / "missing") == (
         f"data_dir must be a folder, {tmp_path / 'absent'} is not one. {LAYOUT}."
     )
 
@@ -286,8 +286,8 @@ def damage(root):
 def test_bad_pictures_are_all_named(aadb):
     absent, cut, text = damage(aadb)
     assert message_of(ValueError, load_aadb, aadb) == (
-        f"3 of 6 pictures in {aadb} are absent or cannot be decoded, the first: {absent} (absent); {cut} (cannot be "
-        f"decoded: Truncated File Read); {text} (not a picture). Unpack the archives again, or leave them out with "
+        f"3 of 6 pictures in {aadb} are absent or cannot be decoded, the first: {absent} (missing); {cut} (cannot be "
+        f"decoded: Truncated File Read); {text} (not an image). Unpack the archives again, or leave them out with "
         "--skip_bad_images (skip_bad_images=True)."
     )
 

@@ -185,7 +185,7 @@ def test_unknown_options(tmp_path):
 
 
 def test_missing_folder(tmp_path):
-    absent = tmp_path / "absent"
+    absent = tmp_path / "missing"
     assert message_of(FileNotFoundError, load_adience, absent) == (
         f"data_dir must be a folder, {absent} is not one. {LAYOUT}."
     )
@@ -321,8 +321,8 @@ def test_damaged_pictures(tmp_path):
     assert re.fullmatch(
         re.escape(
             f"3 of 40 pictures in {tmp_path / 'aligned'} are absent or cannot be decoded, the first: {absent} "
-            f"(absent); {truncated} (cannot be decoded: image file is truncated (NUMBER bytes not processed)); "
-            f"{none} (not a picture). Unpack the archive again, or leave them out with --skip_bad_images "
+            f"(missing); {truncated} (cannot be decoded: image file is truncated (NUMBER bytes not processed)); "
+            f"{none} (not an image). Unpack the archive again, or leave them out with --skip_bad_images "
             "(skip_bad_images=True)."
         ).replace("NUMBER", r"\d+"),
         message,
@@ -335,7 +335,7 @@ def test_only_the_first_damaged_pictures_are_named(tmp_path):
         picture(tmp_path, i=i).unlink()
     message = message_of(ValueError, load_adience, tmp_path)
     assert message.startswith(f"7 of 40 pictures in {tmp_path / 'aligned'} are absent")
-    assert message.count("(absent)") == 5
+    assert message.count("(missing)") == 5
 
 
 def test_damaged_pictures_left_out(tmp_path, caplog):

@@ -97,7 +97,7 @@ def test_links_are_followed(tmp_path):
     folder = tmp_path / "links"
     folder.mkdir()
     (folder / "a.png").symlink_to(tmp_path / "real" / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG")
-    (folder / "dead.png").symlink_to(tmp_path / "absent")
+    (folder / "dead.png").symlink_to(tmp_path / "missing")
     (folder / "class").symlink_to(tmp_path / "real")
     assert pictures_in(folder) == [str(folder / "a.png")]
     assert subfolders(folder) == ["class"]
@@ -112,7 +112,7 @@ def test_a_relative_folder_works_from_elsewhere(tmp_path, monkeypatch):
 
 
 def test_missing_folders(tmp_path):
-    absent = tmp_path / "absent"
+    absent = tmp_path / "missing"
     assert message_of(FileNotFoundError, load_imagenet, absent) == (
         f"data_dir must be a folder, {absent} is not one. {LAYOUT}."
     )

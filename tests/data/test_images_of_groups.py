@@ -220,7 +220,7 @@ def test_a_folder_for_the_crops(root, tmp_path, cache):
 
 
 def test_missing_folder(tmp_path):
-    assert message_of(FileNotFoundError, load_images_of_groups, tmp_path / "absent") == (
+    assert message_of(FileNotFoundError, load_images_of_groups, tmp_path / "missing") == (
         f"data_dir must be a folder, {tmp_path / 'absent'} is not one. {LAYOUT}."
     )
 
@@ -380,8 +380,8 @@ def damage(root, k):
 def test_damaged_pictures(root):
     absent, truncated, none = damage(root, 3)
     expected = re.escape(
-        f"3 of 11 pictures in {root} are absent or cannot be decoded, the first: {absent} (absent); {truncated} "
-        f"(cannot be decoded: image file is truncated (NUMBER bytes not processed)); {none} (not a picture). Unpack "
+        f"3 of 11 pictures in {root} are absent or cannot be decoded, the first: {absent} (missing); {truncated} "
+        f"(cannot be decoded: image file is truncated (NUMBER bytes not processed)); {none} (not an image). Unpack "
         "the archive again, or leave them out with --skip_bad_images (skip_bad_images=True)."
     ).replace("NUMBER", r"\d+")
     assert re.fullmatch(expected, message_of(ValueError, load_images_of_groups, root))
@@ -392,7 +392,7 @@ def test_only_the_first_damaged_pictures_are_named(root):
         (root / FOLDERS[k] / picture_of(k)).unlink()
     message = message_of(ValueError, load_images_of_groups, root)
     assert message.startswith(f"6 of 11 pictures in {root} are absent")
-    assert message.count("(absent)") == 5
+    assert message.count("(missing)") == 5
 
 
 def test_damaged_pictures_left_out_each_time_with_a_warning(root, caplog):
@@ -407,9 +407,9 @@ def test_damaged_pictures_left_out_each_time_with_a_warning(root, caplog):
         assert re.fullmatch(
             re.escape(f"3 of 11 pictures in {root} are absent or cannot be decoded and are left out, the first: ")
             + re.escape(
-                f"{absent} (absent); {truncated} (cannot be decoded: image file is truncated (NUMBER bytes not "
+                f"{absent} (missing); {truncated} (cannot be decoded: image file is truncated (NUMBER bytes not "
             ).replace("NUMBER", r"\d+")
-            + re.escape(f"processed)); {none} (not a picture)."),
+            + re.escape(f"processed)); {none} (not an image)."),
             record.getMessage(),
         )
     assert message_of(ValueError, load_images_of_groups, root).startswith("3 of 11 pictures")

@@ -118,10 +118,10 @@ def message_of(picture, transform=None, error=ValueError):
     return str(caught.value)
 
 
-def test_bad_pictures_are_named(tmp_path):
+def test_bad_images_are_named(tmp_path):
     advice = "Leave it out, or put a whole picture of 8 bits a channel there."
     (tmp_path / "text.jpg").write_text("no picture")
-    assert message_of(tmp_path / "text.jpg") == f"{tmp_path}/text.jpg cannot be taken: it is not a picture. {advice}"
+    assert message_of(tmp_path / "text.jpg") == f"{tmp_path}/text.jpg cannot be taken: it is not an image. {advice}"
     whole = jpeg(Image.effect_noise((64, 64), 50))
     cut = {"bytes": whole["bytes"][:-900], "path": "folder/cut.jpg"}
     said = message_of(cut, EvalTransform(8, ZERO, ONE))
@@ -132,6 +132,6 @@ def test_bad_pictures_are_named(tmp_path):
         f"8 bits first. {advice}"
     )
     assert message_of({"bytes": b"", "path": None}) == (
-        f"a picture without a name cannot be taken: it is not a picture. {advice}"
+        f"a picture without a name cannot be taken: it is not an image. {advice}"
     )
     assert str(tmp_path / "none.jpg") in message_of(str(tmp_path / "none.jpg"), error=FileNotFoundError)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from datasets import Dataset, Features, Image, Value
 from scipy.io import loadmat
 
-from squared_emd.data.pictures import bad_pictures
+from squared_emd.data.images import bad_images
 
 __all__ = ["load_aadb"]
 
@@ -50,7 +50,7 @@ def load_aadb(
     `AADBinfo.mat` has 8,458 photographs to train and 1,000 to test on, and is read where it exists; the text lists,
     read where it does not, have validation rows besides. A picture is looked for by its name, and then with a score
     such as `0.650_` before the name, first in the folder of its split and then in the other one. Every picture in use
-    is decoded once (`bad_pictures`), so that a damaged one is found here and not after hours of training. A picture
+    is decoded once (`bad_images`), so that a damaged one is found here and not after hours of training. A picture
     that is both to be tested on and in another list stays, with a warning.
 
     Source: files of Kong et al. 2016 (arXiv:1606.01621), as in Hou et al. 2016, Sec. 4.6.
@@ -80,7 +80,7 @@ def load_aadb(
     both = len({row.name for row in rows if row.split != "test"} & tested)
     if both:
         logger.warning("%d of %d pictures to test on are also in another list of AADB.", both, len(tested))
-    bad = bad_pictures(paths, progress)
+    bad = bad_images(paths, progress)
     if bad:
         few = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:5])
         count = f"{len(bad)} of {len(set(paths))} pictures in {root} are absent or cannot be decoded"

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from squared_emd.data.pictures import bad_pictures
+from squared_emd.data.images import bad_images
 
 __all__ = ["AGE_BOUNDS", "AGE_GROUPS", "ODD_LABELS", "load_adience"]
 
@@ -69,7 +69,7 @@ def load_adience(
 
     The published files hold 19,487 rows, of which 17,424 have one of the eight labels. 114 of the (user, face, image)
     keys stand in two rows: like the standard protocol this keeps every row; the copies have the same user, so they
-    never stand on both sides of a fold. Every picture in use is decoded once (`bad_pictures`), so that a damaged one is
+    never stand on both sides of a fold. Every picture in use is decoded once (`bad_images`), so that a damaged one is
     found here and not after hours of training.
 
     Source: files of Eidinger et al. 2014, protocol of Levi and Hassner 2015, as in Hou et al. 2016, Sec. 4.4.
@@ -101,7 +101,7 @@ def load_adience(
     rows = [row for fold, file in enumerate(fold_files) for row in _read_fold(file, fold, folder, odd_labels)]
     _check_folds(rows, "no row with a usable label", "take the files as they were published")
     _check_inside(rows, root)
-    bad = bad_pictures((row.path for row in rows), progress)
+    bad = bad_images((row.path for row in rows), progress)
     if bad:
         few = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:5])
         count = f"{len(bad)} of {len({row.path for row in rows})} pictures in {folder} are absent or cannot be decoded"

@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from scipy.io import loadmat
 
 from squared_emd.data.face_crops import crop_face
-from squared_emd.data.pictures import bad_pictures
+from squared_emd.data.images import bad_images
 from squared_emd.data.prepared import cache_folder, prepare_once
 
 __all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "load_images_of_groups"]
@@ -269,7 +269,7 @@ def _describe(bad: dict[str, str], rows: list[_Row], root: Path) -> tuple[str, s
 
 
 def _cut_out(rows: list[_Row], root: Path, folder: Path, skip_bad_images: bool) -> None:
-    found = bad_pictures(str(row.face.path) for row in rows)
+    found = bad_images(str(row.face.path) for row in rows)
     bad = {_inside(Path(path), root): reason for path, reason in found.items()}
     if bad and not skip_bad_images:
         count, few = _describe(bad, rows, root)

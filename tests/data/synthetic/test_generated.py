@@ -8,11 +8,11 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import RidgeCV
 
-from squared_emd.data import generated_reviews, generated_sounds, generated_table
-from squared_emd.data.column_encoder import ColumnEncoder
+from squared_emd.data.synthetic import generated_reviews, generated_sounds, generated_table
 from squared_emd.data.synthetic.generated_reviews import STARS, generate_reviews
 from squared_emd.data.synthetic.generated_sounds import GRADES, generate_sounds
 from squared_emd.data.synthetic.generated_table import SEVERITIES, generate_table
+from squared_emd.data.table_encoder import TableEncoder
 
 SETS = {
     generate_reviews: (STARS, generated_reviews),
@@ -36,7 +36,7 @@ def features_of(rows, make):
         loudest = (np.abs(waves) > 0.98 * np.abs(waves).max(1, keepdims=True)).mean(1)
         noise = np.log(np.median(np.abs(np.diff(waves, 4, axis=1)), axis=1))
         return np.stack([noise, np.log(jumps.max(1)), silent, loudest], axis=1)
-    return np.array(ColumnEncoder.of_training(rows).encode(rows)["features"])
+    return np.array(TableEncoder(rows).encode(rows)["features"])
 
 
 @pytest.mark.parametrize("make", SETS)

@@ -1,0 +1,567 @@
+"""The user's own data: every kind of source, column and label, for every modality."""
+
+import json
+from collections import Counter
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from datasets import Audio, ClassLabel, Dataset, DatasetDict, Features, List, Value
+from PIL import Image
+
+from squared_emd.data.labeled_data import (
+    load_labeled_images,
+    load_labeled_sounds,
+    load_labeled_table,
+    load_labeled_texts,
+)
+from squared_emd.data.labels import check_class_names
+
+KEYWORDS = "train, training, validation, valid, dev, val, test, testing, eval, evaluation"
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+def error_of(kind, call, *args, **options):
+    with pytest.raises(kind) as caught:
+        call(*args, **options)
+    assert caught.type is kind
+    return str(caught.value)
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.name.startswith("squared_emd")]
+
+
+def write_image(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 3)).save(path)
+
+
+def image_folder(root, counts):
+    """`counts` says how many images each folder has."""
+    for folder, count in counts.items():
+        for i in range(count):
+            write_image(root / folder / f"{i}.png")
+    return root
+
+
+def csv_file(path, /, **columns):
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+def image_csv(folder, labels, **columns):
+    for i in range(len(labels)):
+        write_image(folder / f"{i}.png")
+    return csv_file(folder / "data.csv", image=[f"{i}.png" for i in range(len(labels))], label=labels, **columns)
+
+
+def image_dataset(features=None, **columns):
+    size = len(next(iter(columns.values())))
+    images = [Image.new("RGB", (4, 3), (i, 0, 0)) for i in range(size)]
+    features = features or {name: Dataset.from_dict({name: values}).features[name] for name, values in columns.items()}
+    return Dataset.from_dict({"image": images, **columns}, features=Features({"image": datasets.Image(), **features}))
+
+
+def names_of(loaded):
+    return [loaded.class_names[label] for label in loaded.dataset["label"]]
+
+
+def counts_of(loaded):
+    return Counter(zip(names_of(loaded), loaded.dataset["split"], strict=True))
+
+
+class TestFolders:
+    def test_class_folders(self, tmp_path, caplog):
+        root = image_folder(tmp_path / "own", {"9": 5, "10/nested": 10, "1": 5, "2": 0})
+        (root / "2").mkdir()
+        (root / "1" / "notes.txt").write_text("no image")
+        loaded = load_labeled_images(root)
+        assert loaded.class_names == ("1", "9", "10")
+        assert loaded.dataset.features["label"] == ClassLabel(names=["1", "9", "10"])
+        assert loaded.dataset.column_names == ["image", "label", "split"]
+        assert counts_of(loaded) == {
+            ("1", "train"): 4, ("1", "test"): 1, ("9", "train"): 4, ("9", "test"): 1, ("10", "train"): 8,
+            ("10", "test"): 2,
+        }  # fmt: skip
+        assert loaded.dataset[0]["image"].size == (4, 3)
+        for row in loaded.dataset:
+            assert f"/own/{loaded.class_names[row['label']]}/" in row["image"].filename
+        assert warnings_in(caplog) == [
+            f"{root}: folders without image files are left out: 2.",
+            f"{root} has no test split: 4 of its 20 training rows become one, a fifth of each class.",
+        ]
+        assert load_labeled_images(root).dataset["split"][:] == loaded.dataset["split"][:]
+
+    def test_split_folders(self, tmp_path, caplog):
+        counts = {"Train/a": 2, "Train/b": 1, "valid/a": 1, "test/b": 2, "test/a": 1, "validation/b": 1}
+        loaded = load_labeled_images(image_folder(tmp_path, counts), classes=["b", "a"])
+        assert counts_of(loaded) == {
+            ("a", "train"): 2, ("b", "train"): 1, ("a", "validation"): 1, ("b", "validation"): 1, ("a", "test"): 1,
+            ("b", "test"): 2,
+        }  # fmt: skip
+        assert warnings_in(caplog) == []
+
+    def test_a_test_split_is_made_beside_a_validation_split(self, tmp_path):
+        root = image_folder(tmp_path, {"train/a": 10, "train/b": 5, "val/a": 3, "val/b": 4})
+        assert counts_of(load_labeled_images(root, ordered=False)) == {
+            ("a", "train"): 8, ("a", "test"): 2, ("a", "validation"): 3,
+            ("b", "train"): 4, ("b", "test"): 1, ("b", "validation"): 4,
+        }  # fmt: skip
+
+    def test_one_split_counts_as_none(self, tmp_path):
+        loaded = load_labeled_images(image_folder(tmp_path, {"test/a": 5, "test/b": 5}), ordered=False)
+        assert Counter(loaded.dataset["split"]) == {"train": 8, "test": 2}
+
+    def test_errors(self, tmp_path):
+        both = image_folder(tmp_path / "both", {"train/a": 1, "train/b": 1, "c": 1})
+        assert error_of(ValueError, load_labeled_images, both).startswith(
+            f"{both} cannot be loaded as a dataset: {both} must hold folders of splits or of classes, it has both: "
+            "train and c. Move one kind away. Own images are a folder of <class>/<file> or <split>/<class>/<file>, "
+        )
+        untrained = image_folder(tmp_path / "untrained", {"val/1": 1, "val/2": 1, "test/1": 1})
+        assert error_of(ValueError, load_labeled_images, untrained) == (
+            f"{untrained} has no rows to train on, its splits are test, validation."
+        )
+        one = image_folder(tmp_path / "one", {"1": 3})
+        assert error_of(ValueError, load_labeled_images, one) == f"{one} must have at least two classes, it has: 1."
+        few = image_folder(tmp_path / "few", {"1": 1, "2": 1})
+        assert error_of(ValueError, load_labeled_images, few) == (
+            f"{few} has no test split, and its 2 training rows are too few, or of too few groups, to make one. Assign "
+            "rows to the test split."
+        )
+        assert error_of(ValueError, load_labeled_images, few, classes=["1", "3"]) == (
+            f"{few}, split train, row 1: the label must be one of 1, 3; got '2'."
+        )
+
+    def test_metadata_beside_the_images(self, tmp_path):
+        for i in range(10):
+            write_image(tmp_path / f"{i}.png")
+        csv_file(tmp_path / "metadata.csv", file_name=[f"{i}.png" for i in range(10)], label=[3, 4] * 5)
+        assert counts_of(load_labeled_images(tmp_path)) == {
+            ("3", "train"): 4, ("4", "train"): 4, ("3", "test"): 1, ("4", "test"): 1,
+        }  # fmt: skip
+
+    def test_sounds(self, tmp_path, caplog):
+        for k in range(10):
+            for grade in ("1 bad", "2 fair", "10 good"):
+                (tmp_path / "own" / grade).mkdir(parents=True, exist_ok=True)
+                soundfile.write(tmp_path / "own" / grade / f"{k}.WAV", np.zeros(80), 8000)
+        loaded = load_labeled_sounds(tmp_path / "own")
+        assert loaded.class_names == ("1 bad", "2 fair", "10 good")
+        assert "they are ordered by their first numbers: 1 bad, 2 fair, 10 good." in caplog.text
+        assert Counter(loaded.dataset["split"]) == {"train": 19, "validation": 5, "test": 6}
+        for name, path in zip(names_of(loaded), loaded.dataset["audio"], strict=True):
+            assert f"/own/{name}/" in path
+
+
+class TestImages:
+    def test_every_column(self, tmp_path, caplog):
+        for name in ("a/x", "a/y", "q"):
+            write_image(tmp_path / "csv" / f"{name}.png")
+        write_image(tmp_path / "z.png")
+        file = csv_file(
+            tmp_path / "csv" / "data.csv",
+            path=["a/x.png", "a/y.png", "../z.png", "q.png"],
+            label=["low", " high", "low", "high"],
+            split=["Train", "dev", "test", "train"],
+            group=["p1", "p2", "7", "p1"],
+            other=range(4),
+        )
+        rows = load_labeled_images(file, classes=["low", "high"]).dataset
+        assert rows.column_names == ["image", "label", "split", "group"]
+        assert rows["label"][:] == [0, 1, 0, 1]
+        assert rows["split"][:] == ["train", "validation", "test", "train"]
+        assert rows["group"][:] == ["p1", "p2", "7", "p1"]
+        assert rows[2]["image"].filename == str(tmp_path / "z.png")
+        assert warnings_in(caplog) == []
+
+    def test_named_columns(self, tmp_path):
+        file = image_csv(
+            tmp_path, ["x"] * 4, photo=[f"{i}.png" for i in range(4)], age=[10, 9.0, 9, 10], who=list("abcd")
+        )
+        loaded = load_labeled_images(file, image_column="photo", label_column="age", group_column="who")
+        assert loaded.class_names == ("9", "10") and names_of(loaded) == ["10", "9", "9", "10"]
+        assert loaded.dataset["group"][:] == list("abcd")
+
+    def test_windows_file(self, tmp_path):
+        file = image_csv(tmp_path, [1, 2, 1, 2])
+        text = file.read_bytes().replace(b"image,label", b"image, label").replace(b"\n", b"\r\n")
+        file.write_bytes(b"\xef\xbb\xbf" + text)
+        assert load_labeled_images(file).dataset["label"][:] == [0, 1, 0, 1]
+
+    def test_bad_images(self, tmp_path, caplog):
+        root = image_folder(tmp_path / "own", {"1": 6, "2": 6})
+        (root / "1" / "0.png").write_text("<html>")
+        (root / "2" / "1.png").write_bytes((root / "2" / "1.png").read_bytes()[:45])
+        message = error_of(ValueError, load_labeled_images, root)
+        assert message.startswith(f"2 of 12 images of {root} are missing or cannot be decoded, the first: ")
+        assert f"{root / '1' / '0.png'} (not an image)" in message
+        assert f"{root / '2' / '1.png'} (cannot be decoded: " in message
+        assert message.endswith(". Repair them, or leave them out with --skip_bad_images (skip_bad_images=True).")
+        seen = []
+        loaded = load_labeled_images(root, skip_bad_images=True, progress=lambda *step: seen.append(step))
+        assert seen == [(i, 12) for i in range(1, 13)]
+        assert counts_of(loaded) == {("1", "train"): 4, ("2", "train"): 4, ("1", "test"): 1, ("2", "test"): 1}
+        for row in loaded.dataset:
+            assert f"/own/{loaded.class_names[row['label']]}/" in row["image"].filename
+        assert any("2 of 12 images" in text and "They are left out." in text for text in warnings_in(caplog))
+
+    def test_only_bad_images(self, tmp_path):
+        file = csv_file(tmp_path / "data.csv", image=["0.png", "1.png"], label=[1, 2])
+        assert error_of(ValueError, load_labeled_images, file, skip_bad_images=True) == (
+            f"2 of 2 images of {file} are missing or cannot be decoded, the first: {tmp_path / '0.png'} (missing); "
+            f"{tmp_path / '1.png'} (missing). Repair them."
+        )
+
+    def test_saved_splits_with_class_labels(self, tmp_path):
+        features = {"label": ClassLabel(names=["small", "medium", "large"]), "other": Value("int64")}
+        parts = {
+            "train": image_dataset(features, label=[2, 0, 1], other=[1, 2, 3]),
+            "test": image_dataset(features, label=[1, 2], other=[4, 5]),
+        }
+        DatasetDict(parts).save_to_disk(tmp_path / "saved")
+        loaded = load_labeled_images(tmp_path / "saved")
+        assert loaded.class_names == ("small", "medium", "large")
+        assert loaded.dataset["label"][:] == [2, 0, 1, 1, 2]
+        assert loaded.dataset["split"][:] == ["train"] * 3 + ["test"] * 2
+        assert [image.getpixel((0, 0))[0] for image in loaded.dataset["image"]] == [0, 1, 2, 0, 1]
+        loaded = load_labeled_images(tmp_path / "saved", classes=["large", "medium", "small"])
+        assert loaded.dataset["label"][:] == [0, 2, 1, 1, 0]
+        assert error_of(ValueError, load_labeled_images, tmp_path / "saved", classes=["medium", "small"]) == (
+            f"{tmp_path / 'saved'}, split train, row 0: the label must be one of medium, small; got 'large'."
+        )
+
+    def test_folder_of_parquet_files(self, tmp_path):
+        (tmp_path / "data").mkdir()
+        for split, labels in (("train", ["10", "9", "9", "8"]), ("validation", ["8"]), ("test", ["9"])):
+            rows = image_dataset(age=labels, who=[7] * len(labels)).rename_column("image", "face")
+            rows.to_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+        loaded = load_labeled_images(tmp_path / "data", label_column="age", group_column="who")
+        assert loaded.class_names == ("8", "9", "10") and names_of(loaded) == ["10", "9", "9", "8", "8", "9"]
+        assert loaded.dataset["split"][:] == ["train"] * 4 + ["validation", "test"]
+        assert loaded.dataset["group"][:] == ["7"] * 6
+        assert loaded.dataset[3]["image"].getpixel((0, 0)) == (3, 0, 0)
+
+    def test_a_hub_dataset(self, monkeypatch):
+        def load(name):
+            if name != "someone/own-data_1.0":
+                raise ConnectionError(f"Couldn't reach {name!r} on the Hub")
+            return DatasetDict(whole=image_dataset(label=[1, 2] * 5))
+
+        monkeypatch.setattr("squared_emd.data.sources.load_dataset", load)
+        assert Counter(load_labeled_images("someone/own-data_1.0").dataset["split"]) == {"train": 8, "test": 2}
+        assert error_of(FileNotFoundError, load_labeled_images, "someone/data").startswith(
+            "someone/data cannot be loaded as a dataset: Couldn't reach 'someone/data' on the Hub. Own images are "
+        )
+
+    def test_datasets_that_do_not_fit(self, tmp_path):
+        def refused(name, rows):
+            rows.save_to_disk(tmp_path / name)
+            return error_of(ValueError, load_labeled_images, tmp_path / name).removeprefix(str(tmp_path / name))
+
+        rows = image_dataset(label=[0, 1])
+        assert refused("splits", DatasetDict(train=rows, extra=rows)) == (
+            f": splits must be named {KEYWORDS}; got train, extra."
+        )
+        assert ": all splits must have the same columns, test has others: " in refused(
+            "columns", DatasetDict(train=rows, test=image_dataset(label=["a", "b"]))
+        )
+        assert refused("none", rows.remove_columns("image")) == (
+            " needs a column image or audio or path or file or file_name, it has: none. Name it with --image_column."
+        )
+        assert refused("labels", image_dataset(label=[["a"], ["b"]])) == (
+            ": label must be a ClassLabel, text, a number or a list of numbers (soft), got List(Value('string'))."
+        )
+        two = rows.add_column("mask", [b"", b""], feature=Value("binary")).cast_column("mask", datasets.Image())
+        assert refused("two", two.rename_column("image", "face")) == (
+            " needs a column image or audio or path or file or file_name, it has: face, mask. Name it with "
+            "--image_column."
+        )
+
+
+class TestLabels:
+    def test_numbers_are_ordered_as_numbers(self, tmp_path, caplog):
+        rows = Dataset.from_dict({"text": list("abcdef"), "label": ["10", "-1", "2.5", "9", "010", "2.50"]})
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        loaded = load_as_every_split(tmp_path / "rows.jsonl")
+        assert loaded.class_names == ("-1", "2.5", "9", "10")
+        assert loaded.dataset["label"][:] == [3, 0, 1, 2, 3, 1]
+        assert "ordered by" not in caplog.text
+        loaded = load_as_every_split(tmp_path / "rows.jsonl", classes=["9", "10.0", "-1", "2.5"])
+        assert loaded.dataset["label"][:] == [1, 2, 3, 0, 1, 3]
+
+    def test_a_guessed_order_is_a_warning(self, tmp_path, caplog):
+        file = csv_file(tmp_path / "t.csv", text=list("abcdef"), label=["low", "high", "10"] * 2)
+        assert load_as_every_split(file).class_names == ("10", "high", "low")
+        assert (
+            "does not define an order of its classes; they are ordered by the alphabet: 10, high, low. If this is "
+            "wrong, list the classes in their order with --classes (classes=...)."
+        ) in warnings_in(caplog)[0]
+        caplog.clear()
+        load_as_every_split(file, classes=["low", "10", "high"])
+        assert "ordered by" not in caplog.text
+
+    def test_classes_without_rows(self, tmp_path, caplog):
+        file = csv_file(tmp_path / "t.csv", text=list("abc"), label=[1, 2, 3], split=["train", "train", "test"])
+        with pytest.raises(ValueError, match="has no validation split"):
+            load_labeled_texts(file)
+        file = csv_file(
+            tmp_path / "u.csv", text=list("abcd"), label=[1, 2, 3, 2], split=["train", "train", "test", "val"]
+        )
+        assert load_labeled_texts(file, classes=[1, 2, 3, 4]).class_names == ("1", "2", "3", "4")
+        assert warnings_in(caplog)[-1] == f"{file} has no training row of the classes 3, 4."
+
+    @pytest.mark.parametrize("classes", [["a"], ["a", "a"], ["a", " "], ["1", "1.0"], "abc"])
+    def test_class_names(self, classes):
+        given = [classes] if isinstance(classes, str) else [name.strip() for name in classes]
+        assert error_of(ValueError, check_class_names, classes) == (
+            f"classes must be at least two different names, got {given}."
+        )
+
+    def test_votes_in_columns(self, tmp_path):
+        votes = {"bad": [1, 0.5, 0, 2], "good": [3, 0, 1e308, 0], "fair": [0, 0.5, 1e308, 0]}
+        file = csv_file(
+            tmp_path / "t.csv", text=list("abcd"), label=["?"] * 4, split=["train", "val", "test", "train"], **votes
+        )
+        loaded = load_labeled_texts(file, classes=["bad", "fair", "good"], text_column="text")
+        assert loaded.dataset.features["label"] == List(Value("float32"), length=3)
+        expected = [[0.25, 0, 0.75], [0.5, 0.5, 0], [0, 0.5, 0.5], [1, 0, 0]]
+        np.testing.assert_array_equal(loaded.dataset["label"][:], expected)
+        assert (
+            error_of(
+                ValueError, load_labeled_texts, file, classes=list(votes), label_column="label", text_column="text"
+            )
+            == f"{file}, split train, row 0: the label must be one of bad, good, fair; got '?'."
+        )
+
+    def test_lists_of_numbers(self, tmp_path):
+        path = tmp_path / "saved"
+        Dataset.from_dict({"text": list("abc") * 4, "label": [[1, 3], [0, 2], [5, 5]] * 4}).save_to_disk(path)
+        loaded = load_labeled_texts(path, classes=["no", "yes"])
+        np.testing.assert_array_equal(loaded.dataset["label"][:3], [[0.25, 0.75], [0, 1], [0.5, 0.5]])
+        assert load_labeled_texts(path).class_names == ("0", "1")
+        assert error_of(ValueError, load_labeled_texts, path, classes=["no", "yes", "both"]) == (
+            f"{path}, split train, row 0: a soft label must be 3 numbers, one for each of no, yes, both, none negative "
+            "and not all 0; got 1, 3."
+        )
+
+    @pytest.mark.parametrize("votes", [[0, 0, 0], [1, -1, 3], [1, None, 3], [1, float("inf"), 3]])
+    def test_votes_that_are_none(self, tmp_path, votes):
+        path = tmp_path / "t.parquet"
+        rows = [[1.0, 2.0, 3.0], votes]
+        Dataset.from_dict(
+            {"text": ["x", "y"]} | {name: [row[k] for row in rows] for k, name in enumerate("abc")}
+        ).to_parquet(path)
+        assert error_of(ValueError, load_labeled_texts, path, classes=list("abc")).startswith(
+            f"{path}, split train, row 1: a soft label must be 3 numbers, one for each of a, b, c, none negative and "
+            "not all 0; got "
+        )
+
+    @pytest.mark.parametrize(
+        ("labels", "kind", "row"),
+        [
+            ([0, 1, -1], ClassLabel(names=["a", "b"]), 2),
+            ([0, None, 1], ClassLabel(names=["a", "b"]), 1),
+            (["a", "b", " "], Value("string"), 2),
+            ([1.0, float("nan"), 2.0], Value("float32"), 1),
+        ],
+    )
+    def test_missing_labels(self, tmp_path, labels, kind, row):
+        rows = Dataset.from_dict(
+            {"text": list("abc"), "label": labels}, features=Features({"text": Value("string"), "label": kind})
+        )
+        DatasetDict(train=rows.select([row - 1]), test=rows.select([row])).save_to_disk(tmp_path / "saved")
+        assert error_of(ValueError, load_labeled_texts, tmp_path / "saved") == (
+            f"{tmp_path / 'saved'}, split test, row 0: there is no label. Remove such rows."
+        )
+
+
+def load_as_every_split(file, **options):
+    """Texts with one split, of which too few rows remain for others: all that matters are the labels."""
+    rows = pd.read_json(file, lines=True, dtype=False) if file.suffix == ".jsonl" else pd.read_csv(file)
+    twice = pd.concat([rows.assign(split=split) for split in ("train", "validation", "test")])
+    copy = file.with_name(f"splits_of_{file.stem}.parquet")
+    Dataset.from_pandas(twice, preserve_index=False).to_parquet(copy)
+    copy_of = load_labeled_texts(copy, **options)
+    first = copy_of.dataset.select(range(len(rows)))
+    return copy_of._replace(dataset=first)
+
+
+class TestSplits:
+    def test_no_group_is_divided(self, tmp_path, caplog):
+        rng = np.random.default_rng(0)
+        groups = [f"p{g}" for g in range(60) for _ in range(rng.integers(1, 6))]
+        labels = [str(1 + int(group[1:]) % 3 + int(rng.integers(0, 2))) for group in groups]
+        path = tmp_path / "t.csv"
+        csv_file(path, text=["t"] * len(groups), label=labels, group=groups)
+        loaded = load_labeled_texts(path, text_column="text")
+        splits = loaded.dataset["split"][:]
+        assert len(set(zip(groups, splits, strict=True))) == 60
+        for name, total in Counter(labels).items():
+            test = sum(text == name and split == "test" for text, split in zip(names_of(loaded), splits, strict=True))
+            assert abs(test - total / 5) <= 5  # one group
+        first, second = warnings_in(caplog)
+        assert first.startswith(f"{path} has no test split: {splits.count('test')} of its {len(labels)} training rows ")
+        assert second.endswith("training rows become one, whole groups, about a fifth of each class.")
+
+    def test_few_groups(self, tmp_path):
+        loaded = load_labeled_images(image_csv(tmp_path, [1, 2, 1, 2, 2], group=list("aabbb")))
+        assert set(zip("aabbb", loaded.dataset["split"], strict=True)) in (
+            {("a", "test"), ("b", "train")},
+            {("b", "test"), ("a", "train")},
+        )
+        file = image_csv(tmp_path, [1, 2], group=list("aa"))
+        assert "or of too few groups, to make one" in error_of(ValueError, load_labeled_images, file)
+
+    def test_groups_that_the_source_divides(self, tmp_path, caplog):
+        file = image_csv(tmp_path, [1, 2, 1, 2], group=list("abba"), split=["train", "train", "test", "train"])
+        assert load_labeled_images(file).dataset["split"][:] == ["train", "train", "test", "train"]
+        assert warnings_in(caplog) == [
+            f"{file} has 1 groups in more than one split, the first: b. Results on such a test split are too good."
+        ]
+
+    def test_a_class_with_one_row_is_trained_on(self, tmp_path):
+        labels = [1] * 50 + [2] * 7 + [3] * 2 + [4]
+        loaded = load_labeled_images(image_csv(tmp_path, labels))
+        test = counts_of(loaded)
+        assert (test["1", "test"], test["4", "test"]) == (10, 0)
+        assert test["2", "test"] in (1, 2) and test["3", "test"] <= 1
+
+
+class TestTexts:
+    @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet"])
+    def test_files(self, suffix, tmp_path):
+        path = tmp_path / f"reviews.{suffix}"
+        rows = pd.DataFrame({"text": [f"review {k}" for k in range(40)], "label": [k % 4 + 1 for k in range(40)]})
+        if suffix == "parquet":
+            rows.to_parquet(path)
+        elif suffix.startswith("json"):
+            rows.to_json(path, orient="records", lines=True)
+        else:
+            rows.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")
+        texts, names = load_labeled_texts(path)
+        assert names == ("1", "2", "3", "4")
+        assert texts["text"][:] == rows["text"].tolist()
+        assert texts["label"][:] == [k % 4 for k in range(40)]
+        # A fifth of ten rows of each class, and about a fifth of the eight that are left.
+        assert Counter(texts["split"]) == {"train": 26, "validation": 6, "test": 8}
+        assert {count for (split, _), count in Counter(zip(texts["split"], texts["label"], strict=True)).items()
+                if split == "test"} == {2}  # fmt: skip
+
+    def test_the_only_column_of_text(self, tmp_path):
+        grades = ["mild", "none", "severe"] * 10
+        path = csv_file(tmp_path / "notes.csv", body=[f"body {k}" for k in range(30)], grade=grades, id=range(30))
+        texts, names = load_labeled_texts(path, label_column="grade", classes=["none", "mild", "severe"])
+        assert names == ("none", "mild", "severe") and texts["label"][:3] == [1, 0, 2]
+        assert texts.column_names == ["text", "label", "split"]
+
+    def test_errors(self, tmp_path):
+        path = csv_file(tmp_path / "r.csv", body=["a", "c"] * 5, title=["b", "d"] * 5, stars=[1, 2] * 5)
+        assert error_of(ValueError, load_labeled_texts, path) == (
+            f"{path} needs a column label, it has: body, title, stars. Name it with --label_column."
+        )
+        assert error_of(ValueError, load_labeled_texts, path, label_column="years") == (
+            f"{path} needs a column 'years', it has: body, title, stars. Name it with --label_column."
+        )
+        stars = {"label_column": "stars"}
+        assert error_of(ValueError, load_labeled_texts, path, **stars) == (
+            f"{path} needs a column text, it has: body, title. Name it with --text_column."
+        )
+        assert error_of(ValueError, load_labeled_texts, path, **stars, text_column="stars") == (
+            f"{path}: stars must be a column of text, got Value('int64')."
+        )
+        assert error_of(ValueError, load_labeled_texts, path, **stars, group_column="who") == (
+            f"{path} needs a column 'who', it has: body, title, stars. Name it with --group_column."
+        )
+        for values, what in (({"text": ["a", " "], "label": [1, 2]}, "text"),
+                             ({"text": ["a", "b"], "label": [1, 2], "group": ["x", None]}, "group")):  # fmt: skip
+            holes = tmp_path / f"{what}.parquet"
+            Dataset.from_dict(values).to_parquet(holes)
+            assert f"{holes}, split train, row 1: there is no {what}. " in error_of(
+                ValueError, load_labeled_texts, holes, text_column="text"
+            )
+        bad_split = csv_file(tmp_path / "s.csv", text=["a", "b"], label=[1, 2], split=["train", "holdout"])
+        assert error_of(ValueError, load_labeled_texts, bad_split, text_column="text") == (
+            f"{bad_split}, split train, row 1: split must be one of {KEYWORDS}; got 'holdout'."
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "content", "kind", "message"),
+        [
+            ("absent.csv", None, FileNotFoundError, "There is no {path}. Own texts are "),
+            ("no/such/folder", None, FileNotFoundError, "There is no {path}. Own texts are "),
+            ("r.xlsx", b"", ValueError, "A file must be one of .csv, .tsv, .json, .jsonl, .parquet, got {path}. "),
+            ("rows.csv", b"text,label\n", ValueError, "{path} cannot be loaded as a dataset: "),
+            ("umlaut.csv", "text,label\nä,1\n".encode("latin-1"), ValueError, "'utf-8' codec can't decode byte 0xe4"),
+            ("fields.csv", b"text,label\na,1\nb,2,3\n", ValueError, "Expected 2 fields in line 3, saw 3"),
+        ],
+    )
+    def test_files_that_cannot_be_read(self, name, content, kind, message, tmp_path):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        assert message.format(path=path) in error_of(kind, load_labeled_texts, path)
+
+
+class TestSounds:
+    def test_a_file_of_paths(self, tmp_path):
+        names = [f"wav/{k}.wav" for k in range(12)]
+        (tmp_path / "wav").mkdir()
+        for name in names:
+            soundfile.write(tmp_path / name, np.zeros(80), 8000)
+        path = csv_file(tmp_path / "s.csv", path=names, grade=[0, 1] * 6)
+        loaded = load_labeled_sounds(path, label_column="grade")
+        assert loaded.dataset["audio"][:] == [str(tmp_path / name) for name in names]
+        (tmp_path / "wav" / "3.wav").unlink()
+        assert error_of(FileNotFoundError, load_labeled_sounds, path, label_column="grade") == (
+            f"1 of 12 sounds of {path} are missing, the first: {tmp_path / 'wav' / '3.wav'}. Paths are relative to "
+            f"{tmp_path}."
+        )
+
+    def test_bytes_in_a_table(self, tmp_path):
+        table = Dataset.from_dict({"sound": [{"bytes": b"RIFF", "path": None}] * 10, "label": [0, 1] * 5})
+        table.cast_column("sound", Audio(decode=False)).save_to_disk(tmp_path / "saved")
+        loaded = load_labeled_sounds(tmp_path / "saved")
+        assert loaded.dataset.column_names == ["audio", "label", "split"]
+        assert loaded.dataset[0]["audio"] == {"bytes": b"RIFF", "path": None}
+
+    def test_a_missing_sound(self, tmp_path):
+        holes = tmp_path / "holes.parquet"
+        Dataset.from_dict({"audio": ["a.wav", None] * 5, "label": [0, 1] * 5}).to_parquet(holes)
+        assert error_of(ValueError, load_labeled_sounds, holes) == (
+            f"{holes}, split train, row 1: there is no sound. Remove such rows."
+        )
+
+
+class TestTables:
+    def test_columns(self, tmp_path, caplog):
+        rows = {
+            "x": [1, None, 3] * 10,
+            "kind": ["a", "b"] * 15,
+            "grade": ["low", "mid", "high"] * 10,
+            "list": [[1]] * 30,
+        }
+        path = tmp_path / "t.parquet"
+        Dataset.from_dict(rows).to_parquet(path)
+        options = {"label_column": "grade", "classes": ["low", "mid", "high"]}
+        loaded = load_labeled_table(path, **options)
+        assert loaded.class_names == ("low", "mid", "high")
+        assert loaded.dataset.column_names == ["x", "kind", "label", "split"]
+        assert warnings_in(caplog)[0] == f"{path}: columns of neither numbers nor text are left out: list."
+        chosen = load_labeled_table(path, **options, feature_columns=["kind", "x"])
+        assert chosen.dataset.column_names == ["kind", "x", "label", "split"]
+        assert error_of(ValueError, load_labeled_table, path, **options, feature_columns=["x", "grade", "y"]) == (
+            f"{path}: feature_columns must be columns of numbers or text other than label, group and split; got grade, "
+            "y. Choose from: x, kind."
+        )
+        bare = csv_file(tmp_path / "b.csv", label=[0, 1])
+        assert error_of(ValueError, load_labeled_table, bare) == (
+            f"{bare} must have a column of numbers or text, its columns are label."
+        )
