@@ -4,7 +4,6 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from . import plot as plot
 from .decoding import decode
 from .evaluate_modules import load_metric
 from .ground_distance.centroids import ClassCentroids

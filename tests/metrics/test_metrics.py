@@ -99,7 +99,8 @@ def test_exact_emd_without_pot(monkeypatch):
     with pytest.raises(ImportError) as error:
         exact_emd(P, SOFT, DISTANCES)
     assert str(error.value) == (
-        "the EMD between two full distributions under a ground distance needs POT (pip install pot). "
+        "the EMD between two full distributions under a ground distance needs POT, which is not installed: "
+        'pip install "squared-emd[metrics]". '
         "Class indices as references, or p=1 with spacing for classes on a line, do without."
     )
 

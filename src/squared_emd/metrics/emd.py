@@ -95,7 +95,8 @@ def exact_emd(
         from ot import emd2
     except ImportError:
         raise ImportError(
-            "the EMD between two full distributions under a ground distance needs POT (pip install pot). "
+            "the EMD between two full distributions under a ground distance needs POT, which is not installed: "
+            'pip install "squared-emd[metrics]". '
             "Class indices as references, or p=1 with spacing for classes on a line, do without."
         ) from None
     values = [emd2(source, target, ground_distance) for source, target in zip(probabilities, references, strict=True)]

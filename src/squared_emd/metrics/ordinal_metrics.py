@@ -11,7 +11,7 @@ import numpy as np
 from .accuracy import mean_absolute_error, within
 from .correlation import correlation, expected_score
 from .emd import squared_emd
-from .inputs import as_array, as_class_weights, as_labels_or_distributions, as_reals, as_scores, check_lengths
+from .inputs import as_array, as_class_weights, as_labels_or_distributions, as_reals, as_scores, check_lengths, softmax
 
 _ENTRIES = 2**22  # logits that are worked on at a time: 34 MB in float64
 
@@ -93,8 +93,6 @@ def _samples(
     logits: Any, references: Any, class_names: Sequence[str] | None, scores: Sequence[float] | None
 ) -> dict[str, np.ndarray]:
     """What the metrics need to know of each sample."""
-    from scipy.special import softmax  # here: slow, and whoever imports squared_emd may not need it
-
     logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
     if logits.ndim == 1 or logits.shape[1:] == (1,):
         if not class_names:
@@ -102,7 +100,7 @@ def _samples(
         nearest = np.rint(as_reals(logits.reshape(-1), "outputs")).clip(0, len(class_names) - 1).astype(int)
         probabilities = np.eye(len(class_names))[nearest]  # (N, K)
     else:
-        probabilities = softmax(as_scores(logits, "logits"), axis=1)
+        probabilities = softmax(as_scores(logits, "logits"))
         if class_names is not None and len(class_names) != probabilities.shape[1]:
             raise ValueError(
                 f"class_names must name the {probabilities.shape[1]} outputs of the network, got {len(class_names)}."
