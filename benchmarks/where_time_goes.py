@@ -37,7 +37,7 @@ ROWS = {  # what is shown -> the functions it is the time of, as module:function
     ),
     TESTS: ("transformers:Trainer.evaluate", "transformers:Trainer.predict"),
     "waiting for workers": ("torch.utils.data.dataloader:_MultiProcessingDataLoaderIter.__next__",),
-    "reading and decoding pictures": ("squared_emd.vision.transforms:decode", "datasets:Image.decode_example"),
+    "reading and decoding pictures": ("squared_emd.vision.transforms:decode_image", "datasets:Image.decode_example"),
     "random views": ("squared_emd.vision.transforms:TrainTransform.__call__",),
     "collating, seeds, bookkeeping of batches": ("squared_emd.training.batches:MapBatches.__getitems__",),
     "forward": (),  # of the network's class, once it is known

@@ -182,10 +182,10 @@ def test_bad_pictures_are_named_together(files, cache, monkeypatch):
     for k, content in ((1, b"text"), (3, b"")):
         with open(files[k], "wb") as file:
             file.write(content)
-    advice = "Leave it out, or put a whole picture of 8 bits a channel there."
+    advice = "Leave it out, or replace it by a complete image of 8 bits a channel."
     assert message_of(ValueError, small_pictures, rows(files), 32, cache_dir=cache) == (
-        f"2 of 5 pictures cannot be stored, the first: row 1: {files[1]} cannot be taken: it is not a picture. {advice}"
-        f"; row 3: {files[3]} cannot be taken: it is not a picture. {advice}"
+        f"2 of 5 pictures cannot be stored, the first: row 1: {files[1]} cannot be decoded: it is not an image. "
+        f"{advice}; row 3: {files[3]} cannot be decoded: it is not an image. {advice}"
     )
     assert arrows(cache) == []
     os.remove(files[2])
@@ -200,7 +200,7 @@ def test_a_cut_picture_that_is_small_already_is_found(cache):
     said = message_of(
         ValueError, small_pictures, rows([{"bytes": whole[:-200], "path": "cut.jpg"}]), 32, cache_dir=cache
     )
-    assert re.fullmatch(r"1 of 1 pictures .+ row 0: cut\.jpg cannot be taken: .*truncated.*", said)
+    assert re.fullmatch(r"1 of 1 pictures .+ row 0: cut\.jpg cannot be decoded: .*truncated.*", said)
 
 
 def test_what_is_asked_for_wrongly(files, cache):

@@ -22,7 +22,7 @@ from squared_emd.experiments.arguments import PAPER_RATES
 from squared_emd.experiments.cost import Pace
 from squared_emd.experiments.plan import learned_where, network_name, plan
 from squared_emd.experiments.recorder import RunRecorder
-from squared_emd.vision.flip_averaging import average_mirrored
+from squared_emd.vision.flip_averaging import average_flips
 from squared_emd.vision.transforms import EvalTransform
 
 
@@ -270,7 +270,7 @@ def test_early_stopping_tests_the_best_epoch(workers, model, tmp_path):
     # the weights are those of the best epoch, and they are what was saved: an independent evaluation agrees
     short = arguments(tmp_path / "short", loss="xe", num_train_epochs=9)
     saved = AutoModelForImageClassification.from_pretrained(result["folder"])
-    average_mirrored(saved)
+    average_flips(saved)
     view = EvalTransform(8, (0.5,) * 3, (0.5,) * 3)
     pixels = torch.stack([view(picture) for picture in test_rows["image"]])
     with torch.no_grad():

@@ -16,7 +16,7 @@ from transformers.pipelines.pt_utils import KeyDataset
 
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub import OrdinalImageClassificationPipeline, ordinal_prediction
-from squared_emd.vision.flip_averaging import average_mirrored
+from squared_emd.vision import average_flips
 from squared_emd.vision.networks import load_image_classifier
 
 TASK = "ordinal-image-classification"
@@ -244,7 +244,7 @@ class TestModelIsLeftAsItWas:
     def test_a_model_that_averages_already(self):
         model = tiny_vit()
         once = make(model)(pictures()[0], mirrored=True)
-        average_mirrored(model)
+        average_flips(model)
         twice = make(model)(pictures()[0], mirrored=True)
         shares = [[entry["score"] for entry in answer["distribution"]] for answer in (once, twice)]
         np.testing.assert_allclose(*shares, rtol=1e-6)

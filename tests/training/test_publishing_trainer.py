@@ -8,7 +8,7 @@ from transformers import AutoModelForImageClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.hub.results import facts_of_training
-from squared_emd.vision.flip_averaging import average_mirrored
+from squared_emd.vision import average_flips
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
 
@@ -91,7 +91,7 @@ def test_metrics_that_make_no_sense_stay_off_the_card(tmp_path, caplog):
 
 def test_a_test_with_mirror_images_is_told_by_the_model(tmp_path):
     model = tiny_vit()
-    handle = average_mirrored(model)
+    handle = average_flips(model)
     train(tmp_path, model, images(), loss="emd").save_model()
     assert json.loads((tmp_path / "config.json").read_text())["emd"]["mirrored"] is True
     handle.remove()

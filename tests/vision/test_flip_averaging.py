@@ -8,7 +8,7 @@ import torch
 import transformers as tf
 from torch import nn
 
-from squared_emd.vision.flip_averaging import average_mirrored
+from squared_emd.vision.flip_averaging import average_flips
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_probabilities_are_averaged(build):
     x = torch.randn(4, 3, 16, 16, dtype=torch.float64)
     with torch.no_grad():
         one, two = (model(pixel_values=view)["logits"].numpy() for view in (x, torch.flip(x, (3,))))
-        average_mirrored(model)
+        average_flips(model)
         logits = model(pixel_values=x)["logits"].numpy()
     p, q = (np.exp(z) / np.exp(z).sum(1, keepdims=True) for z in (one, two))
     np.testing.assert_allclose(np.exp(logits), (p + q) / 2, rtol=1e-12)
@@ -58,7 +58,7 @@ def test_one_output_is_averaged_itself():
     model = vit(1).eval()
     x = torch.randn(4, 3, 16, 16)
     expected = (model(pixel_values=x).logits + model(pixel_values=x.flip(-1)).logits) / 2
-    average_mirrored(model)
+    average_flips(model)
     torch.testing.assert_close(model(pixel_values=x).logits, expected)
 
 
@@ -66,49 +66,40 @@ def test_extreme_logits_stay_finite():
     model = Dictionary(3).eval()
     nn.init.zeros_(model.head.weight)
     model.head.bias.data = torch.tensor([0.0, 500.0, -500.0])
-    average_mirrored(model)
+    average_flips(model)
     logits = model(pixel_values=torch.zeros(1, 3, 16, 16))["logits"]
     torch.testing.assert_close(logits, torch.tensor([[-500.0, 0.0, -1000.0]]))  # both views agree: the log-softmax
 
 
 def test_bf16_is_averaged_in_float32():
     model = vit(5).eval().bfloat16()
-    average_mirrored(model)
+    average_flips(model)
     assert model(pixel_values=torch.randn(2, 3, 16, 16, dtype=torch.bfloat16)).logits.dtype == torch.float32
 
 
 def test_training_mode_is_untouched_and_the_handle_restores():
     model = Dictionary(5)
     x = torch.randn(4, 3, 16, 16)
-    plain = model(pixel_values=x)["logits"]
-    handle = average_mirrored(model)
-    model.forwards = 0
-    assert model.training
-    torch.testing.assert_close(model(pixel_values=x)["logits"], plain, atol=0, rtol=0)
-    assert model.training and model.forwards == 1
-    model.eval()
-    assert not torch.equal(model(pixel_values=x)["logits"], plain)
-    assert not model.training and model.forwards == 3  # the picture and its mirror image, once each
-    handle.remove()
-    torch.testing.assert_close(model(pixel_values=x)["logits"], plain, atol=0, rtol=0)
-
-
-def test_other_arguments_reach_both_views():
-    model = Dictionary(5).eval()
-    x = torch.randn(4, 3, 16, 16)
+    plain = model(pixel_values=x, scale=3.0)["logits"]
     p, q = (model(pixel_values=view, scale=3.0)["logits"].softmax(1) for view in (x, x.flip(-1)))
-    average_mirrored(model)
+    handle = average_flips(model)
+    model.forwards = 0
+    assert torch.equal(model(pixel_values=x, scale=3.0)["logits"], plain) and model.forwards == 1
+    model.eval()
     torch.testing.assert_close(model(pixel_values=x, scale=3.0)["logits"].softmax(1), (p + q) / 2)
+    assert not model.training and model.forwards == 3  # the image and its flip, once each
+    handle.remove()
+    assert torch.equal(model(pixel_values=x, scale=3.0)["logits"], plain)
 
 
 def test_pixel_values_must_be_named():
     model = Dictionary(5).eval()
-    average_mirrored(model)
+    average_flips(model)
     with pytest.raises(ValueError) as error:
         model(torch.randn(4, 3, 16, 16), scale=2.0)
     assert str(error.value) == (
-        "To average over mirror images, Dictionary must be called with pixel_values=... by keyword, got 1 positional "
-        "arguments and the keywords ['scale']. Name the argument, or remove() the handle that average_mirrored gave."
+        "To average over flips, Dictionary must be called with pixel_values=... by keyword, got 1 positional "
+        "arguments and the keywords ['scale']. Name the argument, or remove() the handle that average_flips returned."
     )
 
 
@@ -116,7 +107,7 @@ def test_saving_and_copying_are_unaffected(tmp_path):
     model = vit(5).eval()
     x = torch.randn(4, 3, 16, 16)
     plain = model(pixel_values=x).logits
-    average_mirrored(model)
+    average_flips(model)
     averaged = model(pixel_values=x).logits
     model.save_pretrained(tmp_path)
     loaded = tf.ViTForImageClassification.from_pretrained(tmp_path).eval()

@@ -14,7 +14,7 @@ from datasets import Dataset, Image
 from PIL.Image import Resampling
 
 from squared_emd.data.prepared import cache_folder
-from squared_emd.vision.images import decode, open_picture
+from squared_emd.vision.images import decode_image, open_image
 
 __all__ = ["small_pictures"]
 
@@ -125,9 +125,9 @@ def _stored(shorter_side: int, quality: int | None, picture: dict[str, Any] | No
     if picture is None:
         return "there is no picture. Leave the row out."
     try:
-        with open_picture(picture) as opened:
+        with open_image(picture) as opened:
             is_small = min(opened.size) <= shorter_side
-        image, box = decode(picture, shorter_side)
+        image, box = decode_image(picture, shorter_side)
     except ValueError as error:
         return str(error)
     if is_small and quality is not None and not _is_remote(picture):

@@ -13,7 +13,7 @@ from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, se
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..metrics import confusion_matrix
 from ..training.trainer import EMDTrainer
-from ..vision.flip_averaging import average_mirrored
+from ..vision.flip_averaging import average_flips
 from ..vision.networks import ImageClassifier, load_image_classifier
 from ..vision.transforms import EvalTransform, with_views
 from .arguments import ExperimentArguments
@@ -161,7 +161,7 @@ def build_trainer(
         network = load_image_classifier(
             model, samples.class_names, num_outputs=1 if run.loss == "reg" else None, from_scratch=run.from_scratch
         )
-        average_mirrored(network.model)
+        average_flips(network.model)
         views = (network.size, network.mean, network.std)
         tested = experiment.eval_view(*views)
         if isinstance(tested, EvalTransform):

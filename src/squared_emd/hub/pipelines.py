@@ -186,9 +186,9 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
     def _forward(self, model_inputs: dict[str, Tensor], mirrored: bool) -> dict[str, Tensor]:
         caller = _Caller(self.model)
         if mirrored:
-            from ..vision.flip_averaging import average_mirrored  # Here, because timm is optional.
+            from ..vision import average_flips  # Here, because timm is optional.
 
-            average_mirrored(caller)
+            average_flips(caller)
         with _evaluating(self.model):
             return {"logits": caller(**model_inputs)["logits"]}  # (B, K)
 

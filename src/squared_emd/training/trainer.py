@@ -20,7 +20,6 @@ from transformers import DataCollatorWithPadding, default_data_collator
 
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import ground_distance_of_model, write_ground_distance
-from ..vision.flip_averaging import averages_mirrored
 from .arguments import EMDTrainingArguments
 from .batches import NUM_FRESH
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
@@ -298,7 +297,7 @@ class EMDTrainer(FrugalTrainer):
         """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
         if self.state.global_step == 0 and self._brought is not None and not self.criterion.is_given_ground_distance:
             emd = dict(getattr(self._config, "emd", None) or {})  # nothing was trained: D is as it came
-            emd["mirrored"] = averages_mirrored(self.accelerator.unwrap_model(self.model))
+            emd["mirrored"] = _averages_flips(self.accelerator.unwrap_model(self.model))
             return write_ground_distance(self._brought, folder, self._config, emd)
         matrix = self.criterion.ground_distance if self.args.uses_ground_distance else self._brought
         write_ground_distance(matrix, folder, self._config, self._emd_block(has_distance=matrix is not None))
@@ -341,7 +340,7 @@ class EMDTrainer(FrugalTrainer):
             block["class_names"] = names  # in the order of D, whatever becomes of id2label
         if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
             block["scores"] = earlier["scores"]
-        if averages_mirrored(self.accelerator.unwrap_model(self.model)):  # how it is tested
+        if _averages_flips(self.accelerator.unwrap_model(self.model)):  # how it is tested
             block["mirrored"] = True
         return block
 
@@ -403,3 +402,8 @@ class EMDTrainer(FrugalTrainer):
     def _set_problem_type(self, model: nn.Module) -> None:
         if hasattr(model, "config"):
             model.config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
+
+
+def _averages_flips(model: nn.Module) -> bool:
+    """Whether `vision.average_flips` is in force, found without importing vision and what it needs."""
+    return any(getattr(hook, "averages_flips", False) for hook in model._forward_hooks.values())

@@ -1,6 +1,27 @@
-"""Networks of the paper, image transforms and flip averaging.
+"""Networks of the paper, image transforms, flip averaging and mixup; importing it registers the networks with timm."""
 
-Importing this package registers the networks `alxs`, `alx` and `res` with timm.
-"""
+try:
+    import timm  # noqa: F401
+    import torchvision  # noqa: F401
+    from PIL import Image  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'squared_emd.vision needs {error.name}, which is not installed: pip install "squared-emd[vision]".'
+    ) from error
 
-from . import paper_networks as paper_networks
+from .flip_averaging import average_flips
+from .mixup import BatchMixup
+from .networks import SMALL, ImageClassifier, load_image_classifier
+from .transforms import AlexNetTrainTransform, EvalTransform, TrainTransform, with_views
+
+__all__ = [
+    "SMALL",
+    "AlexNetTrainTransform",
+    "BatchMixup",
+    "EvalTransform",
+    "ImageClassifier",
+    "TrainTransform",
+    "average_flips",
+    "load_image_classifier",
+    "with_views",
+]

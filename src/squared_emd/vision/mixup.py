@@ -16,7 +16,7 @@ __all__ = ["BatchMixup"]
 
 
 class BatchMixup:
-    """A `train_batch_transform` of `EMDTrainer` that mixes the pictures of a batch, and their labels.
+    """A `train_batch_transform` of `EMDTrainer` that mixes the images of a batch, and their labels.
 
     The labels become distributions, which every loss and the class centroids take. What is drawn comes from NumPy's
     global generator, which a resumed run restores.
@@ -39,7 +39,7 @@ class BatchMixup:
         self.name = name
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Mixes a batch; of an odd number of samples the last one is left alone.
+        """Mixes a batch; of an odd number of samples the last one is not mixed.
 
         Args:
             batch: with the input (B, C, H, W) and `labels` (B,) class indices.
@@ -49,7 +49,7 @@ class BatchMixup:
         """
         if self.name not in batch:
             raise ValueError(f"mixup needs the input {self.name!r} in each batch, got {sorted(batch)}. Say name=...")
-        pictures, labels = batch[self.name], batch["labels"]
+        images, labels = batch[self.name], batch["labels"]
         if labels.dim() != 1:
             raise ValueError(
                 f"mixup needs class indices (B,) as labels, got shape {tuple(labels.shape)}. Mix before labels are "
@@ -59,11 +59,11 @@ class BatchMixup:
         even = len(labels) // 2 * 2
         parts = []
         if even:
-            parts.append(self.mixup(pictures[:even].clone(), labels[:even]))  # which it changes in place
+            parts.append(self.mixup(images[:even].clone(), labels[:even]))  # which it changes in place
         if even < len(labels):
-            parts.append((pictures[even:], self._unmixed(labels[even:])))
-        pictures, targets = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return {**batch, self.name: pictures, "labels": targets.float()}
+            parts.append((images[even:], self._unmixed(labels[even:])))
+        images, targets = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return {**batch, self.name: images, "labels": targets.float()}
 
     def _unmixed(self, labels: Tensor) -> Tensor:
         rest = self.mixup.label_smoothing / self.mixup.num_classes

@@ -1,7 +1,7 @@
-"""The paper's networks, registered with timm as `alxs`, `alx` and `res`; importing this file is what registers them.
+"""The paper's networks, which importing this module registers with timm as `alxs`, `alx` and `res`.
 
-VGG_F and RES_F are pre-trained networks that timm has already (`PRETRAINED`). Each of ours has a second name, under
-which it is saved (`saved_name`): where squared_emd was not imported, transformers names what timm lacks, and no more.
+VGG_F and RES_F are pre-trained networks of timm's (`PRETRAINED`). Each of ours is saved under a second name
+(`saved_name`), which tells whoever loads it without this package what is missing.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def res(pretrained: bool = False, **kwargs: Any) -> ResNetV2:
 
 
 def saved_name(name: str) -> str:
-    """The architecture under which one of `FROM_SCRATCH` is saved; it tells what loading it needs.
+    """The architecture under which one of `FROM_SCRATCH` is saved; its name says what loading it needs.
 
     Args:
         name: `alxs`, `alx` or `res`.
