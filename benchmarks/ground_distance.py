@@ -1,8 +1,7 @@
 """What a refresh of D costs: `python benchmarks/ground_distance.py`; with `--all` also 21,841 classes, some minutes.
 
-Prints four tables: the steps of a refresh at 1,000 classes, beside D by `torch.cdist`, `sort` and `searchsorted`; its
-cost by the number of classes; with `--all` time and peak memory at 21,841 classes, in a process of its own; and a model
-on paper, not a measurement, of the all-reduce on 8 to 1,024 ranks.
+Prints the steps of a refresh at 1,000 classes, beside D by `torch.cdist`, `sort` and `searchsorted`; its cost by the
+number of classes; and with `--all` time and peak memory at 21,841 classes, in a process of its own.
 """
 
 from __future__ import annotations
@@ -22,55 +21,14 @@ import torch
 from side_by_side import hardware, shown, take_turns
 from torch import Tensor
 
-from squared_emd import ClassCentroids, EMDTrainingArguments
-from squared_emd.ground_distance.epoch_distance import learn_ground_distance
-from squared_emd.ground_distance.learned import blocks_of_rows, counts_in_rows, raw_distances
+from squared_emd import ClassCentroids, EMDTrainingArguments, percentile_ranks, raw_distances
+from squared_emd.ground_distance.learned import learn_ground_distance
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.losses import ground_distance_cost
 from squared_emd.training.callbacks import digest_of
 from squared_emd.training.criterion import EMDCriterion
 
 D = 2048
-DATA_SETS = {"Adience": (8, D), "ImageNet": (1000, D), "ImageNet-21k": (21841, D)}
-GPUS_A_NODE = 8
-# bytes a second that one rank sends, and seconds a message: assumptions, in the order of what vendors state
-NVLINK = (200e9, 3e-6)
-NETWORKS = {"200 Gb/s InfiniBand": (25e9, 5e-6), "25 Gb/s Ethernet": (3.125e9, 30e-6)}
-EPOCH_ON_8 = 600.0  # seconds of an epoch on 8 ranks, assumed; on N ranks 8 / N of it
-
-
-def ring_seconds(num_bytes: float, num_ranks: int, bandwidth: float, latency: float) -> float:
-    """A ring all-reduce on paper: ``2 (N - 1) / N * bytes / bandwidth + 2 (N - 1) * latency``.
-
-    Args:
-        num_bytes: on each rank.
-        num_ranks: N.
-        bandwidth: bytes a second, of the slowest link of the ring.
-        latency: seconds a message.
-
-    Returns:
-        Seconds.
-
-    >>> ring_seconds(1e9, 2, 1e9, 0.5)  # 2 * 1/2 * 1 s, and 2 messages of half a second
-    2.0
-    """
-    return 2 * (num_ranks - 1) / num_ranks * num_bytes / bandwidth + 2 * (num_ranks - 1) * latency
-
-
-def refresh_bytes(num_classes: int, feature_dim: int) -> int:
-    """Of the one all-reduce of a refresh: K sums of d numbers and a count, in float64.
-
-    Args:
-        num_classes: K.
-        feature_dim: d.
-
-    Returns:
-        ``8 K (d + 1)``.
-
-    >>> refresh_bytes(1000, 2048)
-    16392000
-    """
-    return 8 * num_classes * (feature_dim + 1)
 
 
 def as_it_reads(centroids: Tensor) -> Tensor:
@@ -110,7 +68,7 @@ def steps(num_classes: int, repeats: int) -> list[str]:
     ways: dict[str, Callable[[], object]] = {
         "sums to centroids": lambda: classes.refresh(reset=False),
         "centroids to distances": lambda: raw_distances(centroids),
-        "distances to counts in rows": lambda: counts_in_rows(distances, rank="strict"),
+        "distances to ranks": lambda: percentile_ranks(distances),
         "centroids to D and SDD": lambda: learn_ground_distance(centroids, known=known),
         "D to its cost": cost,
         "**the whole refresh**": whole,
@@ -124,7 +82,7 @@ def steps(num_classes: int, repeats: int) -> list[str]:
 def by_classes(num_classes: int, feature_dim: int) -> str:
     """A row of the table of sizes: best of 3, of 2 for the largest."""
     centroids = torch.rand(num_classes, feature_dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    rows = torch.rand(min(512, num_classes), num_classes, dtype=torch.float64)
+    distances = torch.rand(num_classes, num_classes, dtype=torch.float64)
 
     def best_of(run: Callable[[], object]) -> float:
         taken = []
@@ -134,11 +92,7 @@ def by_classes(num_classes: int, feature_dim: int) -> str:
             taken.append(time.perf_counter() - start)
         return min(taken)
 
-    def rank() -> None:
-        for _, block in blocks_of_rows(rows):
-            counts_in_rows(block, rank="strict")
-
-    ranking = best_of(rank) * num_classes / len(rows)
+    ranking = best_of(lambda: percentile_ranks(distances))
     whole = best_of(lambda: learn_ground_distance(centroids))
     unit = num_classes**2 * math.log2(num_classes)
     return (
@@ -177,25 +131,6 @@ def large(num_classes: int) -> None:
         step("D written beside the weights", lambda: write(criterion.ground_distance, folder, None, {}))
 
 
-def model_on_paper() -> list[str]:
-    """The rows of the table of the model."""
-    lines = []
-    for name, (num_classes, feature_dim) in DATA_SETS.items():
-        num_bytes, of_matrix = refresh_bytes(num_classes, feature_dim), 4 * num_classes**2
-        for num_ranks in (8, 64, 256, 1024):
-            links = {"NVLink": NVLINK} if num_ranks <= GPUS_A_NODE else NETWORKS
-            for link, (bandwidth, latency) in links.items():
-                reduce = ring_seconds(num_bytes, num_ranks, bandwidth, latency)
-                # pipelined along the ring: each link carries all of D once
-                send = of_matrix / bandwidth + (num_ranks - 1) * latency
-                share = reduce / (EPOCH_ON_8 * 8 / num_ranks)
-                lines.append(
-                    f"| {name} | {num_bytes / 1e6:.3g} MB | {num_ranks} | {link} | {1000 * reduce:.3g} | {share:.2g} | "
-                    f"{1000 * send:.3g} |"
-                )
-    return lines
-
-
 def table(columns: str, rows: list[str]) -> None:
     """Print a table."""
     print(columns)
@@ -210,7 +145,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of PyTorch")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--all", action="store_true", help="21,841 classes, too")
-    parser.add_argument("--model", action="store_true", help="only the model on paper")
     parser.add_argument("--large", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -220,16 +154,13 @@ def main() -> None:
     if args.all:  # first: what this process has had in memory would count as its
         command = [sys.executable, __file__, "--large", "21841", "--threads", str(args.threads)]
         rows = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    if not args.model:
-        print(f"{hardware()} {args.threads} threads.\n")
-        table("| 1,000 classes, 2,048 features | ms | the whole = 1 |", steps(1000, args.repeats))
-        columns = "| K | d | s, all | s, ranks | ns / (K^2 log2 K), ranks | ns / (K^2 d), all the rest |"
-        sizes = (250, 500, 1000, 2000, 4000, 8000)
-        table(columns, [by_classes(num_classes, d) for d in (16, D) for num_classes in sizes])
+    print(f"{hardware()} {args.threads} threads.\n")
+    table("| 1,000 classes, 2,048 features | ms | the whole = 1 |", steps(1000, args.repeats))
+    columns = "| K | d | s, all | s, ranks | ns / (K^2 log2 K), ranks | ns / (K^2 d), all the rest |"
+    sizes = (250, 500, 1000, 2000, 4000, 8000)
+    table(columns, [by_classes(num_classes, d) for d in (16, D) for num_classes in sizes])
     if args.all:
         table("| 21,841 classes, 2,048 features | s | GB at most so far |", rows)
-    columns = "| | bytes | ranks | link | ms, all-reduce | of an epoch | ms more, if one rank sent D |"
-    table(columns, model_on_paper())
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from .ground_distance.learned import (
     ground_distance_from_centroids,
     percentile_ranks,
     raw_distances,
-    sdd,
 )
+from .ground_distance.relatedness import sdd
 from .losses import (
     circular_emd_loss,
     entropic_wasserstein_loss,

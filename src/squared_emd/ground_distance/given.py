@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .epoch_distance import matrix_dtype
 from .label_tree import LabelTree
-from .learned import check_ground_distance, ground_distance_from_centroids
+from .learned import check_ground_distance, ground_distance_from_centroids, matrix_dtype
 
 __all__ = [
     "blend_ground_distances",
@@ -73,8 +72,7 @@ def ground_distance_from_circle(spacing: Sequence[float] | Tensor | int, *, norm
     gaps = gaps.double()
     if gaps.dim() != 1 or not len(gaps) or not (gaps.isfinite().all() and (gaps >= 0).all()):
         raise ValueError(
-            "spacing must be the K gaps between neighbours on the circle, finite and not negative; "
-            f"got {gaps.tolist()}."
+            f"spacing must be the K gaps between neighbors on the circle, finite and not negative; got {gaps.tolist()}."
         )
     positions = torch.cat([gaps.new_zeros(1), gaps[:-1].cumsum(0)])
     along = (positions[:, None] - positions).abs()  # (K, K)
@@ -206,5 +204,5 @@ def as_ground_distance(given: Any, num_classes: int, *, source: str = "ground_di
 
 def _normalized(distances: Tensor) -> Tensor:
     if distances.max() == 0:
-        raise ValueError("positions must differ to be normalised; they all coincide.")
+        raise ValueError("positions must differ to be normalized; they all coincide.")
     return distances / distances.max()

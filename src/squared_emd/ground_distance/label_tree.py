@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,32 +18,30 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelTree"]
 
-_WEIGHT = "weight"  # the attribute of an edge
-
 
 class LabelTree:
     """A rooted tree whose nodes, or some of them, are the K classes; each edge has a length.
 
-    It is made by :meth:`from_nested`, :meth:`from_parents`, :meth:`from_networkx` or :meth:`from_json`. The distance of
+    Make it with :meth:`from_nested`, :meth:`from_parents`, :meth:`from_networkx` or :meth:`from_json`. The distance of
     two classes is the length of the path between them.
 
     Args:
         parents: (N,) the index of each node's parent; -1 for the root.
         classes: (K,) the nodes that are the classes, in the order of the labels.
         class_names: (K,) their names.
-        lengths: (N,) the length of the edge from each node to its parent, in any unit; that of the root counts nothing.
+        lengths: (N,) the length of the edge from each node to its parent, in any unit; that of the root is not used.
             Default: all 1.
 
     Attributes:
         class_names: (K,) names, in the order of the labels.
         num_classes: K.
-        order: (K,) class indices in the order in which a walk through the tree meets them, parents first.
+        order: (K,) class indices in the order of a depth-first walk through the tree, parents first.
         starts, ends: (E,) the classes below edge e are ``order[starts[e]:ends[e]]``.
-        lengths: (E,) float64, of the edges that part some classes from others.
+        lengths: (E,) float64, of the edges that separate some classes from others.
 
     Raises:
-        ValueError: the nodes are no tree; a length is negative or not finite; a class stands there twice, or there is
-            none.
+        ValueError: the nodes are no tree; the numbers of nodes or classes differ; a length is negative or not finite; a
+            class is given twice, or there is none.
 
     >>> tree = LabelTree.from_nested({"food": ["apple", "bread"], "tool": ["saw"]})
     >>> tree.class_names
@@ -60,83 +60,70 @@ class LabelTree:
         lengths: Sequence[float] | None = None,
     ) -> None:
         parents = np.asarray(parents, dtype=np.int64)
+        classes = np.asarray(classes, dtype=np.int64)
         lengths = np.ones(len(parents)) if lengths is None else np.asarray(lengths, dtype=np.float64)
         self.class_names = [str(name) for name in class_names]
         self.num_classes = len(self.class_names)
-        walk = _walk(parents)
-        _check(parents, np.asarray(classes), self.class_names, lengths)
+        walk = _depth_first(parents)  # (N,) nodes
+        _check_classes(classes, self.class_names, len(parents))
+        _check_lengths(lengths, parents)
 
         place = np.empty_like(walk)  # of each node in the walk
         place[walk] = np.arange(len(walk))
-        sizes = np.ones_like(walk)  # nodes below each node, and itself
+        sizes = np.ones_like(walk)  # number of nodes of each subtree
         for node in walk[:0:-1]:
             sizes[parents[node]] += sizes[node]
         depths = np.zeros(len(walk))  # length of the path from the root
         for node in walk[1:]:
             depths[node] = depths[parents[node]] + lengths[node]
 
-        is_class = np.zeros(len(walk), dtype=bool)
-        is_class[place[np.asarray(classes)]] = True
-        before = np.concatenate([[0], np.cumsum(is_class)])  # classes in the walk before a place
+        is_class = np.zeros(len(walk), dtype=bool)  # by place in the walk
+        is_class[place[classes]] = True
+        before = np.concatenate([[0], np.cumsum(is_class)])  # number of classes before a place
         starts, ends = before[place], before[place + sizes]
-        parts = (starts < ends) & (ends - starts < self.num_classes) & (lengths > 0) & (parents >= 0)
-        self.starts, self.ends, self.lengths = starts[parts], ends[parts], lengths[parts]
-        index = {int(node): k for k, node in enumerate(classes)}
-        self.order = np.array([index[int(node)] for node in walk if int(node) in index], dtype=np.int64)
-        self._class_depths = depths[np.asarray(classes)][self.order]
-        # where the paths from the root to a class of the walk and to the one before it part: no deeper than any parent
-        # that the walk came by in between
-        turns = np.where(parents[walk] >= 0, depths[parents[walk]], 0.0)
-        places = np.flatnonzero(is_class)
-        self._turns = np.array([turns[a + 1 : b + 1].min() for a, b in pairwise(places)])
+        separates = (starts < ends) & (ends - starts < self.num_classes) & (lengths > 0) & (parents >= 0)
+        self.starts, self.ends, self.lengths = starts[separates], ends[separates], lengths[separates]
+        self.order = np.argsort(place[classes])
+        self._class_depths = depths[classes][self.order]
+        # The paths from the root to two successive classes of the walk part at the shallowest parent of the nodes
+        # between them.
+        parent_depths = np.where(parents[walk] >= 0, depths[parents[walk]], 0.0)
+        self._fork_depths = np.array(
+            [parent_depths[a + 1 : b + 1].min() for a, b in pairwise(np.flatnonzero(is_class))]
+        )
 
     @classmethod
     def from_nested(cls, nested: Mapping[str, Any] | Sequence[Any]) -> LabelTree:
-        """A tree whose leaves are the classes, from dictionaries within each other.
+        """A tree whose leaves are the classes, from nested dictionaries.
 
         Args:
             nested: from the name of a group to what is in it: another such dictionary, a list of class names, or for a
                 class None or a number, the length of the edge to it. Every other edge has length 1.
 
         Returns:
-            The tree; the labels follow the order in which the classes stand there.
+            The tree; the labels follow the order of the dictionary.
 
         Raises:
-            ValueError: an entry is none of these, or a class stands there twice.
+            ValueError: an entry is none of these, or a class is given twice.
 
         >>> LabelTree.from_nested({"S": 0.5, "M": 0.5, "other": ["XL"]}).distances().tolist()
         [[0.0, 1.0, 2.5], [1.0, 0.0, 2.5], [2.5, 2.5, 0.0]]
         """
         parents, lengths, classes, names = [-1], [0.0], [], []
-        todo = [(0, nested, "the root")]
-        found = {}  # node of a class -> its name
-        children: list[list[int]] = [[]]
-        while todo:
-            parent, below, where = todo.pop()
-            if isinstance(below, str) or not isinstance(below, (Mapping, Sequence)) or not below:
-                raise ValueError(
-                    f"{where} of the label tree must hold a dictionary or a list with at least one class; got "
-                    f"{below!r}. A class has None or the length of its edge."
-                )
-            items = below.items() if isinstance(below, Mapping) else [_item(entry, where) for entry in below]
-            for name, value in items:
-                node = len(parents)
-                parents.append(parent)
-                children[parent].append(node)
-                children.append([])
-                is_class = value is None or isinstance(value, (int, float))
-                lengths.append(1.0 if value is None or not is_class else float(value))
-                if is_class:
-                    found[node] = str(name)
+
+        def add_group(node: int, content: Any, name: str) -> None:
+            for child_name, value in _items_of_group(content, name):
+                child = len(parents)
+                parents.append(node)
+                if value is None or isinstance(value, (int, float)):
+                    lengths.append(1.0 if value is None else float(value))
+                    classes.append(child)
+                    names.append(str(child_name))
                 else:
-                    todo.append((node, value, repr(name)))
-        stack = [0]
-        while stack:  # in the order in which they stand
-            node = stack.pop()
-            stack.extend(reversed(children[node]))
-            if node in found:
-                classes.append(node)
-                names.append(found[node])
+                    lengths.append(1.0)
+                    add_group(child, value, repr(child_name))
+
+        add_group(0, nested, "the root")
         return cls(parents, classes, names, lengths)
 
     @classmethod
@@ -151,10 +138,11 @@ class LabelTree:
 
         Args:
             parents: from the name of a node to that of its parent, which is None for the root; or (N,) the index of
-                each node's parent, where the indices are the names, and -1 stands for none.
+                each node's parent, -1 or None for the root; the indices are then the names.
             class_names: the nodes that are classes, in the order of the labels; they may have others below them.
-                Default: the leaves, in the order in which they stand there.
-            lengths: from the name of a node to the length of the edge to its parent. Default: 1.
+                Default: the leaves, in their order in ``parents``.
+            lengths: from the name of a node to the length of the edge to its parent, 1 if it is missing; or (N,)
+                lengths. Default: all 1.
 
         Returns:
             The tree.
@@ -167,20 +155,25 @@ class LabelTree:
         """
         if not isinstance(parents, Mapping):
             parents = {i: None if parent is None or parent < 0 else int(parent) for i, parent in enumerate(parents)}
-        lengths = dict(lengths if isinstance(lengths, Mapping) else enumerate([] if lengths is None else lengths))
         nodes = list(dict.fromkeys([*parents, *(parent for parent in parents.values() if parent is not None)]))
+        if lengths is not None and not isinstance(lengths, Mapping):
+            if len(lengths) != len(nodes):
+                raise ValueError(
+                    f"lengths must hold one number for each of the {len(nodes)} nodes, got {len(lengths)}."
+                )
+            lengths = dict(zip(nodes, lengths, strict=True))
+        lengths = lengths or {}
+        inner = set(parents.values())
+        classes = [name for name in nodes if name not in inner] if class_names is None else list(class_names)
         index = {name: i for i, name in enumerate(nodes)}
-        has_children = {parent for parent in parents.values() if parent is not None}
-        classes = [name for name in nodes if name not in has_children] if class_names is None else list(class_names)
-        for what, names in (("class_names", classes), ("lengths", list(lengths))):
-            strangers = [name for name in names if name not in index]
-            if strangers:
-                raise ValueError(f"{what} must name nodes of the label tree; it has no {strangers[0]!r}.")
-        places = [index.get(parents.get(name), -1) for name in nodes]
+        for argument, names in (("class_names", classes), ("lengths", lengths)):
+            for name in names:
+                if name not in index:
+                    raise ValueError(f"{argument} must name nodes of the label tree; it has no {name!r}.")
         return cls(
-            places,
+            [index.get(parents.get(name), -1) for name in nodes],
             [index[name] for name in classes],
-            [str(name) for name in classes],
+            classes,
             [lengths.get(name, 1.0) for name in nodes],
         )
 
@@ -188,14 +181,13 @@ class LabelTree:
     def from_networkx(
         cls, graph: Graph | DiGraph, *, root: Any = None, class_names: Sequence[Any] | None = None
     ) -> LabelTree:
-        """A tree from a graph of NetworkX; the attribute ``weight`` of an edge is its length, 1 where it has none.
+        """A tree from a graph of NetworkX; the attribute ``weight`` of an edge is its length, 1 without one.
 
         Args:
-            graph: a tree; of a directed one the edges go from parent to child.
-            root: of an undirected tree; which one it is changes no distance. Default: the first node that has several
-                neighbours.
-            class_names: the nodes that are classes, in the order of the labels. Default: the nodes without children, in
-                the order of the graph.
+            graph: a tree; the edges of a directed one go from parent to child.
+            root: of an undirected tree. It changes no distance. Default: a node that is no leaf.
+            class_names: the nodes that are classes, in the order of the labels. Default: the leaves but for ``root``,
+                in the order of the graph.
 
         Returns:
             The tree; the names of the classes are the nodes as text.
@@ -203,33 +195,26 @@ class LabelTree:
         Raises:
             ValueError: the graph is no tree, or has no such root.
         """
-        nodes = list(graph.nodes)
+        import networkx as nx  # here: slow to import
+
+        is_tree = len(graph) and (nx.is_arborescence(graph) if graph.is_directed() else nx.is_tree(graph))
+        if not is_tree:
+            raise ValueError(
+                "graph must be a tree: connected, without a cycle, and if it is directed with edges from parent to "
+                f"child; got {len(graph)} nodes and {graph.number_of_edges()} edges that are none."
+            )
+        if root is not None and root not in graph:
+            raise ValueError(f"root must be a node of the label tree; it has no {root!r}.")
+        if class_names is None:
+            degree = graph.out_degree if graph.is_directed() else graph.degree
+            class_names = [node for node in graph if node != root and degree(node) <= (not graph.is_directed())]
         if graph.is_directed():
-            parents = {}
-            for parent, child in graph.edges:
-                if child in parents:
-                    raise ValueError(f"a label tree must give each node one parent; {child!r} has several.")
-                parents[child] = parent
-            weights = {child: graph.edges[parent, child].get(_WEIGHT, 1.0) for child, parent in parents.items()}
+            parents = {child: parent for parent, child in graph.edges}
         else:
-            if nodes and root is not None and root not in graph:
-                raise ValueError(f"root must be a node of the label tree; it has no {root!r}.")
-            parents, weights = {}, {}
-            if root is None:  # a node with one neighbour is a leaf, and so a class
-                root = next((node for node in nodes if graph.degree(node) > 1), nodes[0] if nodes else None)
-            todo = [root] if nodes else []
-            seen = set(todo)
-            while todo:
-                parent = todo.pop()
-                for child in graph.neighbors(parent):
-                    if child not in seen:
-                        seen.add(child)
-                        parents[child], weights[child] = parent, graph.edges[parent, child].get(_WEIGHT, 1.0)
-                        todo.append(child)
-            if graph.number_of_edges() != len(parents):
-                raise ValueError("a label tree must have one path between two nodes; this graph has a circle.")
-        parents = {node: parents.get(node) for node in nodes}  # in the order of the graph
-        return cls.from_parents(parents, class_names=class_names, lengths=weights)
+            root = max(graph, key=graph.degree) if root is None else root
+            parents = dict(nx.bfs_predecessors(graph, root))
+        lengths = {child: graph.edges[parent, child].get("weight", 1.0) for child, parent in parents.items()}
+        return cls.from_parents({node: parents.get(node) for node in graph}, class_names=class_names, lengths=lengths)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> LabelTree:
@@ -237,7 +222,7 @@ class LabelTree:
 
         Args:
             path: .json with what :meth:`from_nested` takes; or with an object whose entry ``parents`` is what
-                :meth:`from_parents` takes, beside ``class_names`` and ``lengths`` where they are needed.
+                :meth:`from_parents` takes, with ``class_names`` and ``lengths`` if they are needed.
 
         Returns:
             The tree.
@@ -253,18 +238,14 @@ class LabelTree:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} must hold a label tree as JSON; reading it gave {error}") from error
+        is_flat = isinstance(content, dict) and {"parents"} <= content.keys() <= {"parents", "class_names", "lengths"}
         try:
-            is_flat = isinstance(content, dict) and content.keys() <= {"parents", "class_names", "lengths"}
-            return (
-                cls.from_parents(content.pop("parents"), **content)
-                if is_flat and "parents" in content
-                else cls.from_nested(content)
-            )
+            return cls.from_parents(**content) if is_flat else cls.from_nested(content)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
     def distances(self) -> np.ndarray:
-        """The length of the path between each two classes.
+        """The length of the path between every two classes.
 
         Returns:
             (K, K) float64, in the unit of the lengths. O(K^2) time and memory.
@@ -272,23 +253,23 @@ class LabelTree:
         num_classes = self.num_classes
         distances = np.zeros((num_classes, num_classes))  # in the order of the walk
         for i in range(num_classes - 1):
-            fork = np.minimum.accumulate(self._turns[i:])  # depth where the paths to class i and to later ones part
-            row = np.maximum(self._class_depths[i] + self._class_depths[i + 1 :] - 2 * fork, 0)
+            forks = np.minimum.accumulate(self._fork_depths[i:])  # depth at which class i and each later one part
+            row = np.maximum(self._class_depths[i] + self._class_depths[i + 1 :] - 2 * forks, 0)
             distances[i, i + 1 :] = distances[i + 1 :, i] = row
-        back = np.argsort(self.order)
-        return distances[np.ix_(back, back)]
+        place = np.argsort(self.order)
+        return distances[np.ix_(place, place)]
 
     def reordered(self, class_names: Sequence[str]) -> LabelTree:
         """The same tree with its classes in another order.
 
         Args:
-            class_names: (K,) the same names, as a model has them.
+            class_names: (K,) the same names, in the order of a model's labels.
 
         Returns:
             A tree whose labels are in that order.
 
         Raises:
-            ValueError: the names are others.
+            ValueError: the names are different ones.
         """
         names = [str(name) for name in class_names]
         if sorted(names) != sorted(self.class_names):
@@ -297,60 +278,77 @@ class LabelTree:
                 f"the label tree must have the {len(names)} classes of the model; it has {self.num_classes}, and "
                 f"{missing[0]!r} is not in both."
             )
-        new = {name: k for k, name in enumerate(names)}
-        tree = object.__new__(LabelTree)
-        vars(tree).update(vars(self))
+        index = {name: k for k, name in enumerate(names)}
+        tree = copy.copy(self)
         tree.class_names = names
-        tree.order = np.array([new[self.class_names[k]] for k in self.order], dtype=np.int64)
+        tree.order = np.array([index[self.class_names[k]] for k in self.order], dtype=np.int64)
         return tree
 
 
-def _item(entry: Any, where: str) -> tuple[str, Any]:
-    if isinstance(entry, Mapping) and len(entry) == 1:
-        return next(iter(entry.items()))
-    if isinstance(entry, (str, int)):
-        return str(entry), None
-    raise ValueError(
-        f"a list in {where} of the label tree must hold class names or dictionaries of one group; got {entry!r}."
-    )
+def _items_of_group(content: Any, name: str) -> list[tuple[Any, Any]]:
+    """Names and values in a group of :meth:`LabelTree.from_nested`."""
+    if isinstance(content, str) or not isinstance(content, (Mapping, Sequence)) or not content:
+        raise ValueError(
+            f"{name} of the label tree must hold a dictionary or a list with at least one class; got {content!r}. A "
+            "class has None or the length of its edge."
+        )
+    if isinstance(content, Mapping):
+        return list(content.items())
+    items = []
+    for entry in content:
+        if isinstance(entry, (str, int)):
+            items.append((entry, None))
+        elif isinstance(entry, Mapping) and len(entry) == 1:
+            items.extend(entry.items())
+        else:
+            raise ValueError(
+                f"a list in {name} of the label tree must hold class names or dictionaries of one group; got {entry!r}."
+            )
+    return items
 
 
-def _walk(parents: np.ndarray) -> np.ndarray:
-    """(N,) nodes, each after its parent and all that is below a node right after it."""
+def _depth_first(parents: np.ndarray) -> np.ndarray:
+    """(N,) nodes in depth-first order, each before the nodes below it."""
+    import networkx as nx  # here: slow to import
+
     roots = np.flatnonzero(parents < 0)
     if len(roots) != 1:
         raise ValueError(f"a label tree must have one root, a node without a parent; got {len(roots)}.")
-    strangers = np.flatnonzero(parents >= len(parents))
-    if len(strangers):
+    outside = np.flatnonzero(parents >= len(parents))
+    if len(outside):
         raise ValueError(
-            f"each parent in a label tree must be a node, -1 or None; node {strangers[0]} has {parents[strangers[0]]}."
+            f"each parent in a label tree must be a node, -1 or None; node {outside[0]} has {parents[outside[0]]}."
         )
-    children: list[list[int]] = [[] for _ in parents]
-    for node, parent in enumerate(parents):
-        if parent >= 0:
-            children[parent].append(node)
-    walk, stack = [], [int(roots[0])]
-    while stack:
-        node = stack.pop()
-        walk.append(node)
-        stack.extend(reversed(children[node]))
+    graph = nx.DiGraph((int(parent), node) for node, parent in enumerate(parents) if parent >= 0)
+    graph.add_node(int(roots[0]))
+    walk = np.fromiter(nx.dfs_preorder_nodes(graph, int(roots[0])), dtype=np.int64)
     if len(walk) < len(parents):
         raise ValueError(
-            f"all nodes of a label tree must hang on its root; {len(parents) - len(walk)} of {len(parents)} do not: "
-            "there is a circle."
+            "all nodes of a label tree must be connected to its root; "
+            f"{len(parents) - len(walk)} of {len(parents)} are not: there is a cycle."
         )
-    return np.array(walk)
+    return walk
 
 
-def _check(parents: np.ndarray, classes: np.ndarray, names: list[str], lengths: np.ndarray) -> None:
-    if len(names) == 0 or len(set(classes.tolist())) < len(classes) or len(set(names)) < len(names):
-        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+def _check_classes(classes: np.ndarray, names: list[str], num_nodes: int) -> None:
+    if len(classes) != len(names):
+        raise ValueError(f"class_names must hold one name for each of the {len(classes)} classes, got {len(names)}.")
+    outside = classes[(classes < 0) | (classes >= num_nodes)]
+    if len(outside):
+        raise ValueError(f"classes must be nodes of the label tree, 0 .. {num_nodes - 1}; got {outside[0]}.")
+    if not names:
+        raise ValueError("a label tree must have at least one class; it has none.")
+    for values in (names, classes.tolist()):
+        value, count = Counter(values).most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"a label tree must have each class once; {value!r} is given twice.")
+
+
+def _check_lengths(lengths: np.ndarray, parents: np.ndarray) -> None:
+    if lengths.shape != parents.shape:
+        raise ValueError(f"lengths must hold one number for each of the {len(parents)} nodes, got {len(lengths)}.")
+    bad = ~(np.isfinite(lengths) & (lengths >= 0)) & (parents >= 0)
+    if bad.any():
         raise ValueError(
-            "a label tree must have at least one class, and each once; "
-            + ("it has none." if twice is None else f"{twice!r} stands there twice.")
-        )
-    wrong = ~(np.isfinite(lengths) & (lengths >= 0)) & (parents >= 0)
-    if wrong.any():
-        raise ValueError(
-            f"the lengths of a label tree's edges must be finite and not negative; got {lengths[wrong][0]:g}."
+            f"the lengths of a label tree's edges must be finite and not negative; got {lengths[bad][0]:g}."
         )

@@ -1,4 +1,4 @@
-"""From class centroids to the ground distance matrix D, and what D says about the classes."""
+"""D from class centroids (Hou et al. 2016, Eq. 2, 12 and 13), a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .relatedness import sdd_from_sums
+
 __all__ = [
+    "MAX_CLASSES_IN_FLOAT64",
+    "blocks_of_rows",
+    "check_ground_distance",
     "ground_distance_from_centroids",
+    "learn_ground_distance",
+    "matrix_dtype",
     "percentile_ranks",
     "raw_distances",
-    "sdd",
 ]
 
+MAX_CLASSES_IN_FLOAT64 = 4096  # above, D is float32 and written in place
 DIRECT_DISTANCE_COST = 2**27  # K * K * d up to which differences are taken one by one, free of cancellation
-TILE = 256  # above, distances come from matrix products of so many classes by so many
-BLOCK = 2**20  # entries of a K x K matrix that are worked on at a time
+TILE = 256  # above, distances come from matrix products of this many classes by as many
+BLOCK = 2**20  # entries of a K x K matrix that are processed at a time
 
 
 def raw_distances(centroids: Tensor) -> Tensor:
@@ -36,45 +43,11 @@ def raw_distances(centroids: Tensor) -> Tensor:
     tensor([[0., 5.],
             [5., 0.]], dtype=torch.float64)
     """
-    centred = centroids.double() - mean_of(centroids)
-    if takes_differences(centred):
-        return torch.cdist(centred, centred, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(0)
-    num_classes, tiles = len(centred), centred.split(TILE)
-    distances = centred.new_empty(num_classes, num_classes)
-    for i, some in enumerate(tiles):
-        for j, others in enumerate(tiles[i:], start=i):  # each pair once, so that D[i, j] is D[j, i] to the bit
-            tile = distance_tile(some, others)
-            distances[i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE] = tile
-            distances[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE] = tile.T
+    _check_centroids(centroids)
+    distances = centroids.new_empty(len(centroids), len(centroids), dtype=torch.float64)
+    for start, rows in _rows_of_raw_distances(centroids):
+        distances[start : start + len(rows)] = rows
     return distances
-
-
-def mean_of(centroids: Tensor) -> Tensor:
-    """(d,) float64: distances of centroids around their mean suffer less cancellation."""
-    if centroids.dim() != 2 or not centroids.is_floating_point():
-        raise ValueError(f"centroids must be (K, d) floating point, got {tuple(centroids.shape)} {centroids.dtype}.")
-    mean = centroids.mean(0, dtype=torch.float64)
-    if not mean.isfinite().all():
-        bad = (~centroids.isfinite().all(1)).nonzero().flatten().tolist()
-        raise ValueError(f"centroids must be finite; those of classes {bad} are not.")
-    return mean
-
-
-def takes_differences(centroids: Tensor) -> bool:
-    """Whether distances are taken from differences; from matrix products where there would be too many."""
-    num_classes, feature_dim = centroids.shape
-    return num_classes**2 * feature_dim <= DIRECT_DISTANCE_COST
-
-
-def distance_tile(some: Tensor, others: Tensor) -> Tensor:
-    """Distances of centred classes to the same or to later ones, by a matrix product; at most TILE by TILE."""
-    lengths = [torch.einsum("kd,kd->k", classes, classes) for classes in (some, others)]  # squared
-    squares = torch.addmm(lengths[0][:, None] + lengths[1], some, others.T, alpha=-2)
-    distances = squares.clamp_min_(0).sqrt_()
-    if some.data_ptr() != others.data_ptr():
-        return distances
-    distances = distances.triu(1)
-    return distances + distances.T
 
 
 def percentile_ranks(distances: Tensor, *, rank: str = "strict") -> Tensor:
@@ -82,7 +55,7 @@ def percentile_ranks(distances: Tensor, *, rank: str = "strict") -> Tensor:
 
     ``B[i, j] = R / K``, where R counts the entries of row i that are smaller than entry j (``"strict"``, the paper's
     equation), or not larger (``"inclusive"``: an entry counts itself, as the paper's published Table 2 must have been
-    made; there the diagonal is put back to 0). Entries that tie share one value.
+    made; there the diagonal is set back to 0). Entries that tie share one value.
 
     Args:
         distances: (K, K) raw distances.
@@ -97,60 +70,14 @@ def percentile_ranks(distances: Tensor, *, rank: str = "strict") -> Tensor:
     >>> percentile_ranks(torch.tensor([[0.0, 3.0, 7.0, 3.0]] * 4))[0]
     tensor([0.0000, 0.2500, 0.7500, 0.2500], dtype=torch.float64)
     """
-    _check_square(distances)
-    if rank not in ("strict", "inclusive"):
-        raise ValueError(f'rank must be "strict" (Eq. 12) or "inclusive" (Table 2), got {rank!r}.')
-    num_classes = len(distances)
-    ranks = torch.empty(num_classes, num_classes, dtype=torch.float64, device=distances.device)
+    if distances.dim() != 2 or distances.shape[0] != distances.shape[1]:
+        raise ValueError(f"distances must be (K, K), got shape {tuple(distances.shape)}.")
+    _check_rank(rank)
+    ranks = torch.empty_like(distances, dtype=torch.float64)
     for start, rows in blocks_of_rows(distances):
-        ranks[start : start + len(rows)] = counts_in_rows(rows, rank=rank)
-    ranks /= max(num_classes, 1)
+        ranks[start : start + len(rows)] = _counts_in_rows(rows, rank)
+    ranks /= max(len(distances), 1)
     return ranks.fill_diagonal_(0) if rank == "inclusive" else ranks
-
-
-def counts_in_rows(rows: Tensor, *, rank: str) -> Tensor:
-    """How many entries of its row are smaller than an entry (``"strict"``), or not larger (``"inclusive"``).
-
-    Args:
-        rows: (b, K) numbers.
-        rank: ``"strict"`` or ``"inclusive"``.
-
-    Returns:
-        (b, K) float32, which is exact for fewer than 2^24 classes.
-
-    >>> counts_in_rows(torch.tensor([[3.0, 0.0, 3.0]]), rank="strict")
-    tensor([[1., 0., 1.]])
-    """
-    rows = rows.detach() if rows.dtype in (torch.float32, torch.float64) else rows.detach().double()
-    # NumPy's sort uses the vector instructions of the CPU
-    order = torch.from_numpy(np.argsort(rows.numpy(), axis=1)) if rows.is_cpu else rows.argsort(1)
-    in_order = rows.gather(1, order)
-    places = torch.arange(rows.shape[1], dtype=torch.float32, device=rows.device)
-    borders = torch.ones_like(rows, dtype=torch.bool)  # between an entry and a larger one
-    if rank == "strict":
-        torch.ne(in_order[:, 1:], in_order[:, :-1], out=borders[:, 1:])
-        counts = torch.where(borders, places, 0).cummax(1).values  # the place where the run of equal entries begins
-    else:
-        torch.ne(in_order[:, 1:], in_order[:, :-1], out=borders[:, :-1])
-        counts = torch.where(borders, places + 1, torch.inf).flip(1).cummin(1).values.flip(1)
-    return torch.empty_like(counts).scatter_(1, order, counts)
-
-
-def blocks_of_rows(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """A matrix in blocks of rows, of about ``BLOCK`` entries each.
-
-    Args:
-        matrix: (K, K).
-
-    Yields:
-        The first row's index, and (b, K) rows, a view.
-
-    >>> [(start, len(rows)) for start, rows in blocks_of_rows(torch.zeros(2, 2**20 + 1))]
-    [(0, 1), (1, 1)]
-    """
-    rows_at_a_time = max(BLOCK // max(matrix.shape[1], 1), 1)
-    for start in range(0, len(matrix), rows_at_a_time):
-        yield start, matrix[start : start + rows_at_a_time]
 
 
 def ground_distance_from_centroids(centroids: Tensor, *, rank: str = "strict", known: Tensor | None = None) -> Tensor:
@@ -172,63 +99,75 @@ def ground_distance_from_centroids(centroids: Tensor, *, rank: str = "strict", k
             [2., 0., 3.],
             [4., 3., 0.]], dtype=torch.float64)
     """
-    return ground_distance_from_distances(raw_distances(_zero_unknown(centroids, known)), rank=rank, known=known)
+    matrix = torch.zeros(len(centroids), len(centroids), dtype=torch.float64, device=centroids.device)
+    _write_ground_distance(matrix, centroids, rank, known)
+    return matrix
 
 
-def ground_distance_from_distances(distances: Tensor, *, rank: str = "strict", known: Tensor | None = None) -> Tensor:
-    """As :func:`ground_distance_from_centroids`, from raw distances that are already there.
+def learn_ground_distance(
+    centroids: Tensor, *, rank: str = "strict", known: Tensor | None = None, out: Tensor | None = None
+) -> tuple[Tensor, float, float]:
+    """D from class centroids, with its SDD (Hou et al. 2016, Eq. 2, 12, 13 and section 4.7).
 
-    Args:
-        distances: (K, K) raw distances.
-        rank: ``"strict"`` or ``"inclusive"``.
-        known: (K,) bool, the classes to rank.
-
-    Returns:
-        (K, K) float64.
-    """
-    if known is None or known.all():
-        ranks = percentile_ranks(distances, rank=rank)
-        return (ranks + ranks.T) / 2
-    ground_distance = torch.zeros_like(distances, dtype=torch.float64)
-    ranks = percentile_ranks(distances[known][:, known], rank=rank)
-    ground_distance[known.outer(known)] = ((ranks + ranks.T) / 2).flatten()
-    return ground_distance
-
-
-def sdd(distances: Tensor, *, relative: bool = False) -> Tensor:
-    """Standard deviation of pair-wise distances between class centroids (SDD, Hou et al. 2016, section 4.7).
-
-    High where classes are related to different degrees, low where all are about equally far apart. It has the unit of
-    the features: compare it within one network, or use ``relative``.
+    Nothing of K x K but D is kept, so that 21,841 classes of 2,048 features fit into 6 GB.
 
     Args:
-        distances: (K, K) raw distances (:func:`raw_distances`).
-        relative: divide by the mean off-diagonal distance; 0 where all distances are 0.
+        centroids: (K, d).
+        rank: ``"strict"`` (Eq. 12) or ``"inclusive"`` (the paper's Table 2).
+        known: (K,) bool; classes that never had a sample are left out, and their rows and columns of D are 0.
+        out: an earlier D that is no longer needed; above ``MAX_CLASSES_IN_FLOAT64`` classes it is overwritten if its
+            shape, dtype and device fit.
 
     Returns:
-        A float64 scalar: the population standard deviation over all K^2 entries, diagonal included.
+        D: (K, K), of :func:`matrix_dtype`; SDD in the unit of the features, and relative to the mean distance.
 
     Raises:
-        ValueError: ``distances`` is not square.
+        ValueError: as :func:`raw_distances` and :func:`percentile_ranks`.
 
-    >>> sdd(torch.tensor([[0.0, 4.0], [4.0, 0.0]]))
-    tensor(2., dtype=torch.float64)
+    >>> matrix, deviation, relative = learn_ground_distance(torch.tensor([[0.0], [4.0]]))
+    >>> matrix
+    tensor([[0.0000, 0.5000],
+            [0.5000, 0.0000]], dtype=torch.float64)
+    >>> deviation, relative
+    (2.0, 0.5)
     """
-    _check_square(distances)
-    distances = distances.double()
-    deviation = distances.std(correction=0)
-    if not relative:
-        return deviation
-    num_classes = len(distances)
-    mean = distances.sum() / max(num_classes * (num_classes - 1), 1)
-    return torch.where(mean > 0, deviation / mean, 0.0)
+    num_classes = len(centroids)
+    shape, dtype = (num_classes, num_classes), matrix_dtype(num_classes)
+    fits = out is not None and (out.shape, out.dtype, out.device) == (shape, dtype, centroids.device)
+    if num_classes > MAX_CLASSES_IN_FLOAT64 and fits:
+        matrix = out.zero_()
+    else:
+        matrix = torch.zeros(shape, dtype=dtype, device=centroids.device)
+    return matrix, *_write_ground_distance(matrix, centroids, rank, known)
+
+
+def matrix_dtype(num_classes: int) -> torch.dtype:
+    """The dtype of D: float64, or float32 above ``MAX_CLASSES_IN_FLOAT64`` classes, exact to 6e-8 for ranks."""
+    return torch.float64 if num_classes <= MAX_CLASSES_IN_FLOAT64 else torch.float32
+
+
+def blocks_of_rows(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """A matrix in blocks of rows, of about ``BLOCK`` entries each.
+
+    Args:
+        matrix: (K, K).
+
+    Yields:
+        The index of the first row, and (b, K) rows, a view.
+
+    >>> [(start, len(rows)) for start, rows in blocks_of_rows(torch.zeros(2, 2**20 + 1))]
+    [(0, 1), (1, 1)]
+    """
+    num_rows = max(BLOCK // max(matrix.shape[1], 1), 1)
+    for start in range(0, len(matrix), num_rows):
+        yield start, matrix[start : start + num_rows]
 
 
 def check_ground_distance(ground_distance: Tensor, num_classes: int, *, source: str = "ground_distance") -> None:
     """Raise unless ``ground_distance`` can serve as D for ``num_classes`` classes.
 
     Args:
-        ground_distance: the matrix to look at.
+        ground_distance: the matrix to check.
         num_classes: K.
         source: what the message calls the matrix, such as the file it came from.
 
@@ -241,33 +180,110 @@ def check_ground_distance(ground_distance: Tensor, num_classes: int, *, source: 
             f"got shape {tuple(ground_distance.shape)}."
         )
     tolerance = 1e-6 * ground_distance.max()
-    tests = {
+    checks = {
         "finite": lambda rows, columns: rows.isfinite(),
         "non-negative": lambda rows, columns: rows >= 0,
         "symmetric": lambda rows, columns: (rows - columns).abs() <= tolerance,
     }
-    for name, test in tests.items():
+    for name, check in checks.items():
         for start, rows in blocks_of_rows(ground_distance):
-            fails = ~test(rows, ground_distance[:, start : start + len(rows)].T)
+            fails = ~check(rows, ground_distance[:, start : start + len(rows)].T)
             if fails.any():
                 i, j = fails.nonzero()[0].tolist()
-                _refuse(ground_distance, name, i + start, j, source)
+                raise _entry_error(ground_distance, name, i + start, j, source)
     if ground_distance.diagonal().any():
         i = int(ground_distance.diagonal().nonzero()[0])
-        _refuse(ground_distance, "0 on the diagonal", i, i, source)
+        raise _entry_error(ground_distance, "0 on the diagonal", i, i, source)
 
 
-def _refuse(ground_distance: Tensor, name: str, i: int, j: int, source: str) -> None:
-    raise ValueError(
+def _write_ground_distance(matrix: Tensor, centroids: Tensor, rank: str, known: Tensor | None) -> tuple[float, float]:
+    """Write D of the known classes into (K, K) zeros; gives SDD, and SDD over the mean distance."""
+    _check_rank(rank)
+    _check_centroids(centroids, known)
+    if known is None or known.all():
+        classes = torch.arange(len(centroids), device=centroids.device)  # (k,)
+    else:
+        classes = known.nonzero().flatten()  # (k,)
+        centroids = centroids[classes]  # (k, d)
+    total, total_squares = 0.0, 0.0
+    for start, distances in _rows_of_raw_distances(centroids):
+        total += float(distances.sum())
+        total_squares += float(distances.square().sum())
+        rows = classes[start : start + len(distances), None]  # (b, 1)
+        matrix[rows, classes] = _counts_in_rows(distances, rank).to(matrix.dtype)  # (b, k) Eq. 12, times k
+    if rank == "inclusive":
+        matrix.fill_diagonal_(0)
+    _average_with_transpose(matrix, max(len(classes), 1))
+    return sdd_from_sums(total, total_squares, len(classes))
+
+
+def _rows_of_raw_distances(centroids: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Eq. 2: index of the first row and (b, K) float64 distances, at most ``TILE`` rows at a time.
+
+    Each pair is computed with the earlier class first in both of its places, so that the matrix is symmetric.
+    """
+    mean = centroids.mean(0, dtype=torch.float64)  # (d,) distances around the mean suffer less cancellation
+    num_classes, num_features = centroids.shape
+    is_direct = num_classes**2 * num_features <= DIRECT_DISTANCE_COST
+    for start in range(0, num_classes, TILE):
+        tile = centroids[start : start + TILE].double() - mean  # (b, d)
+        rows = tile.new_empty(len(tile), num_classes)
+        for other_start in range(0, num_classes, TILE):
+            others = centroids[other_start : other_start + TILE].double() - mean
+            block = rows[:, other_start : other_start + TILE]
+            if is_direct:
+                block.copy_(torch.cdist(tile, others, compute_mode="donot_use_mm_for_euclid_dist"))
+            elif start < other_start:
+                block.copy_(_distances_by_product(tile, others))
+            elif start > other_start:
+                block.copy_(_distances_by_product(others, tile).T)
+            else:  # a product of a matrix with its own transpose need not be symmetric to the last bit
+                upper = _distances_by_product(tile, tile).triu(1)
+                block.copy_(upper + upper.T)
+        yield start, rows
+
+
+def _distances_by_product(some: Tensor, others: Tensor) -> Tensor:
+    """(b, c) distances by one matrix product."""
+    squared_lengths = [torch.einsum("kd,kd->k", classes, classes) for classes in (some, others)]
+    squares = torch.addmm(squared_lengths[0][:, None] + squared_lengths[1], some, others.T, alpha=-2)
+    return squares.clamp_min_(0).sqrt_()
+
+
+def _counts_in_rows(rows: Tensor, rank: str) -> Tensor:
+    """(b, K) how many entries of its row are smaller than an entry (``"strict"``), or not larger (``"inclusive"``)."""
+    rows = rows.detach().contiguous()
+    # NumPy's sort uses the vector instructions of the CPU, and PyTorch's does not.
+    ascending = torch.from_numpy(np.sort(rows.numpy(), axis=1)) if rows.is_cpu else rows.sort(1).values
+    return torch.searchsorted(ascending, rows, right=rank == "inclusive")
+
+
+def _average_with_transpose(matrix: Tensor, num_known: int) -> None:
+    """Eq. 13: ``(B + B^T) / 2`` from counts of Eq. 12, in place, a tile at a time."""
+    for i in range(0, len(matrix), TILE):
+        for j in range(i, len(matrix), TILE):
+            here, there = matrix[i : i + TILE, j : j + TILE], matrix[j : j + TILE, i : i + TILE]
+            mean = (here.double() / num_known + there.T.double() / num_known) / 2
+            here.copy_(mean)
+            there.copy_(mean.T)
+
+
+def _check_centroids(centroids: Tensor, known: Tensor | None = None) -> None:
+    if centroids.dim() != 2 or not centroids.is_floating_point():
+        raise ValueError(f"centroids must be (K, d) floating point, got {tuple(centroids.shape)} {centroids.dtype}.")
+    bad = ~centroids.isfinite().all(1)  # (K,)
+    bad = bad if known is None else bad & known
+    if bad.any():
+        raise ValueError(f"centroids must be finite; those of classes {bad.nonzero().flatten().tolist()} are not.")
+
+
+def _check_rank(rank: str) -> None:
+    if rank not in ("strict", "inclusive"):
+        raise ValueError(f'rank must be "strict" (Eq. 12) or "inclusive" (Table 2), got {rank!r}.')
+
+
+def _entry_error(ground_distance: Tensor, name: str, i: int, j: int, source: str) -> ValueError:
+    return ValueError(
         f"{source} must be {name}, got D[{i}, {j}] = {ground_distance[i, j]:g} "
         f"and D[{j}, {i}] = {ground_distance[j, i]:g}."
     )
-
-
-def _zero_unknown(centroids: Tensor, known: Tensor | None) -> Tensor:
-    return centroids if known is None else torch.where(known[:, None], centroids, 0)
-
-
-def _check_square(distances: Tensor) -> None:
-    if distances.dim() != 2 or distances.shape[0] != distances.shape[1]:
-        raise ValueError(f"distances must be (K, K), got shape {tuple(distances.shape)}.")

@@ -18,9 +18,8 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from .class_names import abbreviate, check_class_order, class_names_differ
-from .epoch_distance import matrix_dtype
 from .hub_errors import HUB_ERRORS, why_not_loaded
-from .learned import blocks_of_rows
+from .learned import blocks_of_rows, matrix_dtype
 
 __all__ = [
     "GROUND_DISTANCE_FILE",

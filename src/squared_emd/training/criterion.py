@@ -12,9 +12,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..ground_distance.centroids import ClassCentroids
-from ..ground_distance.epoch_distance import MAX_CLASSES_IN_FLOAT64, learn_ground_distance, matrix_dtype
 from ..ground_distance.given import blend_ground_distances
-from ..ground_distance.learned import check_ground_distance
+from ..ground_distance.learned import (
+    MAX_CLASSES_IN_FLOAT64,
+    check_ground_distance,
+    learn_ground_distance,
+    matrix_dtype,
+)
 from ..losses import (
     cross_entropy_loss,
     entropic_wasserstein_loss,

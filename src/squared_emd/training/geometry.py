@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..ground_distance.epoch_distance import matrix_dtype
 from ..ground_distance.given import (
     as_ground_distance,
     ground_distance_from_circle,
@@ -17,6 +16,7 @@ from ..ground_distance.given import (
     ground_distance_from_tree,
 )
 from ..ground_distance.label_tree import LabelTree
+from ..ground_distance.learned import matrix_dtype
 from ..ground_distance.saved import check_classes_of, read_ground_distance
 from ..losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
 from .arguments import EMDTrainingArguments

@@ -1,0 +1,110 @@
+"""A refresh of D in training: what it overwrites, what it sends between ranks, and what it says of the classes."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.distributed as dist
+from tests.ranks import on_ranks
+
+from squared_emd import EMDTrainingArguments, GroundDistanceCallback, ground_distance_from_centroids
+from squared_emd.ground_distance import learned
+from squared_emd.training import criterion as criterion_module
+from squared_emd.training.callbacks import check_in_step
+from squared_emd.training.criterion import EMDCriterion
+
+K, D = 83, 6
+
+
+def criterion_of(folder, **fields):
+    return EMDCriterion(EMDTrainingArguments(str(folder), loss="xemd2", use_cpu=True, **fields), K)
+
+
+def epoch_of(criterion, seed):
+    labels = torch.arange(4 * K) % K
+    criterion.observe(torch.rand(len(labels), D, generator=torch.Generator().manual_seed(seed)), labels)
+
+
+def test_a_refresh_overwrites_a_large_matrix(monkeypatch, tmp_path):
+    for module in (learned, criterion_module):
+        monkeypatch.setattr(module, "MAX_CLASSES_IN_FLOAT64", 0)
+    criterion, again = criterion_of(tmp_path), criterion_of(tmp_path)
+    epoch_of(criterion, 0)
+    criterion.refresh()
+    places = criterion.ground_distance.data_ptr(), criterion.cost.data_ptr()
+    first = criterion.ground_distance.clone()
+    epoch_of(criterion, 1)
+    criterion.refresh()
+    assert (criterion.ground_distance.data_ptr(), criterion.cost.data_ptr()) == places
+    assert not torch.equal(criterion.ground_distance, first)
+    expected = ground_distance_from_centroids(criterion.centroids.centroids)
+    assert torch.equal(criterion.ground_distance, expected.float())
+    assert torch.equal(criterion.cost, (criterion.ground_distance.double() ** 2 - 0.25).float())
+    state = criterion.state()
+    assert state["ground_distance"].data_ptr() == places[0]  # a copy would be one more K x K
+    again.load_state({name: tensor.clone() for name, tensor in state.items()})
+    assert torch.equal(again.ground_distance, criterion.ground_distance)
+    assert torch.equal(again.cost, criterion.cost)
+
+
+def test_a_refresh_leaves_a_small_matrix_that_others_may_hold(tmp_path):
+    criterion = criterion_of(tmp_path)
+    epoch_of(criterion, 0)
+    criterion.refresh()
+    held = criterion.ground_distance, criterion.cost
+    before = [tensor.clone() for tensor in held]
+    epoch_of(criterion, 1)
+    criterion.refresh()
+    assert all(torch.equal(tensor, copy) for tensor, copy in zip(held, before, strict=True))
+
+
+def refresh_on_rank(rank, folder):
+    dist.init_process_group("gloo")
+    criterion = criterion_of(folder, ground_distance_update_steps=5)
+    epoch_of(criterion, rank)
+    own = criterion.centroids.class_sums.clone()
+    assert own.dtype == torch.float64
+    sent = {}
+    for name, run in {
+        "in the epoch": lambda: criterion.refresh(end_epoch=False),
+        "at its end": criterion.refresh,
+        "check": lambda: check_in_step(criterion),
+    }.items():
+        with torch.profiler.profile(record_shapes=True) as profile:
+            run()
+        calls = [event for event in profile.events() if event.name.startswith(("c10d::", "gloo:"))]
+        sent[name] = [(event.name, event.input_shapes[0]) for event in calls]
+        if name == "in the epoch":
+            assert torch.equal(criterion.centroids.class_sums, own)  # the sums of this rank go on
+    (folder / f"{rank}.json").write_text(json.dumps(sent))
+    torch.save(criterion.ground_distance, folder / f"{rank}.pt")
+
+
+def test_one_all_reduce_a_refresh(tmp_path):
+    on_ranks(2, refresh_on_rank, tmp_path)
+    assert torch.equal(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)))
+    for rank in range(2):
+        sent = json.loads((tmp_path / f"{rank}.json").read_text())
+        # K x (d + 1) float64: 8 K (d + 1) bytes; c10d:: is the call, gloo: what it became
+        one = [["c10d::allreduce_", []], ["gloo:all_reduce", [K, D + 1]]]
+        assert sent["in the epoch"] == sent["at its end"] == one
+        # the check that all ranks have the same D: 8 bytes each
+        assert sent["check"] == [["c10d::allgather_", []], ["gloo:all_gather", [1]]]
+
+
+EQUIDISTANT, IN_A_LINE = torch.eye(8), torch.stack([torch.arange(8.0), 8 - torch.arange(8.0)], dim=1)
+
+
+@pytest.mark.parametrize(("features", "notes"), [(EQUIDISTANT, 1), (IN_A_LINE, 0)])
+def test_hardly_related_classes_are_noted_once_after_the_jump_start(tmp_path, caplog, features, notes):
+    args = EMDTrainingArguments(str(tmp_path), jump_start_epochs=1, regularizer_weight=2.0, use_cpu=True)
+    criterion = EMDCriterion(args, 8)
+    callback = GroundDistanceCallback(criterion)
+    state = SimpleNamespace(global_step=0, num_train_epochs=4, is_world_process_zero=True)
+    control = SimpleNamespace(should_training_stop=False)
+    callback.on_train_begin(args, state, control)
+    for _ in range(4):
+        criterion.observe(features, torch.arange(8))
+        callback.on_epoch_end(args, state, control)
+        assert sum("hardly related" in message for message in caplog.messages) == notes
