@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ExperimentArguments
+from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn compositions they are those of the
@@ -28,7 +28,7 @@ AADB_PICTURES = 9_400  # AADB has 9,458; beside what has fewer the paper's figur
 
 
 @dataclass
-class AADBArguments(ExperimentArguments):
+class AADBArguments(ImageArguments):
     """The command line of every recipe, and the number of bins."""
 
     told_by_variant: ClassVar[tuple[str, ...]] = ("bins",)
@@ -48,7 +48,7 @@ class AADBArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(AADBArguments).parse_args_into_dataclasses()
 
@@ -74,9 +74,8 @@ def main() -> None:
     from squared_emd.data.bins import balanced_bins
     from squared_emd.data.score_metrics import ScoreMetrics
     from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, report_table, run_table, write_ensembles
+    from squared_emd.experiments import Experiment, Samples, image_network, report_table, run_table, write_ensembles
     from squared_emd.vision.networks import SMALL
-    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     train_side, test_side = published_split(pictures)
 
@@ -99,9 +98,7 @@ def main() -> None:
             rates=REAL_RATES if args.data_dir else DRAWN_RATES,
             selected_by="eval_spearman",
             variant="" if num_bins == NUM_BINS else f"{num_bins} bins",
-            options=() if num_bins == NUM_BINS else ("--bins", str(num_bins)),
-            train_view=TrainTransform,  # section 4.1: crop, colour, mirror image, rotation, aspect ratio
-            eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
+            build=image_network(args),  # section 4.1: crop, color, flip, rotation, aspect ratio
         )
 
     # 4. One run a network, loss and seed (for the ensemble: and number of bins), and the report of all of them.

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ExperimentArguments
+from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
@@ -19,13 +19,11 @@ DRAWN_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, 
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-3)
 REAL_MODEL = "res_f"  # section 4.3
 VALIDATION_SHARE = 0.2
-ADIENCE_FACES = (
-    17_000  # Adience has 17,424 with an age group; beside what has far fewer the paper's figures say nothing
-)
+ADIENCE_FACES = 17_000  # of 17,424 with an age group; beside fewer the paper's figures say nothing
 
 
 @dataclass
-class AdienceArguments(ExperimentArguments):
+class AdienceArguments(ImageArguments):
     """The command line of every recipe, and what Adience adds."""
 
     num_folds: ClassVar[int] = 5  # section 4.4
@@ -43,7 +41,7 @@ class AdienceArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss on each fold asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(AdienceArguments).parse_args_into_dataclasses()
 
@@ -58,18 +56,16 @@ def main() -> None:
         if args.small_pictures:
             faces = small_pictures(faces, args.small_pictures, quality=args.small_quality)
     if args.should_save:
-        print(
-            f"{len(faces)} faces of {len(set(faces['user_id']))} people in {len(AGE_GROUPS)} age groups, from {folder}."
-        )
+        num_people = len(set(faces["user_id"]))
+        print(f"{len(faces)} faces of {num_people} people in {len(AGE_GROUPS)} age groups, from {folder}.")
         if not args.data_dir:
             print("These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.")
 
     # 3. The protocol: five folds of disjoint people; what is chosen is chosen on people cut from the training folds.
     from squared_emd import ordinal_metrics
     from squared_emd.data.splits import fold_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.experiments import Experiment, Samples, image_network, run_table
     from squared_emd.vision.networks import SMALL
-    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     experiment = Experiment(
         table="adience",
@@ -81,8 +77,7 @@ def main() -> None:
         model=REAL_MODEL if args.data_dir else SMALL,
         rates=REAL_RATES if args.data_dir else DRAWN_RATES,
         tested_on="test fold",
-        train_view=TrainTransform,  # section 4.1: crop, colour, mirror image, rotation, aspect ratio
-        eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
+        build=image_network(args),  # section 4.1: crop, color, flip, rotation, aspect ratio; tested with flips averaged
     )
 
     # 4. One run a network, loss, fold and seed, and the report of all of them.

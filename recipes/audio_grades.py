@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ComparisonArguments
+from squared_emd.experiments import DatasetArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/audio_grades.md. Those of other losses than xe, emd and xemd2,
@@ -22,7 +22,7 @@ YOUR_MODEL = "facebook/wav2vec2-base"
 
 
 @dataclass
-class AudioArguments(ComparisonArguments):
+class AudioArguments(DatasetArguments):
     """The command line of a comparison, and what sounds need."""
 
     model: str | None = field(
@@ -49,7 +49,7 @@ class AudioArguments(ComparisonArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(AudioArguments).parse_args_into_dataclasses()
 
@@ -74,11 +74,11 @@ def main() -> None:
             print("These are GENERATED sounds, computed by this program, no recordings. For your own give --dataset.")
 
     # 3. The network, and what makes its inputs. Sounds of one's own are read in each batch, at the network's rate.
-    from torch import nn
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 
     from squared_emd.data.sounds import AudioCollator, audio_decoder
     from squared_emd.data.synthetic.tiny_models import tiny_audio_config, tiny_feature_extractor
+    from squared_emd.experiments import FINE_TUNING_RATES, Experiment, Network, Samples, run_table
 
     model = args.model or (YOUR_MODEL if args.dataset else None)
     with user_errors():
@@ -91,38 +91,38 @@ def main() -> None:
     if args.dataset:
         sounds = sounds.with_transform(audio_decoder(extractor.sampling_rate, args.max_seconds))
 
-    def build(num_outputs: int) -> nn.Module:
+    def build(name: str, samples: Samples, num_outputs: int) -> Network:
         names = class_names if num_outputs == len(class_names) else ["grade"]
         labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
         if model is None:
-            return AutoModelForAudioClassification.from_config(tiny_audio_config(**labels))
+            network = AutoModelForAudioClassification.from_config(tiny_audio_config(**labels))
+            return Network(network, extractor, data_collator=AudioCollator(extractor))
         config = AutoConfig.from_pretrained(model, **labels)
-        return AutoModelForAudioClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
+        network = AutoModelForAudioClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
+        return Network(network, extractor, data_collator=AudioCollator(extractor))
 
     # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
     from squared_emd.data.splits import published_split
-    from squared_emd.experiments import Comparison, run_comparison
+    from squared_emd.metrics import ordinal_metrics
 
     with user_errors():
         train, test = published_split(sounds)
         validation = published_split(sounds, test="validation")[1]
-    comparison = Comparison(
-        name="audio_grades",
+    experiment = Experiment(
+        table="audio_grades",
         data=f"sounds of {args.dataset}" if args.dataset else "generated sounds",
         stand_in=not args.dataset,
-        class_names=class_names,
-        train=train,
-        validation=validation,
-        test=test,
-        network=model or "tiny",
+        split=lambda fold: (train, test),
+        cut_validation=lambda rows, seed: (rows, validation),
+        samples=lambda rows, other, loss: Samples(rows, other, class_names, ordinal_metrics(class_names=class_names)),
+        model=model or "tiny",
         build=build,
         rates=YOUR_RATES if args.dataset else GENERATED_RATES,
-        processing_class=extractor,
-        data_collator=AudioCollator(extractor),
+        candidate_rates=FINE_TUNING_RATES,
     )
 
-    # 5. One run a loss and seed, and the table of all of them.
-    run_comparison(args, comparison)
+    # 5. One run a loss and seed, and the report of all of them.
+    run_table(args, experiment)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,13 @@ from typing import ClassVar
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ExperimentArguments
+from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
 # faces; nobody has chosen any for ImageNet: --learning_rate select does.
 DRAWN_RATES = {"xe": 10**-2, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
-DRAWN_JUMP_START = (
-    12  # after 4 of these short epochs the training loss is still that of guessing, after 12 it has halved
-)
+DRAWN_JUMP_START = 12  # after 4 of these short epochs the training loss is that of guessing, after 12 it has halved
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-2.5)
 REAL_MODEL = "alx"  # Table 5
 VALIDATION_SHARE = 0.05
@@ -26,7 +24,7 @@ ILSVRC_2012 = (1_000, 50_000)  # classes, and rows to test on; beside what has o
 
 
 @dataclass
-class ImageNetArguments(ExperimentArguments):
+class ImageNetArguments(ImageArguments):
     """The command line of every recipe; reg and emd, which need an order, are left out."""
 
     all_losses: ClassVar[tuple[str, ...]] = tuple(DRAWN_RATES)
@@ -54,7 +52,7 @@ class ImageNetArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(ImageNetArguments).parse_args_into_dataclasses()
 
@@ -74,15 +72,13 @@ def main() -> None:
     if args.should_save:
         print(f"{len(pictures)} pictures of {len(class_names)} classes, from {folder}.")
         if not args.data_dir:
-            print(
-                "These are DRAWN shapes, made by this program; they are no photographs. For ImageNet give --data_dir."
-            )
+            print("These are DRAWN shapes, made by this program, no photographs. For ImageNet give --data_dir.")
 
     # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on pictures of train/.
-    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.experiments import Experiment, Samples, image_network, run_table
     from squared_emd.metrics.class_metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
-    from squared_emd.vision.transforms import AlexNetTrainTransform, EvalTransform
+    from squared_emd.vision.transforms import AlexNetTrainTransform
 
     experiment = Experiment(
         table="imagenet",
@@ -95,8 +91,7 @@ def main() -> None:
         rates=REAL_RATES if args.data_dir else DRAWN_RATES,
         selected_by="eval_top_1_error",
         tested_on="published validation data",
-        train_view=AlexNetTrainTransform,  # section 4.1: as AlexNet: crop, mirror image, colour along its components
-        eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
+        build=image_network(args, train_view=AlexNetTrainTransform),  # section 4.1: as AlexNet
     )
 
     # 4. One run a network, loss and seed, and the report of all of them.

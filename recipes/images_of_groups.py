@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ExperimentArguments
+from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn groups they are those of the drawn
@@ -22,7 +22,7 @@ PUBLISHED_FACES = 4_500  # the published split has 4,550; beside what has fewer 
 
 
 @dataclass
-class GroupsArguments(ExperimentArguments):
+class GroupsArguments(ImageArguments):
     """The command line of every recipe."""
 
     def __post_init__(self) -> None:
@@ -33,7 +33,7 @@ class GroupsArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
 
@@ -55,9 +55,8 @@ def main() -> None:
     # 3. The protocol: the published split; what is chosen is chosen on pictures cut from its training side.
     from squared_emd import ordinal_metrics
     from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.experiments import Experiment, Samples, image_network, run_table
     from squared_emd.vision.networks import SMALL
-    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     experiment = Experiment(
         table="images_of_groups",
@@ -68,8 +67,7 @@ def main() -> None:
         samples=lambda train, test, loss: Samples(train, test, AGE_GROUPS, ordinal_metrics(class_names=AGE_GROUPS)),
         model=REAL_MODEL if args.data_dir else SMALL,
         rates=REAL_RATES if args.data_dir else DRAWN_RATES,
-        train_view=TrainTransform,  # section 4.1: crop, colour, mirror image, rotation, aspect ratio
-        eval_view=EvalTransform,  # section 4.1: centre crop, averaged with its mirror image
+        build=image_network(args),  # section 4.1: crop, color, flip, rotation, aspect ratio; tested with flips averaged
     )
 
     # 4. One run a network, loss and seed, and the report of all of them.

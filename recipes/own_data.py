@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ExperimentArguments
+from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
@@ -23,7 +23,7 @@ VALIDATION_SHARE = 0.2
 
 
 @dataclass
-class OwnDataArguments(ExperimentArguments):
+class OwnDataArguments(ImageArguments):
     """The command line of every recipe, and what one's own data need."""
 
     unordered: bool = field(default=False, metadata={"help": "The classes have no order: no reg, no emd, no AEO."})
@@ -47,7 +47,7 @@ class OwnDataArguments(ExperimentArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(OwnDataArguments).parse_args_into_dataclasses()
 
@@ -83,10 +83,9 @@ def main() -> None:
 
     from squared_emd import ordinal_metrics
     from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.experiments import Experiment, Samples, image_network, run_table
     from squared_emd.metrics.class_metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
-    from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
     own_validation = "validation" in set(pictures["split"]) and not args.validate  # else it would choose and test
     by = "group" if "group" in pictures.column_names else None
@@ -108,8 +107,7 @@ def main() -> None:
         model=default,
         rates=SMALL_RATES if set(args.model or [default]) == {SMALL} else YOUR_RATES,
         selected_by="eval_top_1_error" if args.unordered else "eval_mae",
-        train_view=TrainTransform,
-        eval_view=EvalTransform,
+        build=image_network(args),
     )
 
     # 4. One run a network, loss and seed, and the report of all of them.

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ComparisonArguments
+from squared_emd.experiments import DatasetArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, chosen on validation data but for a-emd (docs/tabular.md). Nobody has chosen any for your
@@ -21,7 +21,7 @@ YOUR_RATES = dict.fromkeys(GENERATED_RATES, 10**-3)
 
 
 @dataclass
-class TabularArguments(ComparisonArguments):
+class TabularArguments(DatasetArguments):
     """The command line of a comparison, and what tables need."""
 
     feature_columns: list[str] | None = field(
@@ -61,7 +61,7 @@ class TabularNetwork(nn.Module):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(TabularArguments).parse_args_into_dataclasses()
 
@@ -85,7 +85,8 @@ def main() -> None:
     #    values of text are those of the first.
     from squared_emd.data.splits import published_split
     from squared_emd.data.table_encoder import TableEncoder
-    from squared_emd.experiments import Comparison, run_comparison
+    from squared_emd.experiments import FINE_TUNING_RATES, Experiment, Network, Samples, run_table
+    from squared_emd.metrics import ordinal_metrics
 
     with user_errors():
         train, test = published_split(rows)
@@ -98,24 +99,24 @@ def main() -> None:
         if not args.dataset:
             print("This is a GENERATED table, made by this program. For your own give --dataset.")
 
-    def build(num_outputs: int) -> nn.Module:
-        return TabularNetwork(encoder.num_features, args.hidden_sizes, num_outputs, args.dropout)
+    def build(model: str, samples: Samples, num_outputs: int) -> Network:
+        return Network(TabularNetwork(encoder.num_features, args.hidden_sizes, num_outputs, args.dropout))
 
-    comparison = Comparison(
-        name="tabular",
-        data=f"rows of {args.dataset}" if args.dataset else "a generated table",
+    experiment = Experiment(
+        table="tabular",
+        data=f"rows of {args.dataset}" if args.dataset else "generated table",
         stand_in=not args.dataset,
-        class_names=class_names,
-        train=train,
-        validation=validation,
-        test=test,
-        network="perceptron",
+        split=lambda fold: (train, test),
+        cut_validation=lambda rows, seed: (rows, validation),
+        samples=lambda rows, other, loss: Samples(rows, other, class_names, ordinal_metrics(class_names=class_names)),
+        model="perceptron",
         build=build,
         rates=YOUR_RATES if args.dataset else GENERATED_RATES,
+        candidate_rates=FINE_TUNING_RATES,
     )
 
-    # 4. One run a loss and seed, and the table of all of them. What the inputs mean lies beside them.
-    run_comparison(args, comparison)
+    # 4. One run a loss and seed, and the report of all of them. What the inputs mean lies beside them.
+    run_table(args, experiment)
     if args.should_save:
         encoder.save(Path(args.output_dir, "columns.joblib"))
 

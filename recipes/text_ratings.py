@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from transformers import HfArgumentParser
 
-from squared_emd.experiments import ComparisonArguments
+from squared_emd.experiments import DatasetArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/text_ratings.md. Those of other losses than xe, emd and xemd2,
@@ -20,7 +20,7 @@ YOUR_MODEL = "distilbert/distilroberta-base"
 
 
 @dataclass
-class TextArguments(ComparisonArguments):
+class TextArguments(DatasetArguments):
     """The command line of a comparison, and what texts need."""
 
     model: str | None = field(
@@ -43,7 +43,7 @@ class TextArguments(ComparisonArguments):
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
-    # 1. What was asked for. The imports that take seconds come after it, where they are used.
+    # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
         (args,) = HfArgumentParser(TextArguments).parse_args_into_dataclasses()
 
@@ -68,28 +68,30 @@ def main() -> None:
             print("These are GENERATED reviews, put together by this program. For your own give --dataset.")
 
     # 3. The network and its tokenizer.
-    from torch import nn
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
 
     from squared_emd.data.synthetic.tiny_models import tiny_text_config, word_tokenizer
+    from squared_emd.experiments import FINE_TUNING_RATES, Experiment, Network, Samples, run_table
 
     model = args.model or (YOUR_MODEL if args.dataset else None)
     with user_errors():
         tokenizer = AutoTokenizer.from_pretrained(model) if model else word_tokenizer(texts["text"])
 
-    def build(num_outputs: int) -> nn.Module:
+    def build(name: str, samples: Samples, num_outputs: int) -> Network:
         names = class_names if num_outputs == len(class_names) else ["rating"]
         labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
         if model is None:
-            return AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **labels))
+            network = AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **labels))
+            return Network(network, tokenizer, data_collator=DataCollatorWithPadding(tokenizer))
         config = AutoConfig.from_pretrained(model, **labels)
         if getattr(config, "pad_token_id", None) is None:
             config.pad_token_id = tokenizer.pad_token_id  # a decoder looks for the last token by it
-        return AutoModelForSequenceClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
+        network = AutoModelForSequenceClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
+        return Network(network, tokenizer, data_collator=DataCollatorWithPadding(tokenizer))
 
     # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
     from squared_emd.data.splits import published_split
-    from squared_emd.experiments import Comparison, run_comparison
+    from squared_emd.metrics import ordinal_metrics
 
     with user_errors(), args.main_process_first():
         cut = {"truncation": True, "max_length": min(args.max_length, tokenizer.model_max_length)}
@@ -97,23 +99,21 @@ def main() -> None:
         train, test = published_split(texts)
         validation = published_split(texts, test="validation")[1]
         train, validation, test = (part.remove_columns("split") for part in (train, validation, test))
-    comparison = Comparison(
-        name="text_ratings",
+    experiment = Experiment(
+        table="text_ratings",
         data=f"texts of {args.dataset}" if args.dataset else "generated reviews",
         stand_in=not args.dataset,
-        class_names=class_names,
-        train=train,
-        validation=validation,
-        test=test,
-        network=model or "tiny",
+        split=lambda fold: (train, test),
+        cut_validation=lambda rows, seed: (rows, validation),
+        samples=lambda rows, other, loss: Samples(rows, other, class_names, ordinal_metrics(class_names=class_names)),
+        model=model or "tiny",
         build=build,
         rates=YOUR_RATES if args.dataset else GENERATED_RATES,
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
+        candidate_rates=FINE_TUNING_RATES,
     )
 
-    # 5. One run a loss and seed, and the table of all of them.
-    run_comparison(args, comparison)
+    # 5. One run a loss and seed, and the report of all of them.
+    run_table(args, experiment)
 
 
 if __name__ == "__main__":

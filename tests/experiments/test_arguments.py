@@ -5,8 +5,9 @@ import re
 import pytest
 from tests.experiments.tiny import TinyArguments, arguments
 
-from squared_emd.experiments import ExperimentArguments
-from squared_emd.experiments.arguments import PAPER_RATES, PAPER_STRENGTHS
+from squared_emd.experiments import DatasetArguments, ExperimentArguments
+from squared_emd.experiments.experiment import PAPER_RATES
+from squared_emd.experiments.selection import PAPER_STRENGTHS
 
 
 def test_the_papers_grids():
@@ -44,6 +45,21 @@ def test_each_of_several_losses_gets_its_own(tmp_path):
     assert args.without_other_losses("xemd2") == {"ground_distance": None}
     assert args.without_other_losses("xe").keys() == {"ground_distance", "prior_weight", *geometry}
     assert arguments(tmp_path, loss="a-emd", **geometry).without_other_losses("a-emd") == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"load_best_model_at_end": True, "save_strategy": "epoch"}, {"lr_scheduler_type": "reduce_lr_on_plateau"}],
+)
+def test_nothing_is_chosen_on_test_data(fields, tmp_path):
+    with pytest.raises(ValueError, match="the test data"):
+        arguments(tmp_path, **fields)
+
+
+def test_the_best_epoch_on_a_validation_split_has_the_least_error(tmp_path):
+    fields = {"output_dir": str(tmp_path), "use_cpu": True, "load_best_model_at_end": True, "save_strategy": "epoch"}
+    args = DatasetArguments(**fields)
+    assert (args.metric_for_best_model, args.greater_is_better) == ("eval_mae", False)
 
 
 class Unordered(ExperimentArguments):
@@ -85,8 +101,7 @@ class Unordered(ExperimentArguments):
         (
             TinyArguments,
             {"push_to_hub": True, "hub_model_id": "me/age", "hub_strategy": "checkpoint"},
-            "hub_strategy must be end or every_save, got 'checkpoint': a recipe pushes runs that are done, no "
-            "checkpoints.",
+            "hub_strategy must be end or every_save, got 'checkpoint': a recipe pushes finished runs, no checkpoints.",
         ),
         (
             Unordered,

@@ -8,12 +8,12 @@ import sys
 import psutil
 import pytest
 
-from squared_emd.experiments.launch import ranks_asked_for, run_program, user_errors
+from squared_emd.experiments.launch import requested_processes, run_program, user_errors
 
 SCRIPT = """
 import logging, sys
 from transformers import TrainingArguments
-from squared_emd.experiments.launch import check_ranks, ranks_asked_for
+from squared_emd.experiments.launch import check_ranks, requested_processes
 logging.basicConfig(format="WARNING: %(message)s")
 for choice in sys.argv[1:]:
     args = TrainingArguments("outputs", use_cpu=choice == "use_cpu")
@@ -22,14 +22,14 @@ for choice in sys.argv[1:]:
         said = "passed"
     except RuntimeError as error:
         said = f"RuntimeError: {error}"
-    print(f"<{choice}, asked for {ranks_asked_for()}, have {args.world_size}: {said}>", flush=True)
+    print(f"<{choice}, requested {requested_processes()}, have {args.world_size}: {said}>", flush=True)
 """
 ALONE = (
     "2 processes were started, but this one is connected to none of the others: each would train alone and overwrite "
     "the files of the rest. On a machine without a GPU add --use_cpu True."
 )
 ONE_ONLY = (
-    "WARNING: 2 processes were asked for, 1 is running (accelerate launch --cpu starts one only). For two ranks on one "
+    "WARNING: 2 processes were requested, 1 is running (accelerate launch --cpu starts one only). For two ranks on one "
     "machine: torchrun --nproc_per_node 2 SCRIPT --use_cpu True"
 )
 
@@ -55,23 +55,23 @@ def launch(tmp_path, *command):
 def test_accelerate_on_the_cpu_warns_that_it_starts_one_process(tmp_path):
     launcher = "accelerate.commands.launch", "--cpu", "--num_processes", "2"
     said, logged = launch(tmp_path, *launcher, "script.py", "use_cpu")
-    assert said == ["use_cpu, asked for 2, have 1: passed"]
+    assert said == ["use_cpu, requested 2, have 1: passed"]
     assert logged.count(ONE_ONLY) == 1
 
 
 def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
     launcher = "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
     said, logged = launch(tmp_path, *launcher, "script.py", "default", "use_cpu")
-    assert said == 2 * [f"default, asked for 2, have 1: RuntimeError: {ALONE}"] + 2 * [
-        "use_cpu, asked for 2, have 2: passed"
+    assert said == 2 * [f"default, requested 2, have 1: RuntimeError: {ALONE}"] + 2 * [
+        "use_cpu, requested 2, have 2: passed"
     ]
-    assert not [line for line in logged if "processes were asked for" in line]
+    assert not [line for line in logged if "processes were requested" in line]
 
 
-class TestRanksAskedFor:
+class TestRequestedProcesses:
     def test_the_launchers_variable_counts_first(self, monkeypatch):
         monkeypatch.setenv("WORLD_SIZE", "3")
-        assert ranks_asked_for() == 3
+        assert requested_processes() == 3
 
     @pytest.mark.parametrize(
         ("command", "ranks"),
@@ -92,12 +92,12 @@ class TestRanksAskedFor:
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         monkeypatch.setattr(psutil.Process, "cmdline", lambda self: command.split())
         monkeypatch.setattr(sys, "argv", ["train.py"])
-        assert ranks_asked_for() == ranks
+        assert requested_processes() == ranks
 
     def test_a_parent_that_cannot_be_seen(self, monkeypatch):
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         monkeypatch.setattr(psutil.Process, "parent", lambda self: None)
-        assert ranks_asked_for() == 1
+        assert requested_processes() == 1
         monkeypatch.undo()
         monkeypatch.delenv("WORLD_SIZE", raising=False)
 
@@ -105,7 +105,7 @@ class TestRanksAskedFor:
             raise psutil.AccessDenied
 
         monkeypatch.setattr(psutil.Process, "cmdline", denied)
-        assert ranks_asked_for() == 1
+        assert requested_processes() == 1
 
 
 class TestUserErrors:
@@ -134,4 +134,4 @@ def test_an_interrupted_program(capsys):
     with pytest.raises(SystemExit) as caught:
         run_program(interrupted)
     assert caught.value.code == 130
-    assert capsys.readouterr().err == "\nInterrupted. The same command goes on with what is not done.\n"
+    assert capsys.readouterr().err == "\nInterrupted. The same command continues with what is not done.\n"

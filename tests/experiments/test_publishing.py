@@ -1,7 +1,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from squared_emd.experiments.plan import Run
+from squared_emd.experiments.experiment import Run
 from squared_emd.experiments.publishing import repository_of
 
 ARGS = SimpleNamespace(hub_model_id="me/age")

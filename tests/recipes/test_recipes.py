@@ -1,6 +1,10 @@
-"""The other recipes from end to end on small drawn sets, on one rank here and on two ranks (slow)."""
+"""The recipes from end to end on little data, drawn or a user's own: what they write, print and refuse.
+
+Two start as a user starts them, in processes of their own; the others run in this process.
+"""
 
 import csv
+import gc
 import json
 import math
 import os
@@ -8,31 +12,45 @@ import re
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from PIL import Image
-from transformers import AutoModelForImageClassification
+from safetensors.torch import load_file
+from scipy.io import wavfile
+from scipy.stats import spearmanr
+from transformers import (
+    ASTConfig,
+    ASTFeatureExtractor,
+    ASTForAudioClassification,
+    AutoModelForImageClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    pipeline,
+)
 
+from squared_emd.data.synthetic import generated_reviews, generated_sounds, generated_table
 from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 from squared_emd.data.synthetic.drawn_faces import draw_faces
 from squared_emd.data.synthetic.drawn_groups import draw_groups
 from squared_emd.data.synthetic.drawn_shapes import draw_shapes
+from squared_emd.data.synthetic.tiny_models import word_tokenizer
+from squared_emd.ground_distance.saved import read_ground_distance
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-SHORT = ("--num_train_epochs", "3", "--jump_start_epochs", "2", "--model", "small", "--dataloader_num_workers", "0")
 AGE_GROUPS = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
+ORDINAL = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
+SHORT = ("--num_train_epochs", "2", "--jump_start_epochs", "1", "--disable_tqdm", "True", "--dataloader_num_workers", 0)
+SMALL_NETWORK = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+DISTRIBUTED = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
-# recipe -> how a small set is drawn, options of the recipe, metrics, the number of classes, of training and test rows
-RUNS = {
-    "images_of_groups": (
-        lambda folder: draw_groups(folder, num_train=112, num_test=28),
-        (),
-        ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"),
-        (7, 112, 28),
-    ),
+# recipe -> how a small set is drawn, options, metrics, the number of classes, of training and of test rows
+DRAWN = {
+    "images_of_groups": (lambda folder: draw_groups(folder, num_train=112, num_test=28), (), ORDINAL, (7, 112, 28)),
     "aadb": (
         lambda folder: draw_compositions(folder, num_train=100, num_test=30, size=64),
         (),
@@ -41,17 +59,48 @@ RUNS = {
     ),
     "imagenet": (
         lambda folder: draw_shapes(folder, num_classes=6, num_train=96, num_validation=24, size=64),
-        ("--per_device_train_batch_size", "32"),
+        (),
         ("eval_top_1_error", "eval_top_5_error"),
         (6, 96, 24),
     ),
     "own_data": (
         lambda folder: draw_faces(folder, num_faces=98, size=64) / "labels.csv",
         ("--classes", *AGE_GROUPS),
-        ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"),
+        ORDINAL,
         (8, None, None),
     ),
 }
+# recipe -> what generates its rows, the folder of its network, the classes
+GENERATED = {
+    "text_ratings": (generated_reviews, "generate_reviews", "tiny", generated_reviews.STARS),
+    "audio_grades": (generated_sounds, "generate_sounds", "tiny", generated_sounds.GRADES),
+    "tabular": (generated_table, "generate_table", "perceptron", generated_table.SEVERITIES),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_collection():
+    """Each run collects garbage several times; what was there before need not be looked at."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where faces are drawn, once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch, cache):
+    """One thread: on a busy machine threads of small tensors that wait for each other take ten times as long."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache / "datasets")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +109,11 @@ def drawn(tmp_path_factory):
     home, made = tmp_path_factory.mktemp("drawn"), {}
 
     def draw(recipe):
-        return made.setdefault(recipe, RUNS[recipe][0](home / recipe))
+        if recipe not in made:
+            made[recipe] = DRAWN[recipe][0](home / recipe)
+        return made[recipe]
 
     return draw
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def run_here(monkeypatch, recipe, *arguments):
@@ -79,10 +121,88 @@ def run_here(monkeypatch, recipe, *arguments):
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def check(recipe, said, output):
-    _, _, metrics, (num_classes, num_train, num_test) = RUNS[recipe]
-    folder = output / "small" / "xemd2" / "fold_0" / "seed_42"
-    results = json.loads((folder / "all_results.json").read_text())
+def run_apart(*command):
+    """In processes of their own, as a user starts them on a machine without a GPU."""
+    launchers = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {name: value for name, value in os.environ.items() if name not in launchers}
+    environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *map(str, command)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+
+
+def refused(monkeypatch, recipe, *arguments):
+    """Python writes the string of a SystemExit to stderr and ends with status 1."""
+    with pytest.raises(SystemExit) as caught:
+        run_here(monkeypatch, recipe, *arguments)
+    return caught.value.code
+
+
+def results_of(folder):
+    return json.loads((folder / "all_results.json").read_text())
+
+
+@pytest.mark.parametrize("launcher", [(), pytest.param(DISTRIBUTED, marks=pytest.mark.slow)])
+def test_adience_as_a_user_starts_it(launcher, cache, tmp_path):
+    """Each line once, however many ranks: what kind of data, then the run, its results and where they lie."""
+    options = ("--num_faces", 150, "--num_train_epochs", 6, "--jump_start_epochs", 2, "--loss", "xemd2")
+    ran = run_apart(*launcher, RECIPES / "adience.py", *options, "--use_cpu", "True", "--output_dir", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    lines = [
+        "These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.",
+        "Run 1 of 1: small, xemd2, test fold 0, seed 42.",
+        "6 epochs, learning rate 0.01.",
+        "D learned by XEMD2, small, drawn faces:",
+        f"Each run's model lies in {tmp_path}/<network>/<loss>/fold_<k>/seed_<n>.",
+    ]
+    assert [line for line in ran.stdout.splitlines() if line in lines] == lines
+    first = rf"(?m)^150 faces of \d+ people in 8 age groups, from {re.escape(str(cache))}.*\.$"
+    assert len(re.findall(first, ran.stdout)) == 1
+    assert len(re.findall(r"(?m)^XEMD2( +\d+\.\d+\*){4} +folds 1 of 5, seeds 1$", ran.stdout)) == 1
+
+    folder = tmp_path / "small" / "xemd2" / "fold_0" / "seed_42"
+    results = results_of(folder)
+    assert (results["table"], results["data"], results["stand_in"]) == ("adience", "drawn faces", True)
+    assert (results["fold"], results["folds"], results["tested_on"], results["learning_rate"]) == (
+        0,
+        5,
+        "test fold",
+        0.01,
+    )
+    assert all(math.isfinite(results[name]) for name in (*ORDINAL, "sdd", "seconds_per_step"))
+    assert "adience.py --num_faces 150 " in results["command"]
+    for image in (tmp_path / "curves_small.png", folder / "ground_distance.png"):
+        assert imread(image).std() > 0.01  # not blank
+    assert "DRAWN" in (tmp_path / "report.md").read_text()
+    config = AutoModelForImageClassification.from_pretrained(folder).config
+    matrix = np.array(config.ground_distance)
+    assert (matrix == matrix.T).all() and (np.diag(matrix) == 0).all() and 0 < matrix.max() <= 1
+    assert list(config.id2label.values()) == list(AGE_GROUPS)
+    assert (config.emd["loss"], config.emd["epoch"]) == ("xemd2", 6)
+    assert config.emd["sdd"] == pytest.approx(results["sdd"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_texts_on_two_ranks(tmp_path):
+    """One D, and the test is of every row once."""
+    command = (*DISTRIBUTED, RECIPES / "text_ratings.py", *SHORT, "--use_cpu", "True", "--output_dir", tmp_path)
+    ran = run_apart(*command)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("Run 1 of 1: tiny, xemd2, seed 42.") == 1
+    folder = tmp_path / "tiny" / "xemd2" / "seed_42"
+    results = results_of(folder)
+    assert (results["ranks"], results["num_test"]) == (2, 400)
+    assert results["eval_aem"] * 400 == pytest.approx(round(results["eval_aem"] * 400), abs=1e-6)
+    matrix = read_ground_distance(folder)
+    assert (matrix == matrix.T).all() and matrix.max() > 0
+
+
+@pytest.mark.parametrize("recipe", DRAWN)
+def test_on_drawn_images(recipe, drawn, monkeypatch, tmp_path, capsys):
+    _, options, metrics, (num_classes, num_train, num_test) = DRAWN[recipe]
+    options = (*SHORT, "--model", "small", "--per_device_train_batch_size", 32, *options)
+    run_here(monkeypatch, recipe, *options, "--data_dir", drawn(recipe), "--output_dir", tmp_path)
+    folder = tmp_path / "small" / "xemd2" / "fold_0" / "seed_42"
+    results = results_of(folder)
     assert results["table"] == recipe
     assert all(math.isfinite(results[name]) for name in (*metrics, "sdd", "sdd_relative"))
     if num_train:
@@ -91,105 +211,203 @@ def check(recipe, said, output):
     assert len(config.ground_distance) == len(config.id2label) == num_classes
     assert list(config.id2label.values()) == results["class_names"]
     assert ("scores" in config.emd) == (recipe == "aadb")
-    report = (output / "report.md").read_text()
+    report = (tmp_path / "report.md").read_text()
     assert re.search(r"(?m)^\| XEMD2 \| +[0-9.]+", report)
     assert re.search(r"(?m)^\| XEMD1 \| not run", report) or recipe == "own_data"
-    with open(output / "runs.csv", newline="") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = csv.DictReader((tmp_path / "runs.csv").read_text().splitlines())
     assert (row["model"], row["loss"]) == ("small", "xemd2")
+    said = capsys.readouterr().out
     assert len(re.findall(r"(?m)^Run 1 of 1: small, xemd2, test fold 0, seed 42\.$", said)) == 1
     assert said.count("D learned by XEMD2, small") == 1
 
 
-@pytest.mark.parametrize("recipe", RUNS)
-def test_one_rank(recipe, drawn, monkeypatch, tmp_path, capsys):
-    _, options, _, _ = RUNS[recipe]
-    run_here(monkeypatch, recipe, *SHORT, *options, "--data_dir", drawn(recipe), "--output_dir", tmp_path / "out")
-    check(recipe, capsys.readouterr().out, tmp_path / "out")
+@pytest.mark.parametrize("recipe", GENERATED)
+def test_on_generated_data(recipe, monkeypatch, tmp_path, capsys):
+    module, name, network, classes = GENERATED[recipe]
+    monkeypatch.setattr(module, name, partial(getattr(module, name), 64, 20, 20))
+    run_here(monkeypatch, recipe, *SHORT, "--output_dir", tmp_path)
+    said = capsys.readouterr().out
+    assert said.count("GENERATED") == 2  # before the training and with the table
+    assert f"of 5 classes in the order {', '.join(classes)}" in said
+    folder = tmp_path / network / "xemd2" / "seed_42"
+    results = results_of(folder)
+    assert all(math.isfinite(results[name]) for name in (*ORDINAL, "validation_mae", "sdd"))
+    assert (results["num_train"], results["num_validation"], results["num_test"]) == (64, 20, 20)
+    assert (results["stand_in"], results["class_names"]) == (True, list(classes))
+    assert read_ground_distance(folder).shape == (5, 5)
+    if recipe == "tabular":
+        assert load_file(folder / "model.safetensors")["head.weight"].shape == (5, 64)
+        assert "vibration" in (tmp_path / "columns.json").read_text()
+    else:  # plain transformers loads what was saved
+        task = "text-classification" if recipe == "text_ratings" else "audio-classification"
+        ask = pipeline(task, model=str(folder), device="cpu")
+        sample = "the soup was good" if recipe == "text_ratings" else np.zeros(4000, dtype=np.float32)
+        assert {answer["label"] for answer in ask(sample, top_k=5)} == set(classes)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["aadb"])  # what the others do differently is no matter of ranks
-def test_two_ranks(recipe, drawn, tmp_path):
-    _, options, _, _ = RUNS[recipe]
-    ours = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    command = (*launcher, RECIPES / f"{recipe}.py", *SHORT, *options, "--use_cpu", "True")
-    command += ("--data_dir", drawn(recipe), "--output_dir", tmp_path / "out")
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
-    assert ran.returncode == 0, ran.stderr
-    check(recipe, ran.stdout, tmp_path / "out")
-
-
 def test_the_ensemble_of_table_4(drawn, monkeypatch, tmp_path, capsys):
     """Eight networks of one epoch each."""
-    options = ("--loss", "emd", "--bins", "ensemble", "--num_train_epochs", 1, "--model", "small")
-    options += ("--dataloader_num_workers", 0, "--data_dir", drawn("aadb"), "--output_dir", tmp_path)
-    run_here(monkeypatch, "aadb", *options)
-    (file,) = tmp_path.glob("small/ensemble_of_8/emd/fold_0/seed_42/all_results.json")
-    result = json.loads(file.read_text())
+    options = (*SHORT, "--loss", "emd", "--bins", "ensemble", "--num_train_epochs", 1, "--model", "small")
+    run_here(monkeypatch, "aadb", *options, "--data_dir", drawn("aadb"), "--output_dir", tmp_path)
+    result = results_of(tmp_path / "small" / "ensemble_of_8" / "emd" / "fold_0" / "seed_42")
     assert result["members"] == list(range(3, 11))
     assert -1 <= result["eval_spearman"] <= 1
     assert "ensemble of 8" in capsys.readouterr().out
 
 
-def test_votes_of_raters(monkeypatch, tmp_path, capsys):
-    """Soft labels: three columns of votes, seven votes a picture."""
-    names = ("bad", "fair", "good")
-    rng = np.random.default_rng(0)
-    with open(tmp_path / "votes.csv", "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["image", *names])
+class TestOwnData:
+    def test_votes_of_raters(self, monkeypatch, tmp_path):
+        """Soft labels: three columns of votes, seven votes an image."""
+        names, rng = ("bad", "fair", "good"), np.random.default_rng(0)
+        lines = [["image", *names]]
         for k in range(60):
             pixels = rng.integers(0, 80, (32, 32, 3)) + 80 * (k % 3)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{k}.png")
-            votes = [1, 1, 1]
-            votes[k % 3] += 4
-            table.writerow([f"{k}.png", *votes])
-    options = (
-        "--data_dir",
-        tmp_path / "votes.csv",
-        "--classes",
-        *names,
-        "--loss",
-        "all",
-        "--output_dir",
-        tmp_path / "o",
-    )
-    run_here(monkeypatch, "own_data", *SHORT, *options)
-    rows = {row["loss"]: row for row in csv.DictReader((tmp_path / "o" / "runs.csv").read_text().splitlines())}
-    assert set(rows) == {"xe", "reg", "emd", "xemd1", "xemd2", "a-emd"}
-    # no decision without spread is nearer to votes of 5, 1 and 1, in each of the three orders, than this
-    far = np.mean([(2 / 7) ** 2 + (1 / 7) ** 2, (1 / 7) ** 2 + (1 / 7) ** 2, (1 / 7) ** 2 + (2 / 7) ** 2])
-    assert float(rows["emd"]["eval_squared_emd"]) > 0
-    assert float(rows["reg"]["eval_squared_emd"]) >= far - 1e-6
+            lines.append([f"{k}.png", *(5 if j == k % 3 else 1 for j in range(3))])
+        (tmp_path / "votes.csv").write_text("\n".join(",".join(map(str, line)) for line in lines))
+        options = ("--data_dir", tmp_path / "votes.csv", "--classes", *names, "--loss", "reg,emd", "--model", "small")
+        run_here(monkeypatch, "own_data", *SHORT, *options, "--output_dir", tmp_path / "o")
+        rows = {row["loss"]: row for row in csv.DictReader((tmp_path / "o" / "runs.csv").read_text().splitlines())}
+        # no decision without spread is nearer to votes of 5, 1 and 1, in each of the three orders, than this
+        far = np.mean([(2 / 7) ** 2 + (1 / 7) ** 2, (1 / 7) ** 2 + (1 / 7) ** 2, (1 / 7) ** 2 + (2 / 7) ** 2])
+        assert float(rows["emd"]["eval_squared_emd"]) > 0
+        assert float(rows["reg"]["eval_squared_emd"]) >= far - 1e-6
+
+    def test_texts(self, monkeypatch, tmp_path):
+        texts = [f"{word} {'and so on ' * (k % 5)}" for k in range(15) for word in ("bad", "fair", "good")]
+        tokenizer = word_tokenizer(texts)
+        torch.manual_seed(0)
+        model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **SMALL_NETWORK, num_labels=7))
+        model.save_pretrained(tmp_path / "bert")
+        tokenizer.save_pretrained(tmp_path / "bert")
+        lines = [f"{text},{1 + 2 * (k % 3)}" for k, text in enumerate(texts)]
+        (tmp_path / "r.csv").write_text("\n".join(["review,stars", *lines]))
+        options = ("--dataset", tmp_path / "r.csv", "--label_column", "stars", "--model", tmp_path / "bert")
+        run_here(monkeypatch, "text_ratings", *SHORT, *options, "--loss", "reg,emd", "--output_dir", tmp_path / "out")
+        (emd,) = (tmp_path / "out").glob("*/emd/seed_42")
+        results = results_of(emd)
+        assert results["class_names"] == ["1", "3", "5"]
+        assert (results["num_train"], results["num_test"]) == (30, 9)  # of 15 a class 3 to test on, 2 to validate on
+        assert json.loads((emd / "config.json").read_text())["id2label"] == {"0": "1", "1": "3", "2": "5"}
+        assert results_of(emd.parents[1] / "reg" / "seed_42")["stand_in"] is False
+
+    def test_sounds_for_a_spectrogram_model(self, monkeypatch, tmp_path):
+        """A network of the AST kind: every sound becomes equally many frames; its head has a norm before it."""
+        rng = np.random.default_rng(0)
+        for k in range(12):
+            for grade, noise in (("clean", 0.01), ("noisy", 0.3)):
+                (tmp_path / "sounds" / grade).mkdir(parents=True, exist_ok=True)
+                wave = (rng.normal(0, noise, 1600 + 100 * k).clip(-1, 1) * 32767).astype(np.int16)
+                wavfile.write(tmp_path / "sounds" / grade / f"{k}.wav", 8000, wave)
+        torch.manual_seed(0)
+        frames = {"max_length": 32, "num_mel_bins": 32}
+        ASTForAudioClassification(ASTConfig(**SMALL_NETWORK, **frames, num_labels=3)).save_pretrained(tmp_path / "ast")
+        ASTFeatureExtractor(**frames).save_pretrained(tmp_path / "ast")
+        options = ("--dataset", tmp_path / "sounds", "--classes", "noisy", "clean", "--model", tmp_path / "ast")
+        run_here(monkeypatch, "audio_grades", *SHORT, *options, "--output_dir", tmp_path / "out")
+        (folder,) = (tmp_path / "out").glob("*/xemd2/seed_42")
+        results = results_of(folder)
+        assert results["class_names"] == ["noisy", "clean"]
+        assert (results["num_train"], results["num_validation"], results["num_test"]) == (16, 4, 4)
+        assert all(math.isfinite(results[name]) for name in ORDINAL)
+
+    def test_a_table(self, monkeypatch, tmp_path, capsys):
+        lines = [f"{k % 3 + k / 100 if k % 7 else ''},{'ab'[k % 2]},{'xyz'[k % 3]}" for k in range(60)]
+        (tmp_path / "t.csv").write_text("\n".join(["x,kind,grade", *lines]))
+        options = ("--dataset", tmp_path / "t.csv", "--label_column", "grade", "--classes", "x", "y", "z")
+        run_here(monkeypatch, "tabular", *SHORT, *options, "--loss", "emd", "--output_dir", tmp_path / "out")
+        said = capsys.readouterr().out
+        assert "GENERATED" not in said
+        assert "4 inputs" in said
+        assert results_of(tmp_path / "out/perceptron/emd/seed_42")["num_test"] == 12
+
+    def test_a_truncated_image(self, monkeypatch, capsys, tmp_path):
+        draw_faces(tmp_path / "tree", num_faces=98, size=64)
+        image = min((tmp_path / "tree").glob("aligned/*/*.jpg"))
+        image.write_bytes(image.read_bytes()[:300])
+        options = ("--data_dir", tmp_path / "tree", *SHORT, "--model", "small", "--loss", "xe")
+        said = refused(monkeypatch, "adience", *options, "--output_dir", tmp_path / "out")
+        assert said.startswith("adience.py: 1 of 98 ") and str(image) in said and "--skip_bad_images" in said
+        capsys.readouterr()
+        options = (*options, "--num_train_epochs", 1, "--skip_bad_images", "--output_dir", tmp_path / "out")
+        run_here(monkeypatch, "adience", *options)
+        assert capsys.readouterr().out.startswith("97 faces of ")
+        assert math.isfinite(results_of(tmp_path / "out" / "small" / "xe" / "fold_0" / "seed_42")["eval_aem"])
 
 
-class TestUserErrors:
-    def refused(self, monkeypatch, recipe, *arguments):
-        with pytest.raises(SystemExit) as caught:
-            run_here(monkeypatch, recipe, *arguments)
-        return caught.value.code
+ORDER = "the loss emd needs classes in an order, which these have not; take one of xe, xemd1, xemd2, a-emd."
 
-    @pytest.mark.parametrize("recipe", RUNS)
-    def test_no_such_folder(self, recipe, monkeypatch, tmp_path):
-        nowhere = tmp_path / "nowhere"
-        said = self.refused(monkeypatch, recipe, "--data_dir", nowhere, "--output_dir", tmp_path / "out")
-        assert said.startswith(f"{recipe}.py: ")
-        assert str(nowhere) in said
+
+class TestRefused:
+    def test_status_and_stderr(self, tmp_path):
+        ran = run_apart(RECIPES / "adience.py", "--fold", "7", "--output_dir", tmp_path / "out")
+        assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
+        assert ran.stderr.splitlines()[-1] == "adience.py: fold must be 0 .. 4 or all, got '7'."
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize(
-        ("recipe", "options"), [("imagenet", ("--loss", "emd")), ("own_data", ("--loss", "emd", "--unordered"))]
+        ("recipe", "options", "message"),
+        [
+            ("adience", ("--entropic_strength", "strong"), "entropic_strength must be a number greater than 0 or "),
+            ("adience", ("--loss", "all", "--num_train_epochs", 3), "the loss xemd1 needs more epochs than its "),
+            (
+                "adience",
+                ("--num_faces", 98, "--loss", "all", "--max_steps", 6),
+                "the loss xemd1 needs more epochs than ",
+            ),
+            (
+                "adience",
+                ("--loss", "all", "--label_smoothing_factor", 0.1),
+                "label_smoothing_factor spreads mass over ",
+            ),
+            ("adience", ("--num_faces", 98, "--ground_distance", "no.npy"), "ground_distance must name a .json, .npy "),
+            ("adience", ("--num_faces", 98, "--loss", "a-emd"), "a-emd needs the D of an xemd2 run of the same "),
+            ("adience", ("--num_faces", 98, "--model", "timm/test_resnett", "--from_scratch"), "timm has no archit"),
+            ("imagenet", ("--loss", "emd"), ORDER),
+            ("own_data", ("--loss", "emd", "--unordered"), ORDER),
+            ("aadb", ("--bins", "1"), "bins must be a number of at least 2 or ensemble, got '1'."),
+            ("text_ratings", ("--max_length", "1"), "max_length must be at least 2 tokens, got 1."),
+            ("audio_grades", ("--max_seconds", "0"), "max_seconds must be greater than 0, got 0.0."),
+            ("tabular", ("--hidden_sizes", "8", "0"), "hidden_sizes must be at least 1 each, got [8, 0]."),
+            ("tabular", ("--dropout", "1"), "dropout must be at least 0 and less than 1, got 1.0."),
+        ],
     )
-    def test_a_loss_that_needs_an_order(self, recipe, options, monkeypatch):
-        assert self.refused(monkeypatch, recipe, *options) == (
-            f"{recipe}.py: the loss emd needs classes in an order, which these have not; "
-            "take one of xe, xemd1, xemd2, a-emd."
+    def test_a_wrong_value(self, recipe, options, message, monkeypatch, tmp_path):
+        said = refused(monkeypatch, recipe, *options, "--output_dir", tmp_path / "out")
+        assert said.startswith(f"{recipe}.py: {message}")
+
+    @pytest.mark.parametrize("recipe", ["adience", *DRAWN, *GENERATED])
+    def test_no_such_data(self, recipe, monkeypatch, tmp_path):
+        option = "--dataset" if recipe in GENERATED else "--data_dir"
+        nowhere = tmp_path / "nowhere.csv"
+        said = refused(monkeypatch, recipe, option, nowhere, "--output_dir", tmp_path / "out")
+        assert said.startswith(f"{recipe}.py: ") and str(nowhere) in said
+        assert not (tmp_path / "out").exists()
+
+    def test_a_model_of_another_sampling_rate(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(generated_sounds, "generate_sounds", partial(generated_sounds.generate_sounds, 5, 5, 5))
+        ASTFeatureExtractor().save_pretrained(tmp_path)
+        assert refused(monkeypatch, "audio_grades", "--model", tmp_path) == (
+            f"audio_grades.py: the generated sounds have 8000 samples a second, {tmp_path} takes 16000. Leave --model "
+            "out, or give --dataset."
         )
 
-    def test_no_number_of_bins(self, monkeypatch):
-        said = self.refused(monkeypatch, "aadb", "--bins", "1")
-        assert said == "aadb.py: bins must be a number of at least 2 or ensemble, got '1'."
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "epochs"), [("adience", 12), ("images_of_groups", 14), ("aadb", 5)])
+def test_ground_distance_bands_along_the_order(recipe, epochs, monkeypatch, tmp_path):
+    """Without any data, on a whole drawn set."""
+    options = ("--num_train_epochs", epochs, "--eval_strategy", "no", "--dataloader_num_workers", 0)
+    run_here(monkeypatch, recipe, *options, "--output_dir", tmp_path)
+    matrix = read_ground_distance(tmp_path / "small" / "xemd2" / "fold_0" / "seed_42").numpy()
+    one, other = np.triu_indices(len(matrix), 1)
+    apart = np.abs(one - other)
+    correlation = spearmanr(matrix[one, other], apart).statistic
+    assert correlation > 0.6
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(matrix)) for _ in range(2000)]
+    others = [spearmanr(matrix[np.ix_(order, order)][one, other], apart).statistic for order in orders]
+    assert np.mean(np.array(others) >= correlation) < 0.01  # hardly any other order of the classes fits as well
+    neighbors, far = matrix[one, other][apart == 1], matrix[one, other][apart >= len(matrix) // 2]
+    assert neighbors.mean() < far.mean() / 2

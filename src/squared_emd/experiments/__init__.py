@@ -1,30 +1,28 @@
-"""The paper's experiments as tables of runs: networks x losses x folds x seeds, each trained once and never twice.
+"""One runner for tables of runs: networks x losses x folds x seeds, each trained once and never twice.
 
-`ExperimentArguments` is the command line of every recipe on pictures, an `Experiment` says what is special to one of
-them, and `run_table` trains what is not there yet and reports what is. `ComparisonArguments`, `Comparison` and
-`run_comparison` are a smaller thing of the same kind, losses x seeds on data of any kind.
+`ExperimentArguments` is the command line, an `Experiment` says what is special to a recipe, and `run_table` trains what
+is not done yet and reports all of it, for images, texts, sounds and tables alike.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .arguments import ExperimentArguments
-from .comparison_arguments import ComparisonArguments
+from .arguments import DatasetArguments, ExperimentArguments, ImageArguments
 
 if TYPE_CHECKING:
-    from .comparison import Comparison
-    from .comparison_runs import run_comparison
     from .ensemble import write_ensembles
-    from .experiment import Experiment, Samples
-    from .table import report_table, run_table
+    from .experiment import FINE_TUNING_RATES, Experiment, Network, Samples
+    from .images import image_network
+    from .runner import report_table, run_table
 _LAZY = {
-    "Comparison": "comparison",
-    "run_comparison": "comparison_runs",
-    "write_ensembles": "ensemble",
+    "FINE_TUNING_RATES": "experiment",
     "Experiment": "experiment",
+    "Network": "experiment",
     "Samples": "experiment",
-    "report_table": "table",
-    "run_table": "table",
+    "image_network": "images",
+    "report_table": "runner",
+    "run_table": "runner",
+    "write_ensembles": "ensemble",
 }  # the same on first use: a recipe reads its command line first
 
 
@@ -40,13 +38,15 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Comparison",
-    "ComparisonArguments",
+    "FINE_TUNING_RATES",
+    "DatasetArguments",
     "Experiment",
     "ExperimentArguments",
+    "ImageArguments",
+    "Network",
     "Samples",
+    "image_network",
     "report_table",
-    "run_comparison",
     "run_table",
     "write_ensembles",
 ]

@@ -5,27 +5,34 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..training.arguments import LOSSES, EMDTrainingArguments
-from .several_losses import SeveralLosses, number_or_select
 
-__all__ = ["PAPER_RATES", "PAPER_STRENGTHS", "ExperimentArguments"]
+__all__ = ["DatasetArguments", "ExperimentArguments", "ImageArguments"]
 
-PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
-PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
+# Which losses an option is meant for where several are trained; a geometry is also that of a self-guided loss that
+# takes it as a prior.
+_LOSSES_OF_OPTIONS = {
+    "ground_distance": {"a-emd"},
+    "spacing": {"emd"},
+    "geometry": {"emd"},
+    "prior_weight": {"xemd1", "xemd2"},
+}
 
 
 @dataclass
-class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
-    """The fields of `EMDTrainingArguments`, with the paper's optimizer, and those of a table of runs.
+class ExperimentArguments(EMDTrainingArguments):
+    """The fields of `EMDTrainingArguments`, and those of a table of runs.
 
-    A recipe adds its own fields in a subclass, and sets the class attributes there.
+    A recipe adds its fields in a subclass and sets the class attributes there.
 
     Attributes:
-        num_folds: how many folds the data set has.
-        all_losses: the losses that make sense for it.
-        told_by_variant: names of the recipe's own fields that `Experiment.variant` tells already.
+        num_folds: the number of folds of the dataset.
+        has_validation_data: whether the dataset has a validation split of its own. It is then evaluated after each
+            epoch and reported as `validation_...`, and the folders of runs name no fold.
+        all_losses: the losses that fit the classes.
+        told_by_variant: names of the recipe's fields that `Experiment.variant` already tells.
         folds: the test folds, in order.
         losses: the losses, in order.
         rate: the learning rate given, else None.
@@ -33,36 +40,14 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
         select_strength: whether the entropic strength of a-emd is.
 
     Raises:
-        ValueError: a field is out of its range, or does not go with one of the losses.
+        ValueError: a field is out of its range, or does not fit one of the losses.
     """
 
     num_folds: ClassVar[int] = 1
+    has_validation_data: ClassVar[bool] = False
     all_losses: ClassVar[tuple[str, ...]] = LOSSES
     told_by_variant: ClassVar[tuple[str, ...]] = ()
 
-    data_dir: str | None = field(
-        default=None, metadata={"help": "Where the data set lies. Default: a small drawn one in its place."}
-    )
-    skip_bad_images: bool = field(default=False, metadata={"help": "Go on without pictures that cannot be read."})
-    small_pictures: int | None = field(
-        default=None,
-        metadata={
-            "help": "Store each picture once, in the user's cache, with so many pixels on its shorter side, and read "
-            "that: 256 where the network takes 224. Default: read the pictures themselves."
-        },
-    )
-    small_quality: int | None = field(
-        default=None,
-        metadata={"help": "Store them as JPEG of this quality, as 95, in less space. Default: their pixels."},
-    )
-    model: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "One network or several: alxs, alx, vgg_f, res, res_f, small, any timm/<model> or Hub image "
-            "classifier. Default: res_f; for drawn pictures small."
-        },
-    )
-    from_scratch: bool = field(default=False, metadata={"help": "Random weights."})
     loss: str = field(
         default="xemd2",
         metadata={"help": f"{', '.join(LOSSES)}; several with commas and no spaces, as xe,emd; or all, each in turn."},
@@ -72,8 +57,8 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
     learning_rate: str | None = field(
         default=None,
         metadata={
-            "help": "A number, or select: the best of the paper's seven, 10^-1.5 to 10^-4.5, on validation data cut "
-            "from the training side, for each network, loss and fold. Default: one for each loss."
+            "help": "A number, or select: the best of seven on validation data, for each network, loss and fold. "
+            "Default: one for each loss."
         },
     )
     entropic_strength: str = field(
@@ -82,18 +67,14 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
     early_stopping_patience: int | None = field(
         default=None,
         metadata={
-            "help": "Stop after so many epochs without a better result on validation data cut from the training side, "
-            "and test the best epoch's model. Counts after the jump start. Default: train all epochs."
+            "help": "Stop after so many epochs without a better result on validation data, and test the model of the "
+            "best epoch. Counts after the jump start. Default: train all epochs."
         },
     )
-    validate: bool = field(
-        default=False, metadata={"help": "Test on data cut from the training side, never on the test data."}
-    )
-    dry_run: bool = field(
-        default=False, metadata={"help": "Say which runs there are, which are done and how long the rest may take."}
-    )
+    validate: bool = field(default=False, metadata={"help": "Test on validation data, never on the test data."})
+    dry_run: bool = field(default=False, metadata={"help": "List the runs, and which of them are done; train nothing."})
     hub_license: str | None = field(
-        default=None, metadata={"help": "Licence of the weights for their card, as the Hub names it: apache-2.0 ..."}
+        default=None, metadata={"help": "License of the weights for their card, as the Hub names it: apache-2.0 ..."}
     )
     redo: bool = field(
         default=False,
@@ -104,17 +85,12 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
     output_dir: str | None = field(
         default=None, metadata={"help": "Where all is written. What lies there already is not trained again."}
     )
-    num_train_epochs: float = 30
     per_device_train_batch_size: int = 32
     per_device_eval_batch_size: int = 64
-    optim: str = "sgd"  # section 4.1, as the momentum
-    optim_args: str | None = "momentum=0.98"
     eval_strategy: str = "epoch"
     logging_strategy: str = "epoch"
     save_strategy: str = "no"
     save_total_limit: int | None = 1  # they are deleted when the run is done
-    remove_unused_columns: bool = False  # the transform makes the inputs from the pictures
-    dataloader_num_workers: int = 1
 
     def __post_init__(self) -> None:
         names = [str(fold) for fold in range(self.num_folds)]
@@ -122,17 +98,40 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
             span = "0" if self.num_folds == 1 else f"0 .. {self.num_folds - 1}"
             raise ValueError(f"fold must be {span} or all, got {self.fold!r}.")
         self.folds = range(self.num_folds) if self.fold == "all" else [int(self.fold)]
-        if self.small_pictures is not None and self.small_pictures < 1:
-            raise ValueError(f"small_pictures must be at least 1 pixel, got {self.small_pictures}.")
-        if self.small_quality is not None and self.small_pictures is None:
-            raise ValueError("small_quality needs small_pictures: how many pixels the shorter side is to have.")
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}.")
-        self.take_losses()
-        self.select_rate, self.rate = number_or_select("learning_rate", self.learning_rate)
-        self.select_strength, strength = number_or_select("entropic_strength", self.entropic_strength)
-        self.entropic_strength = PAPER_STRENGTHS[-1] if strength is None else strength
+        self._set_losses()
+        self.select_rate, self.rate = _number_or_select("learning_rate", self.learning_rate)
+        self.select_strength, strength = _number_or_select("entropic_strength", self.entropic_strength)
+        self.entropic_strength = 10.0 if strength is None else strength
         self.learning_rate = 1e-3 if self.rate is None else self.rate
+        self._check_selection()
+        self._check_hub()
+        self.dataloader_persistent_workers = self.dataloader_num_workers > 0
+        self._blends = self.prior_weight is not None
+        given = {name: getattr(self, name) for name in _LOSSES_OF_OPTIONS}
+        vars(self).update(self.without_other_losses(self.loss))
+        super().__post_init__()
+        self._check_each_loss(given)
+        if self.device.type == "cpu":
+            self.dataloader_pin_memory = False  # else PyTorch warns of it
+
+    def _set_losses(self) -> None:
+        self.losses = self.all_losses if self.loss == "all" else tuple(dict.fromkeys(self.loss.split(",")))
+        for loss in self.losses:
+            if loss not in LOSSES:
+                raise ValueError(
+                    f"loss must be {', '.join(LOSSES)}, several of them with commas, or all, got {loss!r}."
+                )
+            if loss not in self.all_losses:
+                raise ValueError(
+                    f"the loss {loss} needs classes in an order, which these have not; "
+                    f"take one of {', '.join(self.all_losses)}."
+                )
+        self.loss = self.losses[-1]
+
+    def _check_selection(self) -> None:
+        """Refuse options that would choose an epoch on the test data."""
         if self.early_stopping_patience is not None:
             if self.early_stopping_patience < 1:
                 raise ValueError(
@@ -140,13 +139,18 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
                 )
             self.eval_strategy = self.save_strategy = "epoch"
             self.save_total_limit, self.load_best_model_at_end = 1, True
+        elif self.has_validation_data:
+            if self.load_best_model_at_end and self.metric_for_best_model is None:
+                self.metric_for_best_model, self.greater_is_better = "eval_mae", False  # the losses differ in scale
         elif self.load_best_model_at_end or self.save_strategy == "best":
             raise ValueError(
                 "load_best_model_at_end and save_strategy best would choose an epoch on the test data; choose it on "
                 "validation data with early_stopping_patience."
             )
-        if self.lr_scheduler_type == "reduce_lr_on_plateau":
+        elif self.lr_scheduler_type == "reduce_lr_on_plateau":
             raise ValueError("lr_scheduler_type reduce_lr_on_plateau would look at the test data; take another.")
+
+    def _check_hub(self) -> None:
         if self.hub_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.hub_license):
             raise ValueError(
                 f"hub_license must be an id of the Hub, as apache-2.0 or cc-by-4.0; got {self.hub_license!r}."
@@ -155,15 +159,34 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
             raise ValueError("push_to_hub needs hub_model_id, the repository, as in --hub_model_id me/age.")
         if self.push_to_hub and self.hub_strategy in ("checkpoint", "all_checkpoints"):
             raise ValueError(
-                f"hub_strategy must be end or every_save, got {self.hub_strategy!r}: a recipe pushes runs that are "
-                "done, no checkpoints."
+                f"hub_strategy must be end or every_save, got {self.hub_strategy!r}: a recipe pushes finished runs, no "
+                "checkpoints."
             )
-        self.dataloader_persistent_workers = self.dataloader_num_workers > 0
-        given = self.for_the_last_loss()
-        super().__post_init__()
-        self.check_each_loss(given)
-        if self.device.type == "cpu":
-            self.dataloader_pin_memory = False  # else PyTorch warns of it
+
+    def _check_each_loss(self, given: dict[str, Any]) -> None:
+        """Check the fields as each loss gets them, before any is trained, and put back what was given."""
+        for loss in self.losses:
+            self.loss = loss
+            vars(self).update(given | self.without_other_losses(loss))
+            self.check_fields()
+            if self.max_steps < 0:
+                self.check_jump_start(math.ceil(self.num_train_epochs))
+        vars(self).update(given)
+
+    def without_other_losses(self, loss: str) -> dict[str, None]:
+        """The options that one of several losses does not get, as they are meant for another.
+
+        Args:
+            loss: one of `losses`.
+
+        Returns:
+            Name -> None. With `--loss all` a ground distance is that of a-emd; xemd1 and xemd2 learn theirs, blended
+            with a geometry where `prior_weight` is given.
+        """
+        if len(self.losses) == 1:
+            return {}
+        kept = {"geometry", "spacing"} if self._blends and loss in ("xemd1", "xemd2") else set()
+        return {name: None for name, losses in _LOSSES_OF_OPTIONS.items() if loss not in losses and name not in kept}
 
     @property
     def run_seeds(self) -> range:
@@ -174,7 +197,7 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
         """Refuse `max_steps` that end within the jump start of one of the losses, before any of them is trained.
 
         Args:
-            num_train: samples an epoch.
+            num_train: samples per epoch.
 
         Raises:
             ValueError: no epoch comes after the jump start.
@@ -185,3 +208,81 @@ class ExperimentArguments(SeveralLosses, EMDTrainingArguments):
             for loss in self.losses:
                 self.loss = loss
                 self.check_jump_start(math.ceil(self.max_steps / steps))
+
+
+@dataclass
+class ImageArguments(ExperimentArguments):
+    """The command line of a recipe on images, with the paper's optimizer."""
+
+    data_dir: str | None = field(
+        default=None, metadata={"help": "Where the dataset lies. Default: a small drawn one in its place."}
+    )
+    skip_bad_images: bool = field(default=False, metadata={"help": "Go on without images that cannot be read."})
+    small_pictures: int | None = field(
+        default=None,
+        metadata={
+            "help": "Store each image once, in the user's cache, with so many pixels on its shorter side, and read "
+            "that: 256 where the network takes 224. Default: read the images themselves."
+        },
+    )
+    small_quality: int | None = field(
+        default=None,
+        metadata={"help": "Store them as JPEG of this quality, as 95, in less space. Default: their pixels."},
+    )
+    model: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "One network or several: alxs, alx, vgg_f, res, res_f, small, any timm/<model> or Hub image "
+            "classifier. Default: res_f; for drawn images small."
+        },
+    )
+    from_scratch: bool = field(default=False, metadata={"help": "Random weights."})
+    num_train_epochs: float = 30
+    optim: str = "sgd"  # section 4.1, as the momentum
+    optim_args: str | None = "momentum=0.98"
+    remove_unused_columns: bool = False  # the transform makes the inputs from the images
+    dataloader_num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.small_pictures is not None and self.small_pictures < 1:
+            raise ValueError(f"small_pictures must be at least 1 pixel, got {self.small_pictures}.")
+        if self.small_quality is not None and self.small_pictures is None:
+            raise ValueError("small_quality needs small_pictures: how many pixels the shorter side is to have.")
+        super().__post_init__()
+
+
+@dataclass
+class DatasetArguments(ExperimentArguments):
+    """The command line of a recipe on texts, sounds or tables."""
+
+    has_validation_data: ClassVar[bool] = True
+
+    dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "A dataset of the Hub, a folder that load_dataset or load_from_disk reads, or a .csv, .tsv, "
+            ".json, .jsonl or .parquet file. Default: a small generated one in its place."
+        },
+    )
+    label_column: str | None = field(default=None, metadata={"help": "Default: label."})
+    group_column: str | None = field(
+        default=None, metadata={"help": "Rows of one group, as of one person, never part in a split. Default: group."}
+    )
+    classes: list[str] | None = field(
+        default=None,
+        metadata={"help": "Names of the classes in order. Default: as the data have them, else sorted."},
+    )
+    num_train_epochs: float = 10
+
+
+def _number_or_select(name: str, text: str | float | None) -> tuple[bool, float | None]:
+    """Whether a value is to be chosen, else the number."""
+    if text is None or text == "select":
+        return text == "select", None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be a number greater than 0 or select, got {text!r}.")
+    return False, number

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..data.score_metrics import ensemble_spearman
+from ..metrics.logs import RESULTS_FILE
 from .arguments import ExperimentArguments
-from .results import RESULTS, write_json
+from .settings import write_json
 
-__all__ = ["EXPECTED_SCORES", "write_ensembles"]
+__all__ = ["write_ensembles"]
 
-EXPECTED_SCORES = "expected_scores.npz"  # predicted (N,), true (N,): of the rows that a run was tested on
+SCORES_FILE = "expected_scores.npz"  # predicted (N,), true (N,): of the rows that a run was tested on
+_SAME_FIELDS = (
+    "table", "data", "stand_in", "model", "loss", "fold", "folds", "seed", "tested_on", "num_train", "num_test", "job",
+)  # fmt: skip
 
 
 def write_ensembles(args: ExperimentArguments, results: Sequence[dict[str, Any]]) -> None:
@@ -34,32 +38,15 @@ def write_ensembles(args: ExperimentArguments, results: Sequence[dict[str, Any]]
     for run in results:
         members[run["model"], run["loss"], run["fold"], run["seed"]].append(run)
     for runs in members.values():
-        scores = []
-        for run in runs:
-            with np.load(Path(run["folder"], EXPECTED_SCORES)) as saved:
-                scores.append((saved["predicted"], saved["true"]))
-        if any(not np.array_equal(true, scores[0][1]) for _, true in scores):
+        scores = [np.load(Path(run["folder"], SCORES_FILE)) for run in runs]
+        predicted, true = [part["predicted"] for part in scores], scores[0]["true"]  # (N,) each
+        if any(not np.array_equal(part["true"], true) for part in scores):
             raise ValueError(
                 f"the networks of an ensemble must be tested on the same rows, those in {runs[0]['folder']}."
             )
-        first, variant = runs[0], f"ensemble of {len(runs)}"
-        place = Path(first["folder"])  # <network>/<variant>/<loss>/fold_<k>/seed_<n>
+        variant = f"ensemble of {len(runs)}"
+        place = Path(runs[0]["folder"])  # <network>/<variant>/<loss>/fold_<k>/seed_<n>
         folder = place.parents[3] / variant.replace(" ", "_") / Path(*place.parts[-3:])
-        same = (
-            "table",
-            "data",
-            "stand_in",
-            "model",
-            "loss",
-            "fold",
-            "folds",
-            "seed",
-            "tested_on",
-            "num_train",
-            "num_test",
-        )
-        result = {name: first[name] for name in same}
-        predicted = [predicted for predicted, _ in scores]
-        result |= {"variant": variant, "eval_spearman": ensemble_spearman(predicted, scores[0][1])}
-        result |= {"members": [len(run["class_names"]) for run in runs], "job": first["job"]}
-        write_json(folder / RESULTS, result)
+        result = {name: runs[0][name] for name in _SAME_FIELDS} | {"variant": variant}
+        result |= {"eval_spearman": ensemble_spearman(predicted, true)}
+        write_json(folder / RESULTS_FILE, result | {"members": [len(run["class_names"]) for run in runs]})

@@ -1,18 +1,26 @@
-"""What is special to one experiment: its data, how they are split and viewed, and what is measured."""
+"""What is special to one experiment: its data, how they are split, the network, and what is measured."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from torch import nn
 
-from ..vision.transforms import EvalTransform, TrainTransform
+from ..metrics.logs import RESULTS_FILE
+from ..metrics.names import METRICS
+from ..training.checkpoints import last_whole_checkpoint
+from .arguments import ExperimentArguments
+from .settings import read_results
 
-__all__ = ["Experiment", "Samples"]
+__all__ = ["FINE_TUNING_RATES", "Experiment", "Network", "Run", "Samples", "path_to_ground_distance", "plan"]
 
-_THE_MORE_THE_BETTER = ("eval_aem", "eval_aeo", "eval_spearman")
+PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
+FINE_TUNING_RATES = tuple(10**exponent for exponent in (-2, -2.5, -3, -3.5, -4, -4.5, -5))
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class Samples:
     """What one run learns from and is tested on.
 
     Args:
-        train: rows with `image` and `label_column`.
+        train: rows with `label_column`.
         test: the same.
         class_names: the K classes in order.
         compute_metrics: of the Trainer, for `test`.
@@ -37,24 +45,42 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network with fresh weights, and how rows become its inputs.
+
+    Args:
+        model: the network.
+        processor: its tokenizer, feature extractor or image processor, which is saved with it.
+        train_view: rows -> rows as the Trainer takes them, in training.
+        eval_view: the same, in evaluation.
+        data_collator: makes a batch of rows; None: the Trainer's default.
+    """
+
+    model: nn.Module
+    processor: Any = None
+    train_view: Callable[[Dataset], Dataset] = lambda rows: rows
+    eval_view: Callable[[Dataset], Dataset] = lambda rows: rows
+    data_collator: Callable[[list], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One of the paper's tables, or one like them.
 
     Args:
-        table: `adience`, `images_of_groups`, `aadb`, `imagenet` or `own_data`: what the report is laid out as.
-        data: what the pictures are, for people: "drawn faces".
-        stand_in: whether they stand in for the data set, so that the paper's figures say nothing about them.
+        table: key of `squared_emd.reports.paper.LAYOUTS`: what the report is laid out as.
+        data: what the rows are, for people: "drawn faces".
+        stand_in: whether they stand in for a dataset, so that the paper's figures say nothing about them.
         split: test fold -> rows to train on and to test on.
         cut_validation: (rows to train on, seed) -> the rows left, and rows to choose by.
         samples: (rows to train on, rows to test on, loss) -> what the run needs of them.
+        build: (model, samples, number of outputs) -> the network, after `set_seed`; one output for the loss reg.
         model: the network where none is asked for.
         rates: loss -> learning rate where none is asked for.
+        candidate_rates: to choose from with `--learning_rate select`.
         selected_by: the metric that chooses rates, strengths and epochs.
         tested_on: what the rows to test on are, for people.
         variant: what sets these runs apart from others of the table, as "3 bins".
-        options: of the command line, that give this variant alone.
-        train_view: (size, mean, std) -> transform of a picture, in training.
-        eval_view: the same, in evaluation; the mirror image is averaged with it.
     """
 
     table: str
@@ -63,16 +89,134 @@ class Experiment:
     split: Callable[[int], tuple[Dataset, Dataset]]
     cut_validation: Callable[[Dataset, int], tuple[Dataset, Dataset]]
     samples: Callable[[Dataset, Dataset, str], Samples]
+    build: Callable[[str, Samples, int], Network]
     model: str
     rates: Mapping[str, float]
+    candidate_rates: Sequence[float] = PAPER_RATES
     selected_by: str = "eval_mae"
     tested_on: str = "test data"
     variant: str = ""
-    options: Sequence[str] = ()
-    train_view: Callable[..., Callable[[Any], Any]] = TrainTransform
-    eval_view: Callable[..., Callable[[Any], Any]] = EvalTransform
 
     @property
     def more_is_better(self) -> bool:
         """Whether the metric that chooses is to be large."""
-        return self.selected_by in _THE_MORE_THE_BETTER
+        return not METRICS[self.selected_by].less_is_better
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of a table.
+
+    Args:
+        model: the network, as it was asked for.
+        network: what it is called in results.
+        loss: the loss.
+        fold: the test fold; None where the folder names none.
+        seed: the seed.
+        folder: where it lies.
+        experiment: what it is trained on.
+    """
+
+    model: str
+    network: str
+    loss: str
+    fold: int | None
+    seed: int
+    folder: Path
+    experiment: Experiment = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        fold = "" if self.fold is None else f"test fold {self.fold}"
+        return ", ".join(filter(None, (self.network, self.experiment.variant, self.loss, fold, f"seed {self.seed}")))
+
+    @property
+    def trials(self) -> Path:
+        """Where its validation trials lie; runs that differ by the seed alone share them."""
+        return self.folder.parent / "select"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its results, the last file that is written, are there."""
+        return (self.folder / RESULTS_FILE).is_file()
+
+    @property
+    def checkpoint(self) -> str | None:
+        """From where it can go on, if it was interrupted."""
+        return None if self.is_done else last_whole_checkpoint(self.folder)
+
+
+def plan(args: ExperimentArguments, experiments: Sequence[Experiment]) -> list[Run]:
+    """The runs of a table, in the order in which they are trained.
+
+    Args:
+        args: networks, losses, folds and seeds.
+        experiments: what is trained on; several are variants of a table.
+
+    Returns:
+        One run each; an xemd2 run comes before the a-emd run that takes its D.
+    """
+    runs = []
+    for experiment in experiments:
+        asked = getattr(args, "model", None) or [experiment.model]
+        for model in [asked] if isinstance(asked, str) else asked:
+            network = network_name(model, from_scratch=getattr(args, "from_scratch", False))
+            for loss in args.losses:
+                for fold in [None] if args.has_validation_data else args.folds:
+                    for seed in args.run_seeds:
+                        folder = _folder(args.output_dir, experiment, network, loss, fold, seed)
+                        runs.append(Run(model, network, loss, fold, seed, folder, experiment))
+    return runs
+
+
+def network_name(model: str, *, from_scratch: bool = False) -> str:
+    """What a network is called in results and folders: no two different ones the same.
+
+    Args:
+        model: as it was asked for. A folder goes by its last name and a digest of its path.
+        from_scratch: random weights were asked for.
+
+    >>> network_name("res_f"), network_name("res_f", from_scratch=True), network_name("res", from_scratch=True)
+    ('res_f', 'res_f from scratch', 'res')
+    """
+    if Path(model).is_dir():
+        path = Path(model).resolve()
+        model = f"{path.name or 'root'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+    never_pretrained = ("alxs", "alx", "res", "small")
+    return f"{model} from scratch" if from_scratch and model not in never_pretrained else model
+
+
+def _folder(output: str | Path, experiment: Experiment, network: str, loss: str, fold: int | None, seed: int) -> Path:
+    names = [network.replace("/", "--"), experiment.variant, loss, "" if fold is None else f"fold_{fold}"]
+    return Path(output, *(name.replace(" ", "_") for name in names if name), f"seed_{seed}")
+
+
+def path_to_ground_distance(args: ExperimentArguments, run: Run) -> Path | None:
+    """Where the D for an a-emd run lies: the xemd2 run of the same network, fold and seed (section 4.3).
+
+    Args:
+        args: `ground_distance` may be a file with a matrix, the folder of a run or that of a table; without it the
+            table's own folder is meant.
+        run: the a-emd run.
+
+    Returns:
+        A file or the folder of a run; an xemd2 run that is planned need not be there yet. None: the run is of another
+        loss, or `geometry` gives its D.
+
+    Raises:
+        ValueError: the folder is that of a run on another test fold: its D has seen rows that this run is tested on.
+    """
+    has_geometry = args.geometry is not None and "geometry" not in args.without_other_losses(run.loss)
+    if run.loss != "a-emd" or has_geometry:
+        return None
+    given = Path(args.ground_distance or args.output_dir)
+    if given.is_file() or given.suffix in (".json", ".npy", ".safetensors"):
+        return given
+    if (given / "config.json").is_file():
+        earlier = read_results(given) or {}
+        if run.fold is not None and earlier.get("fold", run.fold) != run.fold:
+            raise ValueError(
+                f"{given} is a run tested on fold {earlier['fold']}: its D was learned on rows of fold {run.fold}, on "
+                "which this one is tested. Give the output folder of a table with an xemd2 run of each fold."
+            )
+        return given
+    return _folder(given, run.experiment, run.network, "xemd2", run.fold, run.seed)

@@ -1,4 +1,4 @@
-"""How a program of several ranks starts, and how it ends: well, or with a message for its user."""
+"""How a program of several processes starts, and how it ends: well, or with a message for its user."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from accelerate import PartialState
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from transformers import TrainingArguments
 
-__all__ = ["check_ranks", "ranks_asked_for", "run_program", "user_errors"]
+__all__ = ["check_ranks", "requested_processes", "run_program", "user_errors"]
 
 logger = logging.getLogger(__name__)
 
 
-def ranks_asked_for() -> int:
+def requested_processes() -> int:
     """The number of processes that the launcher was told to start, as far as it can be seen from inside.
 
     Returns:
@@ -46,40 +46,33 @@ def ranks_asked_for() -> int:
 
 
 def check_ranks(args: TrainingArguments) -> None:
-    """Say so where a run is alone although more ranks were asked for.
+    """Report a process that is alone although more were requested.
 
     `accelerate launch --cpu --num_processes 2` starts one process: a warning. `torchrun` without `--use_cpu True` on a
-    machine without a GPU starts several that know nothing of each other and overwrite each other's files: an error.
-
-    Args:
-        args: the run's arguments.
+    machine without a GPU starts several that are not connected and overwrite each other's files: an error.
 
     Raises:
         RuntimeError: several unconnected processes run the same script.
     """
-    asked, have = ranks_asked_for(), args.world_size
-    if asked <= have:
+    requested, have = requested_processes(), args.world_size
+    if requested <= have:
         return
     if "WORLD_SIZE" in os.environ:
         raise RuntimeError(
-            f"{asked} processes were started, but this one is connected to none of the others: each would train alone "
-            "and overwrite the files of the rest. On a machine without a GPU add --use_cpu True."
+            f"{requested} processes were started, but this one is connected to none of the others: each would train "
+            "alone and overwrite the files of the rest. On a machine without a GPU add --use_cpu True."
         )
     logger.warning(
-        "%d processes were asked for, %d is running (accelerate launch --cpu starts one only). For two ranks on one "
+        "%d processes were requested, %d is running (accelerate launch --cpu starts one only). For two ranks on one "
         "machine: torchrun --nproc_per_node 2 SCRIPT --use_cpu True",
-        asked,
+        requested,
         have,
     )
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """What the user can mend ends the program with its message and status 1; other errors keep their traceback.
-
-    Raises:
-        SystemExit: in place of an OSError, RuntimeError or ValueError.
-    """
+    """An OSError, RuntimeError or ValueError ends the program with its message and status 1, without a traceback."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
@@ -87,10 +80,7 @@ def user_errors() -> Iterator[None]:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run the program of one rank to its end, and leave the group of ranks.
-
-    Args:
-        main: the program.
+    """Run the program of one rank, and leave the process group.
 
     Raises:
         SystemExit: with status 130, where it was interrupted.
@@ -98,6 +88,6 @@ def run_program(main: Callable[[], None]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on with what is not done.", file=sys.stderr)
+        print("\nInterrupted. The same command continues with what is not done.", file=sys.stderr)
         sys.exit(130)
     PartialState().destroy_process_group()  # else one of several ranks may abort at its very end

@@ -12,60 +12,29 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
-from .arguments import PAPER_RATES, PAPER_STRENGTHS, ExperimentArguments
-from .experiment import Experiment
-from .plan import Run
-from .results import RESULTS, read_json, write_json
-from .training import arguments_of, train
+from ..metrics.logs import RESULTS_FILE
+from ..metrics.names import METRICS
+from .arguments import ExperimentArguments
+from .experiment import Run
+from .settings import read_results, write_json
+from .training import arguments_of_run, train
 
-__all__ = ["choose", "trial_folders", "trial_result"]
+__all__ = ["select_hyperparameters"]
 
 logger = logging.getLogger(__name__)
 
-_WORST = {True: -math.inf, False: math.inf}
+PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
 
 
-def trial_folders(args: ExperimentArguments, run: Run) -> dict[str, list[Path]]:
-    """The folders of the trials that a run needs.
-
-    Args:
-        args: of the table.
-        run: one of its runs.
-
-    Returns:
-        `learning_rate` and `entropic_strength`, where they are to be chosen, each with a folder a candidate.
-    """
-    folders = {}
-    if args.select_rate:
-        folders["learning_rate"] = [run.trials / f"rate_1e{math.log10(rate):g}" for rate in PAPER_RATES]
-    if args.select_strength and run.loss == "a-emd":
-        folders["entropic_strength"] = [run.trials / f"strength_{strength:g}" for strength in PAPER_STRENGTHS]
-    return folders
-
-
-def trial_result(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """What a trial that lies there gave, if it was one with these settings.
-
-    Args:
-        folder: of the trial.
-        settings: of the run.
-
-    Returns:
-        `value` is the metric that chooses, None where the trial ran into values that are not finite.
-    """
-    found = read_json(folder / RESULTS)
-    return found if found is not None and found["settings"] == settings else None
-
-
-def choose(
+def select_hyperparameters(
     args: ExperimentArguments,
     run: Run,
     train_rows: Dataset,
     settings: dict[str, Any],
-    say: Callable[..., None],
+    print_on_main: Callable[..., None],
     **own: Any,
 ) -> dict[str, float]:
-    """The rate and the strength that do best on validation data; each trial is trained once and kept as a figure.
+    """The rate and the strength that do best on validation data; each trial is trained once and kept as a number.
 
     The rate is chosen first (at the strength that is the default), the strength then at that rate. Rows are cut away
     with the first seed of the table, so that all seeds of a network, loss and fold share the choice. A trial that runs
@@ -76,7 +45,7 @@ def choose(
         run: one of its runs.
         train_rows: its training side; nothing else is looked at.
         settings: of the run; a trial that lies there with others is trained again.
-        say: prints on the first rank.
+        print_on_main: prints on the main process.
         own: fields that the trials have in common with the run, `loss` among them.
 
     Returns:
@@ -85,59 +54,58 @@ def choose(
     Raises:
         ValueError: no trial came to an end.
     """
-    chosen: dict[str, float] = {}
     experiment = run.experiment
-    rows = experiment.cut_validation(train_rows, args.seed)
-    for name, folders in trial_folders(args, run).items():
-        values = PAPER_RATES if name == "learning_rate" else PAPER_STRENGTHS
-        results = {}
-        for value, folder in zip(values, folders, strict=True):
-            trial = arguments_of(args, experiment, **own, **chosen, **{name: value}, seed=args.seed)
-            results[value] = _tried(trial, run, rows, folder, settings)
-            told = f"{results[value]:.3f}" if math.isfinite(results[value]) else "failed"
-            say(f"{run.loss}, {name.replace('_', ' ')} {value:.2g}: {_short(experiment)} {told} on validation data")
-        best = (max if experiment.more_is_better else min)(results, key=results.__getitem__)
-        if not math.isfinite(results[best]):
+    candidates = {}
+    if args.select_rate:
+        rates = experiment.candidate_rates
+        candidates["learning_rate"] = {rate: run.trials / f"rate_1e{math.log10(rate):g}" for rate in rates}
+    if args.select_strength and run.loss == "a-emd":
+        candidates["entropic_strength"] = {s: run.trials / f"strength_{s:g}" for s in PAPER_STRENGTHS}
+    rows = experiment.cut_validation(train_rows, args.seed) if candidates else None
+    sign = -1 if experiment.more_is_better else 1
+    heading = METRICS[experiment.selected_by].heading.removesuffix(" %")
+    chosen: dict[str, float] = {}
+    for name, folders in candidates.items():
+        errors = {}
+        for value, folder in folders.items():
+            own_seed = {name: value, "seed": args.seed, "output_dir": str(folder)}
+            trial = arguments_of_run(args, experiment, **own, **chosen, **own_seed)
+            result = _result_of_trial(trial, run, rows, folder, settings)
+            errors[value] = math.inf if result is None else sign * result
+            text = "failed" if result is None else f"{result:.3f}"
+            print_on_main(f"{run.loss}, {name.replace('_', ' ')} {value:.2g}: {heading} {text} on validation data")
+        best = min(errors, key=errors.__getitem__)
+        if math.isinf(errors[best]):
             raise ValueError(
-                f"no {name} of {', '.join(f'{value:.2g}' for value in values)} could be trained with {run}: each ran "
+                f"no {name} of {', '.join(f'{value:.2g}' for value in errors)} could be trained with {run}: each ran "
                 "into NaN or infinite values. Look for them in the data, or give a number."
             )
         chosen[name] = best
     return chosen
 
 
-def _tried(
-    trial: ExperimentArguments,
-    run: Run,
-    rows: tuple[Dataset, Dataset],
-    folder: Path,
-    settings: dict[str, Any],
-) -> float:
+def _result_of_trial(
+    trial: ExperimentArguments, run: Run, rows: tuple[Dataset, Dataset], folder: Path, settings: dict[str, Any]
+) -> float | None:
     """The metric that chooses, of a trial that lies there or is trained now; the same on all ranks."""
-    experiment = run.experiment
-    trial.output_dir = str(folder)
-    found = broadcast_object_list([trial_result(folder, settings)])[0]  # as the first rank sees it
-    if found is not None:
-        return _WORST[experiment.more_is_better] if found["value"] is None else found["value"]
+    found = broadcast_object_list([read_results(folder)])[0]  # as the main process sees it
+    if found is not None and found["settings"] == settings:
+        return found["value"]
     trial.nan_policy = "skip"  # on several ranks an error of one would leave the others waiting
+    if trial.has_validation_data and trial.early_stopping_patience is None:
+        trial.save_strategy, trial.eval_strategy, trial.load_best_model_at_end = "no", "no", False
     value = None
     try:
-        outcome = train(trial, experiment, run.model, rows)
+        outcome = train(trial, run.experiment, run.model, rows, is_trial=True)
         if not any(entry.get("non_finite_samples") for entry in outcome.trainer.state.log_history):
-            value = outcome.metrics[experiment.selected_by]
+            value = outcome.metrics[run.experiment.selected_by]
     except ValueError as error:
-        if "finite" not in str(
-            error
-        ):  # else the metrics, or the automatic weight, met values that are not; on all ranks
+        if "finite" not in str(error):  # else the metrics, or the automatic weight, met NaN, on all ranks
             raise
         logger.warning("A trial of %s failed: %s", run, error)
     if trial.should_save:
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
-        write_json(folder / RESULTS, {"value": value, "metric": experiment.selected_by, "settings": settings})
-    return _WORST[experiment.more_is_better] if value is None else value
-
-
-def _short(experiment: Experiment) -> str:
-    name = experiment.selected_by.removeprefix("eval_")
-    return name.upper() if len(name) == 3 else name.replace("_", " ")
+        content = {"value": value, "metric": run.experiment.selected_by, "settings": settings}
+        write_json(folder / RESULTS_FILE, content)
+    return value

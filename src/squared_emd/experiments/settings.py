@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Set
+import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset, Image
+from datasets import Audio, Dataset, Image
 from transformers import TrainingArguments
 
 from ..ground_distance.saved import read_ground_distance
-from ..training.arguments import EMDTrainingArguments
-from .arguments import ExperimentArguments
-from .plan import Run, learned_where
-from .results import read_json, write_json
+from ..metrics.logs import RESULTS_FILE
 
-__all__ = ["differences", "digest_of_rows", "fields_that_matter", "note_settings", "settings_of"]
+if TYPE_CHECKING:
+    from .arguments import ExperimentArguments
+    from .experiment import Run
 
-_SETTINGS = "settings.json"
-# Of TrainingArguments, what cannot change a result, or is chosen here.
+__all__ = ["check_settings", "digest_of_rows", "read_results", "settings_of", "write_json", "write_settings"]
+
+_SETTINGS_FILE = "settings.json"
+# Fields of TrainingArguments that cannot change a result, or are chosen here.
 _HARMLESS_PREFIXES = (
     "logging_", "log_", "save_", "hub_", "push_", "eval_", "ddp_", "trackio_", "do_", "include_", "dataloader_",
 )  # fmt: skip
@@ -32,9 +33,9 @@ _HARMLESS = {
     "metric_for_best_model", "greater_is_better", "torch_empty_cache_steps", "enable_jit_checkpoint", "use_cache",
     "ignore_data_skip", "remove_unused_columns", "full_determinism", "learning_rate",
 }  # fmt: skip
-# Of ours, what places a run in its table, and what belongs to some losses alone.
+# Our fields that place a run in its table, that the digest of the data covers, or that belong to some losses alone.
 _OF_THE_TABLE = {
-    "data_dir", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
+    "data_dir", "dataset", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
     "nan_steps", "hub_license",
 }  # fmt: skip
 _GEOMETRY = {"geometry", "spacing"}
@@ -50,100 +51,125 @@ _OF_LOSSES = {
 }
 
 
-def fields_that_matter(args: EMDTrainingArguments, loss: str, *, left_out: Set[str]) -> dict[str, Any]:
-    """The fields that the result of a run depends on.
-
-    Args:
-        args: as given on the command line.
-        loss: of the run; options of other losses are left out.
-        left_out: names of fields of ours that do not matter, or are told otherwise.
-
-    Returns:
-        Name -> value.
-    """
-    standard = {field.name for field in fields(TrainingArguments)}
-    used = _OF_LOSSES.get(loss, set())
-    others = set().union(*_OF_LOSSES.values()) - used
-    names = [field.name for field in fields(args)]
-    own = [name for name in names if name not in standard | left_out | others]
-    chosen = [name for name in names if name in standard - _HARMLESS and not name.startswith(_HARMLESS_PREFIXES)]
-    return {name: getattr(args, name) for name in (*chosen, "dataloader_drop_last", *own)}
-
-
-def settings_of(args: ExperimentArguments, run: Run, rows: tuple[Dataset, Dataset], digest: str) -> dict[str, Any]:
-    """What the result of a run depends on, but for its place in the table.
+def settings_of(args: ExperimentArguments, run: Run, ground_distance: Path | None, digest: str) -> dict[str, Any]:
+    """What the result of a run depends on, except its place in the table.
 
     Args:
         args: as given on the command line.
         run: the run.
-        rows: to train on and to test on.
-        digest: of `rows`, see :func:`digest_of_rows`.
+        ground_distance: where the D of an a-emd run lies.
+        digest: of its rows, see :func:`digest_of_rows`.
 
     Returns:
-        Values as JSON has them. That of an a-emd run has a digest of D once the xemd2 run it takes it from is there.
+        Values as JSON has them. Those of an a-emd run have a digest of D once the xemd2 run it takes it from is there.
     """
-    settings = fields_that_matter(args, run.loss, left_out=_OF_THE_TABLE | set(args.told_by_variant))
+    standard = {field.name for field in fields(TrainingArguments)}
+    others = set().union(*_OF_LOSSES.values()) - _OF_LOSSES.get(run.loss, set())
+    left_out = _OF_THE_TABLE | others | set(args.told_by_variant)
+    settings: dict[str, Any] = {"dataloader_drop_last": args.dataloader_drop_last}
+    for name in (field.name for field in fields(args)):
+        is_harmless = name in _HARMLESS or name.startswith(_HARMLESS_PREFIXES)
+        if not is_harmless if name in standard else name not in left_out:
+            settings[name] = getattr(args, name)
+    if args.has_validation_data:
+        settings |= {name: getattr(args, name) for name in ("load_best_model_at_end", "metric_for_best_model")}
     settings["learning_rate"] = "select" if args.select_rate else args.rate or run.experiment.rates[run.loss]
     if run.loss == "a-emd":
         settings["entropic_strength"] = "select" if args.select_strength else args.entropic_strength
-        place = learned_where(args, run)
-        if place is not None and place.exists():
-            matrix = read_ground_distance(place).numpy().round(6) + 0.0  # as the config of a model has it
+        if ground_distance is not None and ground_distance.exists():
+            matrix = read_ground_distance(ground_distance).numpy().round(6) + 0.0  # as the config of a model has it
             settings["digest of D"] = hashlib.sha256(matrix.tobytes()).hexdigest()[:16]
     settings |= {"network": run.network, "data": run.experiment.data, "digest of the data": digest}
-    settings |= {"ranks": args.world_size, "num_train": len(rows[0]), "num_test": len(rows[1])}
+    settings["ranks"] = args.world_size
     return json.loads(json.dumps(settings, default=str))
 
 
 def digest_of_rows(*parts: Dataset) -> str:
-    """A digest of labels, splits and names of pictures; what is in the pictures is not looked at.
+    """A digest of rows; of images and sounds the names of the files count, not their content.
 
     Args:
-        parts: rows with `image`.
+        parts: of a dataset.
 
     Returns:
-        16 hexadecimal digits, the same wherever the folder of pictures lies.
+        16 hexadecimal digits, the same wherever the files lie.
     """
     digest = hashlib.sha256()
     for part in parts:
-        others = [name for name in part.column_names if name != "image"]
-        for name in others:
-            digest.update(
-                f"{name} {part.features[name]} {part.select_columns(name).with_format(None)[:][name]}".encode()
-            )
-        pictures = part.select_columns("image").cast_column("image", Image(decode=False))
-        if len(part) and pictures[0]["image"]["bytes"] is None:  # else the pictures lie in the table itself
-            paths = [picture["path"] for picture in pictures[:]["image"]]
-            digest.update("\n".join("/".join(Path(path).parts[-2:]) for path in paths).encode())
+        digest.update(f"{len(part)}".encode())
+        for name, feature in part.features.items():
+            column = part.select_columns(name).with_format(None)
+            if isinstance(feature, Image | Audio):
+                column = column.cast_column(name, type(feature)(decode=False))
+                if not len(part) or column[0][name]["path"] is None:
+                    continue  # the files lie in the table itself
+                values = "\n".join("/".join(Path(file["path"] or "").parts[-2:]) for file in column[:][name])
+            else:
+                values = f"{name} {feature} {column[:][name]}"
+            digest.update(values.encode())
     return digest.hexdigest()[:16]
 
 
-def differences(folder: Path, settings: dict[str, Any]) -> list[str]:
-    """In what a run that lies there differs from what is asked for now.
+def check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to take a run that was made with other settings for the one that is asked for.
 
     Args:
         folder: of a run that is done, begun or not there.
         settings: as :func:`settings_of` gives them.
 
-    Returns:
-        "name was, now is" for each setting; empty where nothing lies there.
+    Raises:
+        ValueError: other settings lie there.
     """
-    earlier = read_json(folder / _SETTINGS)
+    earlier = _read_json(folder / _SETTINGS_FILE)
     if earlier is None:
-        return []
+        return
     names = sorted((earlier.keys() | settings.keys()) - ({"digest of D"} - settings.keys()))
-    return [
-        f"{name} {earlier.get(name)}, now {settings.get(name)}"
-        for name in names
-        if earlier.get(name) != settings.get(name)
-    ]
+    changed = [f"{n} {earlier.get(n)}, now {settings.get(n)}" for n in names if earlier.get(n) != settings.get(n)]
+    if changed:
+        raise ValueError(
+            f"{folder} holds a run with other settings: {'; '.join(changed)}. Give another --output_dir, or --redo to "
+            "train it again."
+        )
 
 
-def note_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Write down what a run is trained with, before it is.
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write what a run is trained with, before it is.
 
     Args:
-        folder: of a run that is about to be trained.
+        folder: of the run.
         settings: as :func:`settings_of` gives them.
     """
-    write_json(folder / _SETTINGS, settings)
+    write_json(folder / _SETTINGS_FILE, settings)
+
+
+def read_results(folder: Path) -> Any:
+    """The results of a run or a trial, or None where it is not done.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ValueError: the file is no JSON.
+    """
+    return _read_json(folder / RESULTS_FILE)
+
+
+def write_json(path: Path, content: dict | list) -> None:
+    """Write a file that is complete or not there at all.
+
+    Args:
+        path: the file; its folder is made.
+        content: what JSON can hold.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{path} must hold JSON, reading it gave: {error}. Delete the file, or give --redo.") from None

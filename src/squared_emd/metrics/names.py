@@ -41,13 +41,14 @@ METRICS: dict[str, Metric] = {
     "eval_score_mae": Metric("Score MAE", "Mean absolute error of the score", less_is_better=True),
     "eval_mae": Metric("MAE", "Mean absolute error in classes", less_is_better=True),
     "eval_squared_emd": Metric("EMD2", "Squared EMD", less_is_better=True),
+    "validation_mae": Metric("Validation MAE", "Mean absolute error on validation data", less_is_better=True),
 }
 """Key in `all_results.json` -> how it is shown; in the order of the columns."""
 
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
 """The paper's losses, in the order of its Table 1."""
 
-TABLES = ("adience", "images_of_groups", "aadb", "imagenet", "own_data")
+TABLES = ("adience", "images_of_groups", "aadb", "imagenet", "own_data", "text_ratings", "audio_grades", "tabular")
 """What `table` may be in `all_results.json`."""
 
 _NETWORK_NAMES = {"alxs": "ALXs", "alx": "ALX", "vgg_f": "VGG_F", "res": "RES", "res_f": "RES_F"}

@@ -24,8 +24,9 @@ def about_section(section: Section) -> str:
     """How many runs, of what, tested on what."""
     count = len(section.runs)
     text = f"{count} {'run' if count == 1 else 'runs'}, tested on: {section.tested_on}."
-    if section.stand_in and section.data.lower().startswith("drawn"):
-        text += f" The data are DRAWN ({section.data}), made by this program"
+    if section.stand_in and section.data.lower().startswith(("drawn", "generated")):
+        kind = section.data.split()[0].upper()
+        text += f" The data are {kind} ({section.data}), made by this program"
         text += f": they say nothing about {section.layout.data_set}." if section.layout.number else "."
     elif section.stand_in:
         text += f" The data ({section.data}) are not those of the paper's {section.layout.data_set}."

@@ -141,5 +141,8 @@ LAYOUTS: dict[str, Layout] = {
         paper_sdd=0.00614,
     ),
     "own_data": Layout(None, "Own data", metrics=(), curves=(*_AGES, "eval_top_1_error")),
+    "text_ratings": Layout(None, "Texts", metrics=(), curves=_AGES, is_ordered=True),
+    "audio_grades": Layout(None, "Sounds", metrics=(), curves=_AGES, is_ordered=True),
+    "tabular": Layout(None, "Table", metrics=(), curves=_AGES, is_ordered=True),
 }
 """`table` in `all_results.json` -> its layout."""

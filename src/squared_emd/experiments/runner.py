@@ -1,0 +1,246 @@
+"""Runs a table: trains the runs that are not done, resumes those that were interrupted, and reports all of them."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate.utils import broadcast_object_list
+from datasets import Dataset
+
+from ..data.score_metrics import ScoreMetrics
+from ..hub.run_facts import digests_of_weights, facts_of_arguments
+from ..metrics.logs import RESULTS_FILE
+from ..plot import heat_map
+from ..reports import write_report
+from .arguments import ExperimentArguments
+from .ensemble import SCORES_FILE
+from .experiment import Experiment, Run, path_to_ground_distance, plan
+from .launch import check_ranks, user_errors
+from .publishing import check_repository, push_run, repository_of
+from .selection import select_hyperparameters
+from .settings import check_settings, digest_of_rows, read_results, settings_of, write_json, write_settings
+from .training import Outcome, arguments_of_run, train
+
+__all__ = ["report_table", "run_table"]
+
+
+def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool = True) -> list[dict[str, Any]]:
+    """Train every run of a table that is not done yet, and report all of them.
+
+    Each run lies in a folder of its own below `args.output_dir` (`Run`): its model, its results as `all_results.json`,
+    its log. A run whose results lie there is not trained again; one with a complete checkpoint resumes from it. All
+    that can be refused is refused before anything is trained. With `args.push_to_hub` each run is pushed when it is
+    done, as is one that was done before; where that fails the table goes on.
+
+    Args:
+        args: the command line.
+        experiments: what is trained on; several are variants of one table, with the same folds.
+        report: write the report of the output folder, and print it.
+
+    Returns:
+        The results of all runs asked for, each with its `folder`, in the order of :func:`plan`; none of a dry run. The
+        same on all ranks.
+    """
+    print_on_main = print if args.should_save else _silent
+    with user_errors():
+        check_ranks(args)
+        runs = plan(args, experiments)
+        table = _Table(args, experiments)
+        table.check(runs)
+        if args.dry_run:
+            print_on_main(f"\nRuns in {args.output_dir}:")
+            for run in runs:
+                print_on_main(f"  {run}: {_state(args, run)}")
+            return []
+        if args.push_to_hub:
+            check_repository(args, runs)
+            names = [repository_of(args, run, runs) for run in runs]
+            print_on_main(f"Finished runs go to {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}.")
+
+    job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
+    results, failures = [], []
+    if args.redo and args.should_save:
+        for run in runs:
+            shutil.rmtree(run.trials, ignore_errors=True)
+    for number, run in enumerate(runs, start=1):
+        with user_errors():
+            found = broadcast_object_list([None if args.redo else read_results(run.folder)])[0]
+        if found is None:
+            print_on_main(f"\nRun {number} of {len(runs)}: {run}.")
+            if args.redo and args.should_save:
+                shutil.rmtree(run.folder, ignore_errors=True)
+            found = _train_run(args, run, table, job, print_on_main)
+        else:
+            print_on_main(f"{run}: done.")
+        results.append(found | {"folder": str(run.folder)})
+        if args.push_to_hub and (failure := push_run(args, run, runs, print_on_main)):
+            failures.append(failure)
+    if report:
+        report_table(args)
+    if failures:
+        sys.exit(f"All runs are done; {len(failures)} of {len(runs)} were not pushed. The first: {failures[0]}")
+    return results
+
+
+def report_table(args: ExperimentArguments) -> None:
+    """Write the report of all runs in the output folder, and print it, on the main process.
+
+    Args:
+        args: of the table.
+    """
+    if args.should_save:
+        with user_errors():
+            print(f"\n{write_report([args.output_dir])}")
+        fold = "" if args.has_validation_data else "fold_<k>/"
+        print(f"\nEach run's model lies in {args.output_dir}/<network>/<loss>/{fold}seed_<n>.")
+
+
+class _Table:
+    """The rows and the settings of the runs of a table."""
+
+    def __init__(self, args: ExperimentArguments, experiments: Sequence[Experiment]) -> None:
+        self.args = args
+        self._rows, self._digests = {}, {}
+        for experiment in experiments:
+            for fold in [None] if args.has_validation_data else args.folds:
+                rows = experiment.split(fold or 0)
+                args.check_steps(len(rows[0]))
+                validation = [experiment.cut_validation(rows[0], args.seed)[1]] if args.has_validation_data else []
+                self._rows[experiment.variant, fold] = rows
+                self._digests[experiment.variant, fold] = digest_of_rows(*rows, *validation)
+
+    def rows(self, run: Run) -> tuple[Dataset, Dataset]:
+        """To train on, and to test on."""
+        return self._rows[run.experiment.variant, run.fold]
+
+    def settings(self, run: Run) -> dict[str, Any]:
+        place = path_to_ground_distance(self.args, run)
+        return settings_of(self.args, run, place, self._digests[run.experiment.variant, run.fold])
+
+    def check(self, runs: Sequence[Run]) -> None:
+        """Refuse what can be refused before anything is trained."""
+        planned = {run.folder for run in runs if run.loss == "xemd2"}
+        for run in runs:
+            place = path_to_ground_distance(self.args, run)
+            if place is not None and place not in planned and not place.exists():
+                raise ValueError(
+                    "a-emd needs the D of an xemd2 run of the same network, fold and seed: --ground_distance DIR, or "
+                    f"--loss all; there is no {place}."
+                )
+        if not self.args.redo:
+            for run in runs:
+                check_settings(run.folder, self.settings(run))
+        for run in {run.model: run for run in runs if self.args.redo or not run.is_done}.values():
+            samples = run.experiment.samples(*self.rows(run), run.loss)
+            run.experiment.build(run.model, samples, len(samples.class_names))  # a network that cannot be had
+
+
+def _state(args: ExperimentArguments, run: Run) -> str:
+    if args.redo:
+        return "to do"
+    checkpoint = run.checkpoint
+    return "done" if run.is_done else f"resumes from {Path(checkpoint).name}" if checkpoint else "to do"
+
+
+def _train_run(
+    args: ExperimentArguments, run: Run, table: _Table, job: str, print_on_main: Callable[..., None]
+) -> dict[str, Any]:
+    """Train one run and write what came out into its folder."""
+    own: dict[str, Any] = {"loss": run.loss}
+    if place := path_to_ground_distance(args, run):
+        own["ground_distance"] = str(place)
+    rows, settings = table.rows(run), table.settings(run)
+    if args.validate:
+        rows = run.experiment.cut_validation(rows[0], args.seed)
+    checkpoint = broadcast_object_list([run.checkpoint])[0]
+    if args.should_save:
+        write_settings(run.folder, settings)
+    own |= select_hyperparameters(args, run, rows[0], settings, print_on_main, **own)
+    arguments = arguments_of_run(args, run.experiment, **own, seed=run.seed, output_dir=str(run.folder))
+    print_on_main(
+        f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}"
+        + (f", from {Path(checkpoint).name} on." if checkpoint else ".")
+    )
+    outcome = train(arguments, run.experiment, run.model, rows, checkpoint=checkpoint)
+    outcome.trainer.save_model()
+    outcome.trainer.accelerator.wait_for_everyone()
+    results = _results(arguments, run, outcome) | {"job": job}
+    if args.should_save:
+        _write_results(run, outcome, results)
+    outcome.trainer.accelerator.wait_for_everyone()  # a-emd reads it
+    outcome.trainer.accelerator.free_memory()
+    return results
+
+
+def _results(args: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str, Any]:
+    criterion, experiment, state = outcome.trainer.criterion, run.experiment, outcome.trainer.state
+    results = {
+        "table": experiment.table,
+        "data": experiment.data,
+        "stand_in": experiment.stand_in,
+        "variant": experiment.variant,
+        "model": run.network,
+        "loss": run.loss,
+        "fold": run.fold or 0,
+        "folds": args.num_folds,
+        "seed": run.seed,
+        "tested_on": "validation data" if args.validate else experiment.tested_on,
+        "num_train": len(outcome.samples.train),
+        "num_test": len(outcome.samples.test),
+        "learning_rate": args.learning_rate,
+        "entropic_strength": args.entropic_strength if run.loss == "a-emd" else None,
+        **{name: value for name, value in outcome.metrics.items() if isinstance(value, int | float)},
+        "epochs": state.epoch,
+        "sdd": criterion.sdd,
+        "sdd_relative": criterion.sdd_relative,
+        "regularizer_weight": criterion.regularizer_weight if args.is_self_guided else None,
+        "seconds_per_step": outcome.seconds_per_step,
+        "class_names": list(outcome.samples.class_names),
+        "confusion_matrix": None if outcome.confusion is None else outcome.confusion.tolist(),
+        "command": _command(sys.argv),
+        **facts_of_arguments(args),
+        "weights": digests_of_weights(run.folder),
+    }
+    if args.has_validation_data:
+        results |= {"comparison": experiment.table, "num_validation": outcome.num_validation}
+        results["non_finite"] = any(entry.get("non_finite_samples") for entry in state.log_history)
+    return results
+
+
+def _command(argv: Sequence[str]) -> str:
+    """What was typed, but for a token of the Hub."""
+    words = list(argv)
+    for position, word in enumerate(words):
+        if word.replace("-", "_").startswith("__hub_token"):
+            end = position + (1 if "=" in word else 2)
+            return _command([*words[:position], *words[end:]])
+    return shlex.join(words)
+
+
+def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
+    """The figure of D, the scores and last the results; the checkpoints are no longer needed."""
+    if run.loss in ("xemd1", "xemd2"):
+        heat_map(
+            outcome.trainer.criterion.ground_distance.cpu().numpy(),
+            class_names=outcome.samples.class_names,
+            path=run.folder / "ground_distance.png",
+            title=f"Ground distance learned by {run.loss.upper()}, {run.experiment.data}",
+        )
+    metrics = outcome.samples.compute_metrics
+    if isinstance(metrics, ScoreMetrics):
+        np.savez_compressed(run.folder / SCORES_FILE, predicted=metrics.expected_scores, true=metrics.true_scores)
+    write_json(run.folder / RESULTS_FILE, results)
+    for checkpoint in run.folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+
+
+def _silent(*_: object) -> None:
+    """Prints nothing, on other processes than the main one."""
