@@ -29,11 +29,11 @@ IMPORTS = "imports"
 TESTS = "evaluation and test, views included"
 CHECKS = "reading the table and checking every picture once"
 ROWS = {  # what is shown -> the functions it is the time of, as module:function or module:class.function
-    CHECKS: ("squared_emd.data.adience:load_adience", "squared_emd.experiments.table:digest_of_rows"),
+    CHECKS: ("squared_emd.data.adience:load_adience", "squared_emd.experiments.runner:digest_of_rows"),
     "storing small pictures": ("squared_emd.data.small_pictures:small_pictures",),
     "building the network": (
-        "squared_emd.experiments.table:_check_networks",
-        "squared_emd.experiments.training:build_trainer",
+        "squared_emd.experiments.runner:_Table.check",
+        "squared_emd.experiments.images:load_image_classifier",
     ),
     TESTS: ("transformers:Trainer.evaluate", "transformers:Trainer.predict"),
     "waiting for workers": ("torch.utils.data.dataloader:_MultiProcessingDataLoaderIter.__next__",),
@@ -51,7 +51,7 @@ ROWS = {  # what is shown -> the functions it is the time of, as module:function
     "refresh of D": ("squared_emd.training.callbacks:GroundDistanceCallback.on_epoch_end",),
     "the rest of training": ("transformers:Trainer.train",),
     "saving the model": ("transformers:Trainer.save_model", "transformers:Trainer.save_state"),
-    "figures and report": ("squared_emd.experiments.table:_write", "squared_emd.experiments.table:write_report"),
+    "figures and report": ("squared_emd.experiments.runner:_write_results", "squared_emd.experiments.runner:write_report"),
 }  # fmt: skip
 WHOLE = (CHECKS, TESTS)  # whose parts are not told apart
 
@@ -119,17 +119,16 @@ def time_rows(clock: Clock) -> None:
             owner = functools.reduce(getattr, owners, importlib.import_module(module))
             setattr(owner, name, clock.timed(getattr(owner, name), row))
     training = importlib.import_module("squared_emd.experiments.training")
-    build = training.build_trainer
+    make_trainer = training.EMDTrainer
 
-    def build_and_time(*args: Any) -> Any:
-        trainer, view = build(*args)
-        kind = type(trainer.model)
+    def make_and_time(model: Any, *args: Any, **kwargs: Any) -> Any:
+        kind = type(model)
         if not hasattr(kind.forward, "__wrapped_by_clock__"):
             kind.forward = clock.timed(kind.forward, "forward")
             kind.forward.__wrapped_by_clock__ = True
-        return trainer, view
+        return make_trainer(model, *args, **kwargs)
 
-    training.build_trainer = build_and_time
+    training.EMDTrainer = make_and_time
     builtins.__import__ = _time_first_imports(clock, builtins.__import__)
 
 

@@ -44,7 +44,8 @@ from squared_emd.ground_distance.saved import read_ground_distance
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 AGE_GROUPS = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
 ORDINAL = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
-SHORT = ("--num_train_epochs", "2", "--jump_start_epochs", "1", "--disable_tqdm", "True", "--dataloader_num_workers", 0)
+SHORT = ("--num_train_epochs", "2", "--jump_start_epochs", "1", "--regularizer_weight", "1", "--disable_tqdm", "True")
+SHORT += ("--dataloader_num_workers", 0)
 SMALL_NETWORK = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 DISTRIBUTED = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 

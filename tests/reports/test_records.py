@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 from tests.reports.run_folders import NAMES, RESULTS, write_run
 
@@ -70,6 +71,54 @@ class TestReadRuns:
         assert len(read_runs([tmp_path])) == 1
 
 
+class TestGroundDistance:
+    MATRIX = np.array([[0, 0.25, 0.5], [0.25, 0, 0.75], [0.5, 0.75, 0]])
+
+    @pytest.mark.parametrize("in_file", [False, True])
+    def test_of_the_model_and_by_epoch(self, tmp_path, in_file):
+        history = [1.0, 3.0], [self.MATRIX, self.MATRIX / 2]
+        write_run(tmp_path / "run", ground_distance=self.MATRIX, in_file=in_file, history=history)
+        (run,) = read_runs([tmp_path])
+        assert (run.ground_distance() == self.MATRIX).all()
+        epochs, matrices = run.ground_distance_history()
+        assert epochs.tolist() == history[0] and (matrices == np.stack(history[1])).all()
+
+    def test_none(self, tmp_path):
+        write_run(tmp_path / "run")
+        (run,) = read_runs([tmp_path])
+        assert run.ground_distance() is None and run.ground_distance_history() is None
+        (tmp_path / "run" / "config.json").write_text("{}")
+        assert run.ground_distance() is None
+
+    def test_of_other_classes(self, tmp_path):
+        folder = write_run(tmp_path / "run", ground_distance=self.MATRIX[:2, :2], history=([1.0], self.MATRIX[None]))
+        (run,) = read_runs([tmp_path])
+        with pytest.raises(ValueError, match=f"^{re.escape(str(folder))}: 'ground_distance' must be 3 by 3"):
+            run.ground_distance()
+
+    @pytest.mark.parametrize(
+        ("history", "message"),
+        [
+            (([1.0], MATRIX[None, :2, :2]), "'ground_distance' must be 3 by 3, as the run has 3 classes; got shape "),
+            (([1.0], MATRIX[None] * np.nan), "'ground_distance' must be finite; got NaN or infinity; train the run "),
+            (([2.0, 1.0], [MATRIX, MATRIX]), "must hold one epoch a matrix, in order; got [2.0, 1.0] for 2 matrices"),
+            (([1.0], [MATRIX, MATRIX]), "must hold one epoch a matrix, in order; got [1.0] for 2 matrices; train "),
+        ],
+    )
+    def test_a_history_that_is_wrong(self, tmp_path, history, message):
+        write_run(tmp_path / "run", history=history)
+        (run,) = read_runs([tmp_path])
+        with pytest.raises(ValueError, match=re.escape(message)):
+            run.ground_distance_history()
+
+    def test_a_history_that_is_cut_off(self, tmp_path):
+        path = write_run(tmp_path / "run", history=([1.0], self.MATRIX[None])) / "ground_distance_history.npz"
+        path.write_bytes(path.read_bytes()[:-30])
+        (run,) = read_runs([tmp_path])
+        with pytest.raises(ValueError, match="must hold the arrays 'epochs' and 'ground_distance'; reading it gave: "):
+            run.ground_distance_history()
+
+
 class TestRefused:
     def test_no_folder(self, tmp_path):
         message = f"a folder with runs must exist; there is no folder {tmp_path / 'no'}; check its name"
@@ -102,8 +151,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("wrong", "message"),
         [
-            ({"table": "cars"}, "'table' must be one of adience, images_of_groups, aadb, imagenet, own_data; got "
-             "'cars'; mend it"),
+            ({"table": "cars"}, "'table' must be one of adience, images_of_groups, aadb, imagenet, own_data, "
+             "text_ratings, audio_grades, tabular; got 'cars'; mend it"),
             ({"loss": ""}, "'loss' must be text; got \"\"; mend it or train the run again"),
             ({"stand_in": 0}, "'stand_in' must be true or false; got 0; mend it or train the run again"),
             ({"seed": True}, "'seed' must be a whole number, 0 or more; got true; mend it or train the run again"),

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
+from ..ground_distance.saved import read_ground_distance
 from ..metrics.logs import RESULTS_FILE, STATE_FILE, read_json
 from ..metrics.names import METRICS, network_of
 from .paper import LAYOUTS
@@ -21,31 +25,16 @@ _SKIPPED = ("select", "checkpoint-")  # trials on validation data; what a run ne
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what `all_results.json` says of it, and its log.
+    """One run: the keys of its `all_results.json`, and its log.
 
     Args:
         folder: where it lies.
         table: key of `LAYOUTS`.
-        data: what the pictures are, for people.
-        stand_in: whether they stand in for the data set, so that the paper's figures say nothing about them.
-        model: the network as it was asked for.
-        loss: the loss.
+        stand_in: whether its data stand in for the dataset, so that the paper's figures say nothing about them.
         variant: what sets it apart from other runs of the table, mostly "".
-        fold: the test fold.
-        folds: how many the data set has.
-        seed: the seed.
-        tested_on: "test fold", "test data" or "validation data".
         class_names: (K,) in order; none of an ensemble.
         job: the same for runs trained by one command.
-        learning_rate: of the optimizer.
-        entropic_strength: of A-EMD.
-        num_train: samples trained on.
-        num_test: samples tested on.
-        epochs: that it was trained.
-        sdd: at the end (Hou et al. 2016, section 4.7).
-        sdd_relative: SDD over the mean distance.
-        seconds_per_step: of one optimizer step.
-        metrics: keys of `METRICS`; one without a figure is left out.
+        metrics: keys of `METRICS`; one without a value is left out.
         log: entries of the trainer's `log_history`; none where there is no `trainer_state.json`.
     """
 
@@ -82,6 +71,24 @@ class Run:
     def is_self_guided(self) -> bool:
         """Whether it learns D."""
         return self.loss in ("xemd1", "xemd2")
+
+    def ground_distance(self) -> np.ndarray | None:
+        """The D saved with its model, (K, K) float64; None where it has none."""
+        config = read_json(self.folder / "config.json") if (self.folder / "config.json").is_file() else {}
+        if config.get("ground_distance") is None:
+            return None
+        matrix = read_ground_distance(self.folder).numpy()
+        if len(matrix) != len(self.class_names):
+            raise ValueError(
+                f"{self.folder}: 'ground_distance' must be {len(self.class_names)} by {len(self.class_names)}, as the "
+                f"run has {len(self.class_names)} classes; got shape {matrix.shape}; train the run again"
+            )
+        return matrix
+
+    def ground_distance_history(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Epochs (E,) and D after each (E, K, K); None where the run kept none."""
+        path = self.folder / HISTORY_FILE
+        return read_epoch_distances(path, len(self.class_names)) if path.is_file() else None
 
 
 def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:

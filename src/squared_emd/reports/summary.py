@@ -1,4 +1,4 @@
-"""Runs averaged over folds and seeds, and held against XE."""
+"""Runs averaged over folds and seeds, and compared with XE."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+import pandas as pd
 
 from ..metrics.logs import epoch_to_reach, points
 from ..metrics.names import LOSSES, METRICS, loss_name, network_name
@@ -20,12 +21,7 @@ VALIDATION = "validation data"  # of `tested_on`: the paper has no such figures
 
 @dataclass(frozen=True)
 class Average:
-    """Mean over seeds of the mean over folds.
-
-    Args:
-        mean: in the unit of the results.
-        spread: sample standard deviation over seeds (n - 1); None with one seed.
-    """
+    """Mean over seeds of the mean over folds, and the sample standard deviation over seeds; None with one seed."""
 
     mean: float
     spread: float | None
@@ -42,7 +38,7 @@ class Cell:
         runs: that are averaged: `folds` of each of `seeds`.
         left_out: the others; their seeds lack some of `folds`, or they are of another fold.
         folds: that are averaged over.
-        num_folds: that the data set has.
+        num_folds: that the dataset has.
         seeds: that are averaged over.
         averages: keys of `METRICS` that each of the runs has.
         sdd: mean of the runs, None where one has none.
@@ -75,7 +71,7 @@ class Cell:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all folds of the data set are averaged."""
+        """Whether all folds of the dataset are averaged."""
         return len(self.folds) == self.num_folds
 
     @property
@@ -86,12 +82,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """What is shown together: the runs on one data set, tested on the same part of it.
+    """What is shown together: the runs on one dataset, tested on the same part of it.
 
     Args:
         table: key of `LAYOUTS`.
-        data: what the pictures are, for people.
-        stand_in: whether they stand in for the data set: drawn data, or a part of it.
+        data: what the rows are, for people.
+        stand_in: whether they stand in for the dataset: drawn data, or a part of it.
         tested_on: which part.
         runs: all of them.
         cells: (network, variant, loss) -> cell.
@@ -124,8 +120,7 @@ class Section:
         """(loss, variant) of the rows of a network: the paper's in its order, and what else was run."""
         paper = [(loss, "") for loss in self.layout.losses]
         if self.shows_paper:
-            figures = (self.layout.figures or {}).get(network, {})
-            paper += [row for row in figures if row not in paper]
+            paper += [row for row in (self.layout.figures or {}).get(network, {}) if row not in paper]
         run = {(loss, variant) for name, variant, loss in self.cells if name == network}
         order = {loss: position for position, loss in enumerate(LOSSES)}
         others = sorted(run.difference(paper), key=lambda row: (row[1], order.get(row[0], len(order)), row[0]))
@@ -143,7 +138,7 @@ class Section:
 
 
 def summarize(runs: Sequence[Run]) -> list[Section]:
-    """Runs by data set and what they were tested on, averaged.
+    """Runs by dataset and what they were tested on, averaged.
 
     A mean is over folds first and over seeds then. It is over the folds of the seed that has most of them, and over
     all seeds that have these folds; other runs are left out of it.
@@ -152,7 +147,7 @@ def summarize(runs: Sequence[Run]) -> list[Section]:
         runs: each once.
 
     Returns:
-        One section for each data set and part that was tested on, in the order of the paper's tables.
+        One section for each dataset and part that was tested on, in the order of the paper's tables.
 
     Raises:
         ValueError: runs that belong together disagree about the number of folds or the classes.
@@ -166,21 +161,22 @@ def summarize(runs: Sequence[Run]) -> list[Section]:
 
 
 def _section(key: tuple, runs: Sequence[Run]) -> Section:
-    grouped: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for run in runs:
-        grouped[run.network, run.variant, run.loss].append(run)
-    _agree(runs, "folds")
-    cells = {name: _cell(name, group, LAYOUTS[key[0]].curves) for name, group in grouped.items()}
-    held = {}
-    for (network, variant, loss), cell in cells.items():
-        baseline = cells.get((network, variant, "xe"))
-        time = _relative_time(grouped[network, variant, loss], grouped.get((network, variant, "xe"), ()))
-        held[network, variant, loss] = replace(cell, reached=_reached(cell, baseline), relative_time=time)
-    return Section(*key, runs=runs, cells=held)
+        groups[run.network, run.variant, run.loss].append(run)
+    _check_agreement(runs, "folds")
+    averaged = {name: _cell(name, group, LAYOUTS[key[0]].curves) for name, group in groups.items()}
+    cells = {}
+    for (network, variant, loss), cell in averaged.items():
+        baseline = (network, variant, "xe")
+        reached = _reached(cell, averaged.get(baseline), LAYOUTS[key[0]].curves)
+        time = _relative_time(groups[network, variant, loss], groups.get(baseline, []))
+        cells[network, variant, loss] = replace(cell, reached=reached, relative_time=time)
+    return Section(*key, runs=runs, cells=cells)
 
 
 def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]) -> Cell:
-    _agree(runs, "class_names")
+    _check_agreement(runs, "class_names")
     folds_of: dict[int, set[int]] = defaultdict(set)
     for run in runs:
         folds_of[run.seed].add(run.fold)
@@ -188,44 +184,49 @@ def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]
     folds = min(candidates, key=lambda folds: (-len(folds), -candidates[folds], folds))
     seeds = tuple(sorted(seed for seed, have in folds_of.items() if have.issuperset(folds)))
     kept = [run for run in runs if run.seed in seeds and run.fold in folds]
-    averages = {
-        metric: _average([(run.seed, run.metrics[metric]) for run in kept])
-        for metric in METRICS
-        if all(metric in run.metrics for run in kept)
-    }
+    metrics = [metric for metric in METRICS if all(metric in run.metrics for run in kept)]
+    values = pd.DataFrame([run.metrics for run in kept])[metrics].groupby([run.seed for run in kept]).mean()
+    spread = values.std() if len(seeds) > 1 else dict.fromkeys(metrics)  # (n - 1) in the denominator
+    sdd = pd.DataFrame([(run.sdd, run.sdd_relative) for run in kept], dtype=float).mean(skipna=False)
     return Cell(
         *name,
         runs=tuple(kept),
-        left_out=tuple(run for run in runs if not (run.seed in seeds and run.fold in folds)),
+        left_out=tuple(run for run in runs if run not in kept),
         folds=folds,
         num_folds=runs[0].folds,
         seeds=seeds,
-        averages=averages,
-        sdd=_mean([run.sdd for run in kept]),
-        sdd_relative=_mean([run.sdd_relative for run in kept]),
+        averages={metric: Average(values[metric].mean(), spread[metric]) for metric in metrics},
+        sdd=None if pd.isna(sdd[0]) else sdd[0],
+        sdd_relative=None if pd.isna(sdd[1]) else sdd[1],
         history=_mean_history([run.log for run in kept], curves),
         reached={},
         relative_time=None,
     )
 
 
-def _average(values: Sequence[tuple[int, float]]) -> Average:
-    by_seed: dict[int, list[float]] = defaultdict(list)
-    for seed, value in values:
-        by_seed[seed].append(value)
-    means = [statistics.fmean(of_seed) for of_seed in by_seed.values()]
-    return Average(statistics.fmean(means), statistics.stdev(means) if len(means) > 1 else None)
+def _mean_history(logs: Sequence[Sequence[Mapping]], metrics: Sequence[str]) -> list[dict[str, float]]:
+    """The metrics of several runs by epoch, averaged where all of them have them.
+
+    >>> first = [{"epoch": 1.0, "eval_aem": 0.25}, {"epoch": 2.0, "eval_aem": 0.5}, {"epoch": 2.0, "loss": 1.5}]
+    >>> _mean_history([first, [{"epoch": 1.0, "eval_aem": 0.75}]], ["eval_aem"])
+    [{'epoch': 1.0, 'eval_aem': 0.5}]
+    """
+    means = {
+        metric: pd.DataFrame([points(log, metric) for log in logs], dtype=float).mean(skipna=False).dropna()
+        for metric in metrics
+    }
+    epochs = sorted({epoch for column in means.values() for epoch in column.index})
+    return [
+        {"epoch": epoch, **{name: float(column[epoch]) for name, column in means.items() if epoch in column.index}}
+        for epoch in epochs
+    ]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    return None if not values or None in values else statistics.fmean(values)
-
-
-def _reached(cell: Cell, baseline: Cell | None) -> dict[str, float | None]:
+def _reached(cell: Cell, baseline: Cell | None, curves: Sequence[str]) -> dict[str, float | None]:
     if baseline is None or cell is baseline or cell.folds != baseline.folds:
         return {}
     reached = {}
-    for metric in LAYOUTS[cell.runs[0].table].curves:
+    for metric in curves:
         final = list(points(baseline.history, metric).values())[-1:]
         if final and points(cell.history, metric):
             reached[metric] = epoch_to_reach(cell.history, metric, final[0])
@@ -233,34 +234,22 @@ def _reached(cell: Cell, baseline: Cell | None) -> dict[str, float | None]:
 
 
 def _relative_time(runs: Sequence[Run], baseline: Sequence[Run]) -> float | None:
-    own, xe = ({job: _seconds(group, job) for job in {run.job for run in group}} for group in (runs, baseline))
-    ratios = [own[job] / xe[job] for job in sorted(own) if job and own[job] and xe.get(job)]
+    own, xe = (
+        pd.Series([run.seconds_per_step for run in group], [run.job for run in group], dtype=float)
+        .dropna()
+        .groupby(level=0)
+        .mean()
+        for group in (runs, baseline)
+    )
+    ratios = [own[job] / xe[job] for job in own.index if job and job in xe.index and own[job] and xe[job]]
     return statistics.median(ratios) if ratios else None
 
 
-def _seconds(runs: Sequence[Run], job: str) -> float | None:
-    seconds = [run.seconds_per_step for run in runs if run.job == job and run.seconds_per_step is not None]
-    return statistics.fmean(seconds) if seconds else None
-
-
-def _agree(runs: Sequence[Run], name: str) -> None:
+def _check_agreement(runs: Sequence[Run], name: str) -> None:
     """Refuses runs that are shown together and differ in what must be one."""
-    first: Any = getattr(runs[0], name)
     for run in runs:
-        if getattr(run, name) != first:
+        if getattr(run, name) != getattr(runs[0], name):
             raise ValueError(
                 f"runs that are averaged must have the same {name}; {runs[0].folder} and {run.folder} differ; report "
                 "them apart, or correct their 'data'"
             )
-
-
-def _mean_history(histories: Sequence[Sequence[Mapping[str, Any]]], metrics: Sequence[str]) -> list[dict[str, float]]:
-    """The metrics of several runs by epoch, averaged."""
-    entries: dict[float, dict[str, float]] = {}
-    for metric in metrics:
-        runs = [points(history, metric) for history in histories]
-        for epoch in runs[0] if runs else ():
-            if all(epoch in run for run in runs):
-                entry = entries.setdefault(epoch, {"epoch": epoch})
-                entry[metric] = sum(run[epoch] for run in runs) / len(runs)
-    return [entries[epoch] for epoch in sorted(entries)]

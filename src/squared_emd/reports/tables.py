@@ -1,24 +1,29 @@
-"""Results as tables, for the terminal and as Markdown, in the paper's arrangement (Hou et al. 2016, Tables 1 to 5)."""
+"""Results as tables in the paper's arrangement (Hou et al. 2016, Tables 1 to 5): DataFrames, Markdown, CSV and text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+
+import pandas as pd
 
 from ..metrics.logs import points
 from ..metrics.names import METRICS, loss_name, network_name
-from ..plot.figures import shorten
-from .matrix_table import aligned, matrix_table
-from .summary import Average, Cell, Section
+from .records import Run
+from .summary import Cell, Section
 
-__all__ = ["average_text", "markdown_table", "matrix_table", "more_rows", "paper_text", "result_rows", "text_table"]
+__all__ = ["cells_frame", "details_frame", "escape_markdown", "markdown_table", "results_frame", "runs_frame"]
 
 NOT_RUN = "not run"
 NONE = "-"
-Rows = list[list[str]]
+_RUN_COLUMNS = (
+    "folder", "table", "data", "stand_in", "tested_on", "model", "loss", "variant", "fold", "folds", "seed",
+    "learning_rate", "entropic_strength", "num_train", "num_test", "epochs", "sdd", "sdd_relative", "seconds_per_step",
+    "job",
+)  # fmt: skip
 
 
-def result_rows(section: Section, network: str, *, most_metrics: int | None = None) -> Rows:
-    """The results of a network, one row a loss, beside the paper's figures (after Hou et al. 2016, Tables 1 to 5).
+def results_frame(section: Section, network: str, *, most_metrics: int | None = None) -> pd.DataFrame:
+    """The results of a network as text, one row a loss, beside the paper's figures.
 
     Args:
         section: the results.
@@ -26,58 +31,80 @@ def result_rows(section: Section, network: str, *, most_metrics: int | None = No
         most_metrics: leaves out the metrics after so many.
 
     Returns:
-        The heading and the rows. "not run" is what nobody ran, "-" a figure that does not exist, "*" marks a mean over
-        fewer folds than the data set has, and the last column says what was averaged.
+        "not run" is what nobody ran, "-" a figure that does not exist, "*" marks a mean over fewer folds than the
+        dataset has, and the last column says what was averaged.
     """
-    metrics = section.metrics()[:most_metrics]
-    heading = [network_name(network)]
-    for metric in metrics:
-        heading += [METRICS[metric].heading, *(["paper"] if _has_paper(section, metric) else [])]
-    rows = [[*heading, "averaged over"]]
+    rows, names, columns = [], [], []
     for loss, variant in section.rows(network):
         cell = section.cells.get((network, variant, loss))
-        row = [loss_name(loss, variant)]
-        for metric in metrics:
-            row.append(NOT_RUN if cell is None else average_text(cell, metric))
-            if _has_paper(section, metric):
-                row.append(paper_text(section, network, variant, loss, metric))
-        rows.append([*row, NONE if cell is None else cell.coverage])
-    return rows
+        row = []
+        for metric in section.metrics()[:most_metrics]:
+            row.append((METRICS[metric].heading, NOT_RUN if cell is None else average_text(cell, metric)))
+            if section.shows_paper and metric in section.layout.metrics:
+                row.append(("paper", paper_text(section, network, variant, loss, metric)))
+        row.append(("averaged over", NONE if cell is None else cell.coverage))
+        columns, values = zip(*row, strict=True)
+        rows.append(values)
+        names.append(loss_name(loss, variant))
+    return _frame(rows, names, columns, network)
 
 
-def more_rows(section: Section, network: str) -> Rows:
+def details_frame(section: Section, network: str) -> pd.DataFrame:
     """When a loss reaches XE's final figures, what a step of it costs, and SDD; for the losses that were run.
 
-    Args:
-        section: the results.
-        network: one of them.
-
     Returns:
-        The heading and the rows; a column that nothing can be said in is left out.
+        Text; a column in which every cell is "-" is left out.
     """
     cells = section.cells_of(network)
-    columns: list[tuple[str, Callable[[Cell], str]]] = [
+    metrics = [metric for metric in section.layout.curves if any(metric in cell.reached for cell in cells)]
+    headings = [f"XE's {METRICS[metric].heading.removesuffix(' %')} at epoch" for metric in metrics]
+    rows = [
         (
-            f"XE's {METRICS[metric].heading.removesuffix(' %')} at epoch",
-            lambda cell, metric=metric: _reached(cell, metric),
+            *(_reached_text(cell, metric) for metric in metrics),
+            _number(cell.relative_time, 2),
+            _number(cell.sdd, 4),
+            _number(cell.sdd_relative, 3),
         )
-        for metric in section.layout.curves
-        if any(metric in cell.reached for cell in cells)
+        for cell in cells
     ]
-    columns += [
-        ("step time / XE's", lambda cell: _number(cell.relative_time, 2)),
-        ("SDD", lambda cell: _number(cell.sdd, 4)),
-        ("SDD / mean distance", lambda cell: _number(cell.sdd_relative, 3)),
-    ]
-    texts = {heading: [text(cell) for cell in cells] for heading, text in columns}
-    kept = {heading: column for heading, column in texts.items() if set(column) != {NONE}}
-    names = [loss_name(cell.loss, cell.variant) for cell in cells]
-    return [[network_name(network), *kept], *([name, *row] for name, *row in zip(names, *kept.values(), strict=True))]
+    columns = [*headings, "step time / XE's", "SDD", "SDD / mean distance"]
+    frame = _frame(rows, [loss_name(cell.loss, cell.variant) for cell in cells], columns, network)
+    return frame.loc[:, (frame != NONE).any()]
+
+
+def cells_frame(sections: Sequence[Section]) -> pd.DataFrame:
+    """All tables, one row a cell: of each metric the mean, the spread and the paper's figure, in its unit.
+
+    Values have two more digits than in the tables. What nobody ran reads "not run".
+    """
+    rows = []
+    for section in sections:
+        for network in section.networks():
+            for loss, variant in section.rows(network):
+                cell = section.cells.get((network, variant, loss))
+                row = {name: getattr(section, name) for name in ("table", "data", "stand_in", "tested_on")}
+                row |= {"network": network_name(network), "loss": loss, "variant": variant}
+                row |= {"folds": len(cell.folds) if cell else 0, "of_folds": section.runs[0].folds}
+                row |= {"seeds": len(cell.seeds) if cell else 0}
+                for name in section.metrics():
+                    row |= _metric_columns(section, cell, (network, variant, loss), name)
+                for name in section.layout.curves:
+                    row[f"reaches XE's {METRICS[name].heading} at epoch"] = cell.reached.get(name) if cell else None
+                row |= {n: getattr(cell, n) if cell else None for n in ("relative_time", "sdd", "sdd_relative")}
+                rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def runs_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row a run, its metrics as they lie in the results."""
+    frame = pd.DataFrame([{n: getattr(run, n) for n in _RUN_COLUMNS} for run in runs], dtype=object)
+    metrics = pd.DataFrame([run.metrics for run in runs])
+    return frame.join(metrics[[name for name in METRICS if name in metrics]])
 
 
 def average_text(cell: Cell, metric: str, plus_minus: str = "±") -> str:
     """A mean and, where there are several seeds, its spread, as "61.3 ± 0.4"; "*" where folds are missing."""
-    average: Average | None = cell.averages.get(metric)
+    average = cell.averages.get(metric)
     if average is None:
         return NONE
     shown, digits = METRICS[metric].shown, METRICS[metric].digits
@@ -93,59 +120,45 @@ def paper_text(section: Section, network: str, variant: str, loss: str, metric: 
     return max(f"{figure:.{METRICS[metric].digits}f}", repr(float(figure)), key=len)
 
 
-def text_table(rows: Rows, *, width: int = 120) -> str:
-    """Rows for the terminal, in ASCII.
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A table of text as Markdown.
 
-    Args:
-        rows: the heading and the rows.
-        width: columns; long names in the first column are cut.
-
-    Returns:
-        The table, without a newline at its end.
-
-    >>> print(text_table([["small", "AEM %"], ["XE", "58.0 ± 0.5"], ["EMD", "not run"]]))
-    small        AEM %
-    ------------------
-    XE     58.0 +- 0.5
-    EMD        not run
-    """
-    ascii_rows = [[text.replace("±", "+-") for text in row] for row in rows]
-    others = sum(2 + max(map(len, column)) for column in list(zip(*ascii_rows, strict=True))[1:])
-    first = max(8, width - others)
-    ascii_rows = [[shorten(row[0], first), *row[1:]] for row in ascii_rows]
-    return aligned([ascii_rows[:1], ascii_rows[1:]], left=1)
-
-
-def markdown_table(rows: Rows) -> str:
-    """Rows as a Markdown table.
-
-    Args:
-        rows: the heading and the rows.
-
-    Returns:
-        The table, without a newline at its end.
-
-    >>> print(markdown_table([["small", "AEM %"], ["XE", "58.0*"]]))
+    >>> print(markdown_table(pd.DataFrame({"AEM %": ["58.0*"]}, ["XE"]).rename_axis(columns="small")))
     | small | AEM % |
     |:--|--:|
     | XE | 58.0\\* |
     """
-    lines = ["| " + " | ".join(map(markdown_text, row)) + " |" for row in rows]
-    return "\n".join([lines[0], "|:--|" + "--:|" * (len(rows[0]) - 1), *lines[1:]])
+    rows = [
+        [frame.columns.name, *frame.columns],
+        *([name, *row] for name, row in zip(frame.index, frame.values, strict=True)),
+    ]
+    lines = ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows]
+    return "\n".join([lines[0], "|:--|" + "--:|" * len(frame.columns), *lines[1:]])
 
 
-def markdown_text(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
     for character in "\\*|<`[]":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())
 
 
-def _has_paper(section: Section, metric: str) -> bool:
-    return section.shows_paper and metric in section.layout.metrics
+def _frame(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Sequence[str], network: str) -> pd.DataFrame:
+    return pd.DataFrame(rows, index=names, columns=columns).rename_axis(columns=network_name(network))
 
 
-def _reached(cell: Cell, metric: str) -> str:
+def _metric_columns(section: Section, cell: Cell | None, key: tuple[str, str, str], name: str) -> dict[str, object]:
+    metric, (network, variant, loss) = METRICS[name], key
+    average = cell.averages.get(name) if cell else None
+    values = [average.mean, average.spread] if average else [None, None]
+    mean, spread = (None if value is None else round(metric.shown(value), metric.digits + 2) for value in values)
+    row = {f"{metric.heading} mean": NOT_RUN if cell is None else mean, f"{metric.heading} spread": spread}
+    if section.shows_paper and name in section.layout.metrics:
+        row[f"{metric.heading} paper"] = paper_text(section, network, variant, loss, name)
+    return row
+
+
+def _reached_text(cell: Cell, metric: str) -> str:
     if cell.loss == "xe":
         curve = points(cell.history, metric)
         return f"its end: {max(curve):g}" if curve else NONE

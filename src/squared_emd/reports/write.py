@@ -7,14 +7,14 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..metrics.names import network_name
-from .csv_files import write_runs, write_table
-from .illustrate import Illustration, illustrate
-from .matrix_table import matrix_table
-from .notes import about_section, footnotes, not_run, section_title
+import pandas as pd
+
+from ..metrics.logs import points
+from ..metrics.names import METRICS, network_name
+from .figures import Figures, draw_figures
 from .records import read_runs
-from .summary import Section, summarize
-from .tables import markdown_table, markdown_text, more_rows, result_rows, text_table
+from .summary import Cell, Section, summarize
+from .tables import cells_frame, details_frame, escape_markdown, markdown_table, results_frame, runs_frame
 
 __all__ = ["write_report"]
 
@@ -22,7 +22,7 @@ REPORT_FILE, TABLE_FILE, RUNS_FILE = "report.md", "table.csv", "runs.csv"
 _WIDTH = 120
 _MOST_METRICS = 4  # in the terminal
 _MOST_CLASSES = 20  # of a matrix that is printed
-_THE_PAPER = 'Hou, Yu & Samaras, "Squared Earth Mover\'s Distance-based Loss for Training Deep Neural Networks" (2016)'
+_PAPER = 'Hou, Yu & Samaras, "Squared Earth Mover\'s Distance-based Loss for Training Deep Neural Networks" (2016)'
 
 
 def write_report(folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str] | None = None) -> str:
@@ -48,72 +48,145 @@ def write_report(folders: Sequence[str | os.PathLike[str]], output: str | os.Pat
     sections = summarize(runs)
     target = Path(folders[0] if output is None else output)
     target.mkdir(parents=True, exist_ok=True)
-    illustrations = [
-        illustrate(section, target, prefix=prefix)
-        for section, prefix in zip(sections, _prefixes(sections), strict=True)
-    ]
-    write_table(sections, target / TABLE_FILE)
-    write_runs(runs, target / RUNS_FILE)
-    (target / REPORT_FILE).write_text(_markdown(sections, illustrations, folders), encoding="utf-8")
-    figures = sum(len(pictures) for illustration in illustrations for pictures in illustration.pictures.values())
-    where = f"Written to {target}: {REPORT_FILE}, {TABLE_FILE}, {RUNS_FILE}, figures: {figures}."
-    return "\n\n".join([*map(_text, sections, illustrations), where])
+    prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
+    figures = [draw_figures(s, target, prefix=prefix) for s, prefix in zip(sections, prefixes, strict=True)]
+    cells_frame(sections).to_csv(target / TABLE_FILE, index=False)
+    runs_frame(runs).to_csv(target / RUNS_FILE, index=False)
+    (target / REPORT_FILE).write_text(_markdown(sections, figures, folders), encoding="utf-8")
+    count = sum(len(files) for of_section in figures for files in of_section.files.values())
+    where = f"Written to {target}: {REPORT_FILE}, {TABLE_FILE}, {RUNS_FILE}, figures: {count}."
+    return "\n\n".join([*map(_text, sections, figures), where])
 
 
-def _prefixes(sections: Sequence[Section]) -> list[str]:
-    """Of the file names of figures, so that those of several sections differ."""
-    tables = [section.table for section in sections]
-    if len(tables) == 1:
-        return [""]
-    numbers = [tables[:position].count(table) + 1 for position, table in enumerate(tables)]
-    return [f"{t}_" if tables.count(t) == 1 else f"{t}_{n}_" for t, n in zip(tables, numbers, strict=True)]
-
-
-def _text(section: Section, illustration: Illustration) -> str:
-    parts = [section_title(section) + "\n" + _wrapped(about_section(section))]
+def _text(section: Section, figures: Figures) -> str:
+    parts = [f"{_title(section)}\n{_wrap(_about(section))}"]
     for network in section.networks():
         if section.cells_of(network):
-            parts.append(text_table(result_rows(section, network, most_metrics=_MOST_METRICS)))
-            parts += [text_table(rows) for rows in _worth_showing(more_rows(section, network))]
-    parts += [
-        f"{learned.title}:\n{matrix_table(learned.matrix, learned.class_names)}"
-        for learned in illustration.learned
-        if len(learned.matrix) <= _MOST_CLASSES
-    ]
-    notes = [*not_run(section), *footnotes(section), *illustration.missing]
-    return "\n\n".join([*parts, *(["\n".join(map(_wrapped, notes))] if notes else [])])
+            frames = results_frame(section, network, most_metrics=_MOST_METRICS), details_frame(section, network)
+            parts += [_ascii(frame) for frame in frames if not frame.empty]
+    for title, matrix, names in figures.learned:
+        if len(names) <= _MOST_CLASSES:
+            short = [textwrap.shorten(name, 20, placeholder="...") for name in names]
+            parts.append(f"{title}:\n{pd.DataFrame(matrix, short, short).map('{:.2f}'.format).to_string()}")
+    missing = [network_name(network) for network in section.networks() if not section.cells_of(network)]
+    notes = [f"Not run: {', '.join(missing)}. The paper's figures for them are in {REPORT_FILE}."] if missing else []
+    notes += [*_footnotes(section), *figures.missing]
+    return "\n\n".join([*parts, *(["\n".join(map(_wrap, notes))] if notes else [])])
 
 
 def _markdown(
-    sections: Sequence[Section], illustrations: Sequence[Illustration], folders: Sequence[str | os.PathLike[str]]
+    sections: Sequence[Section], figures: Sequence[Figures], folders: Sequence[str | os.PathLike[str]]
 ) -> str:
     count = sum(len(section.runs) for section in sections)
-    where = ", ".join(markdown_text(str(folder)) for folder in folders)
+    where = ", ".join(escape_markdown(str(folder)) for folder in folders)
     blocks = [f"# Results\n\n{count} {'run' if count == 1 else 'runs'}, read from {where}."]
-    blocks += [f"- {markdown_text(f'{section_title(section)}: {about_section(section)}')}" for section in sections]
+    blocks += [f"- {escape_markdown(f'{_title(section)}: {_about(section)}')}" for section in sections]
     if any(section.shows_paper for section in sections):
-        blocks.append(f'Columns headed "paper" are the figures of {_THE_PAPER}: they are the paper\'s, not ours.')
+        blocks.append(f'Columns headed "paper" are the figures of {_PAPER}: they are the paper\'s, not ours.')
     blocks.append(
         'A mean is over folds first and over seeds then; "±" is the sample standard deviation over seeds. "\\*" marks '
-        'a mean over fewer folds than the data set has. "not run": nobody ran it. "-": there is no such figure. Step '
+        'a mean over fewer folds than the dataset has. "not run": nobody ran it. "-": there is no such figure. Step '
         "times are relative to those of XE in the same command, the median over commands."
     )
-    for section, illustration in zip(sections, illustrations, strict=True):
-        blocks.append(f"## {markdown_text(section_title(section))}")
+    for section, drawn in zip(sections, figures, strict=True):
+        blocks.append(f"## {escape_markdown(_title(section))}")
         for network in section.networks():
-            blocks += [f"### {markdown_text(network_name(network))}", markdown_table(result_rows(section, network))]
-            blocks += [markdown_table(rows) for rows in _worth_showing(more_rows(section, network))]
-            pictures = illustration.pictures.get(network, ())
-            blocks += [f"![{markdown_text(picture.title)}]({picture.file})" for picture in pictures]
-        notes = [*footnotes(section), *illustration.missing]
-        blocks += ["\n".join(f"- {markdown_text(note)}" for note in notes)] if notes else []
+            frames = results_frame(section, network), details_frame(section, network)
+            blocks += [f"### {escape_markdown(network_name(network))}"]
+            blocks += [markdown_table(frame) for frame in frames if not frame.empty]
+            blocks += [f"![{escape_markdown(title)}]({file})" for file, title in drawn.files.get(network, ())]
+        notes = [*_footnotes(section), *drawn.missing]
+        blocks += ["\n".join(f"- {escape_markdown(note)}" for note in notes)] if notes else []
     return "\n\n".join(blocks) + "\n"
 
 
-def _worth_showing(rows: list[list[str]]) -> list[list[list[str]]]:
-    """The table, unless it has no row, or names only."""
-    return [rows] if len(rows) > 1 and len(rows[0]) > 1 else []
+def _title(section: Section) -> str:
+    """As "Table 1: Adience (Adience files, test fold)", or of drawn data what they are arranged like."""
+    layout = section.layout
+    if section.stand_in and layout.number:
+        data = section.data[:1].upper() + section.data[1:]
+        return f"{data}, {section.tested_on}, arranged as Table {layout.number} ({layout.data_set})"
+    return f"{layout.title} ({section.data}, {section.tested_on})"
 
 
-def _wrapped(text: str) -> str:
+def _about(section: Section) -> str:
+    """How many runs, of what, tested on what."""
+    count, kind = len(section.runs), section.data.split()[0].upper()
+    text = f"{count} {'run' if count == 1 else 'runs'}, tested on: {section.tested_on}."
+    if section.stand_in and kind in ("DRAWN", "GENERATED"):
+        text += f" The data are {kind} ({section.data}), made by this program"
+        text += f": they say nothing about {section.layout.data_set}." if section.layout.number else "."
+    elif section.stand_in:
+        text += f" The data ({section.data}) are not those of the paper's {section.layout.data_set}."
+    if section.shows_paper:
+        text += ' Columns headed "paper": the figures of Hou et al. 2016.'
+    elif section.layout.number:
+        text += " The paper's figures are not comparable and not shown."
+    return text
+
+
+def _footnotes(section: Section) -> list[str]:
+    """What a reader must know of the tables."""
+    cells = [cell for network in section.networks() for cell in section.cells_of(network)]
+    notes = []
+    if not all(cell.is_complete for cell in cells):
+        notes.append(f"*: mean over fewer than the {cells[0].num_folds} folds of the dataset.")
+    epochs = sorted({run.epochs for run in section.runs if run.epochs is not None})
+    if len(epochs) > 1:
+        notes.append(f"Not all runs were trained equally long: {epochs[0]:g} to {epochs[-1]:g} epochs.")
+    for cell in cells:
+        if cell.left_out:
+            runs = ", ".join(f"seed {run.seed} fold {run.fold}" for run in cell.left_out)
+            notes.append(f"{cell.name}: left out of the mean, as not all seeds have the same folds: {runs}.")
+        for field in ("learning_rate", "entropic_strength"):
+            values = sorted({getattr(run, field) for run in cell.runs if getattr(run, field) is not None})
+            if len(values) > 1:
+                different = f"different {field.replace('_', ' ')}s: {', '.join(f'{value:.3g}' for value in values)}"
+                notes.append(f"{cell.name}: its runs have {different}.")
+        lacking = [METRICS[metric].heading for metric in section.layout.metrics if metric not in cell.averages]
+        if lacking:
+            notes.append(f"{cell.name}: no mean of {', '.join(lacking)}, which not all of its runs have.")
+        baseline = section.cells.get((cell.network, cell.variant, "xe"))
+        if baseline is not None and cell.folds != baseline.folds:
+            notes.append(f"{cell.name}: not compared with XE's curves, which are of other folds.")
+    elsewhere = [cell.name for cell in cells if _ends_elsewhere(section, cell)]
+    if elsewhere:
+        notes.append(
+            f"{'; '.join(elsewhere)}: the curves do not end at the results of the table; they are of another epoch or "
+            "of other data, as with early stopping."
+        )
+    return [*notes, *(_notes_on_paper(section) if section.shows_paper else ())]
+
+
+def _notes_on_paper(section: Section) -> list[str]:
+    notes = []
+    if section.cells_of("res_f"):
+        notes.append("RES_F: a published pre-activation ResNet stands in for the paper's.")
+    if section.table == "images_of_groups":
+        notes.append("RES: the paper prints this block of Table 3 as a second RES_F.")
+    if section.layout.paper_sdd is not None:
+        notes.append(
+            f"SDD in the paper: {section.layout.paper_sdd:g} on {section.layout.data_set} (section 4.7). It has the "
+            "unit of the features and can only be compared within one network; SDD / mean distance has no unit."
+        )
+    if section.table == "adience" and ("res_f", "", "xemd2") in section.cells:
+        notes.append("The paper's D counts ranks inclusively (rank='inclusive'), see docs/method.md.")
+    return notes
+
+
+def _ends_elsewhere(section: Section, cell: Cell) -> bool:
+    for run in cell.runs:
+        for metric in section.layout.curves:
+            last = list(points(run.log, metric).values())[-1:]
+            if last and metric in run.metrics and abs(last[0] - run.metrics[metric]) > 1e-6:
+                return True
+    return False
+
+
+def _ascii(frame: pd.DataFrame) -> str:
+    names = [textwrap.shorten(name, 60, placeholder="...") for name in frame.index]
+    return frame.set_axis(names).replace("±", "+-", regex=True).to_string()
+
+
+def _wrap(text: str) -> str:
     return textwrap.fill(text, _WIDTH, subsequent_indent="  ")

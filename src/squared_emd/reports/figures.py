@@ -1,0 +1,150 @@
+"""The figures of a report, and what is missing for them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import plot
+from ..metrics.logs import STATE_FILE, points
+from ..metrics.names import loss_name, network_name
+from .paper import PAPER_GROUND_DISTANCE
+from .records import Run
+from .summary import Cell, Section
+
+__all__ = ["Figures", "draw_figures"]
+
+
+@dataclass
+class Figures:
+    """The figures of a section.
+
+    Args:
+        files: network -> (file, title) of its figures.
+        learned: (title, D (K, K), names of the classes) of the losses that learned D, the mean of the runs.
+        missing: what could not be drawn, and why.
+    """
+
+    files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    learned: list[tuple[str, np.ndarray, Sequence[str]]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def draw_figures(section: Section, folder: Path, *, prefix: str = "") -> Figures:
+    """Draws the curves of each network, and for each loss that learns D its heat map, map of the classes and history.
+
+    Args:
+        section: the results.
+        folder: where the figures are written.
+        prefix: of the file names.
+
+    Raises:
+        ValueError: a file of a run is not as it should be.
+    """
+    drawing = _Drawing(section, folder, prefix)
+    for network in section.networks():
+        cells = section.cells_of(network)
+        for variant in sorted({cell.variant for cell in cells}):
+            drawing.draw_curves([cell for cell in cells if cell.variant == variant])
+        for cell in cells:
+            if cell.runs[0].is_self_guided:
+                drawing.draw_ground_distance(cell)
+                drawing.draw_history(cell)
+    return drawing.figures
+
+
+class _Drawing:
+    def __init__(self, section: Section, folder: Path, prefix: str) -> None:
+        self.section, self.folder, self.prefix = section, folder, prefix
+        self.names: set[str] = set()
+        self.figures = Figures()
+
+    def draw_curves(self, cells: Sequence[Cell]) -> None:
+        """Figure 2 of one network."""
+        metrics = self.section.layout.curves
+        for cell in cells:
+            without = sum(not any(points(run.log, metric) for metric in metrics) for run in cell.runs)
+            if without:
+                what = f"{without} of {len(cell.runs)} runs without the metrics by epoch in {STATE_FILE}"
+                self.figures.missing.append(f"{cell.name}: no curves: {what}.")
+        drawn = {cell.loss: cell for cell in cells if cell.history}
+        if not drawn:
+            return
+        title = "Results by epoch"
+        notes = {loss: f"{len(c.folds)} of {c.num_folds} folds" for loss, c in drawn.items() if not c.is_complete}
+        if len(notes) == len(drawn) and len(set(notes.values())) == 1:
+            title, notes = f"{title}, {next(iter(notes.values()))}", {}
+        starts = {start for cell in drawn.values() if (start := _end_of_jump_start(cell.runs[0])) is not None}
+        save = partial(
+            plot.learning_curves,
+            {loss: cell.history for loss, cell in drawn.items()},
+            metrics=metrics,
+            notes=notes,
+            not_compared=[loss for loss, cell in drawn.items() if not cell.reached],
+            jump_start_epochs=starts.pop() if len(starts) == 1 else None,
+        )
+        self._save(save, ("curves", cells[0].network, cells[0].variant), self._title(title, cells[0]))
+
+    def draw_ground_distance(self, cell: Cell) -> None:
+        """Table 2, the paper's where it is of the same network and loss, and the map of the classes."""
+        matrices = [matrix for run in cell.runs if (matrix := run.ground_distance()) is not None]
+        if len(matrices) < len(cell.runs):
+            missing = len(cell.runs) - len(matrices)
+            self.figures.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a D in config.json.")
+        if not matrices:
+            return
+        matrix, names = np.mean(matrices, axis=0), cell.runs[0].class_names
+        of, loss = (cell.network, cell.variant, cell.loss), loss_name(cell.loss)
+        mean = f", mean of {len(matrices)} runs" if len(matrices) > 1 else ""
+        title = self._title(f"D learned by {loss}", cell) + mean
+        self.figures.learned.append((title, matrix, names))
+        is_table_2 = self.section.shows_paper and (self.section.table, *of) == ("adience", "res_f", "", "xemd2")
+        beside_paper = is_table_2 and len(names) == len(PAPER_GROUND_DISTANCE)
+        save = partial(plot.heat_map, class_names=names, scale_end=1.0 if beside_paper else None)
+        self._save(partial(save, matrix), ("ground_distance", *of), title)
+        if beside_paper:
+            paper = "The paper's D: its Table 2, RES_F-XEMD2 on Adience"
+            self._save(partial(save, PAPER_GROUND_DISTANCE), ("ground_distance_of_the_paper", *of), paper)
+        save = partial(plot.class_map, matrix, class_names=names, ordered=self.section.layout.is_ordered)
+        self._save(save, ("class_map", *of), self._title(f"Map of the classes by {loss}'s D", cell) + mean)
+
+    def draw_history(self, cell: Cell) -> None:
+        """D by epoch, of the first run that has it, or SDD alone."""
+        found = ((run, history) for run in cell.runs if (history := run.ground_distance_history()) is not None)
+        run, (epochs, matrices) = next(found, (None, ((), ())))
+        if run is None:
+            self.figures.missing.append(f"{cell.name}: no history of D.")
+            run = next((run for run in cell.runs if points(run.log, "sdd")), None)
+        if run is not None:
+            what = f"{'D' if len(epochs) else 'SDD'} of {loss_name(cell.loss)} by epoch"
+            fold = f", fold {run.fold}" if run.folds > 1 else ""
+            save = partial(plot.history, matrices, epochs=epochs, class_names=run.class_names, log=run.log)
+            title = f"{self._title(what, cell)}{fold}, seed {run.seed}"
+            self._save(save, ("history", cell.network, cell.variant, cell.loss), title)
+
+    def _save(self, save: Callable[..., Any], name: Sequence[str], title: str) -> None:
+        stem = self.prefix + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(filter(None, name)))
+        file, count = f"{stem}.png", 1
+        while file in self.names:  # names that differ in other characters only
+            count += 1
+            file = f"{stem}_{count}.png"
+        self.names.add(file)
+        save(path=self.folder / file, title=title)
+        self.figures.files.setdefault(name[1], []).append((file, title))
+
+    def _title(self, what: str, cell: Cell) -> str:
+        return ", ".join(filter(None, (what, network_name(cell.network), cell.variant, self.section.data)))
+
+
+def _end_of_jump_start(run: Run) -> int | None:
+    """Epochs of plain cross-entropy, as the log shows them: lambda is logged as soon as it is in force."""
+    trained = [entry for entry in run.log if "loss" in entry and entry.get("epoch") is not None]
+    in_force = [position for position, entry in enumerate(trained) if entry.get("regularizer_weight") is not None]
+    return math.floor(trained[in_force[0]]["epoch"]) if run.is_self_guided and in_force and in_force[0] > 0 else None
