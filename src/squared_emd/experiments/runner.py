@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
 from ..data.score_metrics import ScoreMetrics
-from ..hub.run_facts import digests_of_weights, facts_of_arguments
+from ..hub.results import digests_of_weights, facts_of_arguments
 from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
 from ..reports import write_report
