@@ -51,7 +51,10 @@ ROWS = {  # what is shown -> the functions it is the time of, as module:function
     "refresh of D": ("squared_emd.training.callbacks:GroundDistanceCallback.on_epoch_end",),
     "the rest of training": ("transformers:Trainer.train",),
     "saving the model": ("transformers:Trainer.save_model", "transformers:Trainer.save_state"),
-    "figures and report": ("squared_emd.experiments.runner:_write_results", "squared_emd.experiments.runner:write_report"),
+    "figures and report": (
+        "squared_emd.experiments.runner:_write_results",
+        "squared_emd.experiments.runner:write_report",
+    ),
 }  # fmt: skip
 WHOLE = (CHECKS, TESTS)  # whose parts are not told apart
 
