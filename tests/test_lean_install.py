@@ -12,6 +12,7 @@ ABSENT = {
 NEEDS = {  # what asks for an extra -> the extra
     "squared_emd.plot": "plot",
     "squared_emd.reports": "plot",
+    "squared_emd.vision": "vision",
 }
 
 
