@@ -13,7 +13,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import datasets
 import evaluate
@@ -24,10 +23,8 @@ import sklearn
 from scipy.stats import energy_distance, kendalltau, pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, mean_absolute_error, top_k_accuracy_score
 
-import squared_emd
-from squared_emd import metrics
+from squared_emd import load_metric, metrics
 
-SPACES = Path(squared_emd.__file__).parent / "evaluate_modules"
 BATCH = 1000
 CLASSES = 8
 
@@ -76,7 +73,7 @@ def ways(samples: int, accuracy: str) -> dict[str, list[Way]]:
     few, fewer = min(samples, 100_000), min(samples, 5_000)
 
     def ours(name: str, *inputs: np.ndarray, size: int = samples, **settings: object) -> list[Way]:
-        metric = evaluate.load(str(SPACES / name))
+        metric = load_metric(name)
         return [
             ("ours, compute", size, at_once(metric, *inputs, **settings)),
             (f"ours, add_batch of {BATCH}", size, in_batches(metric, *inputs, **settings)),

@@ -76,7 +76,7 @@ def main() -> None:
 
     # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on pictures of train/.
     from squared_emd.experiments import Experiment, Samples, image_network, run_table
-    from squared_emd.metrics.class_metrics import top_k_metrics
+    from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
     from squared_emd.vision.transforms import AlexNetTrainTransform
 

@@ -84,7 +84,7 @@ def main() -> None:
     from squared_emd import ordinal_metrics
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, image_network, run_table
-    from squared_emd.metrics.class_metrics import top_k_metrics
+    from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
 
     own_validation = "validation" in set(pictures["split"]) and not args.validate  # else it would choose and test

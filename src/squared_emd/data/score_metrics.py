@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from ..metrics import correlation, expected_score, ordinal_metrics
 from ..metrics.inputs import as_array, as_reals, as_scores
-from ..metrics.ordinal_metrics import in_parts
+from ..metrics.trainer_metrics import in_parts
 from .bins import ScoreBins
 
 __all__ = ["ScoreMetrics", "ensemble_spearman"]

@@ -1,12 +1,11 @@
-"""Metrics of ordered classes as functions of arrays."""
+"""Metrics of ordered classes as functions of arrays, and what a Trainer's ``compute_metrics`` takes."""
 
-from .accuracy import accuracy_per_class, macro_mean_absolute_error, mean_absolute_error, within
-from .confusion import confusion_matrix
+from .accuracy import accuracy_per_class, confusion_matrix, macro_mean_absolute_error, mean_absolute_error, within
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
 from .kappa import weighted_kappa
-from .ordinal_metrics import ordinal_metrics
 from .top_k import ranks_of_truth, top_k_error
+from .trainer_metrics import ordinal_metrics, top_k_metrics
 
 __all__ = [
     "accuracy_per_class",
@@ -21,6 +20,7 @@ __all__ = [
     "ranks_of_truth",
     "squared_emd",
     "top_k_error",
+    "top_k_metrics",
     "weighted_kappa",
     "within",
 ]

@@ -1,4 +1,4 @@
-"""How many classes off: functions of predicted and true class indices."""
+"""Accuracy of decisions between ordered classes: functions of predicted and true class indices."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ def within(
     0 is the exact match AEM, 1 the within-one AEO (Hou et al. 2016, section 4.4).
 
     Args:
-        predictions: (N,) class indices.
-        references: (N,) class indices.
+        predictions, references: (N,) class indices.
         tolerance: classes off that still count.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
@@ -40,8 +39,7 @@ def mean_absolute_error(
     """Mean distance between predicted and true class, in classes.
 
     Args:
-        predictions: (N,) class indices.
-        references: (N,) class indices.
+        predictions, references: (N,) class indices.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
     Returns:
@@ -65,8 +63,7 @@ def macro_mean_absolute_error(
     A rare class counts as much as a frequent one.
 
     Args:
-        predictions: (N,) class indices.
-        references: (N,) class indices.
+        predictions, references: (N,) class indices.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
     Returns:
@@ -88,8 +85,7 @@ def accuracy_per_class(
     """Share of exact matches among the samples of each true class (its recall).
 
     Args:
-        predictions: (N,) class indices.
-        references: (N,) class indices.
+        predictions, references: (N,) class indices.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
     Returns:
@@ -103,6 +99,30 @@ def accuracy_per_class(
     """
     off, references = _classes_off(predictions, references)
     return _per_class(off == 0, references, sample_weight)
+
+
+def confusion_matrix(predictions: np.ndarray, references: np.ndarray, num_classes: int) -> np.ndarray:
+    """How often each class was taken for each.
+
+    Args:
+        predictions, references: (N,) class indices.
+        num_classes: K.
+
+    Returns:
+        (K, K) int64 counts: the row is the true class, the column the predicted one.
+
+    Raises:
+        ValueError: the lengths differ or are 0; an entry is no index of K classes.
+
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    predictions = as_labels(predictions, "predictions", num_classes)
+    references = as_labels(references, "references", num_classes)
+    check_lengths(predictions, references)
+    cells = np.bincount(references * num_classes + predictions, minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes)
 
 
 def _per_class(values: np.ndarray, references: np.ndarray, sample_weight: np.ndarray | None) -> dict[int, float]:

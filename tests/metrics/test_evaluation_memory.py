@@ -3,19 +3,17 @@
 import gc
 import json
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 
-from squared_emd import EMDTrainer, EMDTrainingArguments, frugal_trainer, ordinal_metrics
-from squared_emd.data.score_metrics import ScoreMetrics
-from squared_emd.metrics.class_metrics import top_k_metrics
+from squared_emd import EMDTrainer, EMDTrainingArguments, ordinal_metrics
+from squared_emd.metrics import top_k_metrics
 
 K, BATCH = 1000, 16
 TIMES = ("runtime", "per_second", "preparation_time", "epoch")
@@ -69,10 +67,6 @@ def without_times(metrics):
     return {name: value for name, value in metrics.items() if not name.endswith(TIMES)}
 
 
-def scored(count):
-    return ScoreMetrics(np.arange(count) % K, range(K))
-
-
 class Watch(TrainerCallback):
     """The most bytes of outputs (rows of K numbers) that were alive as tensors after a step."""
 
@@ -88,7 +82,7 @@ class Watch(TrainerCallback):
 def memory_of(folder, num_batches, make_metrics, way="evaluate"):
     """Most bytes of outputs as tensors; most bytes of Python and NumPy, beyond those before."""
     rows = Rows(num_batches * BATCH)
-    trainer = trainer_of(folder, rows, make_metrics(len(rows)))
+    trainer = trainer_of(folder, rows, make_metrics())
     run = trainer.evaluate if way == "evaluate" else (lambda: trainer.predict(rows))
     run()  # what is made once
     tracemalloc.start()
@@ -101,11 +95,7 @@ def memory_of(folder, num_batches, make_metrics, way="evaluate"):
     return watch.most, peak
 
 
-OURS = {
-    "ordinal": lambda count: ordinal_metrics(scores=range(K)),
-    "top_k": lambda count: top_k_metrics(),
-    "score": scored,
-}
+OURS = {"ordinal": lambda: ordinal_metrics(scores=range(K)), "top_k": top_k_metrics}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -117,7 +107,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path, name):
 
 
 def test_this_test_can_fail(tmp_path):
-    def of_their_own(count):
+    def of_their_own():
         metrics = ordinal_metrics()
         return lambda evaluation: metrics(evaluation)
 
@@ -126,25 +116,17 @@ def test_this_test_can_fail(tmp_path):
     assert many[1] - few[1] >= 9 * BATCH * 400
 
 
-def test_predictions_leave_the_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(frugal_trainer, "_BATCHES_ON_DEVICE", 2)
-    few, many = (memory_of(tmp_path, num_batches, OURS["ordinal"], way="predict")[0] for num_batches in (6, 12))
-    assert many == few <= 5 * BATCH * K * 4  # the two, the batch before they join them, and the two joined
-
-
-@pytest.mark.parametrize("given", [None, 3])
 @pytest.mark.parametrize("name", OURS)
-def test_numbers_are_those_of_the_whole(tmp_path, name, given):
+def test_numbers_are_those_of_the_whole(tmp_path, name):
     count = 5 * BATCH + 3
-    trainer = trainer_of(tmp_path, Rows(count), OURS[name](count), eval_accumulation_steps=given)
+    trainer = trainer_of(tmp_path, Rows(count), OURS[name]())
     evaluated = without_times(trainer.evaluate())
     predicted = trainer.predict(Rows(count), metric_key_prefix="eval")
     whole = EvalPrediction(predictions=predicted.predictions, label_ids=predicted.label_ids)
-    expected = {f"eval_{key}": value for key, value in OURS[name](count)(whole).items()}
+    expected = {f"eval_{key}": value for key, value in OURS[name]()(whole).items()}
     assert predicted.predictions.shape == (count, K)
     assert {key: evaluated[key] for key in expected} == pytest.approx(expected, rel=1e-12)
     assert without_times(predicted.metrics) == pytest.approx(evaluated, rel=1e-12)
-    assert trainer.args.eval_accumulation_steps == given
     assert trainer.args.batch_eval_metrics is False
 
 
@@ -166,19 +148,6 @@ def test_metrics_of_their_own_get_everything_at_once(tmp_path):
     assert seen == [(40, K)]
 
 
-def test_metrics_of_their_own_that_take_batches(tmp_path):
-    page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
-    names = {}
-    exec(page.split("```python\n")[1].split("```")[0], names)
-    rows = Rows(3 * BATCH + 1)
-    trainer = trainer_of(tmp_path, rows, names["TopOne"]())
-    memory = [memory_of(tmp_path, num_batches, lambda count: names["TopOne"]())[0] for num_batches in (3, 12)]
-    predicted = trainer.predict(rows)
-    right = (predicted.predictions.argmax(1) == predicted.label_ids).mean()
-    assert trainer.evaluate()["eval_top_1"] == predicted.metrics["test_top_1"] == pytest.approx(right)
-    assert memory[0] == memory[1]
-
-
 def test_an_interrupted_evaluation_leaves_nothing(tmp_path):
     class Stop(TrainerCallback):
         def on_prediction_step(self, *args, **kwargs):
@@ -195,18 +164,8 @@ def test_an_interrupted_evaluation_leaves_nothing(tmp_path):
     assert without_times(trainer.evaluate()) == expected
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_large_whole_is_worked_on_in_parts(monkeypatch, name):
-    generator = np.random.default_rng(0)
-    whole = EvalPrediction(generator.normal(size=(50, K)), np.arange(50))
-    expected = OURS[name](50)(whole)
-    monkeypatch.setitem(ordinal_metrics.__globals__, "_ENTRIES", 7 * K)
-    assert OURS[name](50)(whole) == pytest.approx(expected, rel=1e-12)
-
-
 CASES = {
     "map": {},
-    "stream": {"around": Stream},
     "stream_everywhere": {"around": Stream, "accelerator_config": {"dispatch_batches": False}},
     "dispatch": {"accelerator_config": {"dispatch_batches": True}},
     "split": {"accelerator_config": {"split_batches": True}},
@@ -238,45 +197,3 @@ def test_ranks_find_the_same(tmp_path):
             assert found(name, "batches", run) == pytest.approx(found(name, "whole", run), rel=1e-12), name
             if name != "stream_everywhere":  # whose repeats accelerate cannot know, so that metrics count them
                 assert found(name, "batches", run) == pytest.approx(found(name, "batches", "1_0"), rel=1e-6), name
-
-
-@pytest.mark.parametrize("when", ["before", "while it trains", "after"])
-def test_a_loader_that_is_not_accelerates_gives_the_metrics_of_the_whole(tmp_path, when):
-    found = []
-
-    class OwnLoader(EMDTrainer):
-        def get_eval_dataloader(self, eval_dataset=None):
-            return DataLoader(self.eval_dataset, batch_size=5, collate_fn=self.data_collator)
-
-        def evaluate(self, *args, **kwargs):
-            found.append(super().evaluate(*args, **kwargs))
-            return found[-1]
-
-    rows = Rows(13, num_classes=4)
-    fields = {"use_cpu": True, "disable_tqdm": True, "report_to": [], "per_device_train_batch_size": 13}
-    args = EMDTrainingArguments(
-        str(tmp_path), loss="emd", num_train_epochs=1, eval_strategy="epoch", save_strategy="no", **fields
-    )
-    trainer = OwnLoader(Network(4), args, train_dataset=rows, eval_dataset=rows, compute_metrics=ordinal_metrics())
-    if when != "before":
-        trainer.train()
-    if when != "while it trains":
-        trainer.evaluate()
-    metrics = found[-1]
-    labels = np.arange(13) % 4
-    with torch.no_grad():
-        logits = trainer.model.head(torch.stack([rows[i]["inputs"] for i in range(13)]))
-    assert metrics["eval_aem"] == pytest.approx(float((logits.argmax(1).numpy() == labels).mean()))
-    assert metrics["eval_squared_emd"] == pytest.approx(metrics["eval_loss"], rel=1e-5)
-
-
-def test_metrics_whose_restart_means_something_else_get_all_at_once(tmp_path):
-    class Other:
-        def restart(self):
-            raise AssertionError("this is not ours to call")
-
-        def __call__(self, prediction):
-            return {"rows": len(prediction.predictions)}
-
-    trainer = trainer_of(tmp_path, Rows(13, num_classes=4), Other())
-    assert trainer.evaluate()["eval_rows"] == 13

@@ -1,0 +1,201 @@
+"""``compute_metrics`` of a Trainer: batch by batch, keeping a few numbers a sample in place of the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .accuracy import mean_absolute_error, within
+from .correlation import correlation, expected_score
+from .emd import squared_emd
+from .inputs import (
+    as_array,
+    as_class_weights,
+    as_labels_or_distributions,
+    as_likeliest_labels,
+    as_reals,
+    as_scores,
+    as_whole_numbers,
+    check_lengths,
+    softmax,
+)
+from .top_k import ranks_of_truth, top_k_error
+
+_ENTRIES = 2**22  # logits that are worked on at a time: 34 MB in float64
+
+Samples = dict[str, np.ndarray]  # what the metrics need of each sample, (N,) each
+
+
+class _TrainerMetrics:
+    """Reduces each batch to ``samples(logits, labels)``, and all of them to ``summary(samples, num_outputs)``."""
+
+    def __init__(
+        self, samples: Callable[[np.ndarray, Any], Samples], summary: Callable[[Samples, int], dict[str, float]]
+    ) -> None:
+        self._samples = samples
+        self._summary = summary
+        self._batches: list[Samples] = []
+
+    def restart(self) -> None:
+        """Discards what an evaluation that was interrupted between two batches left; `EMDTrainer` calls it."""
+        self._batches.clear()
+
+    def __call__(self, evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
+        """The metrics of an evaluation.
+
+        Args:
+            evaluation: with ``predictions``, the logits or a tuple that begins with them, and ``label_ids``.
+            compute_result: None where this is the whole evaluation, else whether it is its last batch.
+
+        Returns:
+            From name to value; empty before the last batch.
+        """
+        if compute_result is None:
+            self.restart()
+            parts = in_parts(evaluation) or [evaluation]
+            return [self(part, part is parts[-1]) for part in parts][-1]
+        logits = evaluation.predictions
+        logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
+        try:
+            self._batches.append(self._samples(logits, evaluation.label_ids))
+        except ValueError:
+            self.restart()  # this evaluation is over
+            raise
+        if not compute_result:
+            return {}
+        samples = {name: np.concatenate([batch[name] for batch in self._batches]) for name in self._batches[0]}
+        self.restart()
+        return self._summary(samples, logits.shape[-1])
+
+
+def ordinal_metrics(
+    *,
+    class_names: Sequence[str] | None = None,
+    scores: Sequence[float] | None = None,
+    class_weights: str | Sequence[float] | None = None,
+) -> Callable[..., dict[str, float]]:
+    """A ``compute_metrics`` for a Trainer on ordered classes.
+
+    ``EMDTrainer``, and a Trainer with ``batch_eval_metrics=True`` among its arguments, call it batch by batch: it keeps
+    five numbers a sample, not the logits.
+
+    Args:
+        class_names: names of the K classes in order; needed only for a regression network (one output), whose
+            prediction is the nearest class index, clamped to 0 .. K-1. A classifier must have as many outputs.
+        scores: (K,) value of each class; adds ``spearman`` of the expected score against the labels' scores.
+        class_weights: (K,) how much a sample of each true class counts in all but ``spearman``, or ``"balanced"``: each
+            class that occurs weighs the same. Of soft labels the largest share says the class. Default: all alike.
+
+    Returns:
+        A function of an ``EvalPrediction`` that gives ``aem``, ``aeo`` (fractions), ``mae`` (classes),
+        ``squared_emd`` and, with ``scores``, ``spearman``. It raises ``ValueError`` where logits are not finite or
+        labels do not fit them.
+
+    >>> from types import SimpleNamespace
+    >>> logits = np.log([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+    >>> ordinal_metrics()(SimpleNamespace(predictions=logits, label_ids=np.array([0, 1])))["aem"]
+    0.5
+    """
+
+    def samples(logits: np.ndarray, references: Any) -> Samples:
+        probabilities = _probabilities(logits, class_names)
+        references = as_labels_or_distributions(references, probabilities.shape[1])
+        check_lengths(probabilities, references)
+        is_soft = references.ndim == 2
+        found = {
+            "predicted": probabilities.argmax(1),
+            "true": references.argmax(1) if is_soft else references,
+            "squared_emd": squared_emd(probabilities, references, reduction="none"),
+        }
+        if scores is not None:
+            found["expected_score"] = expected_score(probabilities, np.asarray(scores))
+            found["true_score"] = expected_score(references, scores) if is_soft else np.asarray(scores)[references]
+        return found
+
+    def summary(samples: Samples, num_outputs: int) -> dict[str, float]:
+        predicted, true, weights = samples["predicted"], samples["true"], None
+        if class_weights is not None:
+            weights = as_class_weights(class_weights, np.bincount(true))[true]  # (N,)
+        metrics = {
+            "aem": within(predicted, true, sample_weight=weights),
+            "aeo": within(predicted, true, tolerance=1, sample_weight=weights),
+            "mae": mean_absolute_error(predicted, true, sample_weight=weights),
+            "squared_emd": float(np.average(samples["squared_emd"], weights=weights)),
+        }
+        if scores is not None:
+            metrics["spearman"] = correlation(samples["expected_score"], samples["true_score"])
+        return metrics
+
+    return _TrainerMetrics(samples, summary)
+
+
+def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]:
+    """A ``compute_metrics`` for a Trainer on classes without an order (Hou et al. 2016, Table 5).
+
+    It works batch by batch, as :func:`ordinal_metrics`, and keeps one number a sample.
+
+    Args:
+        ks: how many classes may be named. One that is not less than K is left out: its error is 0 whatever the network
+            does.
+
+    Returns:
+        A function of an ``EvalPrediction`` that gives ``top_<k>_error``, a fraction, for each k. Soft labels count as
+        their likeliest class. It raises ``ValueError`` where logits are not finite, labels do not fit them, or no k is
+        left.
+
+    Raises:
+        ValueError: a k is no whole number, or less than 1.
+
+    >>> from types import SimpleNamespace
+    >>> logits = np.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
+    >>> top_k_metrics((1, 2, 5))(SimpleNamespace(predictions=logits, label_ids=np.array([1, 2])))
+    {'top_1_error': 1.0, 'top_2_error': 0.5}
+    """
+    ks = as_whole_numbers(ks, "ks", 1)
+
+    def samples(logits: np.ndarray, references: Any) -> Samples:
+        logits = as_scores(logits, "logits")
+        num_classes = logits.shape[1]
+        if min(ks) >= num_classes:
+            raise ValueError(f"ks needs a number below that of the classes, {num_classes}; got {ks}.")
+        labels = as_likeliest_labels(references, num_classes)
+        return {"ranks": ranks_of_truth(logits, labels)}
+
+    def summary(samples: Samples, num_outputs: int) -> dict[str, float]:
+        return {f"top_{k}_error": top_k_error(samples["ranks"], k) for k in ks if k < num_outputs}
+
+    return _TrainerMetrics(samples, summary)
+
+
+def in_parts(evaluation: Any) -> list[SimpleNamespace]:
+    """Views of a large evaluation, in order; none where it is small, or is to be refused as a whole.
+
+    All at once would take several copies in float64.
+    """
+    logits, labels = evaluation.predictions, evaluation.label_ids
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    shape = getattr(logits, "shape", ())
+    fits = len(shape) == 2 and getattr(labels, "shape", ())[:1] == shape[:1]
+    if not fits or shape[0] * shape[1] <= _ENTRIES:
+        return []
+    rows = max(_ENTRIES // shape[1], 1)
+    starts = range(0, len(logits), rows)
+    return [SimpleNamespace(predictions=logits[i : i + rows], label_ids=labels[i : i + rows]) for i in starts]
+
+
+def _probabilities(logits: np.ndarray, class_names: Sequence[str] | None) -> np.ndarray:
+    """(N, K) softmax of a classifier's logits; of a regression's outputs all of the mass on the nearest class."""
+    if logits.ndim == 1 or logits.shape[1:] == (1,):
+        if not class_names:
+            raise ValueError("a network with one output needs ordinal_metrics(class_names=...) to know its classes.")
+        nearest = np.rint(as_reals(logits.reshape(-1), "outputs")).clip(0, len(class_names) - 1).astype(int)
+        return np.eye(len(class_names))[nearest]
+    probabilities = softmax(as_scores(logits, "logits"))
+    if class_names is not None and len(class_names) != probabilities.shape[1]:
+        raise ValueError(
+            f"class_names must name the {probabilities.shape[1]} outputs of the network, got {len(class_names)}."
+        )
+    return probabilities
