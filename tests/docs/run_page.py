@@ -36,7 +36,7 @@ K, SIDE = 8, 8
 def run(page):
     """Run all blocks but those that are marked to be skipped; what a page needs beforehand is put into this folder."""
     document = document_of(page)
-    document.namespace.update(BEFORE.get(name_of(page), dict)())
+    document.namespace.update(BEFORE.get(name_of(page), dict)() if page.is_relative_to(ROOT) else {})
     for example in document.examples():
         example.evaluate()
 
