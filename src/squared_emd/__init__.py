@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from .decoding import decode
 from .evaluate_modules import load_metric
-from .ground_distance.centroids import ClassCentroids
-from .ground_distance.given import (
+from .ground_distance import (
+    ClassCentroids,
+    LabelTree,
     blend_ground_distances,
+    ground_distance_from_centroids,
     ground_distance_from_circle,
     ground_distance_from_positions,
     ground_distance_from_text,
     ground_distance_from_tree,
-)
-from .ground_distance.label_tree import LabelTree
-from .ground_distance.learned import (
-    ground_distance_from_centroids,
     percentile_ranks,
     raw_distances,
+    sdd,
 )
-from .ground_distance.relatedness import sdd
 from .losses import (
     circular_emd_loss,
     entropic_wasserstein_loss,

@@ -1,4 +1,4 @@
-"""From class probabilities (and D, or class scores) to a decision."""
+"""From class probabilities (and D, or class scores) to a class or a score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def decode(
 ) -> Tensor | np.ndarray:
     """One decision a sample from its distribution over the classes.
 
-    ``argmax``: the likeliest class. ``median``: the first class at which the cumulated probability reaches 1/2.
+    ``argmax``: the likeliest class. ``median``: the first class at which the cumulative probability reaches 1/2.
     ``expected``: ``sum_i p_i s_i`` (the expected score of Hou et al. 2016, section 4.6). ``min_distance``: the class
     with the least expected ground distance, ``argmin_j sum_i p_i D[i, j]``, among those that D knows: a class whose
     distances are all 0 was never seen in training.

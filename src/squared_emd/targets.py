@@ -64,10 +64,10 @@ def soft_labels(votes: Tensor | Sequence[Sequence[float]], *, num_classes: int |
 
 
 def smoothing_kernel(ground_distance: Tensor, temperature: float, *, known: Tensor | None = None) -> Tensor:
-    """What each class gives to the others where labels are smoothed: near classes first.
+    """The share that label smoothing moves from each class to each other: near classes get more.
 
     ``softmax_j(-D[k, j] / (temperature * mean D))`` (Diaz & Marathe 2019, with D as the metric), where the mean is over
-    different classes. At a high temperature all get the same, as in common label smoothing.
+    different classes. At a high temperature all get the same, as in plain label smoothing.
 
     Args:
         ground_distance: (K, K) D, in any unit.
@@ -127,7 +127,7 @@ def smooth_labels(
 
 
 def spread(labels: Tensor, kernel: Tensor, share: float) -> Tensor:
-    """Labels of which a share is spread by a kernel that is there already.
+    """Labels of which a share is spread by a given kernel.
 
     Args:
         labels: (B,) class indices, or (B, K) target distributions.

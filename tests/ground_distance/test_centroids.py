@@ -25,13 +25,13 @@ def slow_centroids(features, labels):
     return sums / counts[:, None]
 
 
-def test_are_means_of_normalised_features():
+def test_are_means_of_normalized_features():
     features, labels = samples()
     classes = ClassCentroids(K)
     for start in range(0, N, 32):
         classes.update(features[start : start + 32], labels[start : start + 32])
     classes.refresh()
-    # float32 normalisation of each sample, float64 sums
+    # float32 normalization of each sample, float64 sums
     torch.testing.assert_close(classes.centroids, slow_centroids(features, labels), rtol=1e-6, atol=1e-7)
     assert classes.known.all()
 

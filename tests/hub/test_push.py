@@ -142,19 +142,19 @@ class TestLoad:
         assert answer["label"] == AGES[expected.argmin()]
 
     def test_where_there_is_no_distance_to_load(self, pushed):
-        unseen = (
-            "there is no such folder, and no such repository on the Hub that you may see. Check the name; if it is "
-            "private, log in with `hf auth login`, or give token or HF_TOKEN."
-        )
         why = {
-            "me/many": unseen,  # private, without a token
-            "me/nothing": unseen,
-            "me/age": "the repository has no revision 'v9'. Give a branch, a tag or a commit of it.",
-            "no repository": "there is no such folder, and a repository of the Hub is named as in 'me/age'.",
-            "me/empty": "the repository has no config.json.",
+            "me/many": ("main", "RepositoryNotFoundError"),  # private, without a token
+            "me/nothing": ("main", "RepositoryNotFoundError"),
+            "me/age": ("v9", "RevisionNotFoundError"),
+            "no repository": ("main", "HFValidationError"),
+            "me/empty": ("main", "RemoteEntryNotFoundError"),
         }
         assert pushed[1]["no D"] == {
-            name: f"the ground distance of {name!r} could not be loaded: {reason}" for name, reason in why.items()
+            name: f"the ground distance of {name!r} could not be loaded: it must be a folder with a saved model, or a "
+            f"repository of the Hub that you may read, with config.json at the revision {revision!r}; got {error}. "
+            "Check the names; if the repository is private or gated, log in with `hf auth login` or give token; if the "
+            "Hub cannot be reached, try again later."
+            for name, (revision, error) in why.items()
         }
 
 

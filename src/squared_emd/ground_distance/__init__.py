@@ -1,1 +1,37 @@
-"""Ground distances between classes: learned from centroids, given, saved with a model."""
+"""Ground distances between classes: learned from centroids, given, and saved with a model (module ``saved``)."""
+
+from .centroids import ClassCentroids
+from .given import (
+    as_ground_distance,
+    blend_ground_distances,
+    ground_distance_from_circle,
+    ground_distance_from_positions,
+    ground_distance_from_text,
+    ground_distance_from_tree,
+)
+from .label_tree import LabelTree
+from .learned import (
+    check_ground_distance,
+    ground_distance_from_centroids,
+    learn_ground_distance,
+    percentile_ranks,
+    raw_distances,
+)
+from .relatedness import sdd
+
+__all__ = [
+    "ClassCentroids",
+    "LabelTree",
+    "as_ground_distance",
+    "blend_ground_distances",
+    "check_ground_distance",
+    "ground_distance_from_centroids",
+    "ground_distance_from_circle",
+    "ground_distance_from_positions",
+    "ground_distance_from_text",
+    "ground_distance_from_tree",
+    "learn_ground_distance",
+    "percentile_ranks",
+    "raw_distances",
+    "sdd",
+]

@@ -33,10 +33,10 @@ def _normalized(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def add_class_sums(class_sums: Tensor, class_counts: Tensor, features: Tensor, labels: Tensor) -> None:
-    """Add the normalised features of a batch to the sums of their classes, in place.
+    """Add the normalized features of a batch to the sums of their classes, in place.
 
-    A sample whose features are not finite, or have no finite L1 norm, is left out. Reads no value on the host, so a GPU
-    is never waited for.
+    A sample whose features are not finite, or have no finite L1 norm, is left out. No value is read on the host, so a
+    GPU is not synchronized.
 
     Args:
         class_sums: (K, d) float64.
@@ -59,7 +59,7 @@ def add_class_sums(class_sums: Tensor, class_counts: Tensor, features: Tensor, l
 
 
 class ClassCentroids:
-    """Class centroids of L1-normalised features (Hou et al. 2016, section 3.1), estimated anew from each epoch.
+    """Class centroids of L1-normalized features (Hou et al. 2016, section 3.1), estimated again in each epoch.
 
     Sums and counts are float64, so that the mean of ten million samples does not drift. A class without a sample in an
     epoch keeps its last centroid; one that never had a sample is not ``known``.

@@ -33,7 +33,7 @@ def ground_distance_from_positions(positions: Tensor, *, normalize: bool = False
         (K, K) float64, in the unit of ``positions`` (or none with ``normalize``).
 
     Raises:
-        ValueError: positions are not (K,) or (K, d), or not finite; ``normalize`` where all positions coincide.
+        ValueError: positions are not (K,) or (K, d), or not finite; ``normalize`` if all positions coincide.
 
     >>> ground_distance_from_positions([1, 5, 10])
     tensor([[0., 4., 9.],
@@ -56,14 +56,14 @@ def ground_distance_from_circle(spacing: Sequence[float] | Tensor | int, *, norm
 
     Args:
         spacing: (K,) gaps from each class to the next, the last one from class K-1 to class 0, none negative, in any
-            unit; or K, where all gaps are 1.
+            unit; or K: all gaps are 1.
         normalize: divide by the largest distance, so that D lies in [0, 1] as Eq. 16 expects it.
 
     Returns:
         (K, K) float64, in the unit of ``spacing`` (or none with ``normalize``).
 
     Raises:
-        ValueError: ``spacing`` is not as above; ``normalize`` where all classes coincide.
+        ValueError: ``spacing`` is not as above; ``normalize`` if all classes coincide.
 
     >>> ground_distance_from_circle(4)[0]
     tensor([0., 1., 2., 1.], dtype=torch.float64)
@@ -91,7 +91,7 @@ def ground_distance_from_tree(tree: LabelTree, *, normalize: bool = False) -> Te
         (K, K) float64, in the unit of the edges (or none with ``normalize``).
 
     Raises:
-        ValueError: ``normalize`` where all classes coincide.
+        ValueError: ``normalize`` if all classes coincide.
 
     >>> ground_distance_from_tree(LabelTree.from_nested({"pets": ["cat", "dog"], "tools": ["saw"]}))[0]
     tensor([0., 2., 4.], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""D beside a model's weights: in its config, or in a file of its own where there are many classes; and back again."""
+"""D beside the weights of a model: in its config, or in a file of its own if there are many classes; and on the Hub."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import torch
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from .class_names import abbreviate, check_class_order, class_names_differ
-from .hub_errors import HUB_ERRORS, why_not_loaded
 from .learned import blocks_of_rows, matrix_dtype
 
 __all__ = [
     "GROUND_DISTANCE_FILE",
+    "HUB_ERRORS",
     "MAX_CLASSES_IN_CONFIG",
     "check_classes_of",
     "ground_distance_of_model",
@@ -35,22 +37,23 @@ logger = logging.getLogger(__name__)
 
 MAX_CLASSES_IN_CONFIG = 256  # above, D lies in a file of its own: as JSON it would take tens of megabytes
 GROUND_DISTANCE_FILE = "ground_distance.safetensors"
+HUB_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError)  # what huggingface_hub raises
 _CONFIG_FILE = "config.json"
-_DIGEST = "ground_distance_sha256"  # in the `emd` block, of what lies in the file
-_HALF_A_STEP = 2**-12  # of half precision between 1/2 and 1; the ranks of 1,000 classes are 1/1000 apart
+_DIGEST = "ground_distance_sha256"  # in the `emd` block, of the tensor in the file
+_HALF_A_STEP = 2**-12  # half a step of half precision between 1/2 and 1; the ranks of 1,000 classes are 1/1000 apart
 
 
 def write_ground_distance(
     matrix: Tensor | None, folder: str | os.PathLike[str] | None, config: PretrainedConfig | None, emd: dict[str, Any]
 ) -> None:
-    """Put D and the `emd` block into a model's config, and D into its file where the config is not to hold it.
+    """Put D and the `emd` block into a model's config; above 256 classes put D into a file beside it.
 
-    Above 256 classes the file has half precision where that changes no entry by more than 2^-12, as with percentile
-    ranks, which lie between 0 and 1; else float32. `docs/checkpoints.md` has what was measured of it.
+    The file has half precision if that changes no entry by more than 2^-12, as with percentile ranks, which are between
+    0 and 1; else float32. `docs/checkpoints.md` has the measurements.
 
     Args:
-        matrix: (K, K), rounded to 6 digits in the config; None takes an earlier one out.
-        folder: where the file goes; None: only the config is to know.
+        matrix: (K, K), rounded to 6 digits in the config; None removes an earlier one.
+        folder: of the file; None: only the config is changed.
         config: of the model that is about to be saved; changed in place, not written. None: there is none.
         emd: the block: strings, numbers, lists and None; changed in place.
     """
@@ -89,8 +92,8 @@ def read_ground_distance(path: str | Path) -> Tensor:
     """A ground distance matrix from a file or the folder of a saved model.
 
     Args:
-        path: .npy, .safetensors with a tensor `ground_distance`, or .json: a list of rows, or an object with such a
-            list under `ground_distance`, as the config.json of a saved model has it; or the folder of such a model.
+        path: .npy; .safetensors with a tensor `ground_distance`; .json with a list of rows, or an object with such a
+            list under `ground_distance`, as in the config.json of a saved model; or the folder of such a model.
 
     Returns:
         (K, K) float64; float32 above 4,096 classes.
@@ -125,8 +128,7 @@ def load_ground_distance(
 ) -> Tensor:
     """The ground distance D that was saved with a model, from the Hub or from a folder (Hou et al. 2016, Eq. 13).
 
-    It may lie in the model's config, or, above 256 classes, in a file beside the weights. Nothing but those is
-    downloaded.
+    It is in the model's config, or, above 256 classes, in a file beside the weights. Nothing else is downloaded.
 
     Args:
         repo_or_dir: a repository of the Hub, as "me/age", or a folder with a saved model.
@@ -156,14 +158,18 @@ def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = N
         try:
             return Path(hf_hub_download(repo, name, revision=revision, token=token))
         except HUB_ERRORS as error:
-            why = why_not_loaded(repo, name, revision, error)
-            raise FileNotFoundError(f"the ground distance of {repo!r} could not be loaded: {why}") from error
+            raise FileNotFoundError(
+                f"the ground distance of {repo!r} could not be loaded: it must be a folder with a saved model, or a "
+                f"repository of the Hub that you may read, with {name} at the revision {revision or 'main'!r}; got "
+                f"{type(error).__name__}. Check the names; if the repository is private or gated, log in with `hf auth "
+                "login` or give token; if the Hub cannot be reached, try again later."
+            ) from error
 
     return find
 
 
 def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
-    """The D that a config.json holds or names, checked against the classes that it names."""
+    """The D in a config.json, or in the file that it names, checked against the classes in it."""
     config = config if isinstance(config, dict) else {}
     entry, emd = config.get("ground_distance"), config.get("emd") or {}
     if entry is None:
@@ -199,14 +205,14 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
 
 
 def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -> None:
-    """Raise where a saved model whose D is to be taken has other classes, or the same in another order.
+    """Raise if the D of a saved model is of other classes, or of the same ones in another order.
 
     Args:
-        path: as :func:`read_ground_distance` takes it; a file says nothing of its classes, but for a config.
-        class_names: of the model that takes it.
+        path: as for :func:`read_ground_distance`; only a config names its classes.
+        class_names: of the model that is to use D.
 
     Raises:
-        ValueError: the classes are others.
+        ValueError: the classes differ.
     """
     config = Path(path, _CONFIG_FILE) if Path(path).is_dir() else Path(path)
     if config.name != _CONFIG_FILE or not config.is_file():
@@ -222,17 +228,16 @@ def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -
 
 
 def ground_distance_of_model(config: PretrainedConfig | None, class_names: Sequence[str] | None) -> Tensor | None:
-    """The D with which a loaded model was saved, where it is one of the classes that the model has now.
+    """The D with which a loaded model was saved, if it is of the classes that the model has now.
 
-    Where it is not, it is taken out of the config, with a warning: another number of classes, or classes of other
-    names.
+    If their number or their names have changed, it is removed from the config, with a warning.
 
     Args:
         config: of the model; changed in place.
         class_names: (K,) of the model now.
 
     Returns:
-        (K, K) float64, float32 above 4,096 classes, or None where there is none.
+        (K, K) float64, float32 above 4,096 classes; None if there is none.
 
     Raises:
         ValueError: the classes are the same in another order; D and the classifier head have the old one.

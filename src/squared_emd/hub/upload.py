@@ -8,11 +8,17 @@ import re
 import shlex
 from pathlib import Path
 
+import httpx2
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_download
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RevisionNotFoundError,
+)
 
-from ..ground_distance.hub_errors import UPLOAD_ERRORS, why_not_uploaded
-from ..ground_distance.saved import GROUND_DISTANCE_FILE
+from ..ground_distance.saved import GROUND_DISTANCE_FILE, HUB_ERRORS
 from .card import CARD_FILE, is_generated, write_card
 from .results import digests_of_weights
 
@@ -27,6 +33,8 @@ _OTHERS = {
     "spm.model", "spm_char.model", "sentencepiece.model", "chat_template.json", "bpe.codes", "dict.txt",
     "entity_vocab.json", "byte_maps.json",
 }  # fmt: skip
+# HUB_ERRORS, what huggingface_hub wraps them in while weights are sent, and what it makes of an answer that refuses.
+UPLOAD_ERRORS = (*HUB_ERRORS, RuntimeError, ValueError)
 _REPLACED = re.compile(rf"{_WEIGHTS.pattern}|(confusion_matrix|ground_distance)\.png")
 _FIGURE = re.compile(r"!\[[^\]]*\]\(([^):]+\.png)\)")  # A figure of the card in the same folder.
 
@@ -152,10 +160,44 @@ def push_model(
 
 def _message(folder: str | os.PathLike[str], repo_id: str, error: Exception, option: str) -> str:
     if not Path(folder, "config.json").is_file() and not digests_of_weights(folder):  # Before the first training step.
-        return f"{repo_id} cannot be pushed to: {why_not_uploaded(repo_id, error)} Nothing was lost. Then start again."
+        return f"{repo_id} cannot be pushed to: {_why_not_uploaded(repo_id, error)} Nothing was lost. Then start again."
     repository = "REPOSITORY" if isinstance(error, HFValidationError) else repo_id
     command = shlex.join(["python", "-m", "squared_emd", "push", str(folder), repository, *option.split()])
     return (
-        f"{folder} was not pushed to {repo_id}: {why_not_uploaded(repo_id, error)} The folder is unchanged, and the "
+        f"{folder} was not pushed to {repo_id}: {_why_not_uploaded(repo_id, error)} The folder is unchanged, and the "
         f"repository has all of it or nothing new. Then try again: {command}"
     )
+
+
+def _why_not_uploaded(repo: str, error: Exception) -> str:
+    """Why an upload failed, and what to do before the next try."""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, HUB_ERRORS):  # while a large file was sent
+        error = error.__cause__
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, HFValidationError):
+        return f"a repository of the Hub is named as in 'me/age', got {repo!r}. Give such a name."
+    if isinstance(error, LocalTokenNotFoundError) or status == 401:
+        return (
+            "the Hub does not know you: there is no token, or not a valid one. Log in with `hf auth login`, or set "
+            "HF_TOKEN to a token that may write."
+        )
+    if status == 403:
+        return f"your token may not write to {repo}. Use one that may, or a repository of your own."
+    if status == 409:
+        return "the repository is being changed by someone else at this time. Wait a moment."
+    if status == 413:
+        return "the Hub says that it is too large."
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set. Unset it."
+    if isinstance(error, RevisionNotFoundError):
+        return "the repository has no such revision. Make the branch first, or name one that it has."
+    if status is not None and status >= 500 and status != 507:
+        return f"the Hub had a fault of its own ({status}). Wait a moment."
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
+        return f"the connection was lost, or there is none ({_first_line(error)}). See that the Hub can be reached."
+    return f"{_first_line(error)}."
+
+
+def _first_line(error: Exception) -> str:
+    first = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {first[0]}".rstrip(".") if first else type(error).__name__

@@ -1,13 +1,11 @@
-"""Votes, smoothing and mixing: labels that are distributions."""
+"""What a label becomes: soft labels from votes, smoothed labels, and class weights."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from timm.data import Mixup
 
-from squared_emd import ground_distance_from_positions, smooth_labels, soft_labels
-from squared_emd.vision.mixup import BatchMixup
+from squared_emd import class_weights_from_counts, ground_distance_from_positions, smooth_labels, soft_labels
 
 AGES = ground_distance_from_positions([1, 5, 10, 17])
 
@@ -94,53 +92,27 @@ def test_smoothing_that_cannot_be():
         assert str(error.value) == message
 
 
-@pytest.mark.parametrize("size", [1, 6, 7])
-def test_mixed_labels_are_the_shares_of_the_mixed_pictures(size):
-    """Each picture holds its label in every pixel, so that a mixture says by itself what is in it."""
-    labels = torch.arange(size) % 4
-    pictures = labels.float()[:, None, None, None].expand(size, 3, 8, 8).clone()
-    batch = {"pixel_values": pictures, "labels": labels, "other": "kept"}
-    np.random.seed(0)
-    mixed = BatchMixup(Mixup(mixup_alpha=0.4, label_smoothing=0, num_classes=4))(batch)
-    assert mixed["labels"].shape == (size, 4)
-    torch.testing.assert_close(mixed["labels"] @ torch.arange(4.0), mixed["pixel_values"].mean((1, 2, 3)))
-    assert mixed["other"] == "kept"
-    assert batch["pixel_values"].mean((1, 2, 3)).tolist() == labels.tolist()  # nothing is changed in place
-    if size % 2:
-        assert mixed["labels"][-1].tolist() == torch.eye(4)[labels[-1]].tolist()
-    else:
-        assert (mixed["labels"].max(1).values < 1).any()
+@pytest.mark.parametrize("scheme", ["balanced", "effective"])
+def test_class_weights_are_those_of_the_equation_and_have_mean_1_over_the_samples(scheme):
+    counts, beta = np.array([100, 10, 0, 1]), 0.99
+    seen = counts > 0
+    expected = np.ones(4)
+    expected[seen] = 1 / counts[seen] if scheme == "balanced" else (1 - beta) / (1 - beta ** counts[seen])
+    expected[seen] *= counts.sum() / (expected * counts).sum()
+    weights = class_weights_from_counts(counts, scheme, beta=beta)
+    np.testing.assert_allclose(weights, expected)
+    assert (weights.numpy() * counts).sum() == pytest.approx(counts.sum())
 
 
-def test_cut_pictures_keep_their_shares_and_smoothing_reaches_the_odd_one():
-    labels = torch.arange(5) % 4
-    pictures = labels.float()[:, None, None, None].expand(5, 3, 8, 8).clone()
-    np.random.seed(1)
-    mixup = Mixup(mixup_alpha=0, cutmix_alpha=1.0, label_smoothing=0.2, num_classes=4)
-    mixed = BatchMixup(mixup)({"pixel_values": pictures, "labels": labels})
-    np.testing.assert_allclose(mixed["labels"][-1], [0.85, 0.05, 0.05, 0.05])
-    shares = (mixed["labels"] - 0.05) / 0.8
-    torch.testing.assert_close(shares @ torch.arange(4.0), mixed["pixel_values"].mean((1, 2, 3)))
-
-
-def test_batches_that_cannot_be_mixed():
-    mix = BatchMixup(Mixup(mixup_alpha=1.0, num_classes=4))
-    pictures = torch.zeros(2, 3, 4, 4)
-    for batch, message in (
-        (
-            {"inputs": pictures, "labels": torch.tensor([0, 1])},
-            "mixup needs the input 'pixel_values' in each batch, got ['inputs', 'labels']. Say name=...",
-        ),
-        (
-            {"pixel_values": pictures, "labels": torch.eye(4)[:2]},
-            "mixup needs class indices (B,) as labels, got shape (2, 4). Mix before labels are made soft, or leave "
-            "mixup out.",
-        ),
-        (
-            {"pixel_values": pictures, "labels": torch.tensor([0, 4])},
-            "labels must lie in 0 .. 3, the model's 4 classes; got 0 .. 4.",
-        ),
-    ):
-        with pytest.raises(ValueError) as error:
-            mix(batch)
-        assert str(error.value) == message
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0, 0],), "counts must be (K,) numbers of samples, none negative and not all 0; got [0.0, 0.0]."),
+        (([1, -1],), "counts must be (K,) numbers of samples, none negative and not all 0; got [1.0, -1.0]."),
+        (([1, 2], "equal"), 'scheme must be "balanced" or "effective", got \'equal\'.'),
+    ],
+)
+def test_class_weights_that_cannot_be(arguments, message):
+    with pytest.raises(ValueError) as error:
+        class_weights_from_counts(*arguments)
+    assert str(error.value) == message
