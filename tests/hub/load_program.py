@@ -21,7 +21,7 @@ def main(pushed, folder, first):
     assert importlib.util.find_spec("squared_emd") is None
     saved = np.load(pushed / "logits.npz")
     inputs = torch.tensor(saved["inputs"])
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))
     seen, logits = {}, {}
     for name in saved.files:
         if name == "inputs":
@@ -33,7 +33,7 @@ def main(pushed, folder, first):
         with torch.no_grad():
             # a copy lies at the same alignment in both programs; else convolutions differ in the last bit
             logits[name] = copy.deepcopy(model)(pixel_values=inputs).logits.numpy()
-            p = model(pixel_values=processor(picture, return_tensors="pt")["pixel_values"]).logits.softmax(-1)[0]
+            p = model(pixel_values=processor(image, return_tensors="pt")["pixel_values"]).logits.softmax(-1)[0]
         matrix = model.config.ground_distance
         if isinstance(matrix, str):
             matrix = load_file(cached_file(f"me/{repo}", matrix))["ground_distance"].tolist()
@@ -41,7 +41,7 @@ def main(pushed, folder, first):
             "emd": model.config.emd,
             "ground_distance": matrix,
             "shown": {model.config.id2label[k]: share for k, share in enumerate(p.tolist())},
-            "pipeline": pipeline("image-classification", model=f"me/{repo}", top_k=1000, **revision)(picture),
+            "pipeline": pipeline("image-classification", model=f"me/{repo}", top_k=1000, **revision)(image),
         }
     np.savez(folder / "loaded.npz", **logits)
     (folder / "loaded.json").write_text(json.dumps(seen))

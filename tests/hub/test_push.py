@@ -1,7 +1,6 @@
 """From a Trainer to the Hub and back, over HTTP: what goes up, what comes down, and what is said where it fails."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ def hub():
         server.fail("POST", "/api/models/me/broken/commit/main", 500)
         server.fail("POST", "/api/models/me/live/commit/main", 500)
         server.cut("POST", "/api/models/me/lost/commit/main", 100)
+        server.weights_cut = server.cut("PUT", "/lfs/", 1000, times=2)
         yield server
 
 
@@ -51,7 +51,6 @@ class TestPush:
         ("repo", "more"),
         [
             ("me/age", {"ground_distance.png"}),  # the image processor of a timm model is its config
-            ("me/vit", {"ground_distance.png", "preprocessor_config.json"}),
             ("me/many", {"ground_distance.png", "ground_distance.safetensors", "preprocessor_config.json"}),
             ("me/live", {"ground_distance.png"}),
         ],
@@ -62,7 +61,7 @@ class TestPush:
 
     def test_no_folder_of_this_machine_goes_up(self, hub, pushed):
         folder, _ = pushed
-        for repo in ("me/age", "me/vit", "me/many", "me/live"):
+        for repo in ("me/age", "me/many", "me/live"):
             for name, content in hub.repo(repo).files().items():
                 for secret in (str(folder), str(Path.home()), "hf_me"):
                     assert secret.encode() not in content, f"{secret} in {name} of {repo}"
@@ -79,8 +78,8 @@ class TestPush:
     def test_training_goes_on_where_an_upload_fails(self, hub, pushed):
         folder, seen = pushed
         messages = [commit.message for commit in hub.repo("me/live").commits[1:]]
-        again = f"Then try again: python -m squared_emd push {folder / 'live'} me/live"
-        assert [said for said in seen["said while training"] if "was not pushed" in said] == [
+        again = f"Then try again: squared-emd push {folder / 'live'} me/live"
+        assert [message for message in seen["logged while training"] if "was not pushed" in message] == [
             f"{folder / 'live'} was not pushed to me/live: the Hub had a fault of its own (500). Wait a moment. The "
             f"folder is unchanged, and the repository has all of it or nothing new. {again}"
         ]
@@ -97,19 +96,19 @@ class TestPush:
             "Squared EMD": seen["metrics"]["eval_squared_emd"],
         }
         assert results == pytest.approx(expected, abs=1e-6)
-        assert "Tested on **40 rows**" in first
+        assert "Tested on **40 samples**" in first
         assert ModelCard(second).data.eval_results is None  # it was trained longer, and not evaluated since
         assert "not run" in second
 
 
 class TestLoad:
-    @pytest.mark.parametrize("name", ["age", "age at first", "vit", "resnet", "convnext", "swin", "test_vit"])
+    @pytest.mark.parametrize("name", ["age", "age at first", "many"])
     def test_without_this_package(self, pushed, loaded, name):
         folder, _ = pushed
         seen, logits = loaded
         with np.load(folder / "logits.npz") as saved:
             np.testing.assert_array_equal(logits[name], saved[name])
-        assert set(seen[name]["shown"]) == set(AGES)
+        assert set(seen[name]["shown"]) == {str(k) for k in range(300)} if name == "many" else set(AGES)
         assert {entry["label"]: entry["score"] for entry in seen[name]["pipeline"]} == pytest.approx(
             seen[name]["shown"], abs=1e-6
         )
@@ -123,9 +122,7 @@ class TestLoad:
             assert loaded[0][name]["emd"]["class_names"] == AGES
 
     def test_many_classes(self, pushed, loaded):
-        folder, seen = pushed
-        with np.load(folder / "logits.npz") as saved:
-            np.testing.assert_array_equal(loaded[1]["many"], saved["many"])
+        _, seen = pushed
         assert loaded[0]["many"]["ground_distance"] == seen["distance of many"]
         assert seen["D of many"] == seen["distance of many"]
 
@@ -168,10 +165,12 @@ class TestFailures:
             "sending a response). See that the Hub can be reached.",
             "other/age": "your token may not write to other/age. Use one that may, or a repository of your own.",
             "me/a/b": "a repository of the Hub is named as in 'me/age', got 'me/a/b'. Give such a name.",
+            "me/new": "the Hub does not know you: there is no token, or not a valid one. Log in with `hf auth login`, "
+            "or set HF_TOKEN to a token that may write.",
         }
         assert seen["failures"] == {
             name: f"{folder / 'age'} was not pushed to {name}: {reason} The folder is unchanged, and the "
-            f"repository has all of it or nothing new. Then try again: python -m squared_emd push {folder / 'age'} "
+            f"repository has all of it or nothing new. Then try again: squared-emd push {folder / 'age'} "
             + ("REPOSITORY" if name == "me/a/b" else name)
             for name, reason in why.items()
         }
@@ -179,47 +178,16 @@ class TestFailures:
     def test_nothing_is_left_in_the_repository(self, hub, pushed):
         assert hub.repo("me/broken").files() == {}
         assert hub.repo("me/conflict").files() == {}
+        with pytest.raises(KeyError):
+            hub.repo("me/new")
 
     def test_the_next_try_after_a_lost_connection(self, hub, pushed):
         commits = hub.repo("me/lost").commits[1:]
         assert [set(commit.files) for commit in commits] == [MODEL | {"ground_distance.png"}]
         assert commits[0].files["model.safetensors"] == hub.repo("me/age").files()["model.safetensors"]
 
-    @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
-    def test_a_connection_lost_while_weights_are_sent(self, hub, pushed, tmp_path, times):
-        """The client tries five times more by itself, over 23 s; then it is the user's turn."""
+    def test_a_connection_lost_while_weights_are_sent(self, hub, pushed):
+        """The client repeats it."""
         folder, _ = pushed
-        shutil.copytree(folder / "vit", tmp_path / "vit")
-        weights = tmp_path / "vit" / "model.safetensors"
-        changed = bytearray(weights.read_bytes())
-        changed[-1] ^= times  # what the Hub has not yet
-        weights.write_bytes(changed)
-        fault = hub.cut("PUT", "/lfs/", 1000, times=times)
-        push = f"from squared_emd.__main__ import main; main(['push', {str(tmp_path / 'vit')!r}, 'me/wire'])"
-        done = run_python(push, environment(hub, tmp_path), tmp_path, 120)
-        if times == 2:
-            assert (done.returncode, fault.seen) == (0, 2), done.stderr
-        else:
-            assert done.returncode == 1
-            assert "me/wire: the connection was lost, or there is none" in done.stderr
-            assert f"Then try again: python -m squared_emd push {tmp_path / 'vit'} me/wire" in done.stderr
-            assert "Traceback" not in done.stderr
-            fault.times = 0
-            done = run_python(push, environment(hub, tmp_path), tmp_path, 120)
-            assert done.returncode == 0, done.stderr
-        assert weights.read_bytes() == changed
-        assert hub.repo("me/wire").files()["model.safetensors"] == changed
-
-    def test_without_a_token(self, hub, pushed, tmp_path):
-        folder, _ = pushed
-        push = f"from squared_emd.__main__ import main; main(['push', {str(folder / 'vit')!r}, 'me/new'])"
-        done = run_python(push, environment(hub, tmp_path, token=None), tmp_path, 120)
-        assert done.returncode == 1
-        assert done.stderr.splitlines()[-1] == (
-            f"python -m squared_emd push: {folder / 'vit'} was not pushed to me/new: the Hub does not know you: there "
-            "is no token, or not a valid one. Log in with `hf auth login`, or set HF_TOKEN to a token that may write. "
-            "The folder is unchanged, and the repository has all of it or nothing new. Then try again: python -m "
-            f"squared_emd push {folder / 'vit'} me/new"
-        )
-        with pytest.raises(KeyError):
-            hub.repo("me/new")
+        assert hub.weights_cut.seen == 2
+        assert hub.repo("me/many").files()["model.safetensors"] == (folder / "many" / "model.safetensors").read_bytes()

@@ -162,7 +162,7 @@ def _message(folder: str | os.PathLike[str], repo_id: str, error: Exception, opt
     if not Path(folder, "config.json").is_file() and not digests_of_weights(folder):  # Before the first training step.
         return f"{repo_id} cannot be pushed to: {_why_not_uploaded(repo_id, error)} Nothing was lost. Then start again."
     repository = "REPOSITORY" if isinstance(error, HFValidationError) else repo_id
-    command = shlex.join(["python", "-m", "squared_emd", "push", str(folder), repository, *option.split()])
+    command = shlex.join(["squared-emd", "push", str(folder), repository, *option.split()])
     return (
         f"{folder} was not pushed to {repo_id}: {_why_not_uploaded(repo_id, error)} The folder is unchanged, and the "
         f"repository has all of it or nothing new. Then try again: {command}"
