@@ -39,7 +39,7 @@ ROWS = {  # what is shown -> the functions it is the time of, as module:function
     "waiting for workers": ("torch.utils.data.dataloader:_MultiProcessingDataLoaderIter.__next__",),
     "reading and decoding pictures": ("squared_emd.vision.transforms:decode_image", "datasets:Image.decode_example"),
     "random views": ("squared_emd.vision.transforms:TrainTransform.__call__",),
-    "collating, seeds, bookkeeping of batches": ("squared_emd.training.batches:MapBatches.__getitems__",),
+    "collating, seeds, bookkeeping of batches": ("squared_emd.training.seeded_data:SeededBatches.__getitems__",),
     "forward": (),  # of the network's class, once it is known
     "loss, features, centroids, look for NaN": ("squared_emd:EMDTrainer.compute_loss",),
     "backward": ("accelerate:Accelerator.backward",),

@@ -116,7 +116,7 @@ def engine_runs(rank, folder):
     if rank == 0:
         local_part(next(resumed.model.parameters())).data[0] = float("nan")
     try:
-        resumed.own_state()
+        resumed.checkpoint_state()
     except FloatingPointError as error:
         (folder / f"nan_{rank}").write_text(str(error))
 

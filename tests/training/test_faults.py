@@ -19,7 +19,7 @@ from transformers import AutoModelForImageClassification, TrainerCallback
 
 from squared_emd import EMDTrainer
 from squared_emd.training.callbacks import check_in_step
-from squared_emd.training.checkpoints import last_whole_checkpoint
+from squared_emd.training.checkpoints import last_complete_checkpoint
 from squared_emd.training.finite import FiniteCheck
 
 NAN = float("nan")
@@ -83,7 +83,7 @@ class TestWholeBatches:
             "at step 2 the weights body.weight are NaN or infinite, so no checkpoint is written over good ones. Lower "
             "learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN in the data."
         )
-        assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
+        assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
 
     def test_skip_goes_on(self, tmp_path):
         trainer = train(
@@ -260,7 +260,9 @@ def test_a_rank_that_dies_ends_the_others(tmp_path):
     assert died.returncode != 0
     assert not list((tmp_path / "out").glob("die_*"))
     assert f"Signal {signal.SIGKILL.value} (SIGKILL)" in died.stderr
-    assert last_whole_checkpoint(tmp_path / "out") in [str(tmp_path / "out" / f"checkpoint-{step}") for step in (4, 5)]
+    assert last_complete_checkpoint(tmp_path / "out") in [
+        str(tmp_path / "out" / f"checkpoint-{step}") for step in (4, 5)
+    ]
     resumed = launch("resume")
     assert resumed.returncode == 0, resumed.stderr
     assert [(tmp_path / "out" / f"resume_{rank}").read_text() for rank in range(2)] == ["12", "12"]

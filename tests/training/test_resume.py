@@ -21,8 +21,9 @@ from torch import nn
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from squared_emd import EMDTrainer, EMDTrainingArguments, resumable_trainer
-from squared_emd.training.checkpoints import last_whole_checkpoint, what_is_missing
+from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd.training import checkpointing
+from squared_emd.training.checkpoints import last_complete_checkpoint, validate_checkpoint
 
 K, D, N = 4, 6, 24  # three steps of 8 an epoch
 TIMES = ("runtime", "samples_per_second", "steps_per_second")
@@ -275,7 +276,7 @@ def test_what_is_uploaded_can_be_resumed(tmp_path):
     trainer.train()
     (tmp_path / "checkpoint-4" / "files.json").unlink()
     trainer._push_from_checkpoint(str(tmp_path / "checkpoint-4"))
-    assert what_is_missing(tmp_path / "checkpoint-4") is None
+    assert validate_checkpoint(tmp_path / "checkpoint-4") is None
 
 
 def test_the_checkpoint_of_another_run_is_left_alone(tmp_path):
@@ -295,7 +296,7 @@ def test_killed_by_the_system(whole, tmp_path, step):
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    assert last_whole_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{step}")
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{step}")
     resumed = make(tmp_path, seed=1)
     resumed.train(resume_from_checkpoint=True)
     check_equal(outcome(resumed), whole[0, "steps"][1])
@@ -303,13 +304,13 @@ def test_killed_by_the_system(whole, tmp_path, step):
 
 # of the calls while a run saves: the owner, the name, which call kills, and what is whole then
 WITHIN_A_SAVE = [
-    (resumable_trainer, "unmark", 5, 4),
-    (resumable_trainer, "save_file", 5, 4),
+    (checkpointing, "mark_incomplete", 5, 4),
+    (checkpointing, "save_file", 5, 4),
     (EMDTrainer, "_save", 5, 4),
     (EMDTrainer, "_save_optimizer_and_scheduler", 5, 4),
     (EMDTrainer, "_save_rng_state", 5, 4),
-    (resumable_trainer, "mark_whole", 5, 4),
-    (resumable_trainer, "rotate_checkpoints", 5, 5),
+    (checkpointing, "mark_complete", 5, 4),
+    (checkpointing, "rotate_checkpoints", 5, 5),
     (os, "replace", 1, 12),  # of D in the last checkpoint, once training is over
 ]
 
@@ -333,7 +334,7 @@ def test_killed_within_a_save(whole, tmp_path, owner, name, call, last):
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    assert last_whole_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{last}")
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / f"checkpoint-{last}")
     resumed = make(tmp_path, seed=1, save_total_limit=1)
     resumed.train(resume_from_checkpoint=True)
     check_equal(outcome(resumed), whole[0, "steps"][1])
@@ -350,7 +351,7 @@ def test_a_half_written_checkpoint_is_passed_over(whole, tmp_path, caplog, lacks
     size = optimizer.stat().st_size
     if lacks == "manifest":
         (broken / "files.json").unlink()
-        why = "it was not written to its end"
+        why = "it has no manifest"
     elif lacks == "weights":
         (broken / "model.safetensors").unlink()
         why = "model.safetensors is missing"
@@ -363,7 +364,7 @@ def test_a_half_written_checkpoint_is_passed_over(whole, tmp_path, caplog, lacks
         why = "it has no readable trainer_state.json"
     resumed = make(tmp_path, seed=1)
     resumed.train(resume_from_checkpoint=True)
-    assert f"{broken} is passed over: {why}." in caplog.messages
+    assert f"{broken} is skipped: {why}." in caplog.messages
     check_equal(outcome(resumed), expected)
 
 
@@ -371,14 +372,14 @@ def test_messages_where_there_is_nothing_to_go_on_from(tmp_path):
     with pytest.raises(ValueError) as error:
         make(tmp_path).train(resume_from_checkpoint=True)
     assert str(error.value) == (
-        f"resume_from_checkpoint=True needs a whole checkpoint in {tmp_path}; there is none. Start without it."
+        f"resume_from_checkpoint=True needs a complete checkpoint in {tmp_path}; there is none. Start without it."
     )
     (tmp_path / "checkpoint-1").mkdir()
     with pytest.raises(ValueError) as error:
         make(tmp_path).train(resume_from_checkpoint=tmp_path / "checkpoint-1")
     assert str(error.value) == (
-        f"resume_from_checkpoint must name a whole checkpoint; {tmp_path / 'checkpoint-1'} is none: it has no readable "
-        "trainer_state.json. resume_from_checkpoint=True takes the last whole one of output_dir."
+        f"resume_from_checkpoint must name a complete checkpoint; {tmp_path / 'checkpoint-1'} is none: it has no "
+        "readable trainer_state.json. resume_from_checkpoint=True takes the last complete one of output_dir."
     )
 
 
@@ -525,7 +526,7 @@ class TestFullDisk:
         process.join(120)
         assert process.exitcode == 7
         previous = str(tmp_path / "checkpoint-4")
-        assert last_whole_checkpoint(tmp_path) == previous
+        assert last_complete_checkpoint(tmp_path) == previous
         assert "checkpoint-5 could not be written" in (tmp_path / "log").read_text()[:1000]
         resumed = make(tmp_path, seed=1, save_total_limit=1)
         resumed.train(resume_from_checkpoint=True)
@@ -541,7 +542,7 @@ class TestFullDisk:
             trainer.train()
         assert caplog.messages[-1] == (
             f"{tmp_path / 'checkpoint-1'} could not be written (OSError: [Errno 28] No space left on device). The last "
-            "whole one is None: resume_from_checkpoint=True goes on from there."
+            "complete one is None: resume_from_checkpoint=True resumes from there."
         )
 
 

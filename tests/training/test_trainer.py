@@ -542,7 +542,7 @@ def test_checkpoints_in_the_middle_of_a_step_are_refused(tmp_path):
         EMDTrainer(Network(), arguments(tmp_path, enable_jit_checkpoint=True))
     assert str(error.value) == (
         "enable_jit_checkpoint saves in the middle of a step, where the running sums hold part of it. Use "
-        "save_strategy='steps': a run that is killed goes on from its last checkpoint, to the bit."
+        "save_strategy='steps': a run that is killed resumes from its last checkpoint, to the bit."
     )
 
 
@@ -562,7 +562,7 @@ def test_batch_without_labels(tmp_path):
     with pytest.raises(ValueError) as error:
         train(tmp_path, data=data, remove_unused_columns=False, loss="emd")
     assert str(error.value) == (
-        "EMDTrainer needs `labels` in every batch, got ['age', 'inputs']. Name the data set's label column `label` or "
+        "EMDTrainer needs `labels` in every batch, got ['age', 'inputs']. Name the dataset's label column `label` or "
         "`labels`, and keep it with remove_unused_columns=False where a transform makes the inputs."
     )
 

@@ -7,9 +7,9 @@ import torch
 from tests.training.tiny import K, N, Network, arguments, samples
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, ground_distance_from_positions
-from squared_emd.training.batches import NUM_FRESH
 from squared_emd.training.criterion import EMDCriterion
 from squared_emd.training.finite import FiniteCheck
+from squared_emd.training.seeded_data import NUM_UNIQUE
 
 NAN, INF = float("nan"), float("inf")
 
@@ -31,7 +31,7 @@ def trainer_on_meta(folder, loss, **fields):
         (folder / "line.json").write_text(str(distance.tolist()))
     trainer = EMDTrainer(Network(1 if loss == "reg" else K), arguments(folder, loss=loss, **fields))
     trainer.compute_loss(trainer.model.train(), batch_of(samples(), "cpu"), num_items_in_batch=N)  # finds the head
-    trainer.sums_since_log = {}
+    trainer.log_sums = {}
     trainer.model.to("meta")
     trainer.criterion = EMDCriterion(trainer.args, 1 if loss == "reg" else K, device="meta")
     trainer.criterion.restart()  # as when training begins
@@ -52,7 +52,7 @@ def test_reads_no_value(tmp_path, monkeypatch, loss, soft, policy):
     loss_of.backward()
     assert loss_of.is_meta
     assert trainer.model.head.weight.grad.shape == trainer.model.head.weight.shape
-    assert all(total.is_meta for total in trainer.sums_since_log.values())
+    assert all(total.is_meta for total in trainer.log_sums.values())
     if loss.startswith("xemd"):
         assert trainer.criterion.centroids.class_sums.is_meta
 
@@ -60,7 +60,7 @@ def test_reads_no_value(tmp_path, monkeypatch, loss, soft, policy):
 def test_reads_no_value_of_a_batch_with_repeats_in_the_jump_start(tmp_path):
     trainer = trainer_on_meta(tmp_path, "xemd2", jump_start_epochs=2)
     trainer.criterion.epoch, trainer.criterion.regularizer_weight = 1, None  # lambda is measured
-    batch = batch_of(samples(), "meta") | {NUM_FRESH: 3}
+    batch = batch_of(samples(), "meta") | {NUM_UNIQUE: 3}
     assert trainer.compute_loss(trainer.model, batch, num_items_in_batch=3).is_meta
     assert trainer.criterion.measured.is_meta
 

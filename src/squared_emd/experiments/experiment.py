@@ -13,7 +13,7 @@ from torch import nn
 
 from ..metrics.logs import RESULTS_FILE
 from ..metrics.names import METRICS
-from ..training.checkpoints import last_whole_checkpoint
+from ..training.checkpoints import last_complete_checkpoint
 from .arguments import ExperimentArguments
 from .settings import read_results
 
@@ -142,7 +142,7 @@ class Run:
     @property
     def checkpoint(self) -> str | None:
         """From where it can go on, if it was interrupted."""
-        return None if self.is_done else last_whole_checkpoint(self.folder)
+        return None if self.is_done else last_complete_checkpoint(self.folder)
 
 
 def plan(args: ExperimentArguments, experiments: Sequence[Experiment]) -> list[Run]:

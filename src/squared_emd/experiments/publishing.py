@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ..hub.upload import UploadError, create_repository, push_model
-from ..training.first_rank import on_first_rank
+from ..training.main_process import on_main_process
 from .arguments import ExperimentArguments
 from .experiment import Run
 
@@ -35,7 +35,7 @@ def check_repository(args: ExperimentArguments, runs: Sequence[Run]) -> None:
     """
     name, folder = repository_of(args, runs[0], runs), runs[0].folder
     options = {"token": args.hub_token, "private": args.hub_private_repo}
-    on_first_rank(lambda: create_repository(name, folder, **options), UploadError)
+    on_main_process(lambda: create_repository(name, folder, **options), UploadError)
 
 
 def push_run(
@@ -50,7 +50,7 @@ def push_run(
     options = {"token": args.hub_token, "private": args.hub_private_repo, "revision": args.hub_revision}
     options |= {"license": args.hub_license, "message": f"{run}"}
     try:
-        on_first_rank(lambda: push_model(run.folder, repository, **options).oid, UploadError)
+        on_main_process(lambda: push_model(run.folder, repository, **options).oid, UploadError)
     except UploadError as error:
         print_on_main(f"{error}")
         return str(error)

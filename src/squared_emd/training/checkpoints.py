@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: what a run writes, and from where an interrupted one goes on."""
+"""Folders of checkpoints: which are complete, which is the last, and their weights under the names of files."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..ground_distance.saved import GROUND_DISTANCE_FILE
 
-__all__ = ["STATE_FILE", "last_whole_checkpoint", "load_weights", "mark_whole", "unmark", "what_is_missing"]
+__all__ = [
+    "STATE_FILE",
+    "last_complete_checkpoint",
+    "load_weights",
+    "mark_complete",
+    "mark_incomplete",
+    "validate_checkpoint",
+]
 
 logger = logging.getLogger(__name__)
 
-STATE_FILE = "emd_state.safetensors"  # of the criterion and the log; the first file of a checkpoint
-MANIFEST = "files.json"  # every file of a checkpoint and its size; the last file
-REPLACED = ("config.json", GROUND_DISTANCE_FILE)  # may be replaced, whole, once the checkpoint is: of any size
+STATE_FILE = "emd_state.safetensors"  # the first file that is written
+MANIFEST = "files.json"  # names and sizes of all files; the last file that is written
+REPLACED = ("config.json", GROUND_DISTANCE_FILE)  # may be replaced in a complete checkpoint: of any size
 
 
-def mark_whole(folder: str | Path) -> None:
-    """Write down that a checkpoint is complete: every file and its size.
+def mark_complete(folder: str | Path) -> None:
+    """Write the manifest of a checkpoint: every file and its size.
 
     Args:
         folder: the checkpoint, once all ranks have written their part.
@@ -38,8 +45,8 @@ def mark_whole(folder: str | Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
 
 
-def unmark(folder: str | Path) -> None:
-    """Take back what :func:`mark_whole` wrote, before the checkpoint is written again.
+def mark_incomplete(folder: str | Path) -> None:
+    """Remove the manifest, before the checkpoint is written again.
 
     Args:
         folder: the checkpoint; it need not exist.
@@ -47,14 +54,14 @@ def unmark(folder: str | Path) -> None:
     (Path(folder) / MANIFEST).unlink(missing_ok=True)
 
 
-def what_is_missing(folder: str | Path) -> str | None:
-    """Why a run cannot go on from a checkpoint.
+def validate_checkpoint(folder: str | Path) -> str | None:
+    """Why a run cannot be resumed from a checkpoint.
 
     Args:
         folder: the checkpoint of an `EMDTrainer`, or of a plain `Trainer`.
 
     Returns:
-        A few words, or None where nothing is missing.
+        The reason, or None where it is complete.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -63,7 +70,7 @@ def what_is_missing(folder: str | Path) -> str | None:
         try:
             sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except ValueError:
-            return f"{MANIFEST} is half-written"
+            return f"{MANIFEST} is incomplete"
         for name, size in sizes.items():
             if not (folder / name).is_file():
                 return f"{name} is missing"
@@ -71,7 +78,7 @@ def what_is_missing(folder: str | Path) -> str | None:
                 return f"{name} has {(folder / name).stat().st_size} bytes in place of {size}"
         return None
     if (folder / STATE_FILE).exists():
-        return "it was not written to its end"
+        return "it has no manifest"
     try:  # a plain Trainer writes this after the weights and the optimizer
         json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -79,8 +86,8 @@ def what_is_missing(folder: str | Path) -> str | None:
     return None
 
 
-def last_whole_checkpoint(folder: str | Path) -> str | None:
-    """The last checkpoint of a run from which it can go on; one that is half-written is passed over with a warning.
+def last_complete_checkpoint(folder: str | Path) -> str | None:
+    """The last complete checkpoint of a run; one that is incomplete is skipped with a warning.
 
     Args:
         folder: the run's `output_dir`.
@@ -94,10 +101,10 @@ def last_whole_checkpoint(folder: str | Path) -> str | None:
         if number and path.is_dir():
             found.append((int(number[1]), path))
     for _, path in sorted(found, reverse=True):
-        missing = what_is_missing(path)
-        if missing is None:
+        problem = validate_checkpoint(path)
+        if problem is None:
             return str(path)
-        logger.warning("%s is passed over: %s.", path, missing)
+        logger.warning("%s is skipped: %s.", path, problem)
     return None
 
 

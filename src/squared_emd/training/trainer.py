@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
-import tempfile
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
+from huggingface_hub import CommitInfo, HfApi
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
-from transformers import DataCollatorWithPadding, default_data_collator
+from transformers import DataCollatorWithPadding, Trainer, default_data_collator
+from transformers.trainer_utils import EvalLoopOutput
 
 from ..ground_distance.class_names import class_names_of
-from ..ground_distance.saved import ground_distance_of_model, write_ground_distance
+from ..ground_distance.saved import ground_distance_of_model
+from ..hub.results import fingerprint
+from ..hub.training_push import push_checkpoint, push_later, write_card_of_training
+from ..hub.upload import UploadError, create_repository, upload_model
 from .arguments import EMDTrainingArguments
-from .batches import NUM_FRESH
 from .callbacks import GroundDistanceCallback, NonFiniteCallback
+from .checkpointing import CheckpointingMixin
+from .config_entries import replace_config_entries, write_config_entries
 from .criterion import EMDCriterion
+from .data_order import DataOrderMixin
 from .finite import FiniteCheck, not_finite
-from .frugal_trainer import FrugalTrainer
 from .head_features import HeadInput
 from .labels import (
     balanced_draws,
@@ -34,26 +42,32 @@ from .labels import (
     class_shares,
     num_classes_of,
 )
+from .main_process import on_main_process
+from .seeded_data import NUM_UNIQUE
 from .tracker_figures import GroundDistanceFigures
 
 __all__ = ["EMDTrainer"]
 
 logger = logging.getLogger(__name__)
 
-_NOT_FINITE = "not finite"  # among the sums for the log: how many samples were NaN or infinite
+_NOT_FINITE = "not finite"  # among the sums for the log: the number of samples that were NaN or infinite
+_BATCHES_ON_DEVICE = 16  # outputs of an evaluation that leave the device together
 
 
-class EMDTrainer(FrugalTrainer):
+class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     """A drop-in `transformers.Trainer` with the losses of Hou et al. 2016.
 
     Takes what `Trainer` takes, with `EMDTrainingArguments` for `args`. The model may be any Hugging Face or timm
-    classifier, or an `nn.Module` that returns `{"logits": ...}` and has an attribute `num_classes`; the data set gives
+    classifier, or an `nn.Module` that returns `{"logits": ...}` and has an attribute `num_classes`; the dataset gives
     `labels`: (B,) class indices, or (B, K) distributions.
 
-    The loss of an optimizer step is the mean over all its samples, however they are cut into ranks, batches and
-    accumulation steps, and samples that Accelerate repeats to even out the ranks do not count. `loss_ce` and `loss_emd`
-    (whose sum is the loss), `regularizer_weight`, `sdd` and `sdd_relative` are logged with it, and
-    `non_finite_samples` where there are any.
+    The loss of an optimizer step is the mean over all its samples, however they are split into ranks, batches and
+    accumulation steps. `loss_ce` and `loss_emd` (whose sum is the loss), `regularizer_weight`, `sdd` and `sdd_relative`
+    are logged with it, and `non_finite_samples` where there are any. Interrupted runs resume to the same bits.
+
+    A `compute_metrics` that has a method `restart()` and an optional argument `compute_result`, such as
+    `ordinal_metrics`, gets each batch of `evaluate()` at once, as with `batch_eval_metrics=True`. Outputs that have to
+    be kept leave the device every 16 batches, unless `eval_accumulation_steps` says otherwise.
 
     Args:
         model: as `Trainer` takes it.
@@ -67,6 +81,8 @@ class EMDTrainer(FrugalTrainer):
 
     Attributes:
         criterion: holds D, the class centroids and lambda.
+        evaluated: by fingerprint of the weights, the metrics of their last evaluation and its number of samples.
+        saved_weights: fingerprint of the weights in the output folder.
 
     Raises:
         TypeError: `args` are no `EMDTrainingArguments`.
@@ -76,7 +92,7 @@ class EMDTrainer(FrugalTrainer):
     """
 
     loss_is_scaled_for_ga = True  # our sum is divided by the samples of the whole accumulated batch
-    own_sums = ("centroids.class_sums", "centroids.class_counts", "measured")
+    summed_state = ("centroids.class_sums", "centroids.class_counts", "measured")
 
     def __init__(
         self,
@@ -103,6 +119,9 @@ class EMDTrainer(FrugalTrainer):
                 f"EMDTrainer computes the loss {args.loss!r} itself and takes no compute_loss_func. "
                 "Use transformers.Trainer for a loss of your own."
             )
+        self.model_accepts_loss_kwargs = False  # the samples of a step are counted here
+        self.evaluated: dict[str, tuple[dict[str, float], int]] = {}
+        self.saved_weights = ""
         self.criterion = EMDCriterion(
             args,
             num_classes_of(self.model),
@@ -123,8 +142,9 @@ class EMDTrainer(FrugalTrainer):
         self.train_batch_transform = train_batch_transform
         self._count_classes()
         self.finite = FiniteCheck(args.device)
-        self._brought = ground_distance_of_model(self._config, class_names_of(self.model))
-        self.criterion.adopt(self._brought, getattr(self._config, "emd", None) or {})
+        config = getattr(self._unwrapped, "config", None)
+        self._loaded_ground_distance = ground_distance_of_model(config, class_names_of(self.model))
+        self.criterion.adopt(self._loaded_ground_distance, getattr(config, "emd", None) or {})
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
@@ -165,37 +185,39 @@ class EMDTrainer(FrugalTrainer):
             ValueError: the batch has no `labels`, or they do not fit the model.
         """
         inputs = dict(inputs)
-        if model.training and self.train_batch_transform is not None and "labels" in inputs:
-            inputs = self._transformed(inputs)
-        labels, fresh = inputs.pop("labels", None), inputs.pop(NUM_FRESH, None)
-        if labels is None:
+        num_unique = inputs.pop(NUM_UNIQUE, None)
+        if "labels" not in inputs:
             raise ValueError(
-                f"EMDTrainer needs `labels` in every batch, got {sorted(inputs)}. Name the data set's label column "
+                f"EMDTrainer needs `labels` in every batch, got {sorted(inputs)}. Name the dataset's label column "
                 "`label` or `labels`, and keep it with remove_unused_columns=False where a transform makes the inputs."
             )
+        if model.training and self.train_batch_transform is not None:
+            inputs = self._transform(inputs)
+        labels = inputs.pop("labels")
         learns = model.training and self.head_input is not None
         with self.head_input.armed() if learns else nullcontext():
             outputs = model(**inputs)
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         self.criterion.train(model.training)
-        fresh = len(labels) if fresh is None else fresh  # what comes after are repeats
+        num_unique = len(labels) if num_unique is None else num_unique  # after them come padding duplicates
         if not model.training:
             self._need_ground_distance()
-            # of a batch of repeats alone, Trainer drops the loss
-            loss = sum(self.criterion(logits, labels).values())[: max(fresh, 1)].mean()
+            # The loss of a batch of duplicates alone is not used.
+            loss = sum(self.criterion(logits, labels).values())[: max(num_unique, 1)].mean()
             return (loss, outputs) if return_outputs else loss
 
         features = [self.head_input.take(logits)] if learns else []
-        finite = self.finite.look(logits, *features, fresh=fresh)  # (B,)
+        finite = self.finite.look(logits, *features, fresh=num_unique)  # (B,)
         if self.args.nan_policy == "skip":
             logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
         components = self.criterion(logits, labels, finite)  # name -> (B,)
-        if fresh < len(labels):
-            components = {name: values[:fresh] for name, values in components.items()}
+        if num_unique < len(labels):
+            components = {name: values[:num_unique] for name, values in components.items()}
         if self.args.nan_policy == "skip":
-            components = {name: torch.where(finite[:fresh], values, 0) for name, values in components.items()}
+            components = {name: torch.where(finite[:num_unique], values, 0) for name, values in components.items()}
         if learns:
-            self.criterion.observe(features[0].masked_fill(~finite[:, None], torch.nan)[:fresh], labels[:fresh])
+            rows = features[0].masked_fill(~finite[:, None], torch.nan)[:num_unique]
+            self.criterion.observe(rows, labels[:num_unique])
         if num_items_in_batch is None:
             loss = sum(components.values()).mean()
         else:
@@ -204,20 +226,20 @@ class EMDTrainer(FrugalTrainer):
             loss = sum(others, first)
             if self.accelerator.num_processes > 1:
                 loss = loss * self.accelerator.num_processes
-            shares[_NOT_FINITE] = fresh - self.finite.last_finite
+            shares[_NOT_FINITE] = num_unique - self.finite.last_finite
             for name, share in shares.items():
-                self.sums_since_log[name] = self.sums_since_log.get(name, 0) + share.detach()
+                self.log_sums[name] = self.log_sums.get(name, 0) + share.detach()
         return (loss, outputs) if return_outputs else loss
 
-    def _transformed(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        fresh, size = inputs.pop(NUM_FRESH, None), len(inputs["labels"])  # ours: it is no part of the batch
+    def _transform(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        size = len(inputs["labels"])
         inputs = dict(self.train_batch_transform(inputs))
         if len(inputs.get("labels", ())) != size:
             raise ValueError(
                 f"train_batch_transform must keep the {size} samples of a batch, which the loss of the step is divided "
                 f"by; it gave {len(inputs.get('labels', ()))}."
             )
-        return inputs if fresh is None else {**inputs, NUM_FRESH: fresh}
+        return inputs
 
     def _need_ground_distance(self) -> None:
         has_trained = self.is_in_train or self.state.global_step > 0  # then it may be in its jump start
@@ -245,8 +267,13 @@ class EMDTrainer(FrugalTrainer):
             logs: the values to log.
             start_time: when training began.
         """
-        if self.sums_to_log and "loss" in logs:
-            sums, self.sums_to_log = self.sums_to_log, {}
+        is_over = "train_loss" in logs  # and the best model is not loaded yet
+        last = self.last_checkpoint or ""
+        # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
+        if is_over and self.args.is_self_guided and last.endswith(f"checkpoint-{self.state.global_step}"):
+            replace_config_entries(last, self._unwrapped, self.criterion, self._loaded_ground_distance)
+        if self.reduced_log_sums and "loss" in logs:
+            sums, self.reduced_log_sums = self.reduced_log_sums, {}
             not_finite = sums.pop(_NOT_FINITE)
             logs.update({f"loss_{name}": total / self.steps_to_log for name, total in sums.items()})
             if not_finite:
@@ -258,14 +285,40 @@ class EMDTrainer(FrugalTrainer):
                     logs[name] = value
         super().log(logs, start_time)
 
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor | int | None:
-        """Samples (not label entries, which soft labels have K of) over accumulation steps and ranks."""
-        if not batch_samples or "labels" not in batch_samples[0]:
-            return None
-        samples = sum(batch.get(NUM_FRESH, len(batch["labels"])) for batch in batch_samples)
+    def exclude_duplicates(self, batch: dict[str, Any], num_unique: int) -> dict[str, Any]:
+        """Leave padding duplicates to `compute_loss`, so that the model gets as many samples on all ranks."""
+        batch[NUM_UNIQUE] = num_unique
+        return batch
+
+    def get_batch_samples(self, *args: Any) -> tuple[list, Tensor | int | None]:
+        """As `Trainer`; what is counted are samples, not the entries of labels, of which soft ones have K."""
+        batches, _ = super().get_batch_samples(*args)
+        if not batches or "labels" not in batches[0]:
+            return batches, None
+        samples = sum(batch.get(NUM_UNIQUE, len(batch["labels"])) for batch in batches)
         if self.args.world_size == 1:
-            return samples
-        return self.accelerator.reduce(torch.full((), samples, device=device), "sum")  # filled there: no copy waits
+            return batches, samples
+        # It is filled on the device: no copy waits for it.
+        return batches, self.accelerator.reduce(torch.full((), samples, device=self.args.device), "sum")
+
+    def evaluation_loop(self, dataloader: DataLoader, description: str, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """As `Trainer`, in memory that does not grow with the data where `compute_metrics` lets it."""
+        fields = {"eval_accumulation_steps": self.args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
+        # Only a loader of Accelerate tells Trainer which batch is the last one.
+        if _takes_batches(self.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
+            self.compute_metrics.restart()  # an earlier evaluation may have been interrupted between two batches
+            fields["batch_eval_metrics"] = description != "Prediction"  # predict() returns the outputs
+        before = {name: getattr(self.args, name) for name in fields}
+        try:
+            vars(self.args).update(fields)
+            output = super().evaluation_loop(dataloader, description, *args, **kwargs)
+        finally:
+            vars(self.args).update(before)
+        if description == "Evaluation" and "eval_loss" in output.metrics:
+            times = ("eval_loss", "eval_model_preparation_time")
+            metrics = {name: value for name, value in output.metrics.items() if name not in times}
+            self.evaluated[fingerprint(self.model)] = metrics, output.num_samples
+        return output
 
     def _count_classes(self) -> None:
         """Fix the weights of the classes where they come from the training data; without those nothing is weighed."""
@@ -286,65 +339,31 @@ class EMDTrainer(FrugalTrainer):
         draws = balanced_draws(*self._class_shares(dataset, "balanced_sampling"))
         return WeightedRandomSampler(torch.from_numpy(draws), len(draws))
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        output_dir = output_dir or self.args.output_dir
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As `Trainer`; the config carries D and the `emd` block."""
         if self.args.should_save:
-            os.makedirs(output_dir, exist_ok=True)
-            self._write_ground_distance(output_dir)
-        super()._save(output_dir, state_dict)
+            folder = output_dir or self.args.output_dir
+            os.makedirs(folder, exist_ok=True)
+            self._write_config_entries(folder)
+        if output_dir in (None, self.args.output_dir):
+            self.saved_weights = fingerprint(self.model)
+        super().save_model(output_dir, _internal_call)
 
-    def _write_ground_distance(self, folder: str | None) -> None:
-        """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written."""
-        if self.state.global_step == 0 and self._brought is not None and not self.criterion.is_given_ground_distance:
-            emd = dict(getattr(self._config, "emd", None) or {})  # nothing was trained: D is as it came
-            emd["mirrored"] = _averages_flips(self.accelerator.unwrap_model(self.model))
-            return write_ground_distance(self._brought, folder, self._config, emd)
-        matrix = self.criterion.ground_distance if self.args.uses_ground_distance else self._brought
-        write_ground_distance(matrix, folder, self._config, self._emd_block(has_distance=matrix is not None))
+    def _write_config_entries(self, folder: str | None) -> None:
+        is_trained = self.state.global_step > 0
+        write_config_entries(
+            folder, self._unwrapped, self.criterion, self._loaded_ground_distance, is_trained=is_trained
+        )
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
-        self._write_ground_distance(None)  # only the config that is in use
-
-    def _finalize_training(self, *args: Any) -> Any:
-        # With the steps strategy the last checkpoint is written before the last epoch ends: it gets the last D too.
-        folder = os.path.join(self._get_output_dir(trial=args[0]), f"checkpoint-{self.state.global_step}")
-        if folder in self.written and self.args.is_self_guided:
-            with tempfile.TemporaryDirectory(dir=self.args.output_dir) as temporary:
-                self._write_ground_distance(temporary)
-                if self._config is not None:
-                    self._config.save_pretrained(temporary)
-                for name in os.listdir(temporary):  # each at once, so that the checkpoint is whole all the time
-                    os.replace(os.path.join(temporary, name), os.path.join(folder, name))
-        return super()._finalize_training(*args)
+        self._write_config_entries(None)  # only the config that is in use
 
     @property
-    def _config(self) -> Any:
-        return getattr(self.accelerator.unwrap_model(self.model), "config", None)
+    def _unwrapped(self) -> nn.Module:
+        return self.accelerator.unwrap_model(self.model)
 
-    def _emd_block(self, *, has_distance: bool) -> dict[str, Any]:
-        args, criterion = self.args, self.criterion
-        block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
-        if args.is_self_guided:
-            omega, mu = args.self_guided_parameters()
-            block |= {"omega": omega, "mu": mu, "rank": args.rank, "sdd": criterion.sdd}
-            block["regularizer_weight"] = criterion.regularizer_weight
-        if args.geometry is not None:
-            block["geometry"] = args.geometry if args.geometry in ("line", "circle") else "tree"
-        if args.prior_weight is not None:
-            block |= {"prior_weight": args.prior_weight, "prior_decay": args.prior_decay}
-        if args.loss == "a-emd":
-            block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
-        names, earlier = class_names_of(self.model), getattr(self._config, "emd", None) or {}
-        if has_distance and names is not None:
-            block["class_names"] = names  # in the order of D, whatever becomes of id2label
-        if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
-            block["scores"] = earlier["scores"]
-        if _averages_flips(self.accelerator.unwrap_model(self.model)):  # how it is tested
-            block["mirrored"] = True
-        return block
-
-    def own_state(self) -> dict[str, Tensor]:
+    def checkpoint_state(self) -> dict[str, Tensor]:
         """The state of the criterion.
 
         Raises:
@@ -361,16 +380,8 @@ class EMDTrainer(FrugalTrainer):
                 )
         return self.criterion.state()
 
-    def load_own_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
-        """Take over the state of a criterion; without one, or with one that knew no D, D starts empty.
-
-        Args:
-            state: what `own_state` gave, or None.
-            checkpoint: the folder it comes from.
-
-        Returns:
-            Whether it was taken over.
-        """
+    def load_checkpoint_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
+        """Restore the criterion; without a state, or with one that knew no D, D starts empty."""
         if state is not None and (state["is_self_guided"] or not self.args.is_self_guided):
             self.criterion.load_state(state)
             return True
@@ -386,11 +397,9 @@ class EMDTrainer(FrugalTrainer):
         return False
 
     @property
-    def batch_check(self) -> Callable[[Any], None]:
+    def batch_check(self) -> Callable[[Any], None] | None:
         """What raises a ValueError where the labels of a training batch do not fit the model."""
-        return (
-            super().batch_check if self.args.loss == "reg" else partial(check_batch_labels, self.criterion.num_classes)
-        )
+        return None if self.args.loss == "reg" else partial(check_batch_labels, self.criterion.num_classes)
 
     def _find_head(self, model: nn.Module) -> HeadInput | None:
         return HeadInput(model, self.criterion.num_classes, self.args.head) if self._learns else None
@@ -403,7 +412,66 @@ class EMDTrainer(FrugalTrainer):
         if hasattr(model, "config"):
             model.config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
 
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """As `Trainer`, with the `UploadError` of the main process on all ranks."""
+        args = self.args
+        self.push_in_progress = None
+        self.hub_model_id = on_main_process(
+            lambda: create_repository(
+                args.hub_model_id or Path(args.output_dir).absolute().name,
+                args.output_dir,
+                token=args.hub_token if token is None else token,
+                private=args.hub_private_repo if private is None else private,
+            ),
+            UploadError,
+        )
 
-def _averages_flips(model: nn.Module) -> bool:
-    """Whether `vision.average_flips` is in force, found without importing vision and what it needs."""
-    return any(getattr(hook, "averages_flips", False) for hook in model._forward_hooks.values())
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> CommitInfo | Future | None:
+        """As `Trainer`, on all ranks; uploaded is `squared_emd.hub.upload.files_to_upload` of the output folder.
+
+        Raises:
+            UploadError: the upload failed; the message says how to try again. On the main process, and where
+                `blocking` is False by the `result()` of what is returned.
+        """
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self._finish_current_push()  # it reads the files that are replaced now
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        self.create_model_card(**kwargs)
+        options = {"token": token or self.args.hub_token, "revision": revision or self.args.hub_revision}
+        options["message"] = commit_message or "End of training"
+        if blocking:
+            return upload_model(self.args.output_dir, self.hub_model_id, **options)
+        return push_later(HfApi(), self, **options)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        self.complete_checkpoint(checkpoint_folder)  # what is uploaded can be resumed
+        push_checkpoint(self, checkpoint_folder)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write the card, with the figures of the last evaluation of the weights in the output folder.
+
+        Of what `Trainer` takes, `language`, `license`, `tags`, `finetuned_from` and `dataset_tags` go on it. A card
+        that was written by hand stays; a module without a config gets none.
+        """
+        if self.is_world_process_zero() and Path(self.args.output_dir, "config.json").is_file():
+            write_card_of_training(self, *args, **kwargs)
+
+
+def _takes_batches(compute_metrics: Any) -> bool:
+    """Whether metrics can be computed both batch by batch and from all outputs."""
+    if not callable(getattr(compute_metrics, "restart", None)):
+        return False
+    argument = inspect.signature(compute_metrics).parameters.get("compute_result")
+    return argument is not None and argument.default is not inspect.Parameter.empty

@@ -1,4 +1,4 @@
-"""What one rank does for all of them."""
+"""What the main process does for all ranks."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import TypeVar
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-__all__ = ["on_first_rank"]
+__all__ = ["on_main_process"]
 
 Result = TypeVar("Result")
 
 
-def on_first_rank(act: Callable[[], Result], failure: type[Exception]) -> Result:
-    """Let the first rank act, and tell all ranks what came of it.
+def on_main_process(act: Callable[[], Result], failure: type[Exception]) -> Result:
+    """Let the main process act, and give all ranks its result or its error.
 
     Args:
-        act: what the first rank does; the others wait for it.
-        failure: made of the message of an OSError, RuntimeError or ValueError of the first rank, and raised on all.
+        act: what the main process does; the others wait for it.
+        failure: made of the message of an OSError, RuntimeError or ValueError of `act`, and raised on all ranks.
 
     Returns:
         What `act` returned, on all ranks.
 
-    >>> on_first_rank(lambda: "me/age", RuntimeError)
-    'me/age'
+    Examples:
+        >>> on_main_process(lambda: "me/age", RuntimeError)
+        'me/age'
     """
     state = PartialState()
     result = message = None

@@ -1,0 +1,111 @@
+"""From a `Trainer` to the Hub: the card of what it trained, and its checkpoints while it trains."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from transformers.trainer_utils import HubStrategy
+from transformers.utils.hub import PushInProgress
+
+from .card import write_card
+from .results import facts_of_training, fingerprint
+from .upload import files_to_upload, upload_model
+
+__all__ = ["push_checkpoint", "push_later", "write_card_of_training"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_card_of_training(
+    trainer: Any,
+    language: str | None = None,
+    license: str | None = None,
+    tags: str | list[str] | None = None,
+    model_name: str | None = None,
+    finetuned_from: str | None = None,
+    tasks: str | list[str] | None = None,
+    dataset_tags: str | list[str] | None = None,
+    dataset: str | list[str] | None = None,
+    dataset_args: str | list[str] | None = None,
+) -> None:
+    """Write the card of a model into the output folder of the `EMDTrainer` that trained it.
+
+    The figures on it are those of the last evaluation of the weights that were saved there. It takes what
+    `Trainer.create_model_card` takes; `model_name`, `tasks`, `dataset` and `dataset_args` are not used.
+    """
+    folder, results = trainer.args.output_dir, facts_of_training(trainer)
+    if trainer.saved_weights != fingerprint(trainer.model):  # other weights were saved than were evaluated
+        results = _without_metrics(results)
+    given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
+    metadata = {name: value for name, value in given.items() if value is not None}
+    try:
+        write_card(folder, repo_id=trainer.hub_model_id, results=results, license=license, metadata=metadata)
+    except ValueError as error:
+        logger.warning("The metrics do not go on the card: %s", error)
+        results = _without_metrics(results)
+        write_card(folder, repo_id=trainer.hub_model_id, results=results, license=license, metadata=metadata)
+
+
+def push_checkpoint(trainer: Any, checkpoint: str) -> None:
+    """Upload the model of a checkpoint in the background, on the main process, as `hub_strategy` says.
+
+    A failure is logged: training continues.
+
+    Args:
+        trainer: of which `push_in_progress` is set.
+        checkpoint: a complete checkpoint.
+    """
+    args = trainer.args
+    if not trainer.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
+        return
+    with_optimizer = args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
+    if trainer.push_in_progress is not None and not trainer.push_in_progress.is_done():
+        if not args.hub_always_push and not with_optimizer:
+            return
+        trainer.push_in_progress.wait_until_done()  # it reads the files that are replaced or deleted now
+    trainer.callback_handler.on_push_begin(args, trainer.state, trainer.control)
+    message = f"Training in progress, step {trainer.state.global_step}"
+    try:
+        for name in files_to_upload(checkpoint):  # a checkpoint may be deleted while it is uploaded
+            shutil.copy(Path(checkpoint, name), Path(args.output_dir, name))
+        trainer.saved_weights = fingerprint(trainer.model)
+        trainer.create_model_card()
+    except (OSError, ValueError) as error:
+        logger.error("%s is not pushed: %s", checkpoint, error)
+        return
+    api = HfApi(token=args.hub_token)  # uploads one after the other
+    jobs = [push_later(api, trainer, token=args.hub_token, revision=args.hub_revision, message=message)]
+    if with_optimizer:  # as Trainer
+        is_last = args.hub_strategy == HubStrategy.CHECKPOINT
+        job = api.upload_folder(
+            repo_id=trainer.hub_model_id,
+            folder_path=checkpoint,
+            path_in_repo="last-checkpoint" if is_last else Path(checkpoint).name,
+            commit_message=f"{message}, checkpoint",
+            run_as_future=True,
+            revision=args.hub_revision,
+        )
+        job.add_done_callback(_log_failure)
+        jobs.append(job)
+    trainer.push_in_progress = PushInProgress(jobs)
+
+
+def push_later(api: HfApi, trainer: Any, **options: Any) -> Future:
+    """Upload the output folder in the background; a failure is logged, and raised by `result()`."""
+    job = api.run_as_future(upload_model, trainer.args.output_dir, trainer.hub_model_id, **options)
+    job.add_done_callback(_log_failure)
+    return job
+
+
+def _without_metrics(results: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in results.items() if not name.startswith("eval_") and name != "num_test"}
+
+
+def _log_failure(job: Future) -> None:
+    if not job.cancelled() and job.exception() is not None:
+        logger.error("%s", job.exception())

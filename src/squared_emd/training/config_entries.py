@@ -1,0 +1,74 @@
+"""What the config of a trained model says of its run: D, and the `emd` block."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib.metadata import version
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..ground_distance.class_names import class_names_of
+from ..ground_distance.saved import write_ground_distance
+from .criterion import EMDCriterion
+
+__all__ = ["replace_config_entries", "write_config_entries"]
+
+
+def write_config_entries(
+    folder: str | None, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None, *, is_trained: bool
+) -> None:
+    """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written.
+
+    Args:
+        folder: where the model is saved; None: only the config that is in use changes.
+        model: without its wrappers.
+        criterion: of the run.
+        loaded: the D that the model was loaded with.
+        is_trained: where it is not, a D that was loaded stays as it is.
+    """
+    config = getattr(model, "config", None)
+    if not is_trained and loaded is not None and not criterion.is_given_ground_distance:
+        block = dict(getattr(config, "emd", None) or {}) | {"mirrored": _averages_flips(model)}
+        return write_ground_distance(loaded, folder, config, block)
+    matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
+    write_ground_distance(matrix, folder, config, _emd_block(model, criterion, has_distance=matrix is not None))
+
+
+def replace_config_entries(checkpoint: str, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None) -> None:
+    """Write D and the config into a complete checkpoint, which is complete all the time."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(checkpoint)) as temporary:
+        write_config_entries(temporary, model, criterion, loaded, is_trained=True)
+        if getattr(model, "config", None) is not None:
+            model.config.save_pretrained(temporary)
+        for name in os.listdir(temporary):
+            os.replace(os.path.join(temporary, name), os.path.join(checkpoint, name))
+
+
+def _emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) -> dict[str, Any]:
+    args = criterion.args
+    block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
+    if args.is_self_guided:
+        omega, mu = args.self_guided_parameters()
+        block |= {"omega": omega, "mu": mu, "rank": args.rank, "sdd": criterion.sdd}
+        block["regularizer_weight"] = criterion.regularizer_weight
+    if args.geometry is not None:
+        block["geometry"] = args.geometry if args.geometry in ("line", "circle") else "tree"
+    if args.prior_weight is not None:
+        block |= {"prior_weight": args.prior_weight, "prior_decay": args.prior_decay}
+    if args.loss == "a-emd":
+        block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
+    names, earlier = class_names_of(model), getattr(getattr(model, "config", None), "emd", None) or {}
+    if has_distance and names is not None:
+        block["class_names"] = names  # in the order of D, whatever becomes of id2label
+    if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
+        block["scores"] = earlier["scores"]
+    if _averages_flips(model):  # how it is tested
+        block["mirrored"] = True
+    return block
+
+
+def _averages_flips(model: nn.Module) -> bool:
+    """Whether `vision.average_flips` is in force, found without importing vision and what it needs."""
+    return any(getattr(hook, "averages_flips", False) for hook in model._forward_hooks.values())
