@@ -30,13 +30,13 @@ default_cfgs = generate_default_cfgs(
 
 
 class ConvolutionsAndLinears(nn.Module):
-    """Convolutions, then two hidden linear layers with dropout, then the classes: AlexNet and what is built like it.
+    """Convolutions, two hidden linear layers with dropout, and the classes: AlexNet and what is built like it.
 
     Args:
         convolutions: (B, 3, H, W) to (B, C, P, P).
         flat: C * P * P.
         hidden: units of each hidden layer.
-        num_classes: K; 0 leaves the classes out.
+        num_classes: K; 0 leaves the last layer out.
         drop_rate: share of units dropped before each hidden layer (AlexNet) or after (ALXs).
         drop_first: before.
     """
@@ -53,41 +53,29 @@ class ConvolutionsAndLinears(nn.Module):
     ) -> None:
         super().__init__()
         self.num_features = self.head_hidden_size = hidden
-        self.num_classes = num_classes
         self.features = convolutions
         layers: list[nn.Module] = []
         for inputs in (flat, hidden):
             block = [nn.Linear(inputs, hidden), nn.ReLU(inplace=True)]
             layers += [nn.Dropout(drop_rate), *block] if drop_first else [*block, nn.Dropout(drop_rate)]
         self.hidden = nn.Sequential(*layers)
-        self.classifier: nn.Module
         self.reset_classifier(num_classes)
 
     def get_classifier(self) -> nn.Module:
-        """The last linear layer."""
         return self.classifier
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new last layer.
-
-        Args:
-            num_classes: K; 0 leaves it out.
-            global_pool: there is none here.
-        """
         self.num_classes = num_classes
         self.classifier = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, C, P, P)."""
-        return self.features(x)
+        return self.features(x)  # (B, C, P, P)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """(B, C, P, P) to (B, K), or to (B, hidden) with ``pre_logits``."""
-        x = self.hidden(x.flatten(1))
-        return x if pre_logits else self.classifier(x)
+        x = self.hidden(x.flatten(1))  # (B, hidden)
+        return x if pre_logits else self.classifier(x)  # (B, K)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, K)."""
         return self.forward_head(self.forward_features(x))
 
 
@@ -96,25 +84,20 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, paddin
 
 
 def _alxs(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> ConvolutionsAndLinears:
-    def pool() -> nn.Module:
-        return nn.MaxPool2d(3, 2, ceil_mode=True)  # as Caffe, in which it was published
-
-    def normalize() -> nn.Module:
-        return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1)
-
+    pool = {"kernel_size": 3, "stride": 2, "ceil_mode": True}  # as Caffe, in which it was published
+    normalization = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1}
     convolutions = nn.Sequential(
         *_convolution(in_chans, 96, 7, stride=4),  # (B, 96, 56, 56)
-        pool(),  # (B, 96, 28, 28)
-        normalize(),
+        nn.MaxPool2d(**pool),  # (B, 96, 28, 28)
+        nn.LocalResponseNorm(**normalization),
         *_convolution(96, 256, 5, padding=2),  # (B, 256, 28, 28)
-        pool(),  # (B, 256, 14, 14)
-        normalize(),
+        nn.MaxPool2d(**pool),  # (B, 256, 14, 14)
+        nn.LocalResponseNorm(**normalization),
         *_convolution(256, 384, 3, padding=1),  # (B, 384, 14, 14)
-        pool(),  # (B, 384, 7, 7)
+        nn.MaxPool2d(**pool),  # (B, 384, 7, 7)
     )
-    return ConvolutionsAndLinears(
-        convolutions, 384 * 7 * 7, 512, num_classes=num_classes, drop_rate=drop_rate, drop_first=False
-    )
+    options = {"num_classes": num_classes, "drop_rate": drop_rate, "drop_first": False}
+    return ConvolutionsAndLinears(convolutions, 384 * 7 * 7, 512, **options)
 
 
 def _alx(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> ConvolutionsAndLinears:
@@ -128,9 +111,8 @@ def _alx(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> 
         *_convolution(256, 256, 3, padding=1),  # (B, 256, 13, 13)
         nn.MaxPool2d(3, 2),  # (B, 256, 6, 6)
     )
-    return ConvolutionsAndLinears(
-        convolutions, 256 * 6 * 6, 4096, num_classes=num_classes, drop_rate=drop_rate, drop_first=True
-    )
+    options = {"num_classes": num_classes, "drop_rate": drop_rate, "drop_first": True}
+    return ConvolutionsAndLinears(convolutions, 256 * 6 * 6, 4096, **options)
 
 
 @register_model

@@ -23,7 +23,7 @@ IMAGENET_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140),
 
 @dataclass(frozen=True)
 class _CroppedView:
-    """What the transforms share: a square of a share of the shorter side, at a size, normalized."""
+    """What the transforms share."""
 
     size: int
     mean: Sequence[float]
@@ -54,22 +54,11 @@ class TrainTransform(_CroppedView):
     flip are one bilinear sampling. A JPEG that is not decoded yet is decoded no larger than that needs.
 
     Args:
-        size: side of the view in pixels.
-        mean: three channel means to subtract, for values in [0, 1].
-        std: three channel standard deviations to divide by.
-        crop: side of the crop, as a share of the shorter side, in (0, 1].
+        size, mean, std, crop: as in :class:`EvalTransform`.
         degrees: the angle is uniform in (-degrees, degrees).
         aspect: width over height of the crop is uniform in (1 - aspect, 1 + aspect); its area stays.
         color: the factor of each channel is uniform in (1 - color, 1 + color).
         flip: probability of a horizontal flip.
-
-    Returns:
-        When called on an image of any size and mode of 8 bits, a PIL image, a path or what
-        ``datasets.Image(decode=False)`` gives: (3, size, size), float32, normalized.
-
-    Raises:
-        FileNotFoundError: when called: there is no such file.
-        ValueError: when called: the image cannot be decoded, or has more than 8 bits a channel.
     """
 
     _: KW_ONLY
@@ -119,7 +108,8 @@ class EvalTransform(_CroppedView):
         crop: side of the crop, as a share of the shorter side, in (0, 1].
 
     Returns:
-        When called, as :class:`TrainTransform`: (3, size, size), float32, normalized.
+        When called on an image of any size and mode of 8 bits, a PIL image, a path or what
+        ``datasets.Image(decode=False)`` gives: (3, size, size), float32, normalized.
 
     Raises:
         FileNotFoundError: when called: there is no such file.
@@ -147,19 +137,9 @@ class AlexNetTrainTransform(_CroppedView):
     size. Random numbers come from PyTorch's global generator.
 
     Args:
-        size: side of the view in pixels.
-        mean: three channel means to subtract, for values in [0, 1].
-        std: three channel standard deviations to divide by.
-        crop: side of the patch, as a share of the shorter side, in (0, 1].
+        size, mean, std, crop: as in :class:`EvalTransform`.
         flip: probability of a horizontal flip.
         lighting: standard deviation of the three deviates.
-
-    Returns:
-        When called, as :class:`TrainTransform`: (3, size, size), float32, normalized.
-
-    Raises:
-        FileNotFoundError: when called: there is no such file.
-        ValueError: when called: the image cannot be decoded, or has more than 8 bits a channel.
     """
 
     _: KW_ONLY
