@@ -15,7 +15,8 @@ def within(
     0 is the exact match AEM, 1 the within-one AEO (Hou et al. 2016, section 4.4).
 
     Args:
-        predictions, references: (N,) class indices.
+        predictions: (N,) class indices.
+        references: (N,) class indices.
         tolerance: classes off that still count.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
@@ -39,7 +40,8 @@ def mean_absolute_error(
     """Mean distance between predicted and true class, in classes.
 
     Args:
-        predictions, references: (N,) class indices.
+        predictions: (N,) class indices.
+        references: (N,) class indices.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
     Returns:
@@ -63,7 +65,8 @@ def macro_mean_absolute_error(
     A rare class counts as much as a frequent one.
 
     Args:
-        predictions, references: (N,) class indices.
+        predictions: (N,) class indices.
+        references: (N,) class indices.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
     Returns:
@@ -85,7 +88,8 @@ def accuracy_per_class(
     """Share of exact matches among the samples of each true class (its recall).
 
     Args:
-        predictions, references: (N,) class indices.
+        predictions: (N,) class indices.
+        references: (N,) class indices.
         sample_weight: (N,) weight of each sample, or how often it occurred. Default: all 1.
 
     Returns:
@@ -105,7 +109,8 @@ def confusion_matrix(predictions: np.ndarray, references: np.ndarray, num_classe
     """How often each class was taken for each.
 
     Args:
-        predictions, references: (N,) class indices.
+        predictions: (N,) class indices.
+        references: (N,) class indices.
         num_classes: K.
 
     Returns:

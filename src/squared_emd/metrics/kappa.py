@@ -21,7 +21,8 @@ def weighted_kappa(
     indices are positions: a class that nobody used still keeps its two neighbours apart.
 
     Args:
-        predictions, references: (N,) class indices.
+        predictions: (N,) class indices.
+        references: (N,) class indices.
         weights: ``"quadratic"`` (default) or ``"linear"``.
         ground_distance: (K, K) D, 0 on its diagonal, in place of ``weights``; ``D[i, k]`` for prediction i and
             reference k.

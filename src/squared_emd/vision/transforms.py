@@ -54,7 +54,10 @@ class TrainTransform(_CroppedView):
     flip are one bilinear sampling. A JPEG that is not decoded yet is decoded no larger than that needs.
 
     Args:
-        size, mean, std, crop: as in :class:`EvalTransform`.
+        size: side of the view in pixels.
+        mean: of each channel, as in :class:`EvalTransform`.
+        std: of each channel.
+        crop: side of the crop, as a share of the shorter side, in (0, 1].
         degrees: the angle is uniform in (-degrees, degrees).
         aspect: width over height of the crop is uniform in (1 - aspect, 1 + aspect); its area stays.
         color: the factor of each channel is uniform in (1 - color, 1 + color).
@@ -137,7 +140,10 @@ class AlexNetTrainTransform(_CroppedView):
     size. Random numbers come from PyTorch's global generator.
 
     Args:
-        size, mean, std, crop: as in :class:`EvalTransform`.
+        size: side of the view in pixels.
+        mean: of each channel, as in :class:`EvalTransform`.
+        std: of each channel.
+        crop: side of the crop, as a share of the shorter side, in (0, 1].
         flip: probability of a horizontal flip.
         lighting: standard deviation of the three deviates.
     """
