@@ -46,16 +46,12 @@ def digests_of_weights(folder: str | os.PathLike[str]) -> dict[str, str]:
     """The SHA-256 of each weight file of a saved model, by file name."""
     digests = {}
     for path in sorted(Path(folder).glob("*model*.safetensors")):
+        digest = hashlib.sha256()
         with path.open("rb") as file:
-            digests[path.name] = _sha256(file)
+            while block := file.read(2**20):
+                digest.update(block)
+        digests[path.name] = digest.hexdigest()
     return digests
-
-
-def _sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def fingerprint(model: nn.Module) -> str:
