@@ -22,8 +22,8 @@ from PIL import Image as PILImage
 from side_by_side import hardware, shown, take_turns
 from torchvision.transforms import v2
 
-from squared_emd.data.small_pictures import small_pictures
-from squared_emd.data.synthetic.cartoon import draw_person, draw_picture
+from squared_emd.data.image_cache import small_images
+from squared_emd.data.synthetic.cartoon import draw_image, draw_person
 from squared_emd.vision.images import decode_image, normalize, pixels_of, resize, warp
 from squared_emd.vision.transforms import EvalTransform, TrainTransform, with_views
 
@@ -38,7 +38,7 @@ Ways = dict[str, Callable[[], object]]
 def drawn_image(seed: int, noise: float) -> bytes:
     """A JPEG of a drawn face that was enlarged, with fine and coarse noise, which decides how large the file is."""
     rng = np.random.default_rng(seed)
-    face = draw_picture(draw_person(rng, rng.uniform(0, 8)), rng, SIDE // 3)
+    face = draw_image(draw_person(rng, rng.uniform(0, 8)), rng, SIDE // 3)
     pixels = np.asarray(face.resize((SIDE, SIDE), PILImage.Resampling.BICUBIC)).astype(float)
     for step, strength in ((1, noise), (4, 1.5 * noise), (16, 2 * noise)):
         grain = PILImage.fromarray(rng.normal(0, strength, (SIDE // step, SIDE // step)).astype(np.float32))
@@ -86,8 +86,8 @@ def training_ways(images: list, small: list, jpegs: list) -> Ways:
         "torchvision v2, rotation bilinear": for_each(images, lambda image: BILINEAR(decode_stock(image))),
         "`TrainTransform`, decoded by `datasets`": for_each(images, lambda image: TRAIN(decode_stock(image))),
         "`TrainTransform`, from the JPEG": for_each(images, TRAIN),
-        "`TrainTransform`, from `small_pictures`": for_each(small, TRAIN),
-        "`TrainTransform`, from `small_pictures(quality=95)`": for_each(jpegs, TRAIN),
+        "`TrainTransform`, from `small_images`": for_each(small, TRAIN),
+        "`TrainTransform`, from `small_images(quality=95)`": for_each(jpegs, TRAIN),
     }
 
 
@@ -97,8 +97,8 @@ def evaluation_ways(images: list, small: list, jpegs: list) -> Ways:
         "torchvision v2": for_each(images, lambda image: STOCK_EVAL(decode_stock(image))),
         "`EvalTransform`, decoded by `datasets`": for_each(images, lambda image: EVAL(decode_stock(image))),
         "`EvalTransform`, from the JPEG": for_each(images, EVAL),
-        "`EvalTransform`, from `small_pictures`": for_each(small, EVAL),
-        "`EvalTransform`, from `small_pictures(quality=95)`": for_each(jpegs, EVAL),
+        "`EvalTransform`, from `small_images`": for_each(small, EVAL),
+        "`EvalTransform`, from `small_images(quality=95)`": for_each(jpegs, EVAL),
     }
 
 
@@ -111,7 +111,7 @@ def row_ways(dataset: Dataset, small: Dataset) -> Ways:
     rows = {
         "torchvision v2, `with_transform`": dataset.with_transform(stock),
         "`with_views`": with_views(dataset, TRAIN, label_column=None),
-        "`with_views` of `small_pictures`": with_views(small, TRAIN, label_column=None),
+        "`with_views` of `small_images`": with_views(small, TRAIN, label_column=None),
     }
     return {name: lambda data=data: [data[k] for k in range(len(data))] for name, data in rows.items()}
 
@@ -190,8 +190,8 @@ def main() -> None:
     images = [{"bytes": content, "path": None} for content in contents]
     dataset = Dataset.from_dict({"image": images}, features=Features(image=Image()))
     with tempfile.TemporaryDirectory() as folder:
-        small_rows = small_pictures(dataset, TRAIN.shorter_side, cache_dir=folder)
-        jpeg_rows = small_pictures(dataset, TRAIN.shorter_side, quality=95, cache_dir=folder)
+        small_rows = small_images(dataset, TRAIN.shorter_side, cache_dir=folder)
+        jpeg_rows = small_images(dataset, TRAIN.shorter_side, quality=95, cache_dir=folder)
         small, jpegs = (rows.cast_column("image", Image(decode=False))[:]["image"] for rows in (small_rows, jpeg_rows))
         sides = {"{} x {}".format(*decode_stock(image).size) for image in images}
         sizes = [sum(len(image["bytes"]) for image in some) / 1e3 / len(some) for some in (images, small, jpegs)]
@@ -206,7 +206,7 @@ def main() -> None:
         if args.profile:
             print_profile("torchvision v2", stock_parts(images[0]), 4 * args.repeats)
             print_profile("`TrainTransform`, from the JPEG", own_parts(images[0]), 4 * args.repeats)
-            print_profile("`TrainTransform`, from `small_pictures`", own_parts(small[0]), 4 * args.repeats)
+            print_profile("`TrainTransform`, from `small_images`", own_parts(small[0]), 4 * args.repeats)
     print(f"\n{hardware('torchvision', 'pillow', 'datasets')}")
 
 

@@ -30,7 +30,7 @@ TESTS = "evaluation and test, views included"
 CHECKS = "reading the table and checking every picture once"
 ROWS = {  # what is shown -> the functions it is the time of, as module:function or module:class.function
     CHECKS: ("squared_emd.data.adience:load_adience", "squared_emd.experiments.runner:digest_of_rows"),
-    "storing small pictures": ("squared_emd.data.small_pictures:small_pictures",),
+    "storing small pictures": ("squared_emd.data.image_cache:small_images",),
     "building the network": (
         "squared_emd.experiments.runner:_Table.check",
         "squared_emd.experiments.images:load_image_classifier",

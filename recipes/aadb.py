@@ -54,14 +54,14 @@ def main() -> None:
 
     # 2. The pictures and their scores.
     from squared_emd.data.aadb import load_aadb
-    from squared_emd.data.small_pictures import small_pictures
+    from squared_emd.data.image_cache import small_images
     from squared_emd.data.synthetic.drawn_compositions import cached_drawn_compositions
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_compositions()
         pictures = load_aadb(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
-            pictures = small_pictures(pictures, args.small_pictures, quality=args.small_quality)
+            pictures = small_images(pictures, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         print(f"{len(pictures)} pictures with scores, from {folder}.")
         if not args.data_dir:

@@ -57,8 +57,8 @@ def main() -> None:
         (args,) = HfArgumentParser(ImageNetArguments).parse_args_into_dataclasses()
 
     # 2. The pictures.
+    from squared_emd.data.image_cache import small_images
     from squared_emd.data.imagenet import load_imagenet
-    from squared_emd.data.small_pictures import small_pictures
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.data.synthetic.drawn_shapes import cached_drawn_shapes
 
@@ -66,7 +66,7 @@ def main() -> None:
         folder = args.data_dir or cached_drawn_shapes()
         pictures = load_imagenet(folder)
         if args.small_pictures:
-            pictures = small_pictures(pictures, args.small_pictures, quality=args.small_quality)
+            pictures = small_images(pictures, args.small_pictures, quality=args.small_quality)
         train_side, test_side = published_split(pictures, test="validation")
     class_names, num_test = pictures.features["label"].names, len(test_side)
     if args.should_save:

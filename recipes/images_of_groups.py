@@ -38,15 +38,15 @@ def main() -> None:
         (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
 
     # 2. The faces, cut out of the pictures by the places of their eyes.
+    from squared_emd.data.image_cache import small_images
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
-    from squared_emd.data.small_pictures import small_pictures
     from squared_emd.data.synthetic.drawn_groups import cached_drawn_groups
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_groups()
         faces = load_images_of_groups(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
-            faces = small_pictures(faces, args.small_pictures, quality=args.small_quality)
+            faces = small_images(faces, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         print(f"{len(faces)} faces of {len(set(faces['picture']))} pictures, from {folder}.")
         if not args.data_dir:

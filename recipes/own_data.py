@@ -53,8 +53,8 @@ def main() -> None:
 
     # 2. The pictures.
     from squared_emd.data.adience import AGE_GROUPS
+    from squared_emd.data.image_cache import small_images
     from squared_emd.data.labeled_data import load_labeled_images
-    from squared_emd.data.small_pictures import small_pictures
     from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, cached_drawn_faces
 
     with user_errors(), args.main_process_first():
@@ -70,7 +70,7 @@ def main() -> None:
             skip_bad_images=args.skip_bad_images,
         )
         if args.small_pictures:
-            pictures = small_pictures(pictures, args.small_pictures, quality=args.small_quality)
+            pictures = small_images(pictures, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
         print(f"{len(pictures)} pictures of {len(class_names)} classes {order}, from {source}.")

@@ -145,10 +145,10 @@ def test_label_dataset_of_some_rows_with_a_transform_and_another_name():
 
 def test_label_dataset_refuses():
     assert message_of(ValueError, THREE.label_dataset, dataset_of([0.9]), "beauty") == (
-        "score_column must be a column of the data set, got 'beauty'; it has ['image', 'score']."
+        "score_column must be a column of the dataset, got 'beauty'; it has ['image', 'score']."
     )
     assert message_of(ValueError, THREE.label_dataset, dataset_of([0.9], label=[1])) == (
-        "the data set has a column 'label' already. Remove it, or rename it, before binning."
+        "the dataset has a column 'label' already. Remove it, or rename it, before binning."
     )
     assert message_of(ValueError, THREE.label_dataset, dataset_of([0.9, float("nan")])) == (
         "scores must be finite; entry 1 is nan."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from squared_emd.data.face_crops import CROP_BELOW, CROP_SIDE, crop_face
+from squared_emd.data.images_of_groups import CROP_BELOW, CROP_SIDE, crop_face
 
 
 def message_of(error, call, *args, **options):
@@ -17,7 +17,7 @@ def message_of(error, call, *args, **options):
 
 
 def spots(size, places, radius):
-    """A picture with a soft spot of its own colour at each place; a pixel's centre has whole numbers."""
+    """An image with a soft spot of its own colour at each place; a pixel's centre has whole numbers."""
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     return Image.fromarray(
         np.stack(
@@ -27,7 +27,7 @@ def spots(size, places, radius):
 
 
 def centres(image):
-    """Where the spots are, counted from the corner of the picture, in parts of its side."""
+    """Where the spots are, counted from the corner of the image, in parts of its side."""
     pixels = np.asarray(image, dtype=float)  # (size, size, 3)
     pixels[pixels < 16] = 0
     place = np.arange(image.width) + 0.5
@@ -114,7 +114,7 @@ def test_other_modes(mode):
 )
 def test_eyes_that_are_none(eyes):
     assert message_of(ValueError, crop_face, Image.new("RGB", (40, 40)), *eyes, 8) == (
-        "The eyes must be two points with their middle in the picture and no further apart than its corners, got "
+        "The eyes must be two points with their middle in the image and no further apart than its corners, got "
         f"{eyes[0]} and {eyes[1]} in 40 x 40 pixels."
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from squared_emd.data.imagenet import LAYOUT, PICTURE_SUFFIXES, load_imagenet, pictures_in, subfolders
+from squared_emd.data.imagenet import IMAGE_SUFFIXES, LAYOUT, _images_in, _subfolders, load_imagenet
 
 WNIDS = ("n01440764", "n02119789", "n15075141")
 
@@ -15,7 +15,7 @@ def picture(path, colour="red"):
 
 
 def make_tree(root):
-    """Three classes; class k has k + 1 pictures in train and one in val. They are written in reverse order."""
+    """Three classes; class k has k + 1 images in train and one in val. They are written in reverse order."""
     for k in (2, 1, 0):
         for i in reversed(range(k + 1)):
             picture(root / "train" / WNIDS[k] / f"{WNIDS[k]}_{i}.JPEG")
@@ -73,7 +73,7 @@ def test_other_files_are_ignored_and_suffixes_have_any_case(tmp_path):
     for name in ("a.jpg", "b.Png", "c.WEBP"):
         picture(folder / name)
     for name in ("list.txt", "._a.jpg", "JPEG", "a.jpg.part"):
-        (folder / name).write_text("no picture")
+        (folder / name).write_text("no image")
     (folder / "folder.jpg").mkdir()
     (tmp_path / "train" / ".cache").mkdir()
     picture(tmp_path / "val" / "flat.JPEG")
@@ -85,7 +85,7 @@ def test_other_files_are_ignored_and_suffixes_have_any_case(tmp_path):
 
 def test_every_suffix_is_one_that_pillow_reads():
     readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    assert set(PICTURE_SUFFIXES) <= readable
+    assert set(IMAGE_SUFFIXES) <= readable
 
 
 def test_links_are_followed(tmp_path):
@@ -99,8 +99,8 @@ def test_links_are_followed(tmp_path):
     (folder / "a.png").symlink_to(tmp_path / "real" / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG")
     (folder / "dead.png").symlink_to(tmp_path / "missing")
     (folder / "class").symlink_to(tmp_path / "real")
-    assert pictures_in(folder) == [str(folder / "a.png")]
-    assert subfolders(folder) == ["class"]
+    assert _images_in(folder) == [str(folder / "a.png")]
+    assert _subfolders(folder) == ["class"]
 
 
 def test_a_relative_folder_works_from_elsewhere(tmp_path, monkeypatch):
@@ -132,7 +132,7 @@ def test_flat_validation_pictures(tmp_path):
         path.rename(tmp_path / "val" / path.name)
         path.parent.rmdir()
     assert message_of(ValueError, load_imagenet, tmp_path) == (
-        "The validation pictures must be sorted into folders of their wnid, as those in train/ are; in "
+        "The validation images must be sorted into folders of their wnid, as those in train/ are; in "
         f"{tmp_path / 'val'} they lie flat, as published. Move each to val/<wnid>/; the XML annotation of each names "
         "its wnid."
     )
@@ -167,6 +167,6 @@ def test_a_class_without_pictures(tmp_path, half):
     for path in (tmp_path / half / WNIDS[1]).iterdir():
         path.rename(path.with_suffix(".tar"))
     assert message_of(ValueError, load_imagenet, tmp_path) == (
-        f"Each wnid must have pictures in train/ and in val/, {tmp_path / half / WNIDS[1]} has none "
+        f"Each wnid must have images in train/ and in val/, {tmp_path / half / WNIDS[1]} has none "
         f"(.bmp, .gif, .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp). Unpack it again, or remove {WNIDS[1]} from both."
     )

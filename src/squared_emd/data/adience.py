@@ -1,6 +1,5 @@
 """The Adience faces: eight age groups in five folds of disjoint users."""
 
-import logging
 import os
 import re
 from collections.abc import Callable
@@ -9,11 +8,10 @@ from typing import Literal, NamedTuple
 
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from squared_emd.data.images import bad_images
+from squared_emd.data.images import find_bad_images
+from squared_emd.data.published_files import AS_PUBLISHED, check_inside_folder, check_name, data_folder, find_together
 
 __all__ = ["AGE_BOUNDS", "AGE_GROUPS", "ODD_LABELS", "load_adience"]
-
-logger = logging.getLogger(__name__)
 
 AGE_GROUPS: tuple[str, ...] = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
 """Names of the age groups as Hou et al. 2016 write them, youngest first."""
@@ -43,7 +41,7 @@ NUM_FOLDS = 5
 COLUMNS = ("user_id", "original_image", "face_id", "age")
 PREFIXES = {"aligned": "landmark_aligned_face", "faces": "coarse_tilt_aligned_face"}
 LAYOUT = (
-    "Adience is fold_0_data.txt .. fold_4_data.txt beside the picture folder or in one folder below, and the pictures "
+    "Adience is fold_0_data.txt .. fold_4_data.txt beside the image folder or in one folder below, and the images "
     "in aligned/<user_id>/landmark_aligned_face.<face_id>.<original_image> or "
     "faces/<user_id>/coarse_tilt_aligned_face.<face_id>.<original_image>"
 )
@@ -62,15 +60,15 @@ def load_adience(
     *,
     odd_labels: Literal["drop", "map"] = "drop",
     skip_bad_images: bool = False,
-    pictures: Literal["auto", "aligned", "faces"] = "auto",
+    images: Literal["auto", "aligned", "faces"] = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Gives the faces of Adience that have an age group, in the order of the fold files.
 
     The published files hold 19,487 rows, of which 17,424 have one of the eight labels. 114 of the (user, face, image)
     keys stand in two rows: like the standard protocol this keeps every row; the copies have the same user, so they
-    never stand on both sides of a fold. Every picture in use is decoded once (`bad_images`), so that a damaged one is
-    found here and not after hours of training.
+    never stand on both sides of a fold. Every image in use is decoded once, so that a damaged one is found here and not
+    after hours of training.
 
     Source: files of Eidinger et al. 2014, protocol of Levi and Hassner 2015, as in Hou et al. 2016, Sec. 4.4.
 
@@ -78,41 +76,31 @@ def load_adience(
         data_dir: The folder that holds `aligned/` or `faces/` and the fold files (or one folder with the fold files).
         odd_labels: `drop` leaves out every label that is none of the eight (the standard protocol);
             `map` puts single ages and misspelt pairs into a group where one fits, see `ODD_LABELS`.
-        skip_bad_images: Leaves out, with a warning, pictures that are absent or cannot be decoded.
-        pictures: `aligned` or `faces`; `auto` takes `aligned` where that folder exists.
-        progress: Called as `progress(done, total)` after each picture that was checked.
+        skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.
+        images: `aligned` or `faces`; `auto` takes `aligned` where that folder exists.
+        progress: Called as `progress(done, total)` after each image that was checked.
 
     Returns:
         A dataset with `image` (decoded when read), `label` (`ClassLabel`, 0..7), `user_id` (string) and `fold` (0..4).
 
     Raises:
-        FileNotFoundError: `data_dir`, a fold file or the picture folder is missing.
-        ValueError: An option, a fold file, a path or a picture is not as it should be, or a fold has no usable row.
+        FileNotFoundError: `data_dir`, a fold file or the image folder is missing.
+        ValueError: An option, a fold file, a path or an image is not as it should be, or a fold has no usable row.
     """
     if odd_labels not in ("drop", "map"):
         raise ValueError(f'odd_labels must be "drop" or "map", got {odd_labels!r}.')
-    if pictures not in ("auto", *PREFIXES):
-        raise ValueError(f'pictures must be "auto", "aligned" or "faces", got {pictures!r}.')
-    root = Path(os.path.abspath(data_dir))
-    if not root.is_dir():
-        raise FileNotFoundError(f"data_dir must be a folder, {root} is not one. {LAYOUT}.")
-    fold_files = _find_fold_files(root)
-    folder = _find_pictures(root, pictures)
+    if images not in ("auto", *PREFIXES):
+        raise ValueError(f'images must be "auto", "aligned" or "faces", got {images!r}.')
+    root = data_folder(data_dir, LAYOUT)
+    fold_files = find_together(root, [f"fold_{fold}_data.txt" for fold in range(NUM_FOLDS)], LAYOUT)
+    folder = _image_folder(root, images)
     rows = [row for fold, file in enumerate(fold_files) for row in _read_fold(file, fold, folder, odd_labels)]
     _check_folds(rows, "no row with a usable label", "take the files as they were published")
-    _check_inside(rows, root)
-    bad = bad_images((row.path for row in rows), progress)
-    if bad:
-        few = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:5])
-        count = f"{len(bad)} of {len({row.path for row in rows})} pictures in {folder} are absent or cannot be decoded"
-        if not skip_bad_images:
-            raise ValueError(
-                f"{count}, the first: {few}. Unpack the archive again, or leave them out with --skip_bad_images "
-                "(skip_bad_images=True)."
-            )
-        logger.warning("%s and are left out, the first: %s.", count, few)
-        rows = [row for row in rows if row.path not in bad]
-        _check_folds(rows, "no picture that can be decoded", "unpack the archive again")
+    check_inside_folder(((row.place, row.path) for row in rows), root)
+    paths = [row.path for row in rows]
+    bad = find_bad_images(paths, folder, skip=skip_bad_images, advice="Unpack the archive again", progress=progress)
+    rows = [row for row in rows if row.path not in bad]
+    _check_folds(rows, "no image that can be decoded", "unpack the archive again")
     columns = {
         "image": [row.path for row in rows],
         "label": [row.label for row in rows],
@@ -123,34 +111,12 @@ def load_adience(
     return Dataset.from_dict(columns, features=Features({**kinds, "fold": Value("int32")}))
 
 
-def _find_fold_files(root: Path) -> list[Path]:
-    names = [f"fold_{fold}_data.txt" for fold in range(NUM_FOLDS)]
-    searched = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    found = {folder: [name for name in names if (folder / name).is_file()] for folder in searched}
-    if not any(found.values()):
-        few = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-        raise FileNotFoundError(f"No fold file in {root} or a folder in it, which holds: {few}. {LAYOUT}.")
-    complete = [folder for folder in searched if len(found[folder]) == NUM_FOLDS]
-    if not complete:
-        best = max(searched, key=lambda folder: len(found[folder]))
-        missing = ", ".join(name for name in names if name not in found[best])
-        raise FileNotFoundError(
-            f"All {NUM_FOLDS} fold files must lie in one folder, {best} lacks {missing}. "
-            f"Searched: {', '.join(map(str, searched))}."
-        )
-    if complete[0] != root and len(complete) > 1:
-        raise ValueError(f"One folder must hold the fold files, got {', '.join(map(str, complete))}. Keep one of them.")
-    return [complete[0] / name for name in names]
-
-
-def _find_pictures(root: Path, pictures: str) -> Path:
-    wanted = list(PREFIXES) if pictures == "auto" else [pictures]
+def _image_folder(root: Path, images: str) -> Path:
+    wanted = list(PREFIXES) if images == "auto" else [images]
     for name in wanted:
         if (root / name).is_dir():
             return root / name
-    raise FileNotFoundError(
-        f"The pictures must lie in {' or '.join(f'{name}/' for name in wanted)} in {root}. {LAYOUT}."
-    )
+    raise FileNotFoundError(f"The images must lie in {' or '.join(f'{name}/' for name in wanted)} in {root}. {LAYOUT}.")
 
 
 def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Row]:
@@ -160,7 +126,7 @@ def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Ro
     if missing:
         raise ValueError(
             f"{file}: the first line must name the tab-separated columns {', '.join(COLUMNS)}; "
-            f"it lacks {', '.join(missing)}, got {' '.join(header)[:200]!r}. Take the files as they were published."
+            f"it lacks {', '.join(missing)}, got {' '.join(header)[:200]!r}. {AS_PUBLISHED}"
         )
     rows = []
     for number, line in enumerate(lines[1:], start=2):
@@ -173,8 +139,7 @@ def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Ro
         row = dict(zip(header, fields, strict=False))
         user, image, face = (row[name].strip() for name in COLUMNS[:3])
         for name, text in (("user_id", user), ("original_image", image), ("face_id", face)):
-            if text in ("", ".", "..") or any(mark in text for mark in "/\\\0"):
-                raise ValueError(f"{place}: {name} must be a plain name inside the data folder, got {text!r}.")
+            check_name(text, place, name)
         label = _label(row["age"].strip(), odd_labels, place)
         if label is not None:
             path = folder / user / f"{PREFIXES[folder.name]}.{face}.{image}"
@@ -187,8 +152,7 @@ def _label(text: str, odd_labels: str, place: str) -> int | None:
         return None
     if not re.fullmatch(r"\d{1,3}|\(\d{1,3}, ?\d{1,3}\)", text, re.ASCII):
         raise ValueError(
-            f'{place}: age must be a pair such as "(25, 32)", one whole number or "None", got {text!r}. '
-            "Take the files as they were published."
+            f'{place}: age must be a pair such as "(25, 32)", one whole number or "None", got {text!r}. {AS_PUBLISHED}'
         )
     ages = tuple(int(age) for age in re.findall(r"\d+", text))
     if ages in AGE_BOUNDS:
@@ -215,14 +179,3 @@ def _check_folds(rows: list[_Row], lack: str, advice: str) -> None:
         raise ValueError(f"There is {lack} in any fold file; {advice}.")
     if empty:
         raise ValueError(f"There is {lack} in {', '.join(empty)}; each fold needs some, {advice}.")
-
-
-def _check_inside(rows: list[_Row], root: Path) -> None:
-    real_root = os.path.realpath(root)
-    for row in rows:
-        real = os.path.realpath(row.path)
-        if os.path.commonpath((real_root, real)) != real_root:
-            raise ValueError(
-                f"{row.place}: a picture must lie inside the data folder {root}, {row.path} leads to {real}. "
-                "Put the pictures themselves there instead of links."
-            )

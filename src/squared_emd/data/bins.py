@@ -69,24 +69,24 @@ class ScoreBins:
         return np.searchsorted(self.edges, as_reals(scores, "scores"), side="right").astype(np.int64)
 
     def label_dataset(self, dataset: Dataset, score_column: str = "score") -> Dataset:
-        """Gives a data set a column `label` with the bin of each row.
+        """Gives a dataset a column `label` with the bin of each row.
 
         Args:
-            dataset: with a column of scores; pictures in it are not decoded.
+            dataset: with a column of scores; images in it are not decoded.
             score_column: its name.
 
         Returns:
-            The data set with the further column, a `ClassLabel` with the names of the bins.
+            The dataset with the further column, a `ClassLabel` with the names of the bins.
 
         Raises:
             ValueError: there is no such column, or there is a `label` already; a score is not finite.
         """
         if score_column not in dataset.column_names:
             raise ValueError(
-                f"score_column must be a column of the data set, got {score_column!r}; it has {dataset.column_names}."
+                f"score_column must be a column of the dataset, got {score_column!r}; it has {dataset.column_names}."
             )
         if "label" in dataset.column_names:
-            raise ValueError("the data set has a column 'label' already. Remove it, or rename it, before binning.")
+            raise ValueError("the dataset has a column 'label' already. Remove it, or rename it, before binning.")
         scores = dataset.select_columns([score_column]).with_format("numpy")[:][score_column]
         return dataset.add_column("label", self.labels(scores).tolist(), feature=ClassLabel(names=list(self.names)))
 

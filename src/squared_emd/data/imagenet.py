@@ -1,4 +1,4 @@
-"""ImageNet as it lies on disk: a folder of pictures for each wnid, in a training and a validation half."""
+"""ImageNet as it lies on disk: a folder of images for each wnid, in a training and a validation half."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-__all__ = ["PICTURE_SUFFIXES", "load_imagenet", "pictures_in", "subfolders"]
+__all__ = ["load_imagenet"]
 
-PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""How the name of a picture ends, in any case."""
+IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""How the name of an image ends, in any case."""
 
 FOLDERS = {"train": "train", "validation": "val"}
 LAYOUT = "ImageNet is train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, with the same wnids in both"
@@ -18,11 +18,11 @@ FEW = 5
 
 
 def load_imagenet(data_dir: str | os.PathLike) -> Dataset:
-    """Gives the pictures of ImageNet, the training half first, each half in the order of the sorted paths.
+    """Gives the images of ImageNet, the training half first, each half in the order of the sorted paths.
 
-    Only the names of files are read, no picture is opened: 1.3 million pictures would take an hour to decode. The
-    published validation pictures lie flat in one folder and must have been sorted into folders of their wnid.
-    Files that are no pictures are ignored, and so is what has a name that starts with a dot.
+    Only the names of files are read, no image is opened: 1.3 million images would take an hour to decode. The
+    published validation images lie flat in one folder and must have been sorted into folders of their wnid.
+    Files that are no images are ignored, and so is what has a name that starts with a dot.
 
     Source: layout of Russakovsky et al. 2015 (ILSVRC 2012) as it is usually unpacked; Hou et al. 2016, Sec. 4.7.
 
@@ -35,7 +35,7 @@ def load_imagenet(data_dir: str | os.PathLike) -> Dataset:
 
     Raises:
         FileNotFoundError: `data_dir`, `train/` or `val/` is missing.
-        ValueError: A half has no folders of wnids, a wnid is in one half only, or it has no pictures.
+        ValueError: A half has no folders of wnids, a wnid is in one half only, or it has no images.
     """
     root = Path(os.path.abspath(data_dir))
     if not root.is_dir():
@@ -59,19 +59,19 @@ def load_imagenet(data_dir: str | os.PathLike) -> Dataset:
     paths, labels, splits = [], [], []
     for half, folder in FOLDERS.items():
         for label, wnid in enumerate(names):
-            pictures = pictures_in(root / folder / wnid)
-            if not pictures:
+            images = _images_in(root / folder / wnid)
+            if not images:
                 raise ValueError(
-                    f"Each wnid must have pictures in train/ and in val/, {root / folder / wnid} has none "
-                    f"({', '.join(PICTURE_SUFFIXES)}). Unpack it again, or remove {wnid} from both."
+                    f"Each wnid must have images in train/ and in val/, {root / folder / wnid} has none "
+                    f"({', '.join(IMAGE_SUFFIXES)}). Unpack it again, or remove {wnid} from both."
                 )
-            paths.append(pa.array(pictures))
-            labels.append(np.full(len(pictures), label))
-            splits.append(np.full(len(pictures), half))
+            paths.append(pa.array(images))
+            labels.append(np.full(len(images), label))
+            splits.append(np.full(len(images), half))
     features = Features({"image": Image(), "label": ClassLabel(names=names), "split": Value("string")})
     files = pa.concat_arrays(paths)
     columns = {
-        # As Image() stores a path. Dataset.from_dict would do the same picture by picture and take five times as long.
+        # As Image() stores a path. Dataset.from_dict would do the same image by image and take five times as long.
         "image": pa.StructArray.from_arrays([pa.nulls(len(files), pa.binary()), files], ["bytes", "path"]),
         "label": pa.array(np.concatenate(labels)),
         "split": pa.array(np.concatenate(splits)),
@@ -79,54 +79,27 @@ def load_imagenet(data_dir: str | os.PathLike) -> Dataset:
     return Dataset(pa.table(columns, schema=features.arrow_schema))
 
 
-def pictures_in(folder: str | os.PathLike) -> list[str]:
-    """Gives the paths of the pictures that lie in a folder itself, sorted by name.
-
-    Args:
-        folder: It must exist.
-
-    Returns:
-        The folder's path with the name of each file that ends like a picture and does not start with a dot.
-    """
-    return files_in(folder, PICTURE_SUFFIXES)
-
-
-def files_in(folder: str | os.PathLike, suffixes: tuple[str, ...]) -> list[str]:
-    """Gives the paths of the files of some kinds that lie in a folder itself, sorted by name.
-
-    Args:
-        folder: It must exist. The kind of each entry comes with its name; only links are followed.
-        suffixes: How their names end, in small letters.
-
-    Returns:
-        The folder's path with the name of each such file that does not start with a dot.
-    """
+def _images_in(folder: Path) -> list[str]:
+    """The sorted paths of the images in the folder itself; the kind of an entry comes with its name, for speed."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.path
             for entry in entries
-            if entry.name.lower().endswith(suffixes) and entry.name[0] != "." and entry.is_file()
+            if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.name[0] != "." and entry.is_file()
         )
 
 
-def subfolders(folder: str | os.PathLike) -> list[str]:
-    """Gives the names of the folders in a folder, sorted, without those that start with a dot.
-
-    Args:
-        folder: It must exist.
-
-    Returns:
-        The names; links to folders count.
-    """
+def _subfolders(folder: Path) -> list[str]:
+    """The sorted names of the folders in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
 
 
 def _wnids(half: str, folder: Path) -> list[str]:
-    names = subfolders(folder)
-    if not names and half == "validation" and pictures_in(folder):
+    names = _subfolders(folder)
+    if not names and half == "validation" and _images_in(folder):
         raise ValueError(
-            f"The validation pictures must be sorted into folders of their wnid, as those in train/ are; in {folder} "
+            f"The validation images must be sorted into folders of their wnid, as those in train/ are; in {folder} "
             "they lie flat, as published. Move each to val/<wnid>/; the XML annotation of each names its wnid."
         )
     if not names:

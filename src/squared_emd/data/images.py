@@ -1,4 +1,4 @@
-"""Checks of image files before training: each lies in its folder and can be decoded."""
+"""Finds image files that cannot be decoded, before training."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import PIL.Image
 
-__all__ = ["bad_images", "check_inside_folder", "check_name", "describe_bad_images", "find_bad_images"]
+__all__ = ["bad_images", "describe_bad_images", "find_bad_images"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,30 +76,6 @@ def describe_bad_images(bad: dict[str, str], total: int, source: str | os.PathLi
     """Describes bad images in half a sentence: how many, and the first of them."""
     first = "; ".join(f"{path} ({reason})" for path, reason in list(bad.items())[:MAX_NAMED])
     return f"{len(bad)} of {total} images of {source} are missing or cannot be decoded, the first: {first}"
-
-
-def check_inside_folder(places: Iterable[tuple[str, str | os.PathLike]], root: str | os.PathLike) -> None:
-    """Raises a ValueError if an image lies outside of the dataset's folder, for instance behind a symbolic link.
-
-    Args:
-        places: For each image, where it is listed (for the message) and its path.
-        root: The folder of the dataset.
-    """
-    real_root = os.path.realpath(root)
-    for place, path in places:
-        real = os.path.realpath(path)
-        if os.path.commonpath((real_root, real)) != real_root:
-            raise ValueError(
-                f"{place}: an image must lie inside the data folder {root}, {path} leads to {real}. "
-                "Put the images themselves there instead of links."
-            )
-
-
-def check_name(name: str, place: str, what: str = "the image") -> str:
-    """Returns the name of a file if it is one without folders, else raises a ValueError."""
-    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
-        raise ValueError(f"{place}: {what} must be a plain name inside the data folder, got {name!r}.")
-    return name
 
 
 def _decoding_error(path: str) -> str | None:

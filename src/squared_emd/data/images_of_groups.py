@@ -1,4 +1,4 @@
-"""The faces of Images of Groups: seven age groups, cut out of pictures of several people."""
+"""The faces of Images of Groups: seven age groups, cut out of images of several people."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ import PIL.Image
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from scipy.io import loadmat
 
-from squared_emd.data.face_crops import crop_face
-from squared_emd.data.images import bad_images
+from squared_emd.data.images import bad_images, describe_bad_images, find_bad_images
 from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.published_files import AS_PUBLISHED, check_inside_folder, check_name, data_folder, find_together
 
-__all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "load_images_of_groups"]
+__all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "crop_face", "load_images_of_groups"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,20 +32,25 @@ AGE_CODES: tuple[int, ...] = (1, 5, 10, 16, 28, 51, 75)
 FOLDERS: tuple[str, ...] = (
     "Wed2a", "Wed3a", "Wed5a", "Fam2a", "Fam4a", "Fam5a", "Fam8a", "Group2a", "Group4a", "Group5a", "Group8a",
 )  # fmt: skip
-"""The folders of pictures; each has a PersonData.txt."""
+"""The folders of images; each has a PersonData.txt."""
+
+CROP_SIDE = 5.0
+"""Side of a crop, in eye distances: 2 on each side of the eyes, and a margin that a smaller random crop may cut off."""
+
+CROP_BELOW = 0.2
+"""How far the middle of a crop lies below the eyes, in eye distances: the chin needs more room than the forehead."""
 
 CROP_SIZE = 256
-VERSION = 1  # of the crops: goes up when others come out of the same pictures
+VERSION = 1  # of the crops: goes up when others come out of the same images
 SPLITS = {"train": ("eventrain.mat", "trcoll"), "test": ("eventest.mat", "tecoll")}
 FIELDS = ("name", "ageClass", "facePosSize")
 LEFT_OUT_FILE = "left_out.json"
-ADVICE = "Take the files as they were published."
 LAYOUT = (
-    f"Images of Groups is the folders {', '.join(FOLDERS)}, each with its pictures and PersonData.txt, and "
+    f"Images of Groups is the folders {', '.join(FOLDERS)}, each with its images and PersonData.txt, and "
     "eventrain.mat and eventest.mat beside them or in one folder more"
 )
-README = """These faces were cut out of the pictures of Images of Groups by squared_emd.data.images_of_groups, one for
-each row of eventrain.mat and eventest.mat. They can be made again from these pictures.
+README = """These faces were cut out of the images of Images of Groups by squared_emd.data.images_of_groups, one for
+each row of eventrain.mat and eventest.mat. They can be made again from these images.
 """
 
 
@@ -75,32 +80,30 @@ def load_images_of_groups(
     A face of `eventrain.mat` (3,500 rows) or `eventest.mat` (1,050) is the one of PersonData.txt whose point between
     the eyes is nearest, at most half its eye distance (or 2 pixels) away; both must give it the same age. The struct in
     such a file is read as published, 1 x 1 with one array a field, or as 1 x N with one face an element. The faces are
-    cut out once (`crop_face`, 256 x 256 JPEG), and again into another folder of the cache when a picture has changed.
+    cut out once (`crop_face`, 256 x 256 JPEG), and again into another folder of the cache when an image has changed.
 
     Source: files and split of Gallagher and Chen 2009, as in Hou et al. 2016, Sec. 4.5.
 
     Args:
-        data_dir: The folder that holds the 11 folders of pictures and the two .mat files (or one folder with these).
-        skip_bad_images: Leaves out, with a warning, faces whose picture is absent or cannot be decoded.
+        data_dir: The folder that holds the 11 folders of images and the two .mat files (or one folder with these).
+        skip_bad_images: Leaves out, with a warning, faces whose image is absent or cannot be decoded.
         crops_dir: Where the cut out faces are kept; a folder of the user's cache if None.
 
     Returns:
         A dataset with `image` (decoded when read), `label` (`ClassLabel`, 0..6), `split` ("train" or "test") and
-        `picture`, the name of the picture that the face is in: the faces of one picture belong on one side of a
+        `picture`, the name of the image that the face is in: the faces of one image belong on one side of a
         validation split.
 
     Raises:
         FileNotFoundError: `data_dir`, a PersonData.txt or a .mat file is missing.
         FileExistsError: `crops_dir` holds something else. Nothing in it is touched.
-        ValueError: A file, a path, a face or a picture is not as it should be, or a split has no usable face.
+        ValueError: A file, a path, a face or an image is not as it should be, or a split has no usable face.
     """
-    root = Path(os.path.abspath(data_dir))
-    if not root.is_dir():
-        raise FileNotFoundError(f"data_dir must be a folder, {root} is not one. {LAYOUT}.")
-    files = {split: _find_mat(root, name) for split, (name, _) in SPLITS.items()}
+    root = data_folder(data_dir, LAYOUT)
+    files = dict(zip(SPLITS, find_together(root, [name for name, _ in SPLITS.values()], LAYOUT), strict=True))
     faces = _read_person_data(root)
     rows = [row for split, file in files.items() for row in _read_split(file, split, faces)]
-    _check_inside(rows, root)
+    check_inside_folder(((row.face.place, row.face.path) for row in rows), root)
     settings = {
         "pictures": "faces of Images of Groups",
         "version": VERSION,
@@ -114,11 +117,12 @@ def load_images_of_groups(
     folder = prepare_once(crops_dir, settings, README, lambda empty: _cut_out(rows, root, empty, skip_bad_images))
     bad = json.loads((folder / LEFT_OUT_FILE).read_text(encoding="utf-8"))
     if bad:
-        logger.warning("%s and are left out, the first: %s.", *_describe(bad, rows, root))
+        text = describe_bad_images(bad, len({row.face.path for row in rows}), root)
+        logger.warning("%s. They are left out.", text)
     kept = [(folder / _crop_name(i), row) for i, row in enumerate(rows) if _inside(row.face.path, root) not in bad]
     for split, file in files.items():
         if all(row.split != split for _, row in kept):
-            raise ValueError(f"No face of {file} has a picture that can be decoded; unpack the archive again.")
+            raise ValueError(f"No face of {file} has an image that can be decoded; unpack the archive again.")
     columns = {
         "image": [str(path) for path, _ in kept],
         "label": [row.label for _, row in kept],
@@ -129,15 +133,58 @@ def load_images_of_groups(
     return Dataset.from_dict(columns, features=Features({**kinds, "picture": Value("string")}))
 
 
-def _find_mat(root: Path, name: str) -> Path:
-    searched = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    found = [folder / name for folder in searched if (folder / name).is_file()]
-    if not found:
-        few = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-        raise FileNotFoundError(f"No {name} in {root} or a folder in it, which holds: {few}. {LAYOUT}.")
-    if found[0].parent != root and len(found) > 1:
-        raise ValueError(f"There must be one {name}, got {', '.join(map(str, found))}. Keep one of them.")
-    return found[0]
+def crop_face(
+    image: PIL.Image.Image, left_eye: tuple[float, float], right_eye: tuple[float, float], size: int
+) -> PIL.Image.Image:
+    """Gives a face upright and of one size, from where its eyes are.
+
+    The square is `CROP_SIDE` = 5 eye distances wide and lies so that the eyes land at (0.4, 0.46) and (0.6, 0.46) of
+    its side; 227 of 256 pixels in its middle still hold 2 eye distances on each side of the point between the eyes.
+    Each pixel is the mean of a grid of bicubic samples, at most one pixel of `image` apart. Beyond its edges, the
+    outermost pixels of `image` go on.
+
+    Source: ours; Hou et al. 2016 do not say how they cut out the faces.
+
+    Args:
+        image: An image of any mode.
+        left_eye: x and y of the eye that is left in the image, in pixels; a pixel's center has whole numbers.
+        right_eye: The other one.
+        size: Side of the result, in pixels.
+
+    Returns:
+        An RGB image of `size` x `size` pixels.
+
+    Raises:
+        ValueError: The eyes are one point or further apart than the image's diagonal, or the point between them lies
+            outside the image.
+
+    >>> white = PIL.Image.new("L", (40, 40), 255)
+    >>> white.paste(0, (14, 19, 16, 21))  # four pixels about (14.5, 19.5)
+    >>> face = crop_face(white, (14.5, 19.5), (24.5, 19.5), size=50)  # 5 times 10 pixels: nothing is resized
+    >>> [face.getpixel((x, 22))[0] for x in (18, 19, 20, 21)]  # about 0.4 of 50
+    [255, 0, 0, 255]
+    """
+    left, right = np.array(left_eye, dtype=float), np.array(right_eye, dtype=float)
+    across, middle = right - left, (left + right) / 2
+    distance = math.hypot(*across)
+    if not 0 < distance <= math.hypot(*image.size) or not all((middle > -0.5) & (middle < np.array(image.size) - 0.5)):
+        raise ValueError(
+            "The eyes must be two points with their middle in the image and no further apart than its corners, got "
+            f"{tuple(left_eye)} and {tuple(right_eye)} in {image.width} x {image.height} pixels."
+        )
+    down = np.array([-across[1], across[0]])  # one eye distance towards the chin
+    center = middle + CROP_BELOW * down
+    reach = CROP_SIDE / 2 * (abs(across) + abs(down)) + 2  # half the box around the square, and 2 pixels for bicubic
+    first, last = np.floor(center - reach).astype(int), np.ceil(center + reach).astype(int)
+    x, y = (np.arange(first[k], last[k] + 1).clip(0, image.size[k] - 1) for k in (0, 1))  # repeats the outermost pixels
+    part = np.asarray(image.crop((x[0], y[0], x[-1] + 1, y[-1] + 1)).convert("RGB"))
+    part = PIL.Image.fromarray(part[y - y[0]][:, x - x[0]])
+    samples = math.ceil(CROP_SIDE * distance / size)  # in each pixel of the result, along each side
+    start = center - first + 0.5 - (across + down) * CROP_SIDE / 2  # Pillow counts from a corner, not a pixel's center
+    right_step, down_step = (way * CROP_SIDE / (samples * size) for way in (across, down))
+    affine = (right_step[0], down_step[0], start[0], right_step[1], down_step[1], start[1])
+    side = (samples * size, samples * size)
+    return part.transform(side, PIL.Image.Transform.AFFINE, affine, PIL.Image.Resampling.BICUBIC).reduce(samples)
 
 
 def _read_mat(file: Path, key: str) -> list[tuple[str, float, list[float]]]:
@@ -145,9 +192,11 @@ def _read_mat(file: Path, key: str) -> list[tuple[str, float, list[float]]]:
     try:
         struct = loadmat(file, variable_names=[key]).get(key)
     except Exception as error:  # what SciPy raises for a damaged file has no class of its own
-        raise ValueError(f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: {error}. {ADVICE}") from error
+        raise ValueError(
+            f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: {error}. {AS_PUBLISHED}"
+        ) from error
     if struct is None or not set(FIELDS) <= set(struct.dtype.names or ()):
-        raise ValueError(f"{file} must hold a struct {key} with the fields {', '.join(FIELDS)}. {ADVICE}")
+        raise ValueError(f"{file} must hold a struct {key} with the fields {', '.join(FIELDS)}. {AS_PUBLISHED}")
     faces = []
     for record in struct.ravel():
         names = ["".join(map(str, np.ravel(cell))) for cell in record["name"].ravel()]
@@ -158,7 +207,7 @@ def _read_mat(file: Path, key: str) -> list[tuple[str, float, list[float]]]:
             raise ValueError(
                 f"{file}: {key} must have a name, a number as ageClass and a row of numbers as facePosSize, with x, y "
                 f"and eye distance at its end, for each face, got {len(names)} names, {len(codes)} ages and "
-                f"facePosSize of shape {record['facePosSize'].shape}. {ADVICE}"
+                f"facePosSize of shape {record['facePosSize'].shape}. {AS_PUBLISHED}"
             )
         positions = numbers.astype(float).reshape(len(names), width).tolist()  # float32 as published
         faces += zip(names, codes.tolist(), positions, strict=True)
@@ -172,20 +221,20 @@ def _read_person_data(root: Path) -> dict[str, list[_Face]]:
         raise FileNotFoundError(f"There is no PersonData.txt in {', '.join(missing)} in {root}. {LAYOUT}.")
     faces = defaultdict(list)
     for folder in FOLDERS:
-        file, picture = root / folder / "PersonData.txt", None
+        file, image = root / folder / "PersonData.txt", None
         lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
         for number, line in enumerate(lines, start=1):
             fields, place = line.split(), f"{file}, line {number}"
             numbers = _numbers(fields)
             if len(fields) == 1 and not numbers:
-                picture = _plain(fields[0], place)
-            elif len(numbers) == 6 and picture is not None:
-                face = _Face(root / folder / picture, tuple(numbers[:2]), tuple(numbers[2:4]), numbers[4], place)
-                faces[picture].append(face)
+                image = check_name(fields[0], place)
+            elif len(numbers) == 6 and image is not None:
+                face = _Face(root / folder / image, tuple(numbers[:2]), tuple(numbers[2:4]), numbers[4], place)
+                faces[image].append(face)
             elif fields:
                 raise ValueError(
-                    f"{place}: the name of a picture is required, or after one six numbers (left eye x y, right eye "
-                    f"x y, age, gender), got {line.strip()[:200]!r}. {ADVICE}"
+                    f"{place}: the name of an image is required, or after one six numbers (left eye x y, right eye "
+                    f"x y, age, gender), got {line.strip()[:200]!r}. {AS_PUBLISHED}"
                 )
     return faces
 
@@ -199,21 +248,15 @@ def _numbers(fields: list[str]) -> list[float]:
     return numbers if all(map(math.isfinite, numbers)) else []
 
 
-def _plain(name: str, place: str) -> str:
-    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
-        raise ValueError(f"{place}: a picture must have a plain name inside the data folder, got {name!r}.")
-    return name
-
-
 def _read_split(file: Path, split: str, faces: dict[str, list[_Face]]) -> list[_Row]:
     rows = []
     for number, (text, age_code, position) in enumerate(_read_mat(file, SPLITS[split][1]), start=1):
         place = f"{file}, face {number}"
-        name = _plain(PureWindowsPath(text).name, place)
+        name = check_name(PureWindowsPath(text).name, place)
         if age_code not in AGE_CODES:
-            raise ValueError(f"{place}: ageClass must be one of {AGE_CODES}, got {age_code}. {ADVICE}")
+            raise ValueError(f"{place}: ageClass must be one of {AGE_CODES}, got {age_code}. {AS_PUBLISHED}")
         if name not in faces:
-            raise ValueError(f"{place}: no PersonData.txt has a face in {name!r}. {ADVICE}")
+            raise ValueError(f"{place}: no PersonData.txt has a face in {name!r}. {AS_PUBLISHED}")
         middle = position[-3:-1]
         distances = [math.dist(middle, np.add(face.left_eye, face.right_eye) / 2) for face in faces[name]]
         # Where one face has two rows, the one with the same age.
@@ -224,26 +267,15 @@ def _read_split(file: Path, split: str, faces: dict[str, list[_Face]]) -> list[_
             raise ValueError(
                 f"{place}: PersonData.txt must have this face of {name!r}, between whose eyes is "
                 f"({middle[0]:.1f}, {middle[1]:.1f}); the nearest ({face.place}) is {distance:.1f} pixels away, more "
-                f"than {limit:.1f}. {ADVICE}"
+                f"than {limit:.1f}. {AS_PUBLISHED}"
             )
         if face.age_code != age_code:
             raise ValueError(
                 f"{place}: ageClass must be the age of this face in PersonData.txt ({face.place}), got {age_code} "
-                f"and {face.age_code:g}. {ADVICE}"
+                f"and {face.age_code:g}. {AS_PUBLISHED}"
             )
         rows.append(_Row(face, AGE_CODES.index(age_code), split))
     return rows
-
-
-def _check_inside(rows: list[_Row], root: Path) -> None:
-    real_root = os.path.realpath(root)
-    for face in (row.face for row in rows):
-        real = os.path.realpath(face.path)
-        if os.path.commonpath((real_root, real)) != real_root:
-            raise ValueError(
-                f"{face.place}: a picture must lie inside the data folder {root}, {face.path} leads to {real}. "
-                "Put the pictures themselves there instead of links."
-            )
 
 
 def _inside(path: Path, root: Path) -> str:
@@ -262,38 +294,30 @@ def _crop_name(index: int) -> str:
     return f"{index:04d}.jpg"
 
 
-def _describe(bad: dict[str, str], rows: list[_Row], root: Path) -> tuple[str, str]:
-    few = "; ".join(f"{name} ({reason})" for name, reason in list(bad.items())[:5])
-    pictures = len({row.face.path for row in rows})
-    return f"{len(bad)} of {pictures} pictures in {root} are absent or cannot be decoded", few
-
-
 def _cut_out(rows: list[_Row], root: Path, folder: Path, skip_bad_images: bool) -> None:
-    found = bad_images(str(row.face.path) for row in rows)
+    paths = [str(row.face.path) for row in rows]
+    if skip_bad_images:
+        found = bad_images(paths)  # The warning comes whenever the crops are loaded.
+    else:
+        found = find_bad_images(paths, root, skip=False, advice="Unpack the archive again")
     bad = {_inside(Path(path), root): reason for path, reason in found.items()}
-    if bad and not skip_bad_images:
-        count, few = _describe(bad, rows, root)
-        raise ValueError(
-            f"{count}, the first: {few}. Unpack the archive again, or leave them out with --skip_bad_images "
-            "(skip_bad_images=True)."
-        )
     (folder / LEFT_OUT_FILE).write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
-    pictures = defaultdict(list)
+    images = defaultdict(list)
     for index, row in enumerate(rows):
         if _inside(row.face.path, root) not in bad:
-            pictures[row.face.path].append((index, row.face))
+            images[row.face.path].append((index, row.face))
 
     def cut(path: Path) -> None:
         # The eyes are given in the pixels as they are stored: no turning by EXIF.
         with PIL.Image.open(path) as opened:
             image = opened.convert("RGB")
-        for index, face in pictures[path]:
+        for index, face in images[path]:
             try:
                 crop = crop_face(image, face.left_eye, face.right_eye, CROP_SIZE)
             except ValueError as error:
-                raise ValueError(f"{face.place}: {error} {ADVICE}") from None
+                raise ValueError(f"{face.place}: {error} {AS_PUBLISHED}") from None
             crop.save(folder / _crop_name(index), quality=95, subsampling=0)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(cut, pictures):
+        for _ in pool.map(cut, images):
             pass

@@ -1,4 +1,4 @@
-"""Folders of pictures that were drawn or cut out here: made once, whole or not at all, never over something else."""
+"""Folders of images that were drawn or cut out here: made once, whole or not at all, never over something else."""
 
 import json
 import os
@@ -15,8 +15,8 @@ def prepare_once(output_dir: str | os.PathLike, settings: dict, readme: str, fil
 
     Args:
         output_dir: The folder to make. One that already holds this very set is used as it is.
-        settings: What the pictures depend on, as JSON has it; two sets with equal settings are the same.
-        readme: The text of README.txt in the folder, which says what the pictures are.
+        settings: What the images depend on, as JSON has it; two sets with equal settings are the same.
+        readme: The text of README.txt in the folder, which says what the images are.
         fill: Called with an empty folder, which gets the place and name of `output_dir` when all is done.
 
     Returns:
@@ -69,11 +69,11 @@ def _is_there(target: Path, settings: dict) -> bool:
         found, files = found["settings"], found["files"]
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(
-            f"A folder to prepare must be new, empty or hold prepared pictures, {target} does not. {advice}"
+            f"A folder to prepare must be new, empty or hold prepared images, {target} does not. {advice}"
         ) from None
     if found != settings:
         raise FileExistsError(
-            f"{target} holds prepared pictures with the settings {found}, required are {settings}. {advice}"
+            f"{target} holds prepared images with the settings {found}, required are {settings}. {advice}"
         )
     have = sum(1 for path in target.rglob("*") if path.is_file() and path.name != SETTINGS_FILE)
     if have != files:

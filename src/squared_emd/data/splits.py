@@ -53,7 +53,7 @@ def fold_split(dataset: Dataset, fold: int) -> tuple[Dataset, Dataset]:
 
 
 def published_split(dataset: Dataset, *, test: str = "test") -> tuple[Dataset, Dataset]:
-    """Gives the rows to train on and to test on, as the data set has them.
+    """Gives the rows to train on and to test on, as the dataset has them.
 
     Args:
         dataset: Rows with a `split`: `train`, or the name of the test side; others are left out.

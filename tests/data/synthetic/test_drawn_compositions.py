@@ -106,7 +106,7 @@ def test_light_and_sharpness_can_be_seen():
 
 def test_clashing_hues_can_be_seen():
     def spread(pictures):
-        """How far the hues of a picture lie apart, with the opposite hue counted as the same."""
+        """How far the hues of an image lie apart, with the opposite hue counted as the same."""
         found = []
         for pixels in pictures:
             hsv = np.asarray(Image.fromarray((255 * pixels).astype(np.uint8)).convert("HSV"), dtype=float) / 255
@@ -176,7 +176,7 @@ def test_other_settings_are_refused(drawn):
     settings = json.loads((drawn / "prepared.json").read_text())["settings"]
     assert draw_compositions(drawn, num_train=400, num_test=60, size=24) == drawn
     assert message_of(FileExistsError, draw_compositions, drawn, num_train=400, num_test=60, size=24, seed=1) == (
-        f"{drawn} holds prepared pictures with the settings {settings}, required are {settings | {'seed': 1}}. {ADVICE}"
+        f"{drawn} holds prepared images with the settings {settings}, required are {settings | {'seed': 1}}. {ADVICE}"
     )
 
 

@@ -104,7 +104,7 @@ def test_other_settings_are_refused(drawn):
         "noise": APPARENT_AGE_NOISE,
     }
     assert message_of(FileExistsError, draw_faces, drawn, num_faces=300, size=32, seed=1) == (
-        f"{drawn} holds prepared pictures with the settings {found}, required are {found | {'seed': 1}}. {ADVICE}"
+        f"{drawn} holds prepared images with the settings {found}, required are {found | {'seed': 1}}. {ADVICE}"
     )
     assert files_of(drawn) == before
 
@@ -113,7 +113,7 @@ def test_other_settings_are_refused(drawn):
 def test_a_folder_with_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_text("mine")
     assert message_of(FileExistsError, draw_faces, tmp_path) == (
-        f"A folder to prepare must be new, empty or hold prepared pictures, {tmp_path} does not. {ADVICE}"
+        f"A folder to prepare must be new, empty or hold prepared images, {tmp_path} does not. {ADVICE}"
     )
     assert files_of(tmp_path) == {name: b"mine"}
 
@@ -122,7 +122,7 @@ def test_a_file_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
     assert message_of(FileExistsError, draw_faces, file) == (
-        f"A folder to prepare must be new, empty or hold prepared pictures, {file} does not. {ADVICE}"
+        f"A folder to prepare must be new, empty or hold prepared images, {file} does not. {ADVICE}"
     )
 
 
@@ -148,7 +148,7 @@ def test_nothing_is_left_behind_when_drawing_fails(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("squared_emd.data.synthetic.drawn_faces.draw_picture", fail)
+    monkeypatch.setattr("squared_emd.data.synthetic.drawn_faces.draw_image", fail)
     assert message_of(OSError, draw_faces, tmp_path / "drawn") == "disk full"
     assert list(tmp_path.iterdir()) == []
 

@@ -167,7 +167,7 @@ def test_a_complete_set_is_used_again_and_another_is_refused(drawn):
     assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*")} == before
     found = json.loads((drawn / "prepared.json").read_text())["settings"]
     assert message_of(FileExistsError, draw_groups, drawn, num_train=70, num_test=28, seed=1) == (
-        f"{drawn} holds prepared pictures with the settings {found}, required are {found | {'seed': 1}}. "
+        f"{drawn} holds prepared images with the settings {found}, required are {found | {'seed': 1}}. "
         "Give another folder, or move that one away."
     )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from squared_emd.data.imagenet import load_imagenet
-from squared_emd.data.synthetic.drawn_shapes import SHAPES, VERSION, cached_drawn_shapes, draw_picture, draw_shapes
+from squared_emd.data.synthetic.drawn_shapes import SHAPES, VERSION, cached_drawn_shapes, draw_image, draw_shapes
 
 FEW = {"num_classes": 6, "num_train": 15, "num_validation": 7, "size": 24}
 
@@ -72,7 +72,7 @@ def test_a_complete_set_is_used_again_and_another_refused(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     found = json.loads((folder / "prepared.json").read_text())["settings"]
     assert message_of(FileExistsError, draw_shapes, folder, **FEW, seed=1) == (
-        f"{folder} holds prepared pictures with the settings {found}, required are {found | {'seed': 1}}. "
+        f"{folder} holds prepared images with the settings {found}, required are {found | {'seed': 1}}. "
         "Give another folder, or move that one away."
     )
 
@@ -92,10 +92,10 @@ def test_numbers_that_do_not_fit(tmp_path):
             f"num_classes must be 2 to 20, got {number}."
         )
     assert message_of(ValueError, draw_shapes, tmp_path / "drawn", num_train=19) == (
-        "Each class needs a picture: num_train must be at least 20, got 19."
+        "Each class needs an image: num_train must be at least 20, got 19."
     )
     assert message_of(ValueError, draw_shapes, tmp_path / "drawn", num_classes=3, num_validation=2) == (
-        "Each class needs a picture: num_validation must be at least 3, got 2."
+        "Each class needs an image: num_validation must be at least 3, got 2."
     )
     assert message_of(ValueError, draw_shapes, tmp_path / "drawn", size=15) == (
         "size must be at least 16 pixels, got 15."
@@ -133,7 +133,7 @@ def test_all_but_the_shape_is_drawn_without_regard_to_it():
         states = []
         for where in (nowhere, SHAPES["ring"], SHAPES["cross"]):
             rng = np.random.default_rng(seed)
-            picture = np.asarray(draw_picture(where, rng, 48)).astype(int)
+            picture = np.asarray(draw_image(where, rng, 48)).astype(int)
             states.append((picture, rng.bit_generator.state))
         (empty, end), (ring, ring_end), (cross, cross_end) = states
         assert end == ring_end == cross_end
@@ -151,7 +151,7 @@ def test_a_shape_stands_out_from_what_is_behind_it():
     shares = []
     for seed in range(40):
         with_it, without = (
-            np.asarray(draw_picture(where, np.random.default_rng(seed), 48)).astype(float) for where in (disc, nowhere)
+            np.asarray(draw_image(where, np.random.default_rng(seed), 48)).astype(float) for where in (disc, nowhere)
         )
         differs = abs(with_it - without).max(-1) > 30
         assert differs.mean() > 0.05  # a disc of radius 0.8 has at least 0.16 of the picture; some of it is covered

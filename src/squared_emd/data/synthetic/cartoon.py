@@ -34,7 +34,7 @@ LIPS, GREY, WHITE, DARK = (172, 78, 82), (208, 208, 210), (247, 245, 241), (34, 
 
 @dataclass
 class Person:
-    """What is the same in every picture of one person. `looks` has the values of `LOOKS` at the person's age."""
+    """What is the same in every image of one person. `looks` has the values of `LOOKS` at the person's age."""
 
     woman: bool
     looks: dict[str, float]
@@ -85,8 +85,8 @@ def draw_person(rng: np.random.Generator, age: float) -> Person:
     )
 
 
-def draw_picture(person: Person, rng: np.random.Generator, size: int) -> Image.Image:
-    """Gives one picture of a person, drawn at twice its size and made smaller.
+def draw_image(person: Person, rng: np.random.Generator, size: int) -> Image.Image:
+    """Gives one image of a person, drawn at twice its size and made smaller.
 
     Args:
         person: Whom to draw.
@@ -94,7 +94,7 @@ def draw_picture(person: Person, rng: np.random.Generator, size: int) -> Image.I
         size: Width and height in pixels.
 
     Returns:
-        An RGB picture of `size` x `size` pixels.
+        An RGB image of `size` x `size` pixels.
     """
     side = 2 * size
     canvas = Image.new("RGB", (side, side), background(rng))
@@ -122,7 +122,7 @@ def draw_into(
     """Draws a person over what a canvas already shows.
 
     Args:
-        canvas: The RGB picture to draw into.
+        canvas: The RGB image to draw into.
         person: Whom to draw.
         rng: Pose, expression and clothes come from here.
         centre: Of the head, (2,), in pixels from the canvas's upper left corner.
@@ -145,12 +145,12 @@ def develop(canvas: Image.Image, rng: np.random.Generator, face: int) -> Image.I
     """Gives a canvas at half its size, as a camera would have taken it.
 
     Args:
-        canvas: An RGB picture with an even width and height.
+        canvas: An RGB image with an even width and height.
         rng: Light, blur and noise come from here.
         face: Width of a face with its surroundings, in pixels of the result; the blur goes with it.
 
     Returns:
-        An RGB picture.
+        An RGB image.
     """
     width, height = canvas.width // 2, canvas.height // 2
     image = canvas.resize((width, height), Image.Resampling.BOX)
@@ -192,7 +192,7 @@ class _Pen:
 
 
 def _eye_x(pen: _Pen, person: Person, side: int) -> float:
-    """Where the middle of an eye is, `side` -1 for the left one of the picture."""
+    """Where the middle of an eye is, `side` -1 for the left one of the image."""
     return side * person.looks["width"] * 0.42 + pen.yaw
 
 

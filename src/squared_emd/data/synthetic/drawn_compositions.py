@@ -1,18 +1,18 @@
 """Drawn compositions in AADB's own layout, to try things on without data: no photograph, nothing downloaded.
 
-The rule that scores a picture is written here, in full. Six properties, each from 0 (bad) to 1 (good), can be seen in
+The rule that scores an image is written here, in full. Six properties, each from 0 (bad) to 1 (good), can be seen in
 it, and the score is their weighted mean (`WEIGHTS`):
 
 - `thirds`: how near the subject stands to one of the four points where the lines at thirds cross; 1 on the point,
-  falling straight to 0 at the distance of the picture's centre.
+  falling straight to 0 at the distance of the image's center.
 - `harmony`: all hues are near one hue or its complement, or everything has a loud hue of its own.
-- `light`: full contrast, or all tones drawn together to a quarter of it, towards dark, grey or white.
+- `light`: full contrast, or all tones drawn together to a quarter of it, towards dark, gray or white.
 - `calm`: no rubbish lies about, or up to `MAX_CLUTTER` pieces do; 1 - pieces / `MAX_CLUTTER`.
-- `sharpness`: no blur, or one of `MAX_BLUR` of the picture's width.
+- `sharpness`: no blur, or one of `MAX_BLUR` of the image's width.
 - `level`: the horizon lies flat, or leans by up to `MAX_TILT` degrees.
 
-A picture has a skill, drawn from a Beta(1.5, 1.5) distribution, and each property is that skill and a normal deviate of
-`PROPERTY_NOISE`, clipped to 0..1: the properties go together, as they do where someone knows how to take pictures. Five
+An image has a skill, drawn from a Beta(1.5, 1.5) distribution, and each property is that skill and a normal deviate of
+`PROPERTY_NOISE`, clipped to 0..1: the properties go together, as they do where someone knows how to take images. Five
 raters see the score, each with a normal deviate of `RATER_NOISE`, and give one to five stars, the nearest of 0, 0.25,
 0.5, 0.75 and 1. The label is their mean, so a multiple of 0.05 from 0 to 1; the rank correlation of the rule itself
 with it is about 0.86, and no network can be expected to do better.
@@ -28,14 +28,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.io import savemat
 
-from squared_emd.data.aadb import INFO, PICTURES
+from squared_emd.data.aadb import IMAGE_FOLDERS, INFO
 from squared_emd.data.prepared import cache_folder, prepare_once
 
 WEIGHTS = {"thirds": 0.15, "harmony": 0.2, "light": 0.2, "calm": 0.2, "sharpness": 0.15, "level": 0.1}
 """What each property counts for in the score; their sum is 1."""
 
 PROPERTY_NOISE = 0.22
-"""Standard deviation of a property about the skill of its picture."""
+"""Standard deviation of a property about the skill of its image."""
 
 RATER_NOISE = 0.3
 """Standard deviation of a rater's view about the score, before the stars are rounded."""
@@ -48,7 +48,7 @@ VERSION = 1
 NUM_RATERS, STARS = 5, 4  # the stars above the lowest one
 README = """These are drawn compositions and no photographs: squared_emd.data.synthetic drew them by rule, from
 random numbers. Their scores follow from the same rule and from made-up raters; rule.csv holds the properties of each
-picture and the score before the raters. The files have the layout of AADB, so that whatever reads AADB can be tried on
+image and the score before the raters. The files have the layout of AADB, so that whatever reads AADB can be tried on
 them; nothing that is measured on them says anything about aesthetics or about AADB.
 """
 
@@ -60,20 +60,20 @@ def draw_compositions(
 
     The same arguments give the same bytes (with the same Pillow, NumPy and SciPy).
 
-    Source: drawn for this library; nothing in it comes from a data set.
+    Source: drawn for this library; nothing in it comes from a dataset.
 
     Args:
         output_dir: The folder to make. One that already holds this very set is used as it is.
-        num_train: How many pictures to train on, in `datasetImages_originalSize/`.
+        num_train: How many images to train on, in `datasetImages_originalSize/`.
         num_test: How many to test on, in `AADB_newtest_originalSize/`.
         size: Width and height in pixels.
-        seed: Another seed draws other pictures.
+        seed: Another seed draws other images.
 
     Returns:
         The folder, ready for `load_aadb`; `rule.csv` in it has the properties and the score before the raters.
 
     Raises:
-        ValueError: There is no picture to train or to test on, or `size` is too small to see anything.
+        ValueError: There is no image to train or to test on, or `size` is too small to see anything.
         FileExistsError: `output_dir` holds something else. Nothing in it is touched.
     """
     if min(num_train, num_test) < 1:
@@ -100,14 +100,14 @@ def cached_drawn_compositions() -> Path:
 def _draw_all(folder: Path, counts: dict[str, int], size: int, seed: int) -> None:
     info, rows = {}, []
     for part, (split, count) in enumerate(counts.items()):
-        (folder / PICTURES[split]).mkdir()
+        (folder / IMAGE_FOLDERS[split]).mkdir()
         names, scores = [], []
         for k in range(count):
             rng = np.random.default_rng((seed, part, k))
             name = f"drawn_{split}_{k:05d}.jpg"
             wanted = np.clip(rng.beta(1.5, 1.5) + rng.normal(0, PROPERTY_NOISE, len(WEIGHTS)), 0, 1)
             image, properties = _draw_scene(dict(zip(WEIGHTS, wanted.tolist(), strict=True)), rng, size)
-            image.save(folder / PICTURES[split] / name, quality=92)
+            image.save(folder / IMAGE_FOLDERS[split] / name, quality=92)
             score = sum(WEIGHTS[key] * value for key, value in properties.items())
             views = score + rng.normal(0, RATER_NOISE, NUM_RATERS)
             stars = np.clip(np.rint(STARS * views), 0, STARS).sum()
@@ -126,7 +126,7 @@ def _draw_all(folder: Path, counts: dict[str, int], size: int, seed: int) -> Non
 
 
 def _draw_scene(wanted: dict[str, float], rng: np.random.Generator, size: int) -> tuple[Image.Image, dict[str, float]]:
-    """A picture of `size` x `size` pixels and its properties: `wanted`, as far as whole pieces and edges allow."""
+    """An image of `size` x `size` pixels and its properties: `wanted`, as far as whole pieces and edges allow."""
     pen = _Pen(wanted, rng, 2 * size)
     properties = dict(wanted)
     _draw_land(pen)
@@ -148,7 +148,7 @@ def _draw_scene(wanted: dict[str, float], rng: np.random.Generator, size: int) -
 def _place(wanted: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Where the subject stands, and how near that is to a point of thirds."""
     points = np.array([(x, y) for x in (1 / 3, 2 / 3) for y in (1 / 3, 2 / 3)])
-    reach = np.hypot(1 / 6, 1 / 6)  # from such a point to the centre
+    reach = np.hypot(1 / 6, 1 / 6)  # from such a point to the center
     turn = rng.uniform(0, 2 * np.pi)
     start = points[rng.integers(4)]
     place = start + (1 - wanted) * reach * np.array([np.cos(turn), np.sin(turn)])
@@ -157,7 +157,7 @@ def _place(wanted: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
 
 
 class _Pen:
-    """Draws in parts of the picture's side: (0, 0) is the upper left corner, (1, 1) the lower right one."""
+    """Draws in parts of the image's side: (0, 0) is the upper left corner, (1, 1) the lower right one."""
 
     def __init__(self, wanted: dict[str, float], rng: np.random.Generator, side: int):
         self.rng, self.side = rng, side
@@ -168,17 +168,17 @@ class _Pen:
         self.lean = np.radians((1 - wanted["level"]) * MAX_TILT) * rng.choice([-1, 1])
         self.horizon = rng.choice([0.36, 0.62]) + rng.uniform(-0.04, 0.04)
 
-    def colour(self, light: float, turn: float = 0.0) -> tuple[int, ...]:
-        """A colour of the palette, which a clash turns to another hue and makes louder."""
+    def color(self, light: float, turn: float = 0.0) -> tuple[int, ...]:
+        """A color of the palette, which a clash turns to another hue and makes louder."""
         hue = self.hue + turn + self.clash * self.rng.uniform(-0.5, 0.5)
         saturation = 0.42 + 0.53 * self.clash
         return tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue % 1, light, saturation))
 
-    def shape(self, xy: np.ndarray, colour: tuple[int, ...]) -> None:
-        self.draw.polygon([tuple(point) for point in (np.asarray(xy) * self.side).tolist()], fill=colour)
+    def shape(self, xy: np.ndarray, color: tuple[int, ...]) -> None:
+        self.draw.polygon([tuple(point) for point in (np.asarray(xy) * self.side).tolist()], fill=color)
 
-    def oval(self, x: float, y: float, half_width: float, half_height: float, colour: tuple[int, ...]) -> None:
-        self.shape(np.stack([x + half_width * COS, y + half_height * SIN], axis=1), colour)
+    def oval(self, x: float, y: float, half_width: float, half_height: float, color: tuple[int, ...]) -> None:
+        self.shape(np.stack([x + half_width * COS, y + half_height * SIN], axis=1), color)
 
     def ground(self, x: np.ndarray) -> np.ndarray:
         """The height of the horizon at x."""
@@ -192,20 +192,20 @@ def _draw_land(pen: _Pen) -> None:
     """Sky, sun, hills and ground."""
     rng = pen.rng
     x = np.linspace(0, 1, 25)
-    top, low = np.array(pen.colour(0.55)), np.array(pen.colour(0.86))
+    top, low = np.array(pen.color(0.55)), np.array(pen.color(0.86))
     part = np.linspace(0, 1, pen.side)[:, None, None]  # (side, 1, 1)
     sky = np.broadcast_to(top + (low - top) * part, (pen.side, pen.side, 3))
     pen.image.paste(Image.fromarray(sky.astype(np.uint8)))
     sun, height = rng.uniform(0.15, 0.85), rng.uniform(0.25, 0.7) * pen.horizon
     for radius, light in ((0.085, 0.88), (0.055, 0.96)):
-        pen.oval(sun, height, radius, radius, pen.colour(light, 0.05))
+        pen.oval(sun, height, radius, radius, pen.color(light, 0.05))
     for k, light in enumerate((0.62, 0.46)):
         waves = np.sin(2 * np.pi * (rng.uniform(0.7, 1.6) * x + rng.uniform(0, 1)))
         ridge = pen.ground(x) - (0.075 - 0.035 * k) * (1 + waves)
-        pen.shape([*np.stack([x, ridge], axis=1), (1, 1.3), (0, 1.3)], pen.colour(light, 0.03))
+        pen.shape([*np.stack([x, ridge], axis=1), (1, 1.3), (0, 1.3)], pen.color(light, 0.03))
     for k, light in enumerate((0.34, 0.28, 0.22)):
         edge = pen.ground(x) + 0.13 * k * (1 + k)
-        pen.shape([*np.stack([x, edge], axis=1), (1, 1.4), (0, 1.4)], pen.colour(light, 0.08))
+        pen.shape([*np.stack([x, edge], axis=1), (1, 1.4), (0, 1.4)], pen.color(light, 0.08))
 
 
 def _draw_piece(pen: _Pen, subject: np.ndarray) -> None:
@@ -215,20 +215,20 @@ def _draw_piece(pen: _Pen, subject: np.ndarray) -> None:
         x, y = rng.uniform(0.03, 0.97, 2)
         if np.hypot(x - subject[0], y - subject[1]) > 0.17:
             break
-    colour = pen.colour(rng.choice([0.16, 0.45, 0.72, 0.9]), 0.5)
+    color = pen.color(rng.choice([0.16, 0.45, 0.72, 0.9]), 0.5)
     width, height, turn = rng.uniform(0.02, 0.05), rng.uniform(0.03, 0.07), rng.uniform(0, np.pi)
     corners = {0: 33, 1: 4, 2: 5}[int(rng.integers(3))]  # an oval, a triangle or a box
     angles = np.linspace(0, 2 * np.pi, corners)
     local = np.stack([width * np.cos(angles), height * np.sin(angles)], axis=1)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    pen.shape(local @ rotation.T + (x, y), colour)
+    pen.shape(local @ rotation.T + (x, y), color)
 
 
 def _draw_subject(pen: _Pen, place: np.ndarray) -> None:
     """A balloon where the place is in the sky, else a tree or a house; its middle is at `place`."""
     rng, (x, y) = pen.rng, place
     scale = rng.uniform(0.9, 1.15)
-    dark, bright = pen.colour(0.16, 0.5), pen.colour(0.78, 0.5)
+    dark, bright = pen.color(0.16, 0.5), pen.color(0.78, 0.5)
     if y + 0.1 < pen.ground(x):
         pen.oval(x, y - 0.02 * scale, 0.095 * scale, 0.115 * scale, dark)
         pen.oval(x, y - 0.02 * scale, 0.04 * scale, 0.115 * scale, bright)

@@ -7,7 +7,7 @@ import numpy as np
 
 from squared_emd.data.adience import AGE_BOUNDS, AGE_GROUPS, NUM_FOLDS, PREFIXES
 from squared_emd.data.prepared import cache_folder, prepare_once
-from squared_emd.data.synthetic.cartoon import draw_person, draw_picture
+from squared_emd.data.synthetic.cartoon import draw_image, draw_person
 
 APPARENT_AGE_NOISE = 0.4
 """How far a person looks from their true age: standard deviation, in widths of an age group."""
@@ -16,7 +16,7 @@ VERSION = 2
 """Goes up when another folder comes out of the same arguments."""
 
 ADIENCE_COUNTS = (2519, 2163, 2132, 1655, 4950, 2300, 830, 875)
-MEAN_PICTURES = 4
+MEAN_IMAGES = 4
 LABELS_FILE = "labels.csv"  # the same faces as people have data of their own: image, label, group
 HEADER = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
 README = """These are drawn faces and no photographs: shapes that squared_emd.data.synthetic drew from random numbers.
@@ -30,14 +30,14 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
 
     A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
     and no network gets them all right. Skin, hair, pose, light, blur and noise vary without regard to age. The groups
-    have Adience's proportions; `labels.csv` names each picture, its group and its person once more. The same arguments
+    have Adience's proportions; `labels.csv` names each image, its group and its person once more. The same arguments
     give the same bytes (with the same Pillow and NumPy).
 
     Source: drawn for this library; nothing in it comes from a data set but the proportions of the age groups.
 
     Args:
         output_dir: The folder to make. One that already holds this very set is used as it is.
-        num_faces: How many pictures.
+        num_faces: How many images.
         size: Width and height in pixels.
         seed: Another seed draws other people.
 
@@ -68,7 +68,7 @@ def cached_drawn_faces(num_faces: int = 1500) -> Path:
     """Draws faces into the user's cache folder, once.
 
     Args:
-        num_faces: How many pictures.
+        num_faces: How many images.
 
     Returns:
         The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_adience`.
@@ -88,7 +88,7 @@ def _share_out(total: int, weights: tuple[int, ...]) -> list[int]:
 
 def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
     lines, table = [[HEADER] for _ in range(NUM_FOLDS)], ["image,label,group"]
-    user = picture = 0
+    user = image_index = 0
     for group, count in enumerate(counts):
         for k in range(NUM_FOLDS):
             fold = (group + k) % NUM_FOLDS
@@ -99,17 +99,17 @@ def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
                 person = draw_person(rng, age)
                 user_id = f"{10000000 + user}@N0{fold}"
                 (folder / "aligned" / user_id).mkdir(parents=True)
-                pictures = min(left, int(rng.integers(1, 2 * MEAN_PICTURES)))
-                for _ in range(pictures):
-                    name = f"drawn_{picture:05d}.jpg"
-                    image = draw_picture(person, np.random.default_rng((seed, 1, picture)), size)
+                num_images = min(left, int(rng.integers(1, 2 * MEAN_IMAGES)))
+                for _ in range(num_images):
+                    name = f"drawn_{image_index:05d}.jpg"
+                    image = draw_image(person, np.random.default_rng((seed, 1, image_index)), size)
                     path = f"aligned/{user_id}/{PREFIXES['aligned']}.{user}.{name}"
                     image.save(folder / path, quality=90)
                     table.append(f"{path},{AGE_GROUPS[group]},{user_id}")
                     fields = (user_id, name, user, AGE_BOUNDS[group], "mf"[person.woman], 0, 0, size, size, 0, 0, 50)
                     lines[fold].append("\t".join(map(str, fields)))
-                    picture += 1
-                left -= pictures
+                    image_index += 1
+                left -= num_images
                 user += 1
     for fold, rows in enumerate(lines):
         (folder / f"fold_{fold}_data.txt").write_text("\n".join(rows) + "\n")

@@ -1,4 +1,4 @@
-"""Drawn group pictures in the layout of Images of Groups, to try things on without data: no photograph."""
+"""Drawn group images in the layout of Images of Groups, to try things on without data: no photograph."""
 
 import io
 import os
@@ -20,7 +20,7 @@ takes the two of 38-43 and 48-53."""
 VERSION = 1
 """Goes up when another folder comes out of the same arguments."""
 
-HEAD = 37  # half the height of a grown-up's head, in pixels of the picture
+HEAD = 37  # half the height of a grown-up's head, in pixels of the image
 COLUMN, ROW = 2.45, 2.6  # from one head to the next and from one row to the next, in these halves
 NUM_GROUPS = len(AGE_CODES)
 MAT_FOLDER = "AgeGenderClassification"
@@ -31,10 +31,10 @@ tried on them; a figure measured on them says nothing about Images of Groups.
 
 
 def draw_groups(output_dir: str | os.PathLike, *, num_train: int = 1120, num_test: int = 280, seed: int = 0) -> Path:
-    """Draws pictures of 2 to 8 people with seven age groups, laid out as Images of Groups is.
+    """Draws images of 2 to 8 people with seven age groups, laid out as Images of Groups is.
 
     A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
-    and no network gets them all right. Each person stands in one picture, each picture in one split, and each group has
+    and no network gets them all right. Each person stands in one image, each image in one split, and each group has
     equally many faces. Heads are 57 to 83 pixels high (those of children up to an eighth less), and lean by some
     degrees. The same arguments give the same bytes (with the same Pillow, NumPy and SciPy).
 
@@ -69,7 +69,7 @@ def draw_groups(output_dir: str | os.PathLike, *, num_train: int = 1120, num_tes
 
 
 def cached_drawn_groups() -> Path:
-    """Draws group pictures into the user's cache folder, once.
+    """Draws group images into the user's cache folder, once.
 
     Returns:
         The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_images_of_groups`.
@@ -84,7 +84,7 @@ def _draw_set(folder: Path, counts: dict[str, int], seed: int) -> None:
     lines = {name: [] for name in FOLDERS}
     for name in (*FOLDERS, MAT_FOLDER):
         (folder / name).mkdir()
-    picture = 0
+    image_index = 0
     for split, count in counts.items():
         rng = np.random.default_rng((seed, list(counts).index(split)))
         labels = rng.permutation(np.repeat(np.arange(NUM_GROUPS), count // NUM_GROUPS)).tolist()
@@ -95,23 +95,23 @@ def _draw_set(folder: Path, counts: dict[str, int], seed: int) -> None:
             group, labels = labels[:size], labels[size:]
             # The folders' numbers say how many faces were found at least.
             place = str(rng.choice([name for name in FOLDERS if int(name[-2]) <= size]))
-            name = f"drawn_{picture:04d}.jpg"
-            image, rows = _draw_group(group, np.random.default_rng((seed, 2, picture)))
+            name = f"drawn_{image_index:04d}.jpg"
+            image, rows = _draw_group(group, np.random.default_rng((seed, 2, image_index)))
             image.save(folder / place / name, quality=92)
             lines[place] += [name, *("\t".join(map(str, row)) for row in rows)]
             names += [f"C:\\drawn\\{place}\\{name}"] * size
             faces += rows
-            picture += 1
+            image_index += 1
         _write_mat(folder / MAT_FOLDER, split, names, np.array(faces))
     for name, rows in lines.items():
         (folder / name / "PersonData.txt").write_text("".join(row + "\n" for row in rows))
 
 
 def _draw_group(labels: list[int], rng: np.random.Generator) -> tuple[Image.Image, list[tuple[int, ...]]]:
-    """A picture of people of these groups, and a row of PersonData.txt for each."""
+    """An image of people of these groups, and a row of PersonData.txt for each."""
     back = len(labels) // 2 if len(labels) > 4 else 0
     rows = [back, len(labels) - back] if back else [len(labels)]
-    unit = 2 * HEAD  # the canvas is twice as large as the picture
+    unit = 2 * HEAD  # the canvas is twice as large as the image
     width, height = max(rows) + 0.75 * (len(set(rows)) < len(rows)) + 0.3, (len(rows) - 1) * ROW + 3.9
     canvas = Image.new("RGB", (2 * round(width * COLUMN * HEAD), 2 * round(height * HEAD)), background(rng))
     faces = []

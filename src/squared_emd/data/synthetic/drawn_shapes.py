@@ -14,7 +14,7 @@ __all__ = ["SHAPES", "VERSION", "cached_drawn_shapes", "draw_shapes"]
 VERSION = 1
 """Goes up when another folder comes out of the same arguments."""
 
-# Where a shape is, by x, y, the distance from its centre and the angle; it reaches to 1, y points down. In alphabetical
+# Where a shape is, by x, y, the distance from its center and the angle; it reaches to 1, y points down. In alphabetical
 # order, so that the order says nothing of how they look.
 _Where = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 SHAPES: dict[str, _Where] = {
@@ -58,32 +58,32 @@ def draw_shapes(
 ) -> Path:
     """Draws shapes of unordered classes in a training and a validation half, laid out as ImageNet is.
 
-    A class is a shape (`SHAPES`). Its place, size, turn (up to 32 degrees), proportions and colours, what lies behind
+    A class is a shape (`SHAPES`). Its place, size, turn (up to 32 degrees), proportions and colors, what lies behind
     it, what covers a part of it, blur and noise vary without regard to the class. The classes have equally many
-    pictures, as near as can be. The same arguments give the same bytes (with the same Pillow and NumPy).
+    images, as near as can be. The same arguments give the same bytes (with the same Pillow and NumPy).
 
-    Source: drawn for this library; nothing in it comes from a data set.
+    Source: drawn for this library; nothing in it comes from a dataset.
 
     Args:
         output_dir: The folder to make. One that already holds this very set is used as it is.
         num_classes: How many classes, 2 to 20.
-        num_train: How many pictures in `train/`.
-        num_validation: How many pictures in `val/`.
+        num_train: How many images in `train/`.
+        num_validation: How many images in `val/`.
         size: Width and height in pixels.
-        seed: Another seed draws other pictures.
+        seed: Another seed draws other images.
 
     Returns:
         The folder, ready for `load_imagenet`.
 
     Raises:
-        ValueError: There are too few or too many classes, a class gets no picture, or `size` is too small to see much.
+        ValueError: There are too few or too many classes, a class gets no image, or `size` is too small to see much.
         FileExistsError: `output_dir` holds something else. Nothing in it is touched.
     """
     if not 2 <= num_classes <= len(SHAPES):
         raise ValueError(f"num_classes must be 2 to {len(SHAPES)}, got {num_classes}.")
     for name, number in (("num_train", num_train), ("num_validation", num_validation)):
         if number < num_classes:
-            raise ValueError(f"Each class needs a picture: {name} must be at least {num_classes}, got {number}.")
+            raise ValueError(f"Each class needs an image: {name} must be at least {num_classes}, got {number}.")
     if size < 16:
         raise ValueError(f"size must be at least 16 pixels, got {size}.")
     counts = {"train": num_train, "val": num_validation}
@@ -105,14 +105,14 @@ def cached_drawn_shapes(num_train: int = 1500, num_validation: int = 300) -> Pat
     """Draws shapes of 20 classes into the user's cache folder, once.
 
     Args:
-        num_train: How many pictures to train on.
-        num_validation: How many pictures to validate on.
+        num_train: How many images to train on.
+        num_validation: How many images to validate on.
 
     Returns:
         The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_imagenet`.
 
     Raises:
-        ValueError: There are fewer pictures than classes.
+        ValueError: There are fewer images than classes.
         FileExistsError: That folder holds something else.
     """
     folder = cache_folder(f"drawn_shapes_{num_train}_{num_validation}_v{VERSION}")
@@ -125,12 +125,12 @@ def _draw_halves(folder: Path, wnids: dict[str, str], counts: dict[str, int], si
             (folder / half / wnid).mkdir(parents=True)
         for i in range(count):
             wnid = list(wnids)[i % len(wnids)]
-            image = draw_picture(SHAPES[wnids[wnid]], np.random.default_rng((seed, number, i)), size)
+            image = draw_image(SHAPES[wnids[wnid]], np.random.default_rng((seed, number, i)), size)
             image.save(folder / half / wnid / f"drawn_{half}_{i + 1:08d}.JPEG", quality=90)
 
 
-def draw_picture(where: _Where, rng: np.random.Generator, size: int) -> Image.Image:
-    """Gives one picture of a shape, drawn at twice its size and made smaller.
+def draw_image(where: _Where, rng: np.random.Generator, size: int) -> Image.Image:
+    """Gives one image of a shape, drawn at twice its size and made smaller.
 
     Args:
         where: The shape, one of `SHAPES`.
@@ -138,28 +138,28 @@ def draw_picture(where: _Where, rng: np.random.Generator, size: int) -> Image.Im
         size: Width and height in pixels.
 
     Returns:
-        An RGB picture of `size` x `size` pixels.
+        An RGB image of `size` x `size` pixels.
     """
     side = 2 * size
     radius = side * rng.uniform(0.28, 0.4)
-    centre = side / 2 + rng.uniform(-0.08, 0.08, 2) * side
-    colour, behind = _colours(rng)
+    center = side / 2 + rng.uniform(-0.08, 0.08, 2) * side
+    color, behind = _colors(rng)
     canvas = _field(behind, side)
     draw = ImageDraw.Draw(canvas)
     for _ in range(6):  # clutter
-        _blot(draw, rng, rng.uniform(0, side, 2), side * rng.uniform(0.03, 0.1), _any_colour(rng))
+        _blot(draw, rng, rng.uniform(0, side, 2), side * rng.uniform(0.03, 0.1), _any_color(rng))
 
     turn, stretch = rng.uniform(-0.55, 0.55), rng.uniform(0.85, 1.18)
-    down, right = (np.mgrid[:side, :side] + 0.5 - centre[:, None, None]) / radius  # (side, side) each
+    down, right = (np.mgrid[:side, :side] + 0.5 - center[:, None, None]) / radius  # (side, side) each
     x = (right * np.cos(turn) + down * np.sin(turn)) * stretch
     y = (down * np.cos(turn) - right * np.sin(turn)) / stretch
     inside = where(x, y, np.hypot(x, y), np.arctan2(y, x))  # (side, side)
-    canvas.paste(_field(colour, side), mask=Image.fromarray(inside))
+    canvas.paste(_field(color, side), mask=Image.fromarray(inside))
 
     for _ in range(rng.integers(1, 3)):  # what covers a part of it
         angle, distance = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.4, 1.0)
-        middle = centre[::-1] + distance * np.array([np.cos(angle), np.sin(angle)])
-        _blot(draw, rng, middle, radius * rng.uniform(0.2, 0.45), _any_colour(rng))
+        middle = center[::-1] + distance * np.array([np.cos(angle), np.sin(angle)])
+        _blot(draw, rng, middle, radius * rng.uniform(0.2, 0.45), _any_color(rng))
     image = canvas.resize((size, size), Image.Resampling.BOX)
     image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.01) * size))
     pixels = np.asarray(image, dtype=np.float32) / 255  # (size, size, 3)
@@ -167,12 +167,12 @@ def draw_picture(where: _Where, rng: np.random.Generator, size: int) -> Image.Im
     return Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8))
 
 
-def _any_colour(rng: np.random.Generator) -> tuple[int, ...]:
+def _any_color(rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(rng.integers(20, 236, 3).tolist())
 
 
-def _colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two fields of colours, (2, 2, 3) and (4, 4, 3), whose means differ enough to tell them apart."""
+def _colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two fields of colors, (2, 2, 3) and (4, 4, 3), whose means differ enough to tell them apart."""
     while True:
         first, second = rng.uniform(30, 226, (2, 3))
         if np.linalg.norm(first - second) > 100:
@@ -180,20 +180,18 @@ def _colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return first + rng.normal(0, 15, (2, 2, 3)), second + rng.normal(0, 25, (4, 4, 3))
 
 
-def _field(colours: np.ndarray, side: int) -> Image.Image:
-    """Colours that go over into each other, as a picture."""
-    image = Image.fromarray(colours.clip(0, 255).astype(np.uint8))
+def _field(colors: np.ndarray, side: int) -> Image.Image:
+    """Colors that go over into each other, as an image."""
+    image = Image.fromarray(colors.clip(0, 255).astype(np.uint8))
     return image.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _blot(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, centre: np.ndarray, radius: float, colour: tuple
-) -> None:
+def _blot(draw: ImageDraw.ImageDraw, rng: np.random.Generator, center: np.ndarray, radius: float, color: tuple) -> None:
     """A polygon with three to six corners around a place."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 7)))
     reach = radius * rng.uniform(0.7, 1.3, len(angles))
-    corners = centre[:, None] + reach * np.stack([np.cos(angles), np.sin(angles)])  # (2, corners)
-    draw.polygon([tuple(corner) for corner in corners.T.tolist()], fill=colour)
+    corners = center[:, None] + reach * np.stack([np.cos(angles), np.sin(angles)])  # (2, corners)
+    draw.polygon([tuple(corner) for corner in corners.T.tolist()], fill=color)
 
 
 def _square(x: np.ndarray, y: np.ndarray, half: float) -> np.ndarray:

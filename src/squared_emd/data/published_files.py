@@ -1,0 +1,71 @@
+"""What the loaders of published datasets share: where their files lie, and which paths are allowed."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+__all__ = ["AS_PUBLISHED", "check_inside_folder", "check_name", "data_folder", "find_together", "folders_to_search"]
+
+AS_PUBLISHED = "Take the files as they were published."
+MAX_NAMED = 5
+
+
+def data_folder(data_dir: str | os.PathLike, layout: str) -> Path:
+    """The absolute path of a folder that exists; `layout` says for the error what it must hold."""
+    root = Path(os.path.abspath(data_dir))
+    if not root.is_dir():
+        raise FileNotFoundError(f"data_dir must be a folder, {root} is not one. {layout}.")
+    return root
+
+
+def folders_to_search(root: Path) -> list[Path]:
+    """The folder and its subfolders, sorted."""
+    return [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+
+
+def find_together(root: Path, names: Sequence[str], layout: str) -> list[Path]:
+    """Finds files that lie in the folder or together in one of its subfolders.
+
+    Raises:
+        FileNotFoundError: No folder has all of them.
+        ValueError: Several subfolders have all of them.
+    """
+    found = {folder: [name for name in names if (folder / name).is_file()] for folder in folders_to_search(root)}
+    complete = [folder for folder in found if len(found[folder]) == len(names)]
+    if not complete:
+        best = max(found, key=lambda folder: len(found[folder]))
+        missing = ", ".join(name for name in names if name not in found[best])
+        holds = ", ".join(sorted(path.name for path in best.iterdir())[:MAX_NAMED]) or "nothing"
+        raise FileNotFoundError(
+            f"{root} or one folder in it must hold {', '.join(names)}; {best} lacks {missing}, it holds: {holds}. "
+            f"{layout}."
+        )
+    if complete[0] != root and len(complete) > 1:
+        raise ValueError(
+            f"One folder must hold {', '.join(names)}, got {', '.join(map(str, complete))}. Keep one of them."
+        )
+    return [complete[0] / name for name in names]
+
+
+def check_inside_folder(places: Iterable[tuple[str, str | os.PathLike]], root: Path) -> None:
+    """Raises a ValueError if an image lies outside of the dataset's folder, for instance behind a symbolic link.
+
+    Args:
+        places: For each image, where it is listed (for the message) and its path.
+        root: The folder of the dataset.
+    """
+    real_root = os.path.realpath(root)
+    for place, path in places:
+        real = os.path.realpath(path)
+        if os.path.commonpath((real_root, real)) != real_root:
+            raise ValueError(
+                f"{place}: an image must lie inside the data folder {root}, {path} leads to {real}. "
+                "Put the images themselves there instead of links."
+            )
+
+
+def check_name(name: str, place: str, what: str = "the name of an image") -> str:
+    """Returns the name of a file if it has no folders, else raises a ValueError."""
+    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+        raise ValueError(f"{place}: {what} must be a plain name inside the data folder, got {name!r}.")
+    return name

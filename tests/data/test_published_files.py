@@ -1,0 +1,91 @@
+"""What the loaders of published datasets share."""
+
+import re
+
+import pytest
+from PIL import Image
+
+from squared_emd.data.images import find_bad_images
+from squared_emd.data.published_files import check_inside_folder, check_name, data_folder, find_together
+
+
+def raises(error, message):
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
+
+
+def test_data_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert data_folder(".", "It is x") == tmp_path
+    with raises(FileNotFoundError, f"data_dir must be a folder, {tmp_path / 'no'} is not one. It is x."):
+        data_folder("no", "It is x")
+
+
+def test_find_together(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with raises(FileNotFoundError, f"{tmp_path} or one folder in it must hold a, b; {tmp_path} lacks a, b, it holds: "
+                "one, two. It is x."):  # fmt: skip
+        find_together(tmp_path, ["a", "b"], "It is x")
+    (tmp_path / "two" / "a").touch()
+    with raises(FileNotFoundError, f"{tmp_path} or one folder in it must hold a, b; {tmp_path / 'two'} lacks b, it "
+                "holds: a. It is x."):  # fmt: skip
+        find_together(tmp_path, ["a", "b"], "It is x")
+    (tmp_path / "two" / "b").touch()
+    assert find_together(tmp_path, ["b", "a"], "It is x") == [tmp_path / "two" / "b", tmp_path / "two" / "a"]
+    (tmp_path / "one" / "a").touch()
+    message = f"One folder must hold a, got {tmp_path / 'one'}, {tmp_path / 'two'}. Keep one of them."
+    with raises(ValueError, message):
+        find_together(tmp_path, ["a"], "It is x")
+    (tmp_path / "a").touch()
+    assert find_together(tmp_path, ["a"], "It is x") == [tmp_path / "a"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x.jpg", "a\\b.jpg", "/etc/passwd", "a\0.jpg"])
+def test_names_that_lead_out(name):
+    with raises(ValueError, f"line 2: face_id must be a plain name inside the data folder, got {name!r}."):
+        check_name(name, "line 2", "face_id")
+    assert check_name("a b.jpg", "line 2") == "a b.jpg"
+
+
+def test_links_that_lead_out(tmp_path):
+    root, outside = tmp_path / "data", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "inside").symlink_to(root)
+    check_inside_folder([("line 1", root / "x.jpg"), ("line 2", root / "inside" / "x.jpg")], root)
+    (tmp_path / "link").symlink_to(root)
+    check_inside_folder([("line 1", tmp_path / "link" / "x.jpg")], tmp_path / "link")
+    (root / "link").symlink_to(outside)
+    message = (
+        f"line 3: an image must lie inside the data folder {root}, {root / 'link' / 'x.jpg'} leads to "
+        f"{outside / 'x.jpg'}. Put the images themselves there instead of links."
+    )
+    with raises(ValueError, message):
+        check_inside_folder([("line 3", root / "link" / "x.jpg")], root)
+
+
+def test_bad_images(tmp_path, caplog):
+    """One is missing, one is cut off behind a whole head, one is text; each is named once, at most five in all."""
+    paths = [str(tmp_path / f"{k}.jpg") for k in range(9)]
+    for path in paths[:3]:
+        Image.effect_noise((64, 64), 60).convert("RGB").save(path)
+    with open(paths[1], "rb+") as file:
+        file.truncate(1000)
+    with Image.open(paths[1]) as image:
+        image.verify()  # does not see it
+    with open(paths[2], "w") as file:
+        file.write("<html>")
+    options = {"source": "x", "advice": "Unpack it"}
+    steps = []
+    with pytest.raises(ValueError) as caught:
+        find_bad_images(paths * 2, skip=False, progress=lambda *step: steps.append(step), **options)
+    assert steps == [(k, 9) for k in range(1, 10)]
+    text = str(caught.value)
+    start = f"8 of 9 images of x are missing or cannot be decoded, the first: {paths[1]} (cannot be decoded: "
+    assert text.startswith(start)
+    assert f"; {paths[2]} (not an image); {paths[3]} (missing); " in text and text.count("(missing)") == 3
+    assert text.endswith(". Unpack it, or leave them out with --skip_bad_images (skip_bad_images=True).")
+    assert list(find_bad_images(paths, skip=True, **options)) == paths[1:]
+    assert caplog.records[-1].getMessage().endswith(". They are left out.")
+    with pytest.raises(ValueError, match=r"^1 of 1 images of x are .* \(missing\)\. Unpack it\.$"):
+        find_bad_images(paths[5:6], skip=True, **options)
