@@ -10,12 +10,10 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
-from tests.experiments.tiny import arguments, experiment, save_model
 from tests.training.tiny import make_loader
 
 from squared_emd.data import image_cache as module
 from squared_emd.data.image_cache import small_images
-from squared_emd.experiments import run_table
 from squared_emd.vision.transforms import EvalTransform, TrainTransform, with_views
 
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -256,18 +254,3 @@ def test_each_sample_depends_on_seed_epoch_and_place_alone(files, cache, tmp_pat
     torch.manual_seed(5)
     assert (epochs(2, 2) == expected).all()
     assert (epochs(3, 0) == expected).all()
-
-
-def test_recipes_refuse_stored_pictures_that_are_too_small(tmp_path):
-    model = save_model(tmp_path / "model")
-    args = arguments(tmp_path / "out", loss="xe", small_pictures=9)
-    with pytest.raises(SystemExit) as caught:
-        run_table(args, experiment(model))
-    assert f"small_pictures must be at least 10 for {model}, whose views have 8 pixels" in caught.value.code
-    with pytest.raises(ValueError) as error:
-        arguments(tmp_path / "out", small_pictures=0)
-    assert str(error.value) == "small_pictures must be at least 1 pixel, got 0."
-    with pytest.raises(ValueError) as error:
-        arguments(tmp_path / "out", small_quality=95)
-    assert str(error.value) == "small_quality needs small_pictures: how many pixels the shorter side is to have."
-    run_table(arguments(tmp_path / "out", loss="xe", small_pictures=10, dry_run=True), experiment(model), report=False)
