@@ -5,7 +5,7 @@
 
 Each run is `recipes/adience.py` with one of the options below; the recipe's own learning rates, which were chosen
 without any of them, serve all. Training and test have the proportions of Adience: 2519, 2163, 2132, 1655, 4950, 2300,
-830 and 875 pictures of 17,424. "Recall of the rarest" is the share of the rarest class that is found; "balanced"
+830 and 875 images of 17,424. "Recall of the rarest" is the share of the rarest class that is found; "balanced"
 averages over the classes, each of the same weight. The faces are drawn: the figures compare ways, and say nothing of
 Adience.
 """

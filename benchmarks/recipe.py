@@ -5,11 +5,11 @@
     python benchmarks/recipe.py --stock run_image_classification.py --accuracy accuracy      # Hugging Face's own script
     python benchmarks/recipe.py --profile                        # where the time of the recipe goes
 
-Both train the same network from the same random weights on the same pictures (test fold 0 left out) for as many epochs
+Both train the same network from the same random weights on the same images (test fold 0 left out) for as many epochs
 with as large batches, SGD and as many workers, evaluate once at the end, and save the model. The recipe trains with its
-own loss, augmentation and checks of the data. `small` is a network so light that the pictures decide; with the others
+own loss, augmentation and checks of the data. `small` is a network so light that the images decide; with the others
 it is the network. Each run is a process of its own; they take turns. "Training" is what the log of a run says of its
-pictures a second; "whole command" has the start-up, the checks, the test and the report with it.
+images a second; "whole command" has the start-up, the checks, the test and the report with it.
 
 Without `--stock` the stock way is `stock_classifier.py` beside this file, which is ours: what Hugging Face's example
 does, without its options. With it, that script is run as it is; it needs evaluate's `accuracy`, from the Hub or a
@@ -41,7 +41,7 @@ from squared_emd.data.synthetic.drawn_faces import draw_faces
 HERE = Path(__file__).resolve().parent
 RECIPE = HERE.parent / "recipes" / "adience.py"
 STAND_IN = HERE / "stock_classifier.py"
-SIDE = 816  # of a picture in Adience's archive of aligned faces
+SIDE = 816  # of a image in Adience's archive of aligned faces
 EPOCHS = {"small": 4}  # where none are asked for; the others: 2
 NETWORKS = {
     "small": {"embedding_size": 8, "hidden_sizes": [8, 16, 32, 64], "depths": [1, 1, 1, 1], "layer_type": "basic"},
@@ -61,7 +61,7 @@ def make_network(name: str, folder: Path) -> Path:
 
 
 def as_image_folder(rows: Dataset, folder: Path) -> Path:
-    """The pictures once more as links in a folder a class, as `imagefolder` wants them."""
+    """The images once more as links in a folder a class, as `imagefolder` wants them."""
     for number, row in enumerate(rows.cast_column("image", Image(decode=False))):
         place = folder / AGE_GROUPS[row["label"]]
         place.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def environment(args: argparse.Namespace, folder: Path) -> dict[str, str]:
 
 
 def run(command: list[str], args: argparse.Namespace, folder: Path) -> float:
-    """Run a command in a process of its own, and give the pictures a second that its training took."""
+    """Run a command in a process of its own, and give the images a second that its training took."""
     with tempfile.TemporaryDirectory(dir=folder) as output:
         where = args.accuracy.resolve().parent if args.accuracy else folder
         process = [sys.executable, *command, output]
@@ -191,7 +191,7 @@ def main() -> None:
         )  # the stock way finds its table made
         print(hardware("transformers", "datasets", "torchvision", "Pillow"))
         kind = "Adience's" if args.data_dir else "drawn"
-        print(f"{len(rows['train'])} {kind} pictures an epoch, batches of {args.batch}, {args.dtype}", end="")
+        print(f"{len(rows['train'])} {kind} images an epoch, batches of {args.batch}, {args.dtype}", end="")
         print(f"; recipe options: {shlex.join(args.recipe_args)}." if args.recipe_args else ".")
         if args.profile:
             for network in args.model:
@@ -200,7 +200,7 @@ def main() -> None:
         print(
             f"{args.workers} workers, {args.threads} threads. Medians of {args.repeats} runs (quartiles of ratios).\n"
         )
-        print("| network | epochs | way | training, pictures/s | times stock | whole command, s | times stock |")
+        print("| network | epochs | way | training, images/s | times stock | whole command, s | times stock |")
         print("|---|---:|---|---:|---:|---:|---:|", flush=True)
         for network in args.model:
             compare(args, network, faces, links, folder)

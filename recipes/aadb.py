@@ -24,7 +24,7 @@ REAL_MODEL = "res_f"  # Table 4
 NUM_BINS = 10  # section 4.6
 ENSEMBLE_BINS = range(3, 11)  # section 4.6: eight networks
 VALIDATION_SHARE = 0.1
-AADB_PICTURES = 9_400  # AADB has 9,458; beside what has fewer the paper's figures say nothing
+AADB_IMAGES = 9_400  # AADB has 9,458; beside what has fewer the paper's figures say nothing
 
 
 @dataclass
@@ -52,22 +52,22 @@ def main() -> None:
     with user_errors():
         (args,) = HfArgumentParser(AADBArguments).parse_args_into_dataclasses()
 
-    # 2. The pictures and their scores.
+    # 2. The images and their scores.
     from squared_emd.data.aadb import load_aadb
     from squared_emd.data.image_cache import small_images
     from squared_emd.data.synthetic.drawn_compositions import cached_drawn_compositions
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_compositions()
-        pictures = load_aadb(folder, skip_bad_images=args.skip_bad_images)
+        images = load_aadb(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
-            pictures = small_images(pictures, args.small_pictures, quality=args.small_quality)
+            images = small_images(images, args.small_pictures, quality=args.small_quality)
     if args.should_save:
-        print(f"{len(pictures)} pictures with scores, from {folder}.")
+        print(f"{len(images)} images with scores, from {folder}.")
         if not args.data_dir:
             print("These are DRAWN compositions, scored by rule, no photographs. For AADB give --data_dir.")
 
-    # 3. The protocol: bins with as many training pictures each; a regression learns the score itself. What is measured
+    # 3. The protocol: bins with as many training images each; a regression learns the score itself. What is measured
     #    is the rank correlation of the expected score (sum of p_i times the mean training score of bin i).
     from datasets import Dataset
 
@@ -77,7 +77,7 @@ def main() -> None:
     from squared_emd.experiments import Experiment, Samples, image_network, report_table, run_table, write_ensembles
     from squared_emd.vision.networks import SMALL
 
-    train_side, test_side = published_split(pictures)
+    train_side, test_side = published_split(images)
 
     def experiment(num_bins: int) -> Experiment:
         bins = balanced_bins(train_side["score"], num_bins)
@@ -90,7 +90,7 @@ def main() -> None:
         return Experiment(
             table="aadb",
             data="AADB" if args.data_dir else "drawn compositions",
-            stand_in=not args.data_dir or len(pictures) < AADB_PICTURES,
+            stand_in=not args.data_dir or len(images) < AADB_IMAGES,
             split=lambda fold: (train_side, test_side),
             cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=None),
             samples=samples,

@@ -3,7 +3,7 @@
 On generated sounds:  accelerate launch recipes/audio_grades.py
 On your own:          accelerate launch recipes/audio_grades.py --dataset FILE_FOLDER_OR_HUB_NAME --classes bad good top
                       --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
-The data:             a folder <class>/<sound>; a file with a column of paths and one of labels; a data set of the Hub.
+The data:             a folder <class>/<sound>; a file with a column of paths and one of labels; a dataset of the Hub.
                       WAV, FLAC, Ogg or MP3 (soundfile)
 """
 
@@ -23,7 +23,7 @@ YOUR_MODEL = "facebook/wav2vec2-base"
 
 @dataclass
 class AudioArguments(DatasetArguments):
-    """The command line of a comparison, and what sounds need."""
+    """The command line of every recipe, and what sounds need."""
 
     model: str | None = field(
         default=None,
@@ -59,13 +59,7 @@ def main() -> None:
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            sounds, class_names = load_labeled_sounds(
-                args.dataset,
-                audio_column=args.audio_column,
-                classes=args.classes,
-                label_column=args.label_column,
-                group_column=args.group_column,
-            )
+            sounds, class_names = load_labeled_sounds(args.dataset, audio_column=args.audio_column, **args.columns)
         else:
             sounds, class_names = generate_sounds(), GRADES
     if args.should_save:

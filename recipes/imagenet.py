@@ -36,9 +36,7 @@ class ImageNetArguments(ImageArguments):
 
     def __post_init__(self) -> None:
         if self.skip_bad_images:
-            raise ValueError(
-                "skip_bad_images would decode 1.3 million pictures first; take bad ones out of the folders."
-            )
+            raise ValueError("skip_bad_images would decode 1.3 million images first; take bad ones out of the folders.")
         if self.output_dir is None:
             self.output_dir = "outputs/imagenet" if self.data_dir else "outputs/drawn_shapes"
         if self.num_train_epochs is None:
@@ -56,25 +54,24 @@ def main() -> None:
     with user_errors():
         (args,) = HfArgumentParser(ImageNetArguments).parse_args_into_dataclasses()
 
-    # 2. The pictures.
-    from squared_emd.data.image_cache import small_images
+    # 2. The images.
     from squared_emd.data.imagenet import load_imagenet
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.data.synthetic.drawn_shapes import cached_drawn_shapes
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or cached_drawn_shapes()
-        pictures = load_imagenet(folder)
+        images = load_imagenet(folder)
         if args.small_pictures:
-            pictures = small_images(pictures, args.small_pictures, quality=args.small_quality)
-        train_side, test_side = published_split(pictures, test="validation")
-    class_names, num_test = pictures.features["label"].names, len(test_side)
+            images = small_images(images, args.small_pictures, quality=args.small_quality)
+        train_side, test_side = published_split(images, test="validation")
+    class_names, num_test = images.features["label"].names, len(test_side)
     if args.should_save:
-        print(f"{len(pictures)} pictures of {len(class_names)} classes, from {folder}.")
+        print(f"{len(images)} images of {len(class_names)} classes, from {folder}.")
         if not args.data_dir:
             print("These are DRAWN shapes, made by this program, no photographs. For ImageNet give --data_dir.")
 
-    # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on pictures of train/.
+    # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on images of train/.
     from squared_emd.experiments import Experiment, Samples, image_network, run_table
     from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL

@@ -37,8 +37,7 @@ def main() -> None:
     with user_errors():
         (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
 
-    # 2. The faces, cut out of the pictures by the places of their eyes.
-    from squared_emd.data.image_cache import small_images
+    # 2. The faces, cut out of the images by the places of their eyes.
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
     from squared_emd.data.synthetic.drawn_groups import cached_drawn_groups
 
@@ -48,11 +47,11 @@ def main() -> None:
         if args.small_pictures:
             faces = small_images(faces, args.small_pictures, quality=args.small_quality)
     if args.should_save:
-        print(f"{len(faces)} faces of {len(set(faces['picture']))} pictures, from {folder}.")
+        print(f"{len(faces)} faces of {len(set(faces['picture']))} images, from {folder}.")
         if not args.data_dir:
             print("These are DRAWN people, made by this program, no photographs. For Images of Groups give --data_dir.")
 
-    # 3. The protocol: the published split; what is chosen is chosen on pictures cut from its training side.
+    # 3. The protocol: the published split; what is chosen is chosen on images cut from its training side.
     from squared_emd import ordinal_metrics
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, image_network, run_table

@@ -1,10 +1,10 @@
-"""Your own pictures: an image folder, a CSV file or a data set of the Hub, with ordered classes or without an order.
+"""Your own images: an image folder, a CSV file or a dataset of the Hub, with ordered classes or without an order.
 
 On drawn faces:  accelerate launch recipes/own_data.py
 On your own:     accelerate launch recipes/own_data.py --data_dir PATH_OR_HUB_NAME --loss all --learning_rate select
                  --output_dir DIR
-The data:        a folder <class>/<picture> or train|validation|test/<class>/<picture>; a CSV file with the columns
-                 image and label, or image and one column of votes for each of --classes; a data set of the Hub
+The data:        a folder <class>/<image> or train|validation|test/<class>/<image>; a CSV file with the columns
+                 image and label, or image and one column of votes for each of --classes; a dataset of the Hub
 """
 
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ def main() -> None:
     with user_errors():
         (args,) = HfArgumentParser(OwnDataArguments).parse_args_into_dataclasses()
 
-    # 2. The pictures.
+    # 2. The images.
     from squared_emd.data.adience import AGE_GROUPS
     from squared_emd.data.image_cache import small_images
     from squared_emd.data.labeled_data import load_labeled_images
@@ -60,7 +60,7 @@ def main() -> None:
     with user_errors(), args.main_process_first():
         source = args.data_dir or cached_drawn_faces() / LABELS_FILE
         classes = args.classes or (None if args.data_dir else AGE_GROUPS)
-        pictures, class_names = load_labeled_images(
+        images, class_names = load_labeled_images(
             source,
             ordered=not args.unordered,
             classes=classes,
@@ -70,10 +70,10 @@ def main() -> None:
             skip_bad_images=args.skip_bad_images,
         )
         if args.small_pictures:
-            pictures = small_images(pictures, args.small_pictures, quality=args.small_quality)
+            images = small_images(images, args.small_pictures, quality=args.small_quality)
     if args.should_save:
         order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
-        print(f"{len(pictures)} pictures of {len(class_names)} classes {order}, from {source}.")
+        print(f"{len(images)} images of {len(class_names)} classes {order}, from {source}.")
         if not args.data_dir:
             print("These are DRAWN faces, made by this program; they are no photographs. For your own give --data_dir.")
 
@@ -87,12 +87,12 @@ def main() -> None:
     from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
 
-    own_validation = "validation" in set(pictures["split"]) and not args.validate  # else it would choose and test
-    by = "group" if "group" in pictures.column_names else None
+    own_validation = "validation" in set(images["split"]) and not args.validate  # else it would choose and test
+    by = "group" if "group" in images.column_names else None
 
     def cut_validation(rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:
         if own_validation:
-            return rows, published_split(pictures, test="validation")[1]
+            return rows, published_split(images, test="validation")[1]
         return validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by)
 
     default = YOUR_MODEL if args.data_dir else SMALL
@@ -101,7 +101,7 @@ def main() -> None:
         table="own_data",
         data="drawn faces" if not args.data_dir else "own data",
         stand_in=not args.data_dir,
-        split=lambda fold: published_split(pictures),
+        split=lambda fold: published_split(images),
         cut_validation=cut_validation,
         samples=lambda train, test, loss: Samples(train, test, class_names, metrics()),
         model=default,

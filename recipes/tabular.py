@@ -22,7 +22,7 @@ YOUR_RATES = dict.fromkeys(GENERATED_RATES, 10**-3)
 
 @dataclass
 class TabularArguments(DatasetArguments):
-    """The command line of a comparison, and what tables need."""
+    """The command line of every recipe, and what tables need."""
 
     feature_columns: list[str] | None = field(
         default=None,
@@ -71,13 +71,7 @@ def main() -> None:
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            rows, class_names = load_labeled_table(
-                args.dataset,
-                feature_columns=args.feature_columns,
-                classes=args.classes,
-                label_column=args.label_column,
-                group_column=args.group_column,
-            )
+            rows, class_names = load_labeled_table(args.dataset, feature_columns=args.feature_columns, **args.columns)
         else:
             rows, class_names = generate_table(), SEVERITIES
 

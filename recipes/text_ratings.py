@@ -21,7 +21,7 @@ YOUR_MODEL = "distilbert/distilroberta-base"
 
 @dataclass
 class TextArguments(DatasetArguments):
-    """The command line of a comparison, and what texts need."""
+    """The command line of every recipe, and what texts need."""
 
     model: str | None = field(
         default=None,
@@ -53,13 +53,7 @@ def main() -> None:
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            texts, class_names = load_labeled_texts(
-                args.dataset,
-                text_column=args.text_column,
-                classes=args.classes,
-                label_column=args.label_column,
-                group_column=args.group_column,
-            )
+            texts, class_names = load_labeled_texts(args.dataset, text_column=args.text_column, **args.columns)
         else:
             texts, class_names = generate_reviews(), STARS
     if args.should_save:

@@ -52,6 +52,7 @@ def launch(tmp_path, *command):
     return sorted(re.findall(r"<(.*?)>", ran.stdout)), ran.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_accelerate_on_the_cpu_warns_that_it_starts_one_process(tmp_path):
     launcher = "accelerate.commands.launch", "--cpu", "--num_processes", "2"
     said, logged = launch(tmp_path, *launcher, "script.py", "use_cpu")

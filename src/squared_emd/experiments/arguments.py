@@ -176,9 +176,6 @@ class ExperimentArguments(EMDTrainingArguments):
     def without_other_losses(self, loss: str) -> dict[str, None]:
         """The options that one of several losses does not get, as they are meant for another.
 
-        Args:
-            loss: one of `losses`.
-
         Returns:
             Name -> None. With `--loss all` a ground distance is that of a-emd; xemd1 and xemd2 learn theirs, blended
             with a geometry where `prior_weight` is given.
@@ -195,9 +192,6 @@ class ExperimentArguments(EMDTrainingArguments):
 
     def check_steps(self, num_train: int) -> None:
         """Refuse `max_steps` that end within the jump start of one of the losses, before any of them is trained.
-
-        Args:
-            num_train: samples per epoch.
 
         Raises:
             ValueError: no epoch comes after the jump start.
@@ -273,6 +267,11 @@ class DatasetArguments(ExperimentArguments):
         metadata={"help": "Names of the classes in order. Default: as the data have them, else sorted."},
     )
     num_train_epochs: float = 10
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the readers of `squared_emd.data` take of these."""
+        return {"label_column": self.label_column, "group_column": self.group_column, "classes": self.classes}
 
 
 def _number_or_select(name: str, text: str | float | None) -> tuple[bool, float | None]:

@@ -148,10 +148,6 @@ class Run:
 def plan(args: ExperimentArguments, experiments: Sequence[Experiment]) -> list[Run]:
     """The runs of a table, in the order in which they are trained.
 
-    Args:
-        args: networks, losses, folds and seeds.
-        experiments: what is trained on; several are variants of a table.
-
     Returns:
         One run each; an xemd2 run comes before the a-emd run that takes its D.
     """

@@ -54,12 +54,6 @@ _OF_LOSSES = {
 def settings_of(args: ExperimentArguments, run: Run, ground_distance: Path | None, digest: str) -> dict[str, Any]:
     """What the result of a run depends on, except its place in the table.
 
-    Args:
-        args: as given on the command line.
-        run: the run.
-        ground_distance: where the D of an a-emd run lies.
-        digest: of its rows, see :func:`digest_of_rows`.
-
     Returns:
         Values as JSON has them. Those of an a-emd run have a digest of D once the xemd2 run it takes it from is there.
     """
@@ -85,14 +79,7 @@ def settings_of(args: ExperimentArguments, run: Run, ground_distance: Path | Non
 
 
 def digest_of_rows(*parts: Dataset) -> str:
-    """A digest of rows; of images and sounds the names of the files count, not their content.
-
-    Args:
-        parts: of a dataset.
-
-    Returns:
-        16 hexadecimal digits, the same wherever the files lie.
-    """
+    """A digest of rows; of images and sounds the names of the files count, not their content."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{len(part)}".encode())
@@ -110,15 +97,7 @@ def digest_of_rows(*parts: Dataset) -> str:
 
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Refuse to take a run that was made with other settings for the one that is asked for.
-
-    Args:
-        folder: of a run that is done, begun or not there.
-        settings: as :func:`settings_of` gives them.
-
-    Raises:
-        ValueError: other settings lie there.
-    """
+    """Raises a ValueError where a run that is done or begun in a folder has other settings."""
     earlier = _read_json(folder / _SETTINGS_FILE)
     if earlier is None:
         return
@@ -132,34 +111,17 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Write what a run is trained with, before it is.
-
-    Args:
-        folder: of the run.
-        settings: as :func:`settings_of` gives them.
-    """
+    """Write what a run is trained with, before it is."""
     write_json(folder / _SETTINGS_FILE, settings)
 
 
 def read_results(folder: Path) -> Any:
-    """The results of a run or a trial, or None where it is not done.
-
-    Args:
-        folder: of the run.
-
-    Raises:
-        ValueError: the file is no JSON.
-    """
+    """The results of a run or a trial, or None where it is not done."""
     return _read_json(folder / RESULTS_FILE)
 
 
 def write_json(path: Path, content: dict | list) -> None:
-    """Write a file that is complete or not there at all.
-
-    Args:
-        path: the file; its folder is made.
-        content: what JSON can hold.
-    """
+    """Write a file that is complete or not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -43,13 +43,7 @@ class Outcome:
 
 
 def arguments_of_run(args: ExperimentArguments, experiment: Experiment, **own: Any) -> ExperimentArguments:
-    """The arguments of one run.
-
-    Args:
-        args: of the table.
-        experiment: for the learning rate of the loss, where none is given.
-        own: fields that the run has for itself, `loss` among them.
-    """
+    """The arguments of one run."""
     run = copy.copy(args)
     rate = args.rate or experiment.rates[own["loss"]]
     vars(run).update({"learning_rate": rate, **args.without_other_losses(own["loss"]), **own})

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ __all__ = ["Run", "read_runs"]
 _SKIPPED = ("select", "checkpoint-")  # trials on validation data; what a run needs to go on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One run: the keys of its `all_results.json`, and its log.
 
@@ -44,12 +44,12 @@ class Run:
     stand_in: bool
     model: str
     loss: str
-    variant: str
+    variant: str = ""
     fold: int
     folds: int
     seed: int
     tested_on: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
     job: str = ""
     learning_rate: float | None = None
     entropic_strength: float | None = None
@@ -144,22 +144,25 @@ def _read_run(path: Path) -> Run | None:
     results = read_json(path)
     if not isinstance(results, dict) or "table" not in results:
         return None  # of another program, or of a whole table
-    values = {
-        name: _checked(path, name, results.get(name, default), *kind) for name, (default, *kind) in _FIELDS.items()
-    }
+    values: dict[str, Any] = {}
+    for column in fields(Run):
+        if column.type in _KINDS:  # else it does not come from the file
+            default = None if column.default is MISSING else column.default
+            value = _checked(path, column.name, results.get(column.name, default), column.type)
+            if value == "" and column.default is MISSING:
+                raise ValueError(f'{path}: {column.name!r} must be text; got ""; mend it or train the run again')
+            values[column.name] = value
     if values["table"] not in LAYOUTS:
         raise ValueError(f"{path}: 'table' must be one of {', '.join(LAYOUTS)}; got {values['table']!r}; mend it")
     if not 0 <= values["fold"] < values["folds"]:
         raise ValueError(
             f"{path}: 'fold' must be between 0 and 'folds' - 1; got {values['fold']} of {values['folds']}; mend it"
         )
-    metrics = {}
-    for name, metric in METRICS.items():
-        value = _checked(path, name, results.get(name), *_NUMBER)
-        if value is not None and metric.is_fraction and not 0 <= value <= 1:
+    metrics = {name: _checked(path, name, results.get(name), "float | None") for name in METRICS}
+    metrics = {name: value for name, value in metrics.items() if value is not None}
+    for name, value in metrics.items():
+        if METRICS[name].is_fraction and not 0 <= value <= 1:
             raise ValueError(f"{path}: {name!r} must be a fraction between 0 and 1; got {value}; divide percent by 100")
-        if value is not None:
-            metrics[name] = value
     values["class_names"] = tuple(values["class_names"])
     return Run(folder=path.parent, metrics=metrics, log=_read_log(path.parent / STATE_FILE), **values)
 
@@ -174,48 +177,31 @@ def _read_log(path: Path) -> Sequence[Mapping[str, Any]]:
     return log
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-_TEXT = (lambda value: isinstance(value, str) and value != "", "text")
-_ANY_TEXT = (lambda value: isinstance(value, str), "text")
-_FLAG = (lambda value: isinstance(value, bool), "true or false")
-_COUNT = (_is_count, "a whole number, 0 or more")
-_NUMBER = (lambda value: value is None or _is_number(value), "a finite number or null")
-_SOME_COUNT = (lambda value: value is None or _is_count(value), "a whole number, 0 or more, or null")
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
 
-# Name -> what a missing one counts as, whether a value fits, and what it must be.
-_FIELDS = {
-    "table": (None, *_TEXT),
-    "data": (None, *_TEXT),
-    "stand_in": (None, *_FLAG),
-    "model": (None, *_TEXT),
-    "loss": (None, *_TEXT),
-    "variant": ("", *_ANY_TEXT),
-    "fold": (None, *_COUNT),
-    "folds": (None, *_COUNT),
-    "seed": (None, *_COUNT),
-    "tested_on": (None, *_TEXT),
-    "class_names": ([], _is_names, "a list of names"),
-    "job": ("", *_ANY_TEXT),
-    "num_train": (None, *_SOME_COUNT),
-    "num_test": (None, *_SOME_COUNT),
-    **dict.fromkeys(
-        ("learning_rate", "entropic_strength", "epochs", "sdd", "sdd_relative", "seconds_per_step"), (None, *_NUMBER)
-    ),
+
+# Type of a field of `Run` -> whether a value is of it, and what it is called in messages.
+_KINDS = {
+    "str": (lambda value: isinstance(value, str), "text"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (_is_count, "a whole number, 0 or more"),
+    "int | None": (lambda value: value is None or _is_count(value), "a whole number, 0 or more, or null"),
+    "float | None": (lambda value: value is None or _is_number(value), "a finite number or null"),
+    "tuple[str, ...]": (_are_names, "a list of names"),
 }
 
 
-def _checked(path: Path, name: str, value: Any, fits: Any, what: str) -> Any:
+def _checked(path: Path, name: str, value: Any, kind: str) -> Any:
+    fits, what = _KINDS[kind]
     if not fits(value):
         raise ValueError(f"{path}: {name!r} must be {what}; got {json.dumps(value)}; mend it or train the run again")
     return value
