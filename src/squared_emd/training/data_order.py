@@ -131,9 +131,16 @@ class DataOrderMixin:
         """As `Trainer`; padding duplicates do not count in the loss."""
         inputs, num_unique = self._without_duplicates(inputs)
         result = super().prediction_step(model, inputs, *args, **kwargs)
-        if result[0] is not None and num_unique:
+        if result[0] is None:
+            return result
+        weight: Tensor | int = num_unique
+        is_over_ranks = self.accelerator.num_processes > 1 and self.args.average_tokens_across_devices
+        if is_over_ranks and (self.model_accepts_loss_kwargs or self.compute_loss_func is not None):
+            # Trainer has divided by the labels of all ranks: the mean of the ranks' losses is that of all samples.
+            weight = self.accelerator.reduce(torch.tensor(float(num_unique), device=self.args.device), "mean")
+        if isinstance(weight, Tensor) or weight > 0:
             loss = result[0].to(self._evaluated)
-            self._evaluated += torch.stack([loss * num_unique, torch.full_like(loss, num_unique)])
+            self._evaluated += torch.stack([loss * weight, torch.ones_like(loss) * weight])
         return result
 
     def evaluation_loop(
