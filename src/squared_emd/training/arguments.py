@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import TrainingArguments
 
-from .argument_checks import (
-    LOSSES,
-    check_class_weights,
-    check_geometry,
-    check_jump_start_of,
-    check_loss,
-    check_numbers,
-    check_sampling,
-    counting_scheme,
-)
-
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
+LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 
 
@@ -35,7 +28,7 @@ class EMDTrainingArguments(TrainingArguments):
         metadata={
             "choices": LOSSES,
             "help": "xe: cross-entropy. reg: squared error of one linear output. emd: squared EMD of ordered classes "
-            "(Eq. 10). xemd1, xemd2: cross-entropy with the self-guided squared EMD regulariser (Eq. 16) at omega 1, "
+            "(Eq. 10). xemd1, xemd2: cross-entropy with the self-guided squared EMD regularizer (Eq. 16) at omega 1, "
             "mu -0.5 and at omega 2, mu -0.25. a-emd: entropic Wasserstein loss (Frogner et al. 2015) under a given "
             "ground distance.",
         },
@@ -53,13 +46,13 @@ class EMDTrainingArguments(TrainingArguments):
     regularizer_weight: str = field(
         default="auto",
         metadata={
-            "help": "lambda of Eq. 16: a number, or auto: fixed at the end of the jump start so that the regulariser "
+            "help": "lambda of Eq. 16: a number, or auto: fixed at the end of the jump start so that the regularizer "
             "is regularizer_ratio times smaller than the cross-entropy (section 4.3)."
         },
     )
     regularizer_ratio: float = field(
         default=3.5,
-        metadata={"help": "Cross-entropy over regulariser for the automatic weight; the paper: 3 to 4 (section 4.3)."},
+        metadata={"help": "Cross-entropy over regularizer for the automatic weight; the paper: 3 to 4 (section 4.3)."},
     )
     jump_start_epochs: int = field(
         default=4, metadata={"help": "First epochs of a self-guided run with plain cross-entropy (section 4.3)."}
@@ -68,7 +61,7 @@ class EMDTrainingArguments(TrainingArguments):
         default=None,
         metadata={
             "help": "Not in the paper: if given, the true class contributes true_class_cost * (1 - p_k)^2 to the "
-            "regulariser in place of mu * p_k^2."
+            "regularizer in place of mu * p_k^2."
         },
     )
     rank: str = field(
@@ -176,21 +169,84 @@ class EMDTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         self.check_fields()
-        super().__post_init__()  # which takes seconds the first time
+        super().__post_init__()  # Last, because it imports for seconds the first time.
 
     def check_fields(self) -> None:
-        """Raise a ValueError where a field of ours is out of its range, or does not go with the loss."""
-        check_loss(self)
-        check_numbers(self)
-        check_geometry(self)
-        check_class_weights(self)
-        check_sampling(self)
-        check_jump_start_of(self)
+        """Raise a ValueError if a field is out of its range or does not go with the others."""
+        if isinstance(self.class_weights, (str, float, int)):
+            self.class_weights = [self.class_weights]
+        if self.class_weights is not None:
+            self.class_weights = [str(entry) for entry in self.class_weights]  # as a command line gives them
+        for name, (is_valid, requirement) in _REQUIREMENTS.items():
+            value = getattr(self, name)
+            may_be_none = getattr(type(self), name) is None  # by default
+            if not (value is None and may_be_none) and not is_valid(value):
+                raise ValueError(f"{name} must be {requirement}, got {value!r}.")
+        if self.regularizer_weight != "auto":
+            self.regularizer_weight = float(self.regularizer_weight)
+        for conflicts, message in self._conflicts():
+            if conflicts:
+                raise ValueError(message)
+
+    def _conflicts(self) -> list[tuple[bool, str]]:
+        """Fields that do not go together: whether they do not, and the message."""
+        smooths = self.label_smoothing_temperature is not None
+        takes_matrix = self.uses_ground_distance or (smooths and self.loss in ("xe", "emd"))
+        on_spacing = self.geometry in ("line", "circle") or (self.geometry is None and self.loss == "emd")
+        is_given = any(given is not None for given in (self.ground_distance, self.geometry, self.prior_weight))
+        least_jump_start = 1 if is_given else 2
+        measures = self.is_self_guided and self.regularizer_weight == "auto"
+        return [
+            (
+                self.loss == "reg" and self.label_smoothing_factor > 0,
+                "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
+                f"it must be 0, got {self.label_smoothing_factor}.",
+            ),
+            (
+                smooths and not self.label_smoothing_factor,
+                "label_smoothing_temperature says how label_smoothing_factor is spread, which is 0. Give both, or "
+                "leave it out.",
+            ),
+            (
+                self.ground_distance is not None and not takes_matrix,
+                "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                f"{self.loss} has none. Leave it out.",
+            ),
+            (
+                self.geometry is not None and not (takes_matrix or self.loss == "emd"),
+                "geometry is for the losses emd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                f"{self.loss} has none. Leave it out.",
+            ),
+            (
+                self.geometry is not None and self.ground_distance is not None,
+                "give geometry or ground_distance, not both: each says how far the classes are apart.",
+            ),
+            (
+                self.spacing is not None and not on_spacing,
+                "spacing is for the loss emd and for geometry line or circle; "
+                f"{'a label tree has its own lengths' if self.geometry else f'{self.loss} has none'}. Leave it out.",
+            ),
+            (
+                self.prior_weight is not None and not self.is_self_guided,
+                f"prior_weight is for the losses xemd1 and xemd2; {self.loss} learns no D. Leave it out.",
+            ),
+            (
+                self.balanced_sampling and self.train_sampling_strategy != "random",
+                "balanced_sampling draws the samples itself; train_sampling_strategy must be random, "
+                f"got {self.train_sampling_strategy}.",
+            ),
+            (
+                measures and self.jump_start_epochs < least_jump_start,
+                'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
+                f"before (or a given one); it needs jump_start_epochs of at least {least_jump_start}, "
+                f"got {self.jump_start_epochs}. Give more epochs, or a number for regularizer_weight.",
+            ),
+        ]
 
     @property
     def weights_by_count(self) -> tuple[str, float] | None:
-        """The scheme of `class_weights` and its beta, where they come from the numbers of samples."""
-        return counting_scheme(self.class_weights)
+        """The scheme of `class_weights` and its beta, if they come from the numbers of samples."""
+        return _counting_scheme(self.class_weights)
 
     @property
     def is_self_guided(self) -> bool:
@@ -203,14 +259,7 @@ class EMDTrainingArguments(TrainingArguments):
         return self.is_self_guided or self.loss == "a-emd"
 
     def check_jump_start(self, num_epochs: int) -> None:
-        """Refuse a self-guided run that would end within its jump start.
-
-        Args:
-            num_epochs: the epochs the run will have.
-
-        Raises:
-            ValueError: none of them comes after the jump start.
-        """
+        """Raise a ValueError if a self-guided run of `num_epochs` would end within its jump start."""
         if self.is_self_guided and num_epochs <= self.jump_start_epochs:
             raise ValueError(
                 f"the loss {self.loss} needs more epochs than its jump start of {self.jump_start_epochs}, or the run "
@@ -219,6 +268,63 @@ class EMDTrainingArguments(TrainingArguments):
             )
 
     def self_guided_parameters(self) -> tuple[float, float]:
-        """omega and mu of Eq. 16: the user's where given, else the paper's for this loss."""
+        """omega and mu of Eq. 16: the given ones, else those of the paper for this loss."""
         omega, mu = SELF_GUIDED[self.loss]
         return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
+
+
+def _counting_scheme(class_weights: Sequence[str] | None) -> tuple[str, float] | None:
+    """The scheme and its beta; None if the weights are numbers, or absent.
+
+    >>> _counting_scheme(["effective:0.99"])
+    ('effective', 0.99)
+    """
+    if class_weights is None or len(class_weights) != 1:
+        return None
+    scheme, colon, beta = class_weights[0].partition(":")
+    value = (_number(beta) if colon else 0.999) if scheme in ("balanced", "effective") else math.nan
+    return (scheme, value) if 0 <= value < 1 and not (scheme == "balanced" and colon) else None
+
+
+def _number(text: Any) -> float:
+    """The number, or NaN if it is none."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _are_weights(numbers: Sequence[float]) -> bool:
+    return all(0 <= number < math.inf for number in numbers) and any(numbers)
+
+
+# Field: which values are valid, and how an error message says so.
+_REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "loss": (lambda loss: loss in LOSSES, f"one of {', '.join(LOSSES)}"),
+    "rank": (lambda rank: rank in ("strict", "inclusive"), '"strict" or "inclusive"'),
+    "nan_policy": (lambda policy: policy in ("raise", "skip"), '"raise" or "skip"'),
+    "geometry": (
+        lambda geometry: geometry in ("line", "circle") or geometry.endswith(".json"),
+        "line, circle or a .json file with a label tree",
+    ),
+    "regularizer_weight": (
+        lambda weight: weight == "auto" or 0 <= _number(weight) < math.inf,
+        '"auto" or a number of at least 0',
+    ),
+    "regularizer_ratio": (lambda ratio: ratio > 0, "greater than 0"),
+    "omega": (lambda omega: omega > 0, "greater than 0"),
+    "jump_start_epochs": (lambda epochs: epochs >= 0, "at least 0"),
+    "ground_distance_update_steps": (lambda steps: steps >= 1, "at least 1"),
+    "nan_steps": (lambda steps: steps >= 1, "at least 1"),
+    "sinkhorn_iterations": (lambda iterations: iterations >= 1, "at least 1"),
+    "entropic_strength": (lambda strength: 0 < strength < math.inf, "greater than 0 and finite"),
+    "label_smoothing_temperature": (lambda value: 0 < value < math.inf, "greater than 0 and finite"),
+    "prior_weight": (lambda weight: 0 <= weight <= 1, "between 0 and 1"),
+    "prior_decay": (lambda decay: 0 < decay <= 1, "greater than 0 and at most 1"),
+    "spacing": (_are_weights, "finite gaps, none negative and not all 0"),
+    "class_weights": (
+        lambda entries: _counting_scheme(entries) or _are_weights([_number(entry) for entry in entries]),
+        "balanced, effective, effective:BETA with BETA at least 0 and less than 1, or one number of at least 0 for "
+        "each class, not all 0",
+    ),
+}
