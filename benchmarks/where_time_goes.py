@@ -48,7 +48,7 @@ ROWS = {  # what is shown -> the functions it is the time of, as module:function
         "accelerate.optimizer:AcceleratedOptimizer.step",
         "torch.nn:Module.zero_grad",
     ),
-    "refresh of D": ("squared_emd.training.callbacks:GroundDistanceCallback.on_epoch_end",),
+    "refresh of D": ("squared_emd.training.ground_distance_callback:GroundDistanceCallback.on_epoch_end",),
     "the rest of training": ("transformers:Trainer.train",),
     "saving the model": ("transformers:Trainer.save_model", "transformers:Trainer.save_state"),
     "figures and report": (

@@ -33,10 +33,10 @@ from .targets import class_weights_from_counts, smooth_labels, soft_labels
 if TYPE_CHECKING:
     from .ground_distance.saved import load_ground_distance
     from .training.arguments import EMDTrainingArguments
-    from .training.callbacks import GroundDistanceCallback
+    from .training.ground_distance_callback import GroundDistanceCallback
     from .training.trainer import EMDTrainer
 _LAZY = {
-    "GroundDistanceCallback": "training.callbacks",
+    "GroundDistanceCallback": "training.ground_distance_callback",
     "EMDTrainingArguments": "training.arguments",
     "load_ground_distance": "ground_distance.saved",
     "EMDTrainer": "training.trainer",

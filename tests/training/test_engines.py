@@ -13,7 +13,7 @@ from tests.training.tiny import K, N, arguments, images, logged, tiny_vit, train
 from torch import nn
 
 from squared_emd import EMDTrainer
-from squared_emd.training.finite import local_part
+from squared_emd.training.nonfinite import local_part
 
 
 @pytest.fixture(scope="module")

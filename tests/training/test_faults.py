@@ -18,9 +18,9 @@ from torch.multiprocessing import ProcessRaisedException
 from transformers import AutoModelForImageClassification, TrainerCallback
 
 from squared_emd import EMDTrainer
-from squared_emd.training.callbacks import check_in_step
+from squared_emd.training.ground_distance_callback import check_ranks_agree
 from squared_emd.training.checkpoints import last_complete_checkpoint
-from squared_emd.training.finite import FiniteCheck
+from squared_emd.training.nonfinite import FiniteCheck
 
 NAN = float("nan")
 
@@ -97,10 +97,10 @@ class TestWholeBatches:
         bad, good = torch.full((2, 3), NAN), torch.zeros(2, 3)
         for batches, expected in (((bad, bad), 1), ((bad, good), 0), ((bad,), 1), ((bad,), 2), ((), 2), ((good,), 0)):
             for batch in batches:
-                check.look(batch)
+                check.check(batch)
             check.end_step()
             assert check.steps_without == expected
-        assert check.look(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], fresh=2).tolist() == [True, False, False]
+        assert check.check(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], num_unique=2).tolist() == [True, False, False]
 
 
 class TestLabels:
@@ -198,7 +198,7 @@ def test_ranks_out_of_step_are_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     monkeypatch.setattr("torch.distributed.all_gather", gather)
     with pytest.raises(RuntimeError) as error:
-        check_in_step(trainer.criterion)
+        check_ranks_agree(trainer.criterion)
     assert str(error.value) == (
         "after epoch 4 the ground distance or lambda of rank 0 is not that of ranks [1]; all must be the same to the "
         "bit. Give all ranks the same library versions and kind of device, and leave trainer.criterion alone while "

@@ -159,7 +159,7 @@ def test_distances_that_are_no_shares_are_noticed(tmp_path, caplog):
          "give geometry or ground_distance, not both: each says how far the classes are apart."),
         ({"geometry": "t.json", "spacing": [1.0]}, "spacing is for the loss emd and for geometry line or circle; a "
          "label tree has its own lengths. Leave it out."),
-        ({"prior_weight": 1.5}, "prior_weight must lie in 0 .. 1, got 1.5."),
+        ({"prior_weight": 1.5}, "prior_weight must be between 0 and 1, got 1.5."),
         ({"loss": "emd", "prior_weight": 0.5},
          "prior_weight is for the losses xemd1 and xemd2; emd learns no D. Leave it out."),
         ({"prior_decay": 0.0}, "prior_decay must be greater than 0 and at most 1, got 0.0."),
@@ -168,11 +168,11 @@ def test_distances_that_are_no_shares_are_noticed(tmp_path, caplog):
         ({"label_smoothing_temperature": -1.0, "label_smoothing_factor": 0.1},
          "label_smoothing_temperature must be greater than 0 and finite, got -1.0."),
         ({"class_weights": "often"}, "class_weights must be balanced, effective, effective:BETA with BETA at least 0 "
-         "and less than 1, or one number of at least 0 for each class, not all 0; got often."),
+         "and less than 1, or one number of at least 0 for each class, not all 0, got ['often']."),
         ({"class_weights": [1, -1]}, "class_weights must be balanced, effective, effective:BETA with BETA at least 0 "
-         "and less than 1, or one number of at least 0 for each class, not all 0; got 1 -1."),
+         "and less than 1, or one number of at least 0 for each class, not all 0, got ['1', '-1']."),
         ({"class_weights": "effective:1"}, "class_weights must be balanced, effective, effective:BETA with BETA at "
-         "least 0 and less than 1, or one number of at least 0 for each class, not all 0; got effective:1."),
+         "least 0 and less than 1, or one number of at least 0 for each class, not all 0, got ['effective:1']."),
         ({"balanced_sampling": True, "train_sampling_strategy": "sequential"}, "balanced_sampling draws the samples "
          "itself; train_sampling_strategy must be random, got sequential."),
     ],

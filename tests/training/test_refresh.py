@@ -11,7 +11,7 @@ from tests.ranks import on_ranks
 from squared_emd import EMDTrainingArguments, GroundDistanceCallback, ground_distance_from_centroids
 from squared_emd.ground_distance import learned
 from squared_emd.training import criterion as criterion_module
-from squared_emd.training.callbacks import check_in_step
+from squared_emd.training.ground_distance_callback import check_ranks_agree
 from squared_emd.training.criterion import EMDCriterion
 
 K, D = 83, 6
@@ -69,7 +69,7 @@ def refresh_on_rank(rank, folder):
     for name, run in {
         "in the epoch": lambda: criterion.refresh(end_epoch=False),
         "at its end": criterion.refresh,
-        "check": lambda: check_in_step(criterion),
+        "check": lambda: check_ranks_agree(criterion),
     }.items():
         with torch.profiler.profile(record_shapes=True) as profile:
             run()

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from squared_emd import EMDTrainer
-from squared_emd.training.callbacks import NonFiniteCallback
+from squared_emd.training.nonfinite import NonFiniteCallback
 
 EPOCHS, STEPS = 4, 3  # of each epoch
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "barrier",
@@ -120,7 +120,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("loss", ["xe", "emd", "xemd1", "xemd2"])
 @pytest.mark.parametrize("policy", ["raise", "skip"])
 def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch, loss, policy):
-    monkeypatch.setattr("squared_emd.training.finite.may_look_at", lambda tensor: False)  # as on a GPU
+    monkeypatch.setattr("squared_emd.training.nonfinite.values_are_checkable", lambda tensor: False)  # as on a GPU
     for module in ("inputs", "reduction", "squared_emd"):
         monkeypatch.setattr(f"squared_emd.losses.{module}.values_are_checkable", lambda tensor: False)
     waits = []

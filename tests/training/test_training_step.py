@@ -8,7 +8,7 @@ from tests.training.tiny import K, N, Network, arguments, samples
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, ground_distance_from_positions
 from squared_emd.training.criterion import EMDCriterion
-from squared_emd.training.finite import FiniteCheck
+from squared_emd.training.nonfinite import FiniteCheck
 from squared_emd.training.seeded_data import NUM_UNIQUE
 
 NAN, INF = float("nan"), float("inf")
@@ -62,7 +62,7 @@ def test_reads_no_value_of_a_batch_with_repeats_in_the_jump_start(tmp_path):
     trainer.criterion.epoch, trainer.criterion.regularizer_weight = 1, None  # lambda is measured
     batch = batch_of(samples(), "meta") | {NUM_UNIQUE: 3}
     assert trainer.compute_loss(trainer.model, batch, num_items_in_batch=3).is_meta
-    assert trainer.criterion.measured.is_meta
+    assert trainer.criterion.automatic_lambda.sums.is_meta
 
 
 def test_that_reading_a_value_would_be_noticed(tmp_path):
@@ -82,18 +82,18 @@ class TestFiniteCheck:
         rows[4, 7], rows[4, 8] = INF, -INF
         expected = [True, False, False, False, False, True]
         check = FiniteCheck()
-        assert check.look(rows).tolist() == expected
+        assert check.check(rows).tolist() == expected
         assert check.last_finite == 2
-        assert check.look(rows[:, :1], rows, rows[:, 0]).tolist() == expected
+        assert check.check(rows[:, :1], rows, rows[:, 0]).tolist() == expected
 
     def test_infinities_of_opposite_sign_in_two_tensors(self):
-        assert FiniteCheck().look(torch.full((2, 1), INF), torch.full((2,), -INF)).tolist() == [False, False]
+        assert FiniteCheck().check(torch.full((2, 1), INF), torch.full((2,), -INF)).tolist() == [False, False]
 
     def test_repeats_do_not_count(self):
         check = FiniteCheck()
-        assert check.look(torch.zeros(3, 2), fresh=1).tolist() == [True, False, False]
+        assert check.check(torch.zeros(3, 2), num_unique=1).tolist() == [True, False, False]
         assert check.last_finite == 1
-        check.look(torch.zeros(3, 2), fresh=0)
+        check.check(torch.zeros(3, 2), num_unique=0)
         check.end_step()
         assert check.steps_without == 0
 
@@ -101,5 +101,5 @@ class TestFiniteCheck:
 def test_what_a_criterion_sums_lies_on_the_device_from_the_start(tmp_path):
     args = EMDTrainingArguments(str(tmp_path), loss="xemd2", use_cpu=True)
     criterion = EMDCriterion(args, K, device="meta")
-    assert criterion.measured.is_meta
+    assert criterion.automatic_lambda.sums.is_meta
     assert criterion.centroids.class_counts.is_meta

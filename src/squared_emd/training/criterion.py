@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..ground_distance.centroids import ClassCentroids
@@ -28,14 +26,13 @@ from ..losses import (
     upcast_to_float32,
 )
 from .arguments import EMDTrainingArguments
+from .automatic_lambda import AutomaticLambda
 from .geometry import Geometry, given_ground_distance
-from .target_distributions import Targets
+from .labels import Targets
 
 __all__ = ["EMDCriterion"]
 
 logger = logging.getLogger(__name__)
-
-_HARDLY_LEARNED = 0.9  # of the cross-entropy of guessing
 
 
 class EMDCriterion(nn.Module):
@@ -101,12 +98,10 @@ class EMDCriterion(nn.Module):
         self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
         device = self.known.device
         self.centroids = ClassCentroids(self.num_classes, device)
-        # sums of the cross-entropy and of |regulariser|, and samples, in the last epoch of the jump start
-        self.measured = torch.zeros(3, dtype=torch.float64, device=self.centroids.device)
+        self.automatic_lambda = AutomaticLambda(args.regularizer_ratio, self.centroids.device)
         if not args.is_self_guided and self.ground_distance is not None:
-            return  # it learns nothing of D
-        self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
-        self.targets.follow(None, self.known)
+            return  # Nothing of D was learned.
+        self._forget_ground_distance()
         if self._given is not None:
             matrix, source = self._given
             self._take(matrix, source=source)
@@ -175,7 +170,7 @@ class EMDCriterion(nn.Module):
 
         Returns:
             `xe`: `ce`. `reg`: `mse`. `emd`, `a-emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the
-            weighted regulariser. Each (B,).
+            weighted regularizer. Each (B,).
 
         Raises:
             ValueError: shapes or labels are not as above.
@@ -183,27 +178,53 @@ class EMDCriterion(nn.Module):
         logits = upcast_to_float32(logits)  # once: the gradients of the components are added before they are rounded
         weights, labels = self.targets.weights_of(labels), self.targets.smoothed(labels)
         components = self._components(logits, labels)
-        if self.training and self._measures:
-            counted = components["ce"] if weights is None else components["ce"] * weights
-            self._measure(counted, logits, labels, finite, weights)
-        return components if weights is None else {name: values * weights for name, values in components.items()}
+        if weights is not None:
+            components = {name: values * weights for name, values in components.items()}
+        if self.training and self._measures_lambda:
+            with torch.no_grad():
+                regularizer = self._regularizer(logits, labels)
+            regularizer = regularizer if weights is None else regularizer * weights
+            self.automatic_lambda.update(components["ce"], regularizer, finite)
+        return components
 
     def _components(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """By name (B,), before the weights of the classes."""
-        if self.args.loss == "reg":
+        """The components by name, each (B,), before class weights."""
+        args = self.args
+        if args.loss == "reg":
             return {"mse": regression_loss(logits, labels, reduction="none")}
-        if self.args.loss == "emd":
+        if args.loss == "emd":
             return {"emd": self.geometry.loss(logits, labels)}
-        if self.args.loss == "a-emd":
-            strength, iterations = self.args.entropic_strength, self.args.sinkhorn_iterations
+        if args.loss == "a-emd":
             loss = entropic_wasserstein_loss(
-                logits, labels, self.cost.T, strength=strength, iterations=iterations, reduction="none"
+                logits,
+                labels,
+                self.cost.T,
+                strength=args.entropic_strength,
+                iterations=args.sinkhorn_iterations,
+                reduction="none",
             )
             return {"emd": loss}
         if not self._regularizes:
             return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
         entropy = cross_entropy_loss(logits, labels, eps=1e-6, reduction="none")  # eps: section 4.1
-        return {"ce": entropy, "emd": self.regularizer_weight * self._regularizer(logits, labels)}
+        return {"ce": entropy, "emd": self.regularizer_weight * self._regularizer(logits, labels)}  # Eq. 16
+
+    def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
+        # D is symmetric: transposed, the columns of the labels are contiguous rows.
+        return self_guided_regularizer(
+            logits, labels, self.cost.T, true_class_cost=self.args.true_class_cost, reduction="none"
+        )
+
+    @property
+    def _regularizes(self) -> bool:
+        ready = self.cost is not None and self.regularizer_weight != 0
+        return self.args.is_self_guided and not self.in_jump_start and ready
+
+    @property
+    def _measures_lambda(self) -> bool:
+        """Whether this is the last epoch of the jump start of a run with the automatic lambda, and D is there."""
+        last = self.epoch + 1 == self.args.jump_start_epochs
+        return self.in_jump_start and last and self.regularizer_weight is None and self.cost is not None
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Add the features of a training batch to the running class centroids.
@@ -222,23 +243,25 @@ class EMDCriterion(nn.Module):
         """
         if not self.learns_ground_distance:
             return
-        own = None if end_epoch or self.centroids.class_sums is None else self._own_sums()
+        local = None  # the running sums of this rank, which go on where the epoch does
+        if not end_epoch and self.centroids.class_sums is not None:
+            local = self.centroids.class_sums.clone(), self.centroids.class_counts.clone()
         self.centroids.all_reduce()
         self.centroids.refresh(reset=end_epoch)
-        if own is not None:
-            self.centroids.class_sums, self.centroids.class_counts = own
+        if local is not None:
+            self.centroids.class_sums, self.centroids.class_counts = local
         known = self.centroids.known
         for k in (~known).nonzero().flatten().tolist():
             if k not in self._warned and self._given is None:
                 self._warned.add(k)
                 logger.warning(
-                    "Class %r has had no sample yet: its ground distances are unknown, so the regulariser neither "
+                    "Class %r has had no sample yet: its ground distances are unknown, so the regularizer neither "
                     "pushes nor rewards it until one comes.",
                     self.class_names[k],
                 )
         if self.centroids.centroids is None:
             return
-        # one that was given stays as it is
+        # A large D is written over the earlier one, but never over one that was given.
         earlier = self.ground_distance if self._made_ground_distance and self._given is None else None
         matrix, self.sdd, self.sdd_relative = learn_ground_distance(
             self.centroids.centroids, rank=self.args.rank, known=known, out=earlier
@@ -252,43 +275,17 @@ class EMDCriterion(nn.Module):
         self._set_ground_distance(matrix)
         self._made_ground_distance = True
 
-    def _own_sums(self) -> tuple[Tensor, Tensor]:
-        return self.centroids.class_sums.clone(), self.centroids.class_counts.clone()
-
     def end_epoch(self) -> None:
-        """Refresh D; at the end of the jump start fix lambda where it is automatic.
+        """Refresh D; at the end of the jump start fix lambda if it is automatic.
 
         Raises:
-            ValueError: the regulariser measured 0 or NaN, so that no weight can bring it into the wanted ratio.
+            ValueError: lambda is to be fixed, and the regularizer measured 0 or NaN.
         """
         last_of_jump_start = self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
         self.epoch += 1
         self.refresh()
-        if not (last_of_jump_start and self.regularizer_weight is None):
-            return
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(self.measured)
-        entropy, regularizer, samples = self.measured.tolist()
-        self.measured.zero_()
-        if not (regularizer > 0 and math.isfinite(entropy / regularizer)):
-            raise ValueError(
-                "the automatic regularizer_weight needs a finite cross-entropy and a regulariser that is not 0 in the "
-                f"last epoch of the jump start, measured {entropy} and {regularizer}. Give a number for "
-                "regularizer_weight."
-            )
-        self.regularizer_weight = entropy / (self.args.regularizer_ratio * regularizer)
-        mean, guessing = entropy / samples, math.log(int(self.known.sum()))
-        first_rank = not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
-        if first_rank and mean > _HARDLY_LEARNED * guessing:
-            logger.warning(
-                "At the end of the jump start the cross-entropy is %.2f, hardly below the %.2f of guessing: the "
-                "network has learned next to nothing, and the automatic regularizer_weight of %.3g may outweigh the "
-                "cross-entropy. Raise jump_start_epochs or learning_rate.",
-                mean,
-                guessing,
-                self.regularizer_weight,
-            )
-        logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", self.regularizer_weight)
+        if last_of_jump_start and self.regularizer_weight is None:
+            self.regularizer_weight = self.automatic_lambda.fix(int(self.known.sum()))
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
@@ -302,7 +299,7 @@ class EMDCriterion(nn.Module):
         state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
         state["epoch"] = torch.tensor(self.epoch)
         state["first_epoch"] = torch.tensor(self.first_epoch)
-        state["measured"] = self.measured.clone()
+        state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             if getattr(self, name) is not None:
@@ -326,7 +323,7 @@ class EMDCriterion(nn.Module):
         )
         self.epoch = int(state["epoch"])
         self.first_epoch = int(state["first_epoch"])
-        self.measured = state["measured"].to(self.measured.device).clone()
+        self.automatic_lambda.sums = state["measured"].to(self.centroids.device).clone()
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             setattr(self, name, float(state[name]) if name in state else None)
         if not self.args.is_self_guided:
@@ -335,35 +332,11 @@ class EMDCriterion(nn.Module):
             self.known = state["known"].to(self.known.device)
             self._set_ground_distance(state["ground_distance"])
         else:
-            self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
-            self.targets.follow(None, self.known)
+            self._forget_ground_distance()
 
-    @property
-    def _regularizes(self) -> bool:
-        ready = self.cost is not None and self.regularizer_weight != 0
-        return self.args.is_self_guided and not self.in_jump_start and ready
-
-    @property
-    def _measures(self) -> bool:
-        last = self.epoch + 1 == self.args.jump_start_epochs
-        return self.in_jump_start and last and self.regularizer_weight is None and self.cost is not None
-
-    def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
-        # D is symmetric: the transposed cost makes the columns of the labels contiguous rows
-        return self_guided_regularizer(
-            logits, labels, self.cost.T, true_class_cost=self.args.true_class_cost, reduction="none"
-        )
-
-    @torch.no_grad()
-    def _measure(
-        self, entropy: Tensor, logits: Tensor, labels: Tensor, finite: Tensor | None, weights: Tensor | None
-    ) -> None:
-        sizes = self._regularizer(logits, labels).abs()
-        sizes = sizes if weights is None else sizes * weights
-        all_three = torch.stack([entropy, sizes, torch.ones_like(entropy)])  # (3, B)
-        if finite is not None:
-            all_three = torch.where(finite, all_three, 0)
-        self.measured += all_three.sum(1).to(self.measured)
+    def _forget_ground_distance(self) -> None:
+        self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
+        self.targets.follow(None, self.known)
 
     def _set_ground_distance(self, ground_distance: Tensor) -> None:
         self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))

@@ -1,4 +1,4 @@
-"""What the classes of a run lie on, as its arguments say: a line, a circle or a label tree."""
+"""Where the classes of a run lie, as its arguments say: on a line, on a circle or in a label tree; and a given D."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Geometry:
     """Where the classes lie: their squared EMD and their distances.
 
     Args:
-        args: whose `geometry` and `spacing` say it; without them the classes lie on a line, one apart.
+        args: with `geometry` and `spacing`; without them the classes lie on a line, one apart.
         num_classes: K.
-        class_names: (K,) of the model, in its order; None: it names none.
+        class_names: (K,) of the model, in its order; None: it has none.
         device: where the loss is computed.
 
     Raises:
-        ValueError: `spacing` has not as many gaps as the classes have; the label tree has other classes.
+        ValueError: `spacing` has another number of gaps than the classes; the label tree has other classes.
         FileNotFoundError: there is no such label tree.
     """
 
@@ -48,36 +48,32 @@ class Geometry:
         class_names: Sequence[str] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        self.num_classes = num_classes
         self.is_given = args.geometry is not None or args.spacing is not None
         self.is_circle = args.geometry == "circle"
-        self.tree = None
+        self.tree: LabelTree | None = None
         self.spacing: Tensor | None = None
         if args.geometry not in (None, "line", "circle"):
-            self.tree = _tree_of(args.geometry, num_classes, class_names)
+            self._set_tree(_reordered(LabelTree.from_json(args.geometry), class_names), args.geometry)
         elif args.spacing is not None:
-            gaps, what = (num_classes, "K") if self.is_circle else (num_classes - 1, "K-1")
+            gaps, symbol = (num_classes, "K") if self.is_circle else (num_classes - 1, "K-1")
             if len(args.spacing) != gaps:
                 raise ValueError(
-                    f"spacing must hold the {what} = {gaps} gaps between the {num_classes} classes"
+                    f"spacing must hold the {symbol} = {gaps} gaps between the {num_classes} classes"
                     f"{' on the circle' if self.is_circle else ''}, got {len(args.spacing)}: {args.spacing}."
                 )
             self.spacing = torch.tensor(args.spacing, dtype=torch.float32, device=device)
-        self.num_classes = num_classes
 
-    def plant(self, tree: LabelTree) -> None:
-        """Lay the classes in a tree.
-
-        Args:
-            tree: of the K classes, in the order of the labels.
-
-        Raises:
-            ValueError: it has other classes, or the arguments say a geometry too.
-        """
+    def use_tree(self, tree: LabelTree) -> None:
+        """Replace the default line by a tree whose classes are in the order of the labels."""
         if self.is_given:
             raise ValueError("EMDTrainer was given a label tree, and its arguments have geometry or spacing: give one.")
+        self._set_tree(tree, "the label tree")
+
+    def _set_tree(self, tree: LabelTree, source: str) -> None:
         if tree.num_classes != self.num_classes:
             raise ValueError(
-                f"the label tree must have the {self.num_classes} classes of the model, it has {tree.num_classes}."
+                f"{source} must have the {self.num_classes} classes of the model, it has {tree.num_classes}."
             )
         self.tree = tree
 
@@ -97,11 +93,7 @@ class Geometry:
         return loss(logits, labels, spacing=self.spacing, reduction="none")
 
     def distances(self) -> Tensor:
-        """How far the classes are apart.
-
-        Returns:
-            (K, K) float64, the largest 1.
-        """
+        """The distances between the classes, (K, K) float64, the largest 1."""
         if self.tree is not None:
             return ground_distance_from_tree(self.tree, normalize=True)
         gaps = torch.ones(self.num_classes) if self.spacing is None else self.spacing.cpu().double()
@@ -117,30 +109,41 @@ def given_ground_distance(
     """The D that a run is given, by its arguments or as a matrix.
 
     Args:
-        args: whose `ground_distance` or `geometry` say it.
+        args: with `ground_distance` or `geometry`.
         geometry: of the run.
         given: (K, K) numbers or a `LabelTree`, in place of the arguments.
-        class_names: (K,) of the model; None: it names none.
+        class_names: (K,) of the model; None: it has none.
 
     Returns:
-        (K, K) D and what a message calls it; None where none is given. One that is to be blended is scaled to 1.
+        (K, K) D and its name in messages; None if none is given. One that is to be blended is scaled to 1.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no ground distance for these classes, it is given twice, or the run has no use for it, or
-            cannot do without one.
+        ValueError: it is no ground distance for these classes, it is given twice, the run does not use it, or needs
+            one and has none.
     """
     smooths = args.label_smoothing_temperature is not None
     needs_matrix = args.uses_ground_distance or smooths
-    if isinstance(given, LabelTree) and args.loss == "emd":
-        geometry.plant(_reordered(given, class_names))
-        return (geometry.distances(), "the label tree") if smooths else None
+    if isinstance(given, LabelTree):
+        given = _reordered(given, class_names)
+        if args.loss == "emd":
+            geometry.use_tree(given)
+            return (geometry.distances(), "the label tree") if smooths else None
     if given is not None:
-        found = _matrix_of(args, geometry, given, class_names), "ground_distance"
+        if args.ground_distance is not None or args.geometry is not None:
+            raise ValueError(
+                "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
+            )
+        matrix, source = as_ground_distance(given, geometry.num_classes), "ground_distance"
+        if not needs_matrix:
+            raise ValueError(
+                "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                f"{args.loss} has none. Leave it out."
+            )
     elif args.ground_distance is not None:
         if class_names is not None:
             check_classes_of(args.ground_distance, class_names)
-        found = read_ground_distance(args.ground_distance), args.ground_distance
+        matrix, source = read_ground_distance(args.ground_distance), args.ground_distance
     elif needs_matrix and (args.geometry is not None or args.loss == "emd"):
         distances = geometry.distances().to(matrix_dtype(geometry.num_classes))
         return distances, f"geometry {args.geometry or 'line'}"
@@ -155,12 +158,6 @@ def given_ground_distance(
         )
     else:
         return None
-    if not needs_matrix:
-        raise ValueError(
-            "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-            f"{args.loss} has none. Leave it out."
-        )
-    matrix, source = found
     if args.prior_weight is not None and matrix.max() > 0:
         return matrix / matrix.max(), source
     if args.is_self_guided and matrix.max() > 1:
@@ -170,32 +167,14 @@ def given_ground_distance(
             source,
             float(matrix.max()),
         )
-    return found
-
-
-def _matrix_of(args: EMDTrainingArguments, geometry: Geometry, given: Any, class_names: Sequence[str] | None) -> Tensor:
-    if args.ground_distance is not None or args.geometry is not None:
-        raise ValueError(
-            "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
-        )
-    if isinstance(given, LabelTree):
-        given = _reordered(given, class_names)
-    return as_ground_distance(given, geometry.num_classes)
-
-
-def _tree_of(path: str, num_classes: int, class_names: Sequence[str] | None) -> LabelTree:
-    tree = _reordered(LabelTree.from_json(path), class_names)
-    if tree.num_classes != num_classes:
-        raise ValueError(f"{path} must have the {num_classes} classes of the model, it has {tree.num_classes}.")
-    return tree
+    return matrix, source
 
 
 def _reordered(tree: LabelTree, class_names: Sequence[str] | None) -> LabelTree:
-    """In the order of the model's classes, where it names them; the tree's own otherwise."""
-    if class_names is None or (_are_unnamed(class_names) and set(class_names) != set(tree.class_names)):
+    """The tree in the order of the model's classes; in its own if the model's have default names or none."""
+    if class_names is None:
+        return tree
+    are_default = list(class_names) == [f"LABEL_{k}" for k in range(len(class_names))]
+    if are_default and set(class_names) != set(tree.class_names):
         return tree
     return tree.reordered(class_names)
-
-
-def _are_unnamed(class_names: Sequence[str]) -> bool:
-    return list(class_names) == [f"LABEL_{k}" for k in range(len(class_names))]

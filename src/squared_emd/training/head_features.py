@@ -1,4 +1,4 @@
-"""Catches the input of the classifier head, whatever the model: the features whose class means are the centroids."""
+"""The input of the classifier head of any model: the features whose class means are the centroids."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ import torch
 from torch import nn
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
-_LISTED = 6  # layers that an error message names at most
+_MAX_LISTED = 6  # layers that an error message names
 
 
 class HeadInput:
     """Gives the features f of a classifier: the input of its final linear layer (Hou et al. 2016, section 3.1).
 
-    A hook keeps what the training step computes anyway, so there is no second forward. It only acts while armed. Which
-    layer is the head shows at the first :meth:`take`: of the layers with ``num_outputs`` outputs, the one whose output
-    is the logits. Construct it before ``torch.compile`` first runs the model: hooks that are added later never run.
+    A forward hook keeps what the training step computes anyway, so there is no second forward pass. The head is found
+    at the first :meth:`take`: of the layers with ``num_outputs`` outputs, the one whose output is the logits. Construct
+    it before ``torch.compile`` first runs the model, because hooks that are added later never run.
 
     Args:
-        model: the model itself; DistributedDataParallel and ``torch.compile`` come afterwards.
+        model: the model itself, before DistributedDataParallel or ``torch.compile`` wrap it.
         num_outputs: number of logits, K (1 for a regression).
-        head: dotted name of the layer whose input is wanted, of any module type. None: it is found.
+        head: dotted name of the module whose input to take. None: it is found.
 
     Attributes:
-        head: dotted name of the head; None until it has been found.
+        head: dotted name of the head; None until it is found.
 
     Raises:
         ValueError: ``model`` has no module named ``head``, or no layer with ``num_outputs`` outputs.
 
-    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
-    >>> head_input = HeadInput(model, num_outputs=4)
-    >>> with head_input.armed():
-    ...     logits = model(torch.ones(5, 2))
-    >>> head_input.take(logits).shape, head_input.head
-    (torch.Size([5, 3]), '2')
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+        >>> head_input = HeadInput(model, num_outputs=4)
+        >>> with head_input.armed():
+        ...     logits = model(torch.ones(5, 2))
+        >>> head_input.take(logits).shape, head_input.head
+        (torch.Size([5, 3]), '2')
     """
 
     def __init__(self, model: nn.Module, num_outputs: int, head: str | None = None) -> None:
@@ -59,11 +60,11 @@ class HeadInput:
                 f'classifier head. {shown} Check num_outputs, or pass head="module.name".'
             )
         self.head: str | None = head
-        self._search = head is None  # constant, as compiled code depends on it
+        self._search = head is None  # Constant, because compiled code depends on it.
         self._shown = shown
         self._modules = candidates
         self._armed = False
-        self._held: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {}  # of each layer's last call: input, output
+        self._held: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {}  # input and output of the last call
         self._handles = {
             name: module.register_forward_hook(partial(self._hold, name), with_kwargs=True)
             for name, module in candidates.items()
@@ -71,7 +72,7 @@ class HeadInput:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Keeps the head's input of the one forward that runs inside the ``with`` block."""
+        """Keep the input of the head during the one forward pass inside the ``with`` block."""
         self._held.clear()
         self._armed = True
         try:
@@ -83,15 +84,15 @@ class HeadInput:
             self._armed = False
 
     def take(self, logits: torch.Tensor) -> torch.Tensor:
-        """Gives the features of the last armed forward, and lets go of them.
+        """Give the features of the last armed forward pass, and release them.
 
-        The first call compares values, and so waits for the device; later ones do not.
+        The first call compares values, and so synchronizes the device; later ones do not.
 
         Args:
-            logits: (B, K), what that forward returned, of any floating type.
+            logits: (B, K), what that forward pass returned, any floating dtype.
 
         Returns:
-            (B, d), detached, of the type the head got: the mean over the positions of a convolution's input
+            (B, d), detached, dtype of the head's input: the mean over the positions of a convolution's input
             (B, d, h, w), or over the middle axes of another layer's (B, T, d).
 
         Raises:
@@ -113,7 +114,7 @@ class HeadInput:
         elif isinstance(self._modules[self.head], nn.Linear) or features.ndim < 4:
             rows = features.flatten(1, -2).mean(1) if features.ndim > 2 else features  # (B, T, d) -> (B, d)
         else:
-            rows = features  # which axis holds the channels is unknown: refused below
+            rows = features  # Which axis holds the channels is unknown: rejected below.
         if rows.ndim != 2 or rows.shape[0] != logits.shape[0]:
             raise ValueError(
                 f"The input of the head {self.head!r} must be one row of features for each of the {logits.shape[0]} "
@@ -123,7 +124,7 @@ class HeadInput:
         return rows
 
     def remove(self) -> None:
-        """Takes the hooks off the model, for good."""
+        """Remove the hooks from the model."""
         for handle in self._handles.values():
             handle.remove()
         self._held.clear()
@@ -141,12 +142,12 @@ class HeadInput:
                 f'{len(found)} such layers among the {len(held)} that ran. Pass head="module.name". {self._shown}'
             )
         self.head = found[0]
-        for name in self._modules.keys() - {self.head}:  # compiled code still runs these hooks: it holds, take() clears
+        for name in self._modules.keys() - {self.head}:  # Compiled code still runs these hooks; take() clears them.
             self._handles.pop(name).remove()
 
 
 def _is_cast_of(output: torch.Tensor, logits: torch.Tensor) -> bool:
-    """Whether a layer's output is the logits, give or take casts between floating types and axes of length 1."""
+    """Whether a layer's output is the logits, up to casts between floating types and axes of length 1."""
     if output.shape[:1] != logits.shape[:1] or output.numel() != logits.numel():
         return False
     rounding = 2 * max(torch.finfo(output.dtype).eps, torch.finfo(logits.dtype).eps)
@@ -162,5 +163,8 @@ def _widths(layer: nn.Module) -> tuple[int, int]:
 
 
 def _listing(layers: dict[str, nn.Module]) -> str:
-    last = list(layers.items())[-_LISTED:]
-    return ", ".join(f"{name} ({type(layer).__name__}, {'{} -> {}'.format(*_widths(layer))})" for name, layer in last)
+    last = list(layers.items())[-_MAX_LISTED:]
+    widths = [" -> ".join(map(str, _widths(layer))) for _, layer in last]
+    return ", ".join(
+        f"{name} ({type(layer).__name__}, {width})" for (name, layer), width in zip(last, widths, strict=True)
+    )

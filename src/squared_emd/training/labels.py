@@ -1,17 +1,21 @@
-"""The classes of a model, and labels that do not fit them: found before training where they can be, else in a batch."""
+"""Labels of a run: checked and counted before training, then weighted and smoothed in each batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from ..losses import check_labels
+from ..losses import check_labels, sample_weights
+from ..targets import class_weights_from_counts, smoothing_kernel, spread
+from .arguments import EMDTrainingArguments
 
 __all__ = [
+    "Targets",
     "balanced_draws",
     "check_batch_labels",
     "check_label_column",
@@ -22,14 +26,7 @@ __all__ = [
 
 
 def num_classes_of(model: nn.Module) -> int:
-    """The number of classes K.
-
-    Args:
-        model: of Hugging Face, or any with an attribute `num_classes` or `num_labels`.
-
-    Raises:
-        ValueError: it does not say.
-    """
+    """The number of classes K of a Hugging Face model, or of one with an attribute `num_classes` or `num_labels`."""
     config = getattr(model, "config", None)
     for owner, name in ((config, "num_labels"), (model, "num_classes"), (model, "num_labels")):
         if isinstance(getattr(owner, name, None), int):
@@ -41,32 +38,21 @@ def num_classes_of(model: nn.Module) -> int:
 
 
 def check_batch_labels(num_classes: int, batch: Any) -> None:
-    """Raise where the labels of a batch do not fit the classes.
-
-    Args:
-        num_classes: K.
-        batch: a mapping with `labels`, on the CPU; anything else is left alone.
-
-    Raises:
-        ValueError: a label is out of range, or a row of soft labels is no distribution.
-    """
+    """Raise a ValueError if the labels of a batch on the CPU do not fit the classes; ignore a batch without labels."""
     if isinstance(batch, Mapping) and "labels" in batch:
         labels = torch.as_tensor(batch["labels"])
         check_labels(labels, len(labels), num_classes)
 
 
 def check_label_column(dataset: Any, num_classes: int) -> None:
-    """Raise where a data set's column of labels does not fit the classes, as far as it can be read by itself.
+    """Raise a ValueError if the label column of a dataset does not fit the classes.
 
     Args:
         dataset: a `datasets.Dataset` with one column `labels` or `label`, of integers, and no transform, which could
-            make other labels of them; anything else is left alone.
+            make other labels of them; anything else is ignored.
         num_classes: K.
-
-    Raises:
-        ValueError: a label is out of range.
     """
-    import datasets  # here: slow, and only training comes this way
+    import datasets  # Slow to import, and only training needs it.
 
     if not isinstance(dataset, datasets.Dataset) or dataset.format["type"] == "custom":
         return
@@ -74,25 +60,25 @@ def check_label_column(dataset: Any, num_classes: int) -> None:
     if found is None or found[1].ndim != 1 or found[1].dtype.kind not in "iu":
         return
     name, labels = found
-    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(wrong):
+    invalid = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(invalid):
         raise ValueError(
             f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; the column {name!r} "
-            f"has {len(wrong)} others, the first in row {wrong[0]}: {labels[wrong[0]]}."
+            f"has {len(invalid)} others, the first in row {invalid[0]}: {labels[invalid[0]]}."
         )
 
 
 def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
-    """The labels of a data set, as far as they can be read without making a sample.
+    """The labels of a dataset, if they can be read without loading a sample.
 
     Args:
-        dataset: a `datasets.Dataset` with one column `labels` or `label` (its transform is not asked), a list of
-            dictionaries with such an entry, or a data set with an attribute `targets`, as those of torchvision have.
+        dataset: a `datasets.Dataset` with one column `labels` or `label` (its transform is not applied), a list of
+            dictionaries with such an entry, or a dataset with an attribute `targets`, as those of torchvision have.
 
     Returns:
-        The name of the column, and (N,) class indices or (N, K) distributions; None where they cannot be read.
+        The name of the column, and (N,) class indices or (N, K) distributions; None if they cannot be read.
     """
-    import datasets  # here: slow, and only training comes this way
+    import datasets  # Slow to import, and only training needs it.
 
     is_table, is_list = isinstance(dataset, datasets.Dataset), isinstance(dataset, (list, tuple))
     if is_table or (is_list and dataset and isinstance(dataset[0], Mapping)):
@@ -117,7 +103,7 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
 
 
 def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
-    """How many samples each class has, and the labels that say so.
+    """The number of samples of each class, and the labels they were counted from.
 
     Args:
         dataset: to train on.
@@ -128,7 +114,7 @@ def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tu
         (K,) counts, or sums of soft labels; and (N,) int64 class indices or (N, K) distributions.
 
     Raises:
-        ValueError: the labels cannot be read without making the samples, or do not fit the classes.
+        ValueError: the labels cannot be read without loading the samples, or do not fit the classes.
     """
     found = labels_of(dataset)
     labels = np.zeros((0, 0, 0)) if found is None else found[1]
@@ -154,17 +140,104 @@ def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tu
 
 
 def balanced_draws(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How often each sample is to be drawn, so that each class comes equally often.
+    """The relative frequency (N,) at which to draw each sample so that all classes are drawn equally often.
 
     Args:
         counts: (K,) as :func:`class_shares` gives them.
         labels: (N,) class indices, or (N, K) distributions.
 
-    Returns:
-        (N,) in proportion.
-
-    >>> balanced_draws(np.array([1.0, 4.0]), np.array([0, 1, 1, 1, 1]))
-    array([1.  , 0.25, 0.25, 0.25, 0.25])
+    Examples:
+        >>> balanced_draws(np.array([1.0, 4.0]), np.array([0, 1, 1, 1, 1]))
+        array([1.  , 0.25, 0.25, 0.25, 0.25])
     """
     shares = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
     return shares[labels] if labels.ndim == 1 else labels @ shares
+
+
+class Targets(nn.Module):
+    """What a label becomes in the loss: a weight, and a distribution if labels are smoothed.
+
+    Args:
+        args: the run's arguments.
+        num_classes: K.
+        device: where the loss is computed.
+
+    Attributes:
+        class_weights: (K,) weight of a sample of each class; None: all 1, or not yet counted.
+
+    Raises:
+        ValueError: there is not one weight for each class.
+    """
+
+    def __init__(self, args: EMDTrainingArguments, num_classes: int, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        self.args = args
+        self.num_classes = num_classes
+        self.device = torch.device(device)
+        self.register_buffer("class_weights", None)
+        self.register_buffer("_kernel", None)  # (K, K) how a class is smoothed over the others
+        self._distance: tuple[Tensor, Tensor] | None = None
+        if args.class_weights is not None and args.weights_by_count is None:
+            self._set_class_weights([float(weight) for weight in args.class_weights])
+
+    def count(self, counts: Sequence[float]) -> None:
+        """Set the class weights if the arguments derive them from counts: (K,) samples, or sums of soft labels."""
+        if self.args.weights_by_count is not None:
+            scheme, beta = self.args.weights_by_count
+            self._set_class_weights(class_weights_from_counts(counts, scheme, beta=beta))
+
+    def _set_class_weights(self, class_weights: Sequence[float] | Tensor) -> None:
+        if len(class_weights) != self.num_classes and self.args.loss != "reg":
+            raise ValueError(
+                f"class_weights must hold {self.num_classes} numbers, one a class, got {len(class_weights)}."
+            )
+        self.class_weights = torch.as_tensor(class_weights, dtype=torch.float32, device=self.device)
+
+    def follow(self, ground_distance: Tensor | None, known: Tensor) -> None:
+        """Smooth by this D from now on.
+
+        Args:
+            ground_distance: (K, K) D, or None: uniformly.
+            known: (K,) bool, the classes that D knows.
+        """
+        self._distance, self._kernel = None if ground_distance is None else (ground_distance, known), None
+
+    def weights_of(self, labels: Tensor) -> Tensor | None:
+        """The weight of each sample: (B,), or None if all are 1.
+
+        Args:
+            labels: (B,) class indices, or (B, K) target distributions.
+
+        Raises:
+            ValueError: the labels are real-valued scores, or do not fit the classes.
+        """
+        if self.class_weights is None:
+            return None
+        if labels.dim() == 1 and labels.is_floating_point():
+            raise ValueError(
+                "class_weights need class indices as labels, got real-valued scores. Leave class_weights out."
+            )
+        labels = check_labels(labels, len(labels), len(self.class_weights))
+        return sample_weights(labels.to(self.device), self.class_weights)
+
+    def smoothed(self, labels: Tensor) -> Tensor:
+        """The labels after `label_smoothing_factor` and `label_smoothing_temperature`.
+
+        Args:
+            labels: (B,) class indices, or (B, K) target distributions.
+
+        Returns:
+            (B, K) float32, or the labels themselves without smoothing.
+        """
+        share, temperature = self.args.label_smoothing_factor, self.args.label_smoothing_temperature
+        if not share:
+            return labels
+        labels = check_labels(labels, len(labels), self.num_classes)
+        if temperature is not None and self._kernel is None and self._distance is not None:
+            distance, known = (tensor.to(self.device) for tensor in self._distance)
+            self._kernel = smoothing_kernel(distance, temperature, known=known)
+        if self._kernel is not None:
+            return spread(labels, self._kernel, share)
+        if labels.dim() == 1:
+            labels = F.one_hot(labels.long(), self.num_classes)
+        return labels.to(self.device, torch.float32) * (1 - share) + share / self.num_classes

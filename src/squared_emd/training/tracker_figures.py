@@ -1,7 +1,8 @@
-"""D as a picture in the experiment tracker, epoch by epoch."""
+"""D as a figure in the experiment tracker, epoch by epoch."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +13,22 @@ from transformers.trainer_callback import CallbackHandler
 
 from .criterion import EMDCriterion
 
-if TYPE_CHECKING:  # what draws is imported with the first picture
+if TYPE_CHECKING:  # Imported with the first figure: it comes with the extra `plot`.
     from PIL.Image import Image
 
 __all__ = ["TAG", "GroundDistanceFigures"]
+
+logger = logging.getLogger(__name__)
 
 TAG = "ground_distance"
 _DPI = 100
 
 
 class GroundDistanceFigures(TrainerCallback):
-    """Shows D in TensorBoard, Trackio or Weights & Biases at the end of each epoch in which it was refreshed.
+    """Logs D to TensorBoard, Trackio or Weights & Biases at the end of each epoch in which it was refreshed.
 
-    `EMDTrainer` adds it by itself, after the callback that refreshes D. Without such a tracker it does nothing. Only
-    the first rank draws. Classes are in their order; above 1,000 a cell of the picture is the mean of a block of
-    neighbouring classes, so that no picture has more than 1,000 by 1,000 cells.
+    `EMDTrainer` adds it by itself, after the callback that refreshes D. Only the main process draws, and only if such
+    a tracker is active. Without the extra `plot` it warns once.
 
     Args:
         criterion: the criterion of the run.
@@ -36,29 +38,34 @@ class GroundDistanceFigures(TrainerCallback):
     def __init__(self, criterion: EMDCriterion, handler: CallbackHandler) -> None:
         self.criterion = criterion
         self.handler = handler
-        self._drawn = 0  # the criterion's epochs at the last picture
+        self._last_epoch = 0  # of the criterion, at the last figure
+        self._can_draw = True
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin where the run begins."""
-        self._drawn = self.criterion.epoch
+        """Start from the epoch of the criterion."""
+        self._last_epoch = self.criterion.epoch
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Draw D where it is new and somebody shows it."""
+        """Draw D if it is new and a tracker takes it."""
         criterion = self.criterion
-        refreshed = criterion.learns_ground_distance and criterion.epoch != self._drawn
-        if not state.is_world_process_zero or not refreshed or criterion.ground_distance is None:
+        is_refreshed = criterion.learns_ground_distance and criterion.epoch != self._last_epoch
+        if not state.is_world_process_zero or not is_refreshed or criterion.ground_distance is None:
             return
-        self._drawn = criterion.epoch
+        self._last_epoch = criterion.epoch
         senders = [send for callback in self.handler.callbacks if (send := _sender(callback)) is not None]
-        if not senders:
-            return
-        picture = self._draw()
-        for send in senders:
-            send(picture, state.global_step)
+        if senders and self._can_draw:
+            try:
+                image = self._draw()
+            except ImportError as error:
+                logger.warning("The ground distance is not drawn in the experiment tracker: %s", error)
+                self._can_draw = False
+                return
+            for send in senders:
+                send(image, state.global_step)
 
     def _draw(self) -> Image:
         from ..plot import heat_map, render
@@ -72,11 +79,19 @@ class GroundDistanceFigures(TrainerCallback):
 
 
 def _sender(callback: TrainerCallback) -> Callable[[Image, int], None] | None:
-    """What sends a picture to the tracker of a callback; None where it has none, or none that is running."""
+    """What sends an image to the tracker of a callback; None if it has none, or none that is active."""
     if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
-        writer = callback.tb_writer
-        return lambda picture, step: writer.add_image(TAG, np.asarray(picture), step, dataformats="HWC")
-    if isinstance(callback, (TrackioCallback, WandbCallback)) and callback._initialized:
-        tracker = callback._trackio if isinstance(callback, TrackioCallback) else callback._wandb
-        return lambda picture, step: tracker.log({TAG: tracker.Image(picture), "train/global_step": step})
+        return lambda image, step: callback.tb_writer.add_image(TAG, np.asarray(image), step, dataformats="HWC")
+    if isinstance(callback, WandbCallback):
+        import wandb
+
+        return _log_to(wandb) if wandb.run is not None else None
+    if isinstance(callback, TrackioCallback):
+        import trackio
+
+        return _log_to(trackio)
     return None
+
+
+def _log_to(tracker: Any) -> Callable[[Image, int], None]:
+    return lambda image, step: tracker.log({TAG: tracker.Image(image), "train/global_step": step})

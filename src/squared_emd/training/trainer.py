@@ -28,12 +28,11 @@ from ..hub.results import fingerprint
 from ..hub.training_push import push_checkpoint, push_later, write_card_of_training
 from ..hub.upload import UploadError, create_repository, upload_model
 from .arguments import EMDTrainingArguments
-from .callbacks import GroundDistanceCallback, NonFiniteCallback
 from .checkpointing import CheckpointingMixin
 from .config_entries import replace_config_entries, write_config_entries
 from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
-from .finite import FiniteCheck, not_finite
+from .ground_distance_callback import GroundDistanceCallback
 from .head_features import HeadInput
 from .labels import (
     balanced_draws,
@@ -43,6 +42,7 @@ from .labels import (
     num_classes_of,
 )
 from .main_process import on_main_process
+from .nonfinite import FiniteCheck, NonFiniteCallback, nonfinite_weights
 from .seeded_data import NUM_UNIQUE
 from .tracker_figures import GroundDistanceFigures
 
@@ -207,7 +207,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             return (loss, outputs) if return_outputs else loss
 
         features = [self.head_input.take(logits)] if learns else []
-        finite = self.finite.look(logits, *features, fresh=num_unique)  # (B,)
+        finite = self.finite.check(logits, *features, num_unique=num_unique)  # (B,)
         if self.args.nan_policy == "skip":
             logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
         components = self.criterion(logits, labels, finite)  # name -> (B,)
@@ -370,7 +370,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
         """
         if self.args.nan_policy == "raise":
-            broken = not_finite(self.model)
+            broken = nonfinite_weights(self.model)
             # where the weights are sharded, all ranks stop with the one that holds them
             if self.accelerator.reduce(torch.tensor(len(broken), device=self.args.device), "sum"):
                 raise FloatingPointError(

@@ -1,0 +1,90 @@
+"""The automatic lambda of Eq. 16: measured in the last epoch of the jump start, and fixed at its end."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["AutomaticLambda"]
+
+logger = logging.getLogger(__name__)
+
+_HARDLY_LEARNED = 0.9  # of the cross-entropy of guessing
+
+
+class AutomaticLambda:
+    """Sets the weight of the regularizer so that it is `ratio` times smaller than the cross-entropy.
+
+    ``lambda = sum(cross-entropy) / (ratio * sum(|regularizer|))`` over all samples of the epoch on all ranks
+    (Hou et al. 2016, section 4.3).
+
+    Args:
+        ratio: cross-entropy over regularizer.
+        device: where the sums are kept; it must have float64.
+
+    Attributes:
+        sums: (3,) float64: of the cross-entropy, of the absolute regularizer, and the number of samples, on this rank.
+
+    Examples:
+        >>> measurement = AutomaticLambda(ratio=4)
+        >>> measurement.update(torch.tensor([1.0, 3.0]), torch.tensor([-0.5, 0.5]))
+        >>> measurement.fix(num_classes=100)  # 4 / (4 * 1)
+        1.0
+    """
+
+    def __init__(self, ratio: float, device: torch.device | str = "cpu") -> None:
+        self.ratio = ratio
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def update(self, cross_entropy: Tensor, regularizer: Tensor, finite: Tensor | None = None) -> None:
+        """Add the samples of a batch.
+
+        Args:
+            cross_entropy: (B,).
+            regularizer: (B,) of any sign, before its weight.
+            finite: (B,) bool, the samples that count. Default: all.
+        """
+        terms = torch.stack([cross_entropy, regularizer.abs(), torch.ones_like(cross_entropy)])  # (3, B)
+        if finite is not None:
+            terms = torch.where(finite, terms, 0)
+        self.sums += terms.sum(1).to(self.sums)
+
+    def fix(self, num_classes: int) -> float:
+        """Give lambda, by one all-reduce of three numbers, and forget the sums.
+
+        Args:
+            num_classes: the classes that had samples; guessing among them is what learning is compared with.
+
+        Raises:
+            ValueError: the regularizer summed up to 0, or a sum is not finite.
+        """
+        is_distributed = dist.is_available() and dist.is_initialized()
+        if is_distributed:
+            dist.all_reduce(self.sums)
+        cross_entropy, regularizer, samples = self.sums.tolist()
+        self.sums.zero_()
+        if not (regularizer > 0 and math.isfinite(cross_entropy / regularizer)):
+            raise ValueError(
+                "the automatic regularizer_weight needs a finite cross-entropy and a regularizer that is not 0 in the "
+                f"last epoch of the jump start, got {cross_entropy} and {regularizer}. Give a number for "
+                "regularizer_weight."
+            )
+        weight = cross_entropy / (self.ratio * regularizer)
+        mean, guessing = cross_entropy / samples, math.log(num_classes)
+        is_main_process = not is_distributed or dist.get_rank() == 0
+        if is_main_process and mean > _HARDLY_LEARNED * guessing:
+            logger.warning(
+                "At the end of the jump start the cross-entropy is %.2f, hardly below the %.2f of guessing: the "
+                "network has learned next to nothing, and the automatic regularizer_weight of %.3g may outweigh the "
+                "cross-entropy. Raise jump_start_epochs or learning_rate.",
+                mean,
+                guessing,
+                weight,
+            )
+        logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", weight)
+        return weight

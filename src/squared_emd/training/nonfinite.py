@@ -1,0 +1,155 @@
+"""NaN and infinity in training: counted per sample without synchronizing a GPU, and acted on by `nan_policy`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..losses.inputs import values_are_checkable
+
+__all__ = ["FiniteCheck", "NonFiniteCallback", "local_part", "nonfinite_weights"]
+
+
+class FiniteCheck:
+    """Which samples have finite features and logits, and for how many steps in a row none had.
+
+    Args:
+        device: where the model computes, and where the count is kept.
+
+    Attributes:
+        last_finite: number of finite samples of the last batch, a scalar on the device.
+
+    Examples:
+        >>> check = FiniteCheck()
+        >>> check.check(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))
+        tensor([ True, False])
+        >>> check.end_step()
+        >>> check.steps_without
+        0
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._steps_without = torch.zeros((), dtype=torch.int64, device=device)
+        pinned = self._steps_without.device.type == "cuda"
+        self._on_host = torch.zeros((), dtype=torch.int64, pin_memory=pinned)  # copied to without blocking
+        self._samples_in_step = 0
+        self._finite_in_step = torch.zeros((), dtype=torch.int64, device=device)
+        self.last_finite = torch.zeros_like(self._finite_in_step)
+
+    def reset(self) -> None:
+        """Forget all steps, as before a new run."""
+        self._steps_without.zero_()
+        self._on_host.zero_()
+        self._samples_in_step = 0
+        self._finite_in_step.zero_()
+
+    @property
+    def steps_without(self) -> int:
+        """Steps in a row without a finite sample; on a GPU it may lag some steps behind."""
+        return int(self._on_host)
+
+    @torch.no_grad()
+    def check(self, *tensors: Tensor, num_unique: int | None = None) -> Tensor:
+        """Check the samples of a batch in one pass over the values, with no temporary of their size.
+
+        Args:
+            tensors: each (B, n) or (B,).
+            num_unique: number of samples that count; those after them are padding duplicates. Default: B.
+
+        Returns:
+            (B,) bool: the samples that count and whose values are all finite.
+        """
+        finite = torch.stack([bound for tensor in tensors for bound in _row_bounds(tensor)]).isfinite().all(0)  # (B,)
+        samples = len(finite) if num_unique is None else num_unique
+        if samples < len(finite):
+            finite[samples:] = False
+        self._samples_in_step += samples
+        self.last_finite = finite.sum()
+        self._finite_in_step += self.last_finite
+        return finite
+
+    def end_step(self) -> None:
+        """Count an optimizer step; one in which this rank had no sample is ignored."""
+        if self._samples_in_step == 0:
+            return
+        self._steps_without.add_(1).mul_(self._finite_in_step == 0)
+        self._on_host.copy_(self._steps_without, non_blocking=True)
+        self._samples_in_step = 0
+        self._finite_in_step.zero_()
+
+
+class NonFiniteCallback(TrainerCallback):
+    """Acts on NaN and infinity as `nan_policy` says; `EMDTrainer` adds it by itself.
+
+    Args:
+        check: counts them while the loss is computed.
+        policy: `raise` or `skip`.
+        steps: after how many steps in a row without a finite sample `raise` ends the run.
+    """
+
+    def __init__(self, check: FiniteCheck, policy: str, steps: int) -> None:
+        self.check = check
+        self.policy = policy
+        self.steps = steps
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        """Start counting."""
+        self.check.reset()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
+    ) -> None:
+        """Under `skip`, set a gradient that is not finite to 0; with fp16 the gradient scaler skips the step."""
+        if self.policy == "raise" or args.fp16:
+            return
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        finite = (norm.full_tensor() if hasattr(norm, "full_tensor") else norm).isfinite()
+        for gradient in gradients:
+            local = local_part(gradient)
+            local.copy_(torch.where(finite, local, 0))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Count the step; under `raise`, end the run after `steps` steps in a row without a finite sample."""
+        self.check.end_step()
+        without = self.check.steps_without
+        if self.policy == "raise" and without >= self.steps:
+            raise FloatingPointError(
+                f"for {without} steps, up to step {state.global_step}, all features or logits were NaN or infinite "
+                "on this rank: the weights are most likely NaN. Lower learning_rate, raise warmup_steps, lower "
+                "max_grad_norm, or look for NaN in the data; resume_from_checkpoint=True goes on from the last "
+                "checkpoint. nan_policy='skip' leaves such steps out."
+            )
+
+
+def _row_bounds(tensor: Tensor) -> tuple[Tensor, ...]:
+    """(B,) tensors that are all finite where the row is: its sum, or its minimum and maximum."""
+    if tensor.dim() == 1:
+        return (tensor,)
+    if values_are_checkable(tensor):  # Sums take a tenth of the time, but may overflow where all values are finite.
+        sums = tensor.sum(1, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+        if sums.isfinite().all():
+            return (sums,)
+    return tensor.aminmax(dim=1)
+
+
+def local_part(tensor: Tensor) -> Tensor:
+    """The part of a weight or gradient that this rank holds, if FSDP2 or DeepSpeed ZeRO-3 shards it; a view."""
+    tensor = getattr(tensor, "ds_tensor", tensor)  # ZeRO-3 leaves the parameter itself empty.
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+@torch.no_grad()
+def nonfinite_weights(model: nn.Module) -> list[str]:
+    """The names of the weights, sharded or not, of which this rank holds NaN or infinite values.
+
+    Examples:
+        >>> layer = nn.Linear(1, 1)
+        >>> _ = layer.bias.data.fill_(float("nan"))
+        >>> nonfinite_weights(layer)
+        ['bias']
+    """
+    return [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]
