@@ -55,6 +55,7 @@ def main() -> None:
         (args,) = HfArgumentParser(ImageNetArguments).parse_args_into_dataclasses()
 
     # 2. The images.
+    from squared_emd.data.image_cache import small_images
     from squared_emd.data.imagenet import load_imagenet
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.data.synthetic.drawn_shapes import cached_drawn_shapes

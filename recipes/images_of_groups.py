@@ -38,6 +38,7 @@ def main() -> None:
         (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
 
     # 2. The faces, cut out of the images by the places of their eyes.
+    from squared_emd.data.image_cache import small_images
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
     from squared_emd.data.synthetic.drawn_groups import cached_drawn_groups
 
