@@ -18,8 +18,8 @@ from torch.multiprocessing import ProcessRaisedException
 from transformers import AutoModelForImageClassification, TrainerCallback
 
 from squared_emd import EMDTrainer
-from squared_emd.training.ground_distance_callback import check_ranks_agree
 from squared_emd.training.checkpoints import last_complete_checkpoint
+from squared_emd.training.ground_distance_callback import check_ranks_agree
 from squared_emd.training.nonfinite import FiniteCheck
 
 NAN = float("nan")
@@ -100,7 +100,11 @@ class TestWholeBatches:
                 check.check(batch)
             check.end_step()
             assert check.steps_without == expected
-        assert check.check(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], num_unique=2).tolist() == [True, False, False]
+        assert check.check(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], num_unique=2).tolist() == [
+            True,
+            False,
+            False,
+        ]
 
 
 class TestLabels:

@@ -11,8 +11,8 @@ from tests.ranks import on_ranks
 from squared_emd import EMDTrainingArguments, GroundDistanceCallback, ground_distance_from_centroids
 from squared_emd.ground_distance import learned
 from squared_emd.training import criterion as criterion_module
-from squared_emd.training.ground_distance_callback import check_ranks_agree
 from squared_emd.training.criterion import EMDCriterion
+from squared_emd.training.ground_distance_callback import check_ranks_agree
 
 K, D = 83, 6
 
