@@ -3,6 +3,7 @@ the documentation of TensorBoard's SummaryWriter, of trackio and of wandb gives,
 
 import inspect
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,8 +73,15 @@ class Tracker:
         return [(entry["ground_distance"].value, entry["train/global_step"]) for entry in entries]
 
 
+@pytest.fixture(autouse=True)
+def no_modules_of_trackers(monkeypatch):
+    for name in ("trackio", "wandb"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
 def running(base, tracker):
-    """transformers' callback, as it is after its `setup`, which would start a service."""
+    """transformers' callback, as it is after its `setup`, which would start a service; and the tracker's module."""
+    sys.modules["wandb" if base is WandbCallback else "trackio"] = tracker
 
     class Running(base):
         def __init__(self):
@@ -152,9 +160,9 @@ class TestCallback:
     @pytest.mark.parametrize("why", ["another rank", "no d", "not running", "no tracker"])
     def test_nothing_to_draw(self, why, monkeypatch):
         tracker = Tracker()
-        callback = running(TrackioCallback, tracker)
+        callback = running(WandbCallback, tracker)
         board = TensorBoard()
-        callback._initialized = why != "not running"
+        tracker.run = None if why == "not running" else tracker.run
         trackers = [TrainerCallback()] if why == "no tracker" else [callback, board]
         criterion, end_epoch = self.setting(*trackers, first_rank=why != "another rank")
         criterion.ground_distance = None if why == "no d" else criterion.ground_distance
