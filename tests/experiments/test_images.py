@@ -15,6 +15,7 @@ from squared_emd.data.score_metrics import ScoreMetrics
 from squared_emd.data.splits import fold_split
 from squared_emd.experiments import Samples, run_table, runner, write_ensembles
 from squared_emd.experiments.experiment import network_name, path_to_ground_distance, plan
+from squared_emd.experiments.images import image_network
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +215,10 @@ def _table(rank, model, output, home):
     if rank:
         again = entropic  # read from the file of the main process
     (home / f"rank_{rank}.json").write_text(json.dumps(guided + entropic + again))
+
+
+def test_stored_images_that_are_too_small_are_refused(model, tmp_path):
+    args = arguments(tmp_path, loss="xe", small_pictures=1)
+    samples = Samples(None, None, NAMES, ordinal_metrics(class_names=NAMES))
+    with pytest.raises(ValueError, match=r"^small_pictures must be at least 10 for .*; got 1\.$"):
+        image_network(args)(model, samples, 3)
