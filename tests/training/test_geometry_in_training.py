@@ -27,6 +27,7 @@ from squared_emd import (
     ground_distance_from_tree,
     tree_emd_loss,
 )
+from squared_emd.training.config_entries import emd_block
 
 NESTED = {"near": ["LABEL_0", "LABEL_1"], "far": {"LABEL_2": 2, "LABEL_3": 0.5}}
 LABELS = torch.tensor([sample["labels"] for sample in samples()])
@@ -68,7 +69,7 @@ def test_d_comes_from_the_geometry_and_is_saved(tmp_path, loss):
     for name, ((geometry, spacing), expected) in cases.items():
         trainer = train(tmp_path / name, loss=loss, geometry=geometry, spacing=spacing, **fields)
         torch.testing.assert_close(trainer.criterion.ground_distance, expected)
-        assert trainer._emd_block(has_distance=True)["geometry"] == name
+        assert emd_block(trainer.model, trainer.criterion, has_distance=True)["geometry"] == name
 
 
 @pytest.mark.parametrize("given", ["matrix", "array", "rows", "tree"])
@@ -115,7 +116,7 @@ def test_a_prior_is_blended_with_what_is_learned(tmp_path, decay):
     weight = 0.6 * decay**2  # of the third epoch
     expected = weight * prior.numpy() / 16 + (1 - weight) * learned
     np.testing.assert_allclose(trainer.criterion.ground_distance, expected, atol=1e-6)
-    block = trainer._emd_block(has_distance=True)
+    block = emd_block(trainer.model, trainer.criterion, has_distance=True)
     assert (block["prior_weight"], block["prior_decay"]) == (0.6, decay)
 
 

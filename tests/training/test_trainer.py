@@ -227,7 +227,7 @@ class TestGroundDistance:
         assert (matrix[:, K] == 0).all()
         assert not matrix.isnan().any()
         assert [record.getMessage() for record in caplog.records if "no sample" in record.getMessage()] == [
-            "Class '4' has had no sample yet: its ground distances are unknown, so the regulariser neither pushes nor "
+            "Class '4' has had no sample yet: its ground distances are unknown, so the regularizer neither pushes nor "
             "rewards it until one comes."
         ]
         assert all(math.isfinite(loss) for loss in logged(trainer, "loss"))

@@ -13,7 +13,7 @@ from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import write_ground_distance
 from .criterion import EMDCriterion
 
-__all__ = ["replace_config_entries", "write_config_entries"]
+__all__ = ["emd_block", "replace_config_entries", "write_config_entries"]
 
 
 def write_config_entries(
@@ -33,7 +33,7 @@ def write_config_entries(
         block = dict(getattr(config, "emd", None) or {}) | {"mirrored": _averages_flips(model)}
         return write_ground_distance(loaded, folder, config, block)
     matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
-    write_ground_distance(matrix, folder, config, _emd_block(model, criterion, has_distance=matrix is not None))
+    write_ground_distance(matrix, folder, config, emd_block(model, criterion, has_distance=matrix is not None))
 
 
 def replace_config_entries(checkpoint: str, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None) -> None:
@@ -46,7 +46,14 @@ def replace_config_entries(checkpoint: str, model: nn.Module, criterion: EMDCrit
             os.replace(os.path.join(temporary, name), os.path.join(checkpoint, name))
 
 
-def _emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) -> dict[str, Any]:
+def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) -> dict[str, Any]:
+    """The `emd` block of a config: how the model was trained, and what its D is of.
+
+    Args:
+        model: without its wrappers.
+        criterion: of the run.
+        has_distance: whether a D is saved with the block.
+    """
     args = criterion.args
     block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
     if args.is_self_guided:
