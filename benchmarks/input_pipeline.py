@@ -172,7 +172,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", metavar="DIR", help="a folder of JPEG files in place of drawn ones")
-    parser.add_argument("--noise", type=float, default=0.3, help="of drawn images, in grey levels; more is more KB")
+    parser.add_argument("--noise", type=float, default=0.3, help="of drawn images, in gray levels; more is more KB")
     parser.add_argument("--number", type=int, default=4, help="of images")
     parser.add_argument("--repeats", type=int, default=60, help="turns of each way")
     parser.add_argument("--profile", action="store_true", help="say where the time of one image goes, too")

@@ -28,7 +28,7 @@ LOGGED = 1e-9  # in place of 0, for logits
 PREDICTION = torch.tensor([0.02, 0.03, 0.30, 0.25, 0.05, 0.05, 0.05, 0.25])  # a near and a far mistake
 DISTANCES = squared_emd.ground_distance_from_centroids(torch.arange(NUM_CLASSES)[:, None].double())  # Eq. 2, 12, 13
 LABEL = torch.tensor([TRUE_CLASS])
-INK, RED, BLUE, GREY = "#303845", "#c0392b", "#2f5d9b", "#9aa3ad"
+INK, RED, BLUE, GRAY = "#303845", "#c0392b", "#2f5d9b", "#9aa3ad"
 
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "cross_entropy": lambda logits: cross_entropy_loss(logits, LABEL),
@@ -112,7 +112,7 @@ def _draw(folder: Path, name: str, values: list[float], pushes: list[float]) -> 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.1), layout="constrained")
     if not is_regression and name != "cross_entropy":
         others = [value for k, value in enumerate(by_wrong_class(LOSSES["cross_entropy"])) if k != TRUE_CLASS]
-        left.plot(_other_classes(), others, color=GREY, linestyle="--", label="cross-entropy")
+        left.plot(_other_classes(), others, color=GRAY, linestyle="--", label="cross-entropy")
     classes = range(NUM_CLASSES) if is_regression else _other_classes()
     left.plot(classes, [values[k] for k in classes], "o-", color=BLUE, label=TITLES[name])
     left.axvline(TRUE_CLASS, color=RED, linewidth=1, linestyle=":")
@@ -140,14 +140,14 @@ def _compare(folder: Path) -> Path:
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     curves = {name: by_wrong_class(loss) for name, loss in LOSSES.items()} | {"regression": by_output()}
     styles = {
-        "cross_entropy": (GREY, "--"), "regression": ("#8e44ad", ":"), "squared_emd": (BLUE, "-"),
+        "cross_entropy": (GRAY, "--"), "regression": ("#8e44ad", ":"), "squared_emd": (BLUE, "-"),
         "self_guided": (RED, "-"), "exact_emd": ("#d08a1d", "-."),
     }  # fmt: skip
     beyond = range(TRUE_CLASS + 1, NUM_CLASSES)
-    for name, (colour, line) in styles.items():
+    for name, (color, line) in styles.items():
         near, far = curves[name][TRUE_CLASS + 1], curves[name][-1]
         share = [0.0 if name == "cross_entropy" else (curves[name][k] - near) / (far - near) for k in beyond]
-        axes.plot([k - TRUE_CLASS for k in beyond], share, color=colour, linestyle=line, marker=".", label=TITLES[name])
+        axes.plot([k - TRUE_CLASS for k in beyond], share, color=color, linestyle=line, marker=".", label=TITLES[name])
     axes.set_xticks([k - TRUE_CLASS for k in beyond])
     axes.set_xlabel("how many classes off the mistake is")
     axes.set_ylabel("its cost beyond a neighbour's,\nas a share of the farthest")

@@ -17,7 +17,7 @@ def message_of(error, call, *args, **options):
 
 
 def spots(size, places, radius):
-    """An image with a soft spot of its own colour at each place; a pixel's centre has whole numbers."""
+    """An image with a soft spot of its own color at each place; a pixel's centre has whole numbers."""
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     return Image.fromarray(
         np.stack(
@@ -77,7 +77,7 @@ def test_a_crop_that_needs_no_resampling():
     assert np.array_equal(np.asarray(upside_down), pixels[3:53, 15:65][::-1, ::-1])
 
 
-def test_a_fine_pattern_turns_grey_when_made_smaller():
+def test_a_fine_pattern_turns_gray_when_made_smaller():
     chequered = (np.indices((200, 200)).sum(0) % 2 * 255).astype(np.uint8)
     # 160 pixels on 20: each is the mean of 8 x 8, which are the pixels themselves (the square begins at 20 and 17).
     crop = np.asarray(crop_face(Image.fromarray(chequered), (83.5, 90.1), (115.5, 90.1), 20))
@@ -87,7 +87,7 @@ def test_a_fine_pattern_turns_grey_when_made_smaller():
 
 def test_the_outermost_pixels_go_on_beyond_the_edge():
     lines = np.random.default_rng(0).integers(0, 256, (40, 1, 3), dtype=np.uint8)
-    image = Image.fromarray(np.tile(lines, (1, 120, 1)))  # every line has one colour
+    image = Image.fromarray(np.tile(lines, (1, 120, 1)))  # every line has one color
     inside, outside = (crop_face(image, (x, 19.5), (x + 10, 19.5), 50) for x in (54.5, 0.5))
     assert np.array_equal(np.asarray(inside), np.asarray(outside))
     above = np.asarray(crop_face(image, (54.5, 2.5), (64.5, 2.5), 50))

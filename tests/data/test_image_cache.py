@@ -22,7 +22,7 @@ N = len(SIZES)
 
 
 def smooth(width, height, seed):
-    """Colours that change slowly, as JPEG keeps them well."""
+    """Colors that change slowly, as JPEG keeps them well."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3)).astype(np.uint8)
     return PILImage.fromarray(coarse).resize((width, height), PILImage.Resampling.BICUBIC)
 
@@ -86,7 +86,7 @@ def test_the_shorter_side_is_reduced_and_all_else_stays(files, cache, quality):
             # the third was decoded at half its size
             assert difference.max() == 0 if k < 2 else difference.mean() < 1
         else:
-            assert 0 < difference.mean() < 1.5  # a JPEG of smooth colours
+            assert 0 < difference.mean() < 1.5  # a JPEG of smooth colors
     for k in (3, 4):
         assert (np.asarray(small[k]["image"]) == np.asarray(PILImage.open(files[k]))).all()
         if quality is not None:  # the file itself
@@ -227,7 +227,7 @@ def test_views_are_those_of_the_files(files, cache, make_view, quality):
         difference = (view(stored) - direct).abs() * 255
         if quality is None and k >= 2:  # squares: PyTorch reduces as Pillow does, up to the rounding of two passes
             assert difference.max() < 1.01
-        else:  # sides that were rounded, a JPEG of smooth colours
+        else:  # sides that were rounded, a JPEG of smooth colors
             assert difference.mean() < 2.5
 
 

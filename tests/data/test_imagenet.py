@@ -9,9 +9,9 @@ from squared_emd.data.imagenet import IMAGE_SUFFIXES, LAYOUT, _images_in, _subfo
 WNIDS = ("n01440764", "n02119789", "n15075141")
 
 
-def picture(path, colour="red"):
+def picture(path, color="red"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 3), colour).save(path, "PNG")
+    Image.new("RGB", (4, 3), color).save(path, "PNG")
 
 
 def make_tree(root):

@@ -51,8 +51,8 @@ class TestHeatMap:
             cell = axes.images[0].to_rgba(matrix[row, column])[:3]
             dark, light = sorted([luminance(cell), luminance(to_rgb(text.get_color()))])
             assert (light + 0.05) / (dark + 0.05) >= 4.5
-        grey = axes.images[0].to_rgba(np.linspace(0, 1, 50))[:, :3] @ (0.299, 0.587, 0.114)
-        assert (np.diff(grey) < 0).all()  # darker with the distance, also in grey
+        gray = axes.images[0].to_rgba(np.linspace(0, 1, 50))[:, :3] @ (0.299, 0.587, 0.114)
+        assert (np.diff(gray) < 0).all()  # darker with the distance, also in gray
 
     def test_seriation(self):
         places = [2, 0, 3, 1]
@@ -69,13 +69,13 @@ class TestHeatMap:
             number, kind = re.fullmatch(r"(\d+) of (\d)", name).groups()
             assert group[int(number)] == int(kind)
 
-    def test_unknown_classes_are_grey_and_counted(self):
+    def test_unknown_classes_are_gray_and_counted(self):
         axes = heat_map(without(of_line(4), 1), class_names=AGES).axes[0]
         mask = np.ma.getmaskarray(axes.images[0].get_array())
         assert mask[1].all() and mask[:, 1].all() and mask.sum() == 7
         assert to_rgb(axes.get_facecolor()) == (0.8, 0.8, 0.8)
         assert cells_of(axes).keys() == {(row, column) for row in (0, 2, 3) for column in (0, 2, 3)}
-        assert axes.get_xlabel() == "Grey: 1 class that D does not know."
+        assert axes.get_xlabel() == "Gray: 1 class that D does not know."
         zeros = heat_map(np.zeros((3, 3))).axes[0]  # no class is unknown where all are
         assert (zeros.get_xlabel(), len(zeros.texts)) == ("", 9)
 

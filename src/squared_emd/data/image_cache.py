@@ -139,7 +139,7 @@ def _stored(shorter_side: int, quality: int | None, encoded: dict[str, Any] | No
     if quality is None:
         small.save(file, "PPM")
     else:
-        small.save(file, "JPEG", quality=quality, subsampling=0)  # with all of the colour's pixels
+        small.save(file, "JPEG", quality=quality, subsampling=0)  # with all of the color's pixels
     return encoded | {"bytes": file.getvalue()}
 
 

@@ -17,7 +17,7 @@ from .figures import place_epochs, save_figure
 
 __all__ = ["learning_curves"]
 
-# Okabe-Ito colors (their yellow is too pale for a line), each with its own dash and marker, to be told apart in grey.
+# Okabe-Ito colors (their yellow is too pale for a line), each with its own dash and marker, to be told apart in gray.
 _STYLES = {
     "xe": ("#000000", "--", "o"),
     "reg": ("#CC79A7", ":", "s"),

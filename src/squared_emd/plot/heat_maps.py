@@ -40,7 +40,7 @@ def heat_map(
     """The ground distance as a heat map, as in Hou et al. 2016, Table 2: the lighter, the nearer.
 
     Up to 20 classes each cell shows its value; above 40 some classes are named, by number and name. Classes that D does
-    not know, whose row is all 0, are grey. Above 1,000 classes a cell is the mean of a block of neighboring classes.
+    not know, whose row is all 0, are gray. Above 1,000 classes a cell is the mean of a block of neighboring classes.
 
     Args:
         source: (K, K) numbers; a config with a `ground_distance`; a folder with a saved model or a run; a .json, .npy
@@ -113,7 +113,7 @@ def heat_map_figure(
         note: a line below the figure.
         label: of the color bar.
         cells: (K, K) texts of the cells; default: the values.
-        marks_unknown: whether classes without a distance to any other are grey.
+        marks_unknown: whether classes without a distance to any other are gray.
     """
     values = check_matrix(matrix, class_names)
     num_classes = len(values)
@@ -142,7 +142,7 @@ def replace_heat_map(figure: Figure, matrix: np.ndarray, *, title: str, note: st
 
 
 def show_matrix(axes: Axes, values: np.ndarray, limits: tuple[float, float], known: np.ndarray) -> AxesImage:
-    """The cells alone, those of unknown classes grey."""
+    """The cells alone, those of unknown classes gray."""
     low, high = limits
     axes.spines[:].set_visible(False)
     values = _without_unknown(axes, values, known)
@@ -194,7 +194,7 @@ def _write_cells(
 
 
 def _without_unknown(axes: Axes, values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Masks the cells of unknown classes, through which the grey of the axes shows."""
+    """Masks the cells of unknown classes, through which the gray of the axes shows."""
     if known.all():
         return values
     axes.set_facecolor("0.8")
@@ -203,4 +203,4 @@ def _without_unknown(axes: Axes, values: np.ndarray, known: np.ndarray) -> np.nd
 
 def _caption(note: str, known: np.ndarray) -> str:
     unknown = int((~known).sum())
-    return "\n".join(filter(None, (note, f"Grey: {count_classes(unknown)} that D does not know." if unknown else "")))
+    return "\n".join(filter(None, (note, f"Gray: {count_classes(unknown)} that D does not know." if unknown else "")))

@@ -125,7 +125,7 @@ def test_the_eyes_are_where_a_person_is_said_to_have_them(roll):
         canvas = Image.new("RGB", (400, 400))
         eyes = draw_into(canvas, person, rng, np.array([190, 180]), 100, roll)
         pixels = np.asarray(canvas)
-        seen = [(pixels == colour).all(-1) for colour in (WHITE, person.eyes, DARK)]  # white, iris, pupil
+        seen = [(pixels == color).all(-1) for color in (WHITE, person.eyes, DARK)]  # white, iris, pupil
         places = np.argwhere(np.any(seen, axis=0))[:, ::-1] + 0.5  # (N, 2), x and y from the corner
         nearest = np.linalg.norm(places[:, None] - eyes[None], axis=2).argmin(1)
         for side in (0, 1):  # an eye is some 24 pixels wide; lids hide a little of it

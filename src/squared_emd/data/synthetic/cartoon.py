@@ -22,14 +22,14 @@ LOOKS = {
     "hair": (0.25, 0.80, 1.00, 1.00, 1.00, 1.00, 0.95, 0.90, 0.80),
     "blush": (0.45, 0.40, 0.28, 0.16, 0.10, 0.06, 0.05, 0.05, 0.05),
     "lines": (0.00, 0.00, 0.00, 0.00, 0.05, 0.22, 0.48, 0.75, 1.00),
-    "grey": (0.00, 0.00, 0.00, 0.00, 0.00, 0.10, 0.35, 0.70, 0.98),
+    "gray": (0.00, 0.00, 0.00, 0.00, 0.00, 0.10, 0.35, 0.70, 0.98),
     "bald": (0.00, 0.00, 0.00, 0.00, 0.05, 0.25, 0.45, 0.60, 0.75),
 }
 SKIN = ((255, 224, 202), (241, 200, 168), (226, 178, 140), (203, 149, 108), (170, 116, 78), (132, 86, 58), (95, 61, 44))
 HAIR = ((28, 23, 22), (52, 35, 26), (92, 60, 36), (132, 84, 46), (196, 156, 98), (150, 72, 38))
 EYES = ((58, 36, 24), (92, 66, 38), (84, 104, 70), (84, 116, 146))
 SHOULDERS = 1.95  # where they are broadest, below the head's centre
-LIPS, GREY, WHITE, DARK = (172, 78, 82), (208, 208, 210), (247, 245, 241), (34, 24, 24)
+LIPS, GRAY, WHITE, DARK = (172, 78, 82), (208, 208, 210), (247, 245, 241), (34, 24, 24)
 
 
 @dataclass
@@ -63,7 +63,7 @@ def draw_person(rng: np.random.Generator, age: float) -> Person:
         looks[name] *= rng.normal(1, 0.05)
     looks["eye_line"] += rng.normal(0, 0.02)
     looks["lines"] *= rng.uniform(0.6, 1.3)
-    looks["grey"] = float(np.clip(looks["grey"] * rng.uniform(0.5, 1.5), 0, 1))
+    looks["gray"] = float(np.clip(looks["gray"] * rng.uniform(0.5, 1.5), 0, 1))
     looks["bald"] = 0.0 if woman or rng.random() < 0.4 else float(np.clip(looks["bald"] * rng.uniform(0.6, 1.6), 0, 1))
     if woman:
         for name, factor in (("brow", 0.75), ("lip", 1.2), ("shoulders", 0.92), ("neck", 0.9)):
@@ -76,7 +76,7 @@ def draw_person(rng: np.random.Generator, age: float) -> Person:
         woman=woman,
         looks=looks,
         skin=skin,
-        hair=_mix(hair, GREY, looks["grey"]),
+        hair=_mix(hair, GRAY, looks["gray"]),
         eyes=EYES[rng.integers(len(EYES))] if tone < 2.5 else EYES[rng.integers(2)],
         style="short" if age < 0.8 else str(style),
         fringe=float(rng.uniform(0, 1)),
@@ -106,7 +106,7 @@ def draw_image(person: Person, rng: np.random.Generator, size: int) -> Image.Ima
 
 
 def background(rng: np.random.Generator) -> tuple[int, ...]:
-    """Gives a dull colour."""
+    """Gives a dull color."""
     return _mix(tuple(rng.integers(50, 235, 3)), (150, 150, 150), 0.5)
 
 
@@ -178,17 +178,17 @@ class _Pen:
     def points(self, xy: np.ndarray) -> list[tuple[float, float]]:
         return [tuple(point) for point in (xy @ self.rotation * self.scale + self.centre).tolist()]
 
-    def shape(self, xy: np.ndarray, colour: tuple[int, ...]) -> None:
-        self.draw.polygon(self.points(np.asarray(xy)), fill=colour)
+    def shape(self, xy: np.ndarray, color: tuple[int, ...]) -> None:
+        self.draw.polygon(self.points(np.asarray(xy)), fill=color)
 
-    def oval(self, x: float, y: float, half_width: float, half_height: float, colour: tuple[int, ...]) -> None:
-        self.shape(np.stack([x + half_width * COS, y + half_height * SIN], axis=1), colour)
+    def oval(self, x: float, y: float, half_width: float, half_height: float, color: tuple[int, ...]) -> None:
+        self.shape(np.stack([x + half_width * COS, y + half_height * SIN], axis=1), color)
 
-    def curve(self, start: tuple, end: tuple, bend: float, width: float, colour: tuple[int, ...]) -> None:
+    def curve(self, start: tuple, end: tuple, bend: float, width: float, color: tuple[int, ...]) -> None:
         """A line that bends downwards by `bend` in its middle."""
         xy = np.linspace(start, end, 9)  # (9, 2)
         xy[:, 1] += bend * np.sin(np.linspace(0, np.pi, 9))
-        self.draw.line(self.points(xy), fill=colour, width=max(1, round(width * self.scale)), joint="curve")
+        self.draw.line(self.points(xy), fill=color, width=max(1, round(width * self.scale)), joint="curve")
 
 
 def _eye_x(pen: _Pen, person: Person, side: int) -> float:
@@ -289,17 +289,17 @@ def _draw_nose_and_mouth(pen: _Pen, person: Person, nose_y: float, mouth_y: floa
 
 def _draw_hair(pen: _Pen, person: Person) -> None:
     looks, yaw, width, bald = person.looks, pen.yaw, person.looks["width"], person.looks["bald"]
-    colour = _mix(person.skin, person.hair, min(1.0, 0.2 + 0.8 * looks["hair"]))
+    color = _mix(person.skin, person.hair, min(1.0, 0.2 + 0.8 * looks["hair"]))
     volume = 1.02 + 0.1 * looks["hair"] + (0.06 if person.style == "full" else 0)
     if bald > 0.55:
         for side in (-1, 1):
-            pen.oval(side * width * 0.99, -0.12, 0.11, 0.34, colour)
+            pen.oval(side * width * 0.99, -0.12, 0.11, 0.34, color)
     else:
         over = _outline(looks, volume)[17:32]  # from the left ear over the top to the right one
         x = np.linspace(1, -1, 13)  # and back along the hairline
         height = (0.62 - 0.3 * person.fringe * (bald == 0)) * (1 - x**4) + bald * 0.75 * np.abs(x) ** 0.5 * (1 - x**8)
         height = np.minimum(height + 0.12 * (looks["hair"] < 0.7), 0.98 * np.sqrt(1 - x**2) + 0.1)
-        pen.shape(np.concatenate([over, np.stack([x * width * 0.98 + yaw * 0.4, -height], axis=1)]), colour)
+        pen.shape(np.concatenate([over, np.stack([x * width * 0.98 + yaw * 0.4, -height], axis=1)]), color)
     if person.glasses:
         y = looks["eye_line"]
         for side in (-1, 1):
