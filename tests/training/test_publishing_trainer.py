@@ -4,7 +4,7 @@ import json
 
 import torch
 from tests.training.tiny import Network, arguments, images, samples, tiny_bert, tiny_vit, train
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForImageClassification, PretrainedConfig, PreTrainedModel
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.hub.results import facts_of_training
@@ -27,6 +27,30 @@ def test_images(tmp_path):
     assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
     noted = json.loads((tmp_path / "card_results.json").read_text())["results"]
     assert (noted["num_test"], noted["num_train"]) == (len(images()), len(images()))
+
+
+class OwnConfig(PretrainedConfig):
+    model_type = "unknown_to_transformers"
+
+
+class OwnModel(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.classifier = torch.nn.Linear(4, config.num_labels)
+        self.post_init()
+
+    def forward(self, features, labels=None):
+        return {"logits": self.classifier(features)}
+
+
+def test_an_architecture_that_transformers_does_not_know(tmp_path):
+    data = [{"features": torch.full((4,), float(k)), "labels": k % 3} for k in range(6)]
+    model = OwnModel(OwnConfig(num_labels=3))
+    card, metrics = card_of(tmp_path, model, data, compute_metrics=ordinal_metrics())
+    assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
+    assert "OwnModel" in card
 
 
 def test_a_prediction_is_no_evaluation(tmp_path):

@@ -142,7 +142,7 @@ def write_card(
         raise FileNotFoundError(f"a card needs a saved model, there is no {folder / 'config.json'}; save one first")
     if card.is_file() and not is_generated(card):
         return []
-    config, why_not_run = AutoConfig.from_pretrained(folder), None
+    config, why_not_run = _read_config(folder), None
     if results is not None:
         if results.get("weights") is not None:
             check_weights(folder, results["weights"], "results")
@@ -177,6 +177,14 @@ def is_generated(card: str | os.PathLike[str]) -> bool:
     text = Path(card).read_text(encoding="utf-8")
     body = re.sub(r"\A---\n.*?\n---\s*", "", text, flags=re.DOTALL)
     return not body.strip() or any(mark in text for mark in (_MARK, _MARK_OF_TRAINER))
+
+
+def _read_config(folder: Path) -> PretrainedConfig:
+    """The config of any model, also of an architecture that transformers does not know; no code is executed."""
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except ValueError:
+        return PretrainedConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
 
 
 def _kept_results(folder: Path) -> dict[str, Any] | None:

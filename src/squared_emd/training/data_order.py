@@ -165,7 +165,7 @@ class DataOrderMixin:
         if not isinstance(batch, MutableMapping):
             return batch, 0
         num_unique = batch.pop(NUM_UNIQUE, None)  # only the collator of a stream knows it
-        if "labels" not in batch:
+        if batch.get("labels") is None:
             return batch, 0
         size = len(batch["labels"])
         if num_unique is None:
