@@ -118,11 +118,14 @@ def embed_classes(matrix: np.ndarray) -> tuple[np.ndarray, float]:
         >>> points.round(6).tolist(), round(stress, 6)
         ([[-1.5, 0.0], [1.5, 0.0]], 0.0)
     """
-    from sklearn.manifold import ClassicalMDS  # which takes seconds to import
+    from sklearn.decomposition import KernelPCA  # which takes seconds to import
 
     distances = (matrix + matrix.T) / 2
     with np.errstate(invalid="ignore"):  # where a dimension has a negative eigenvalue, no distance needs it
-        points = np.nan_to_num(ClassicalMDS(metric="precomputed").fit_transform(distances))  # (K, 2)
+        # The principal components of the kernel -D^2 / 2, which KernelPCA centers, are classical scaling.
+        components = KernelPCA(2, kernel="precomputed", eigen_solver="dense").fit_transform(-np.square(distances) / 2)
+        points = np.zeros((len(distances), 2))
+        points[:, : components.shape[1]] = components  # (K, 2)
     points = np.where(points[0] * (-1, 1) < 0, -points, points) + 0.0  # + 0.0: no negative zeros
     expected = squareform(distances, checks=False)
     scale = (expected**2).sum()
