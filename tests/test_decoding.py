@@ -80,3 +80,9 @@ def test_errors(arguments, message):
     with pytest.raises(ValueError) as error:
         decode(**({"probabilities": P} | arguments))
     assert str(error.value) == message
+
+
+def test_mass_moves_from_the_row_to_the_column_of_d():
+    matrix = np.array([[0, 1.0, 9], [5, 0, 9], [9, 9, 0]])  # not symmetric: D[0, 1] is not D[1, 0]
+    # p @ D: 2.5, 0.5, 9; D @ p: 0.5, 2.5, 9
+    assert decode(np.array([[0.5, 0.5, 0.0]]), "min_distance", ground_distance=matrix).tolist() == [1]

@@ -10,6 +10,7 @@ ABSENT = {
     "evaluate", "gradio", "matplotlib", "ot", "PIL", "scipy", "sklearn", "soundfile", "timm", "torchvision",
 }  # fmt: skip
 NEEDS = {  # what asks for an extra -> the extra
+    "squared_emd.data": "recipes",
     "squared_emd.plot": "plot",
     "squared_emd.reports": "plot",
     "squared_emd.vision": "vision",
