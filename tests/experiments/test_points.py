@@ -1,6 +1,5 @@
 """A table of runs on data with a validation split: what is trained, what is not trained twice, what is chosen."""
 
-import gc
 import math
 import re
 from types import SimpleNamespace
@@ -15,6 +14,8 @@ from squared_emd.experiments import run_table, runner, selection
 from squared_emd.experiments.experiment import PAPER_RATES, network_name, plan
 from squared_emd.experiments.settings import digest_of_rows
 from squared_emd.ground_distance.saved import read_ground_distance
+
+pytestmark = pytest.mark.usefixtures("quick_collection")
 
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
 
@@ -31,14 +32,6 @@ def forbid_training(monkeypatch):
 
     monkeypatch.setattr(runner, "train", train)
     monkeypatch.setattr(selection, "train", train)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_collection():
-    """Each run collects garbage several times; what was there before need not be looked at."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from transformers import AutoConfig, TimmWrapperConfig, ViTConfig, ViTForImageCl
 from squared_emd import plot
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub import write_card
-from squared_emd.hub.card import escape
+from squared_emd.hub.card_content import escape
 from squared_emd.hub.results import check_confusion_matrix, hide_paths, verify_results
 
 NAMES = ["young", "grown", "old"]
@@ -149,6 +149,12 @@ class TestMeasuredResults:
     @pytest.mark.parametrize(
         ("name", "value", "message"),
         [
+            (
+                "table",
+                "faces",
+                "'table' must be one of adience, images_of_groups, aadb, imagenet, own_data, text_ratings, "
+                "audio_grades, tabular, or null; got 'faces'",
+            ),
             ("eval_aem", 66.7, "'eval_aem' must be a number, 0 to 1, or null; got 66.7"),
             ("eval_aem", -0.1, "'eval_aem' must be a number, 0 to 1, or null; got -0.1"),
             ("eval_aem", math.nan, "'eval_aem' must be a number, 0 to 1, or null; got nan"),

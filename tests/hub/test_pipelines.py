@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
+from tests.training import tiny
+from transformers import ViTImageProcessor, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 from squared_emd.ground_distance.saved import write_ground_distance
@@ -31,19 +32,8 @@ FLOAT32 = {"rtol": 1e-4, "atol": 1e-6}  # of a forward in float32 against one in
 
 def tiny_vit(names=AGES, bias=None, **extra):
     """From random weights; with a bias, one whose logits are the bias whatever it sees."""
-    torch.manual_seed(0)
-    config = ViTConfig(
-        image_size=8,
-        patch_size=4,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        id2label=dict(enumerate(names)),
-        label2id={name: k for k, name in enumerate(names)},
-        **extra,
-    )
-    model = ViTForImageClassification(config).eval()
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+    model = tiny.tiny_vit(len(names), **labels, **extra).eval()
     with torch.no_grad():
         model.classifier.weight.mul_(50)  # so that pictures and their mirror images differ
         if bias is not None:

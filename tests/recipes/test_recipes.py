@@ -4,7 +4,6 @@ Two start as a user starts them, in processes of their own; the others run in th
 """
 
 import csv
-import gc
 import json
 import math
 import os
@@ -42,6 +41,8 @@ from squared_emd.data.synthetic.drawn_shapes import draw_shapes
 from squared_emd.data.synthetic.tiny_models import word_tokenizer
 from squared_emd.ground_distance.saved import read_ground_distance
 
+pytestmark = pytest.mark.usefixtures("quick_collection")
+
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 AGE_GROUPS = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
 ORDINAL = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
@@ -78,14 +79,6 @@ GENERATED = {
     "audio_grades": (generated_sounds, "generate_sounds", "tiny", generated_sounds.GRADES),
     "tabular": (generated_table, "generate_table", "perceptron", generated_table.SEVERITIES),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_collection():
-    """Each run collects garbage several times; what was there before need not be looked at."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
 """One, two and four ranks (gloo, loopback) find the same numbers, whatever way the data reach them."""
 
 import json
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
+from tests.training.tiny import Augmented
 from torch import nn
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import IterableDataset
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
 
@@ -51,24 +51,6 @@ def samples(count, soft=False, labels=None):
         target = (torch.eye(K)[label] + 0.1) / (1 + 0.1 * K) if soft else label
         data.append({"inputs": torch.randn(3, generator=generator) + label, "labels": target})
     return data
-
-
-class Augmented(Dataset):
-    """Draws from all three generators, as transforms do, and other samples in each epoch."""
-
-    def __init__(self, data):
-        self.data = data
-        self.epoch = 0
-
-    def set_epoch(self, epoch):
-        self.epoch = epoch
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, index):
-        noise = torch.randn(3) + random.random() + np.random.rand()
-        return self.data[index] | {"inputs": self.data[index]["inputs"] + noise.float() + self.epoch}
 
 
 FROZEN = {"learning_rate": 0.0}

@@ -34,17 +34,10 @@ class TakesKwargs(Network):
         return super().forward(inputs)
 
 
-def tiny_vit(num_labels=K):
+def tiny_vit(num_labels=K, **fields):
     torch.manual_seed(0)
-    config = ViTConfig(
-        image_size=8,
-        patch_size=4,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_labels=num_labels,
-    )
+    sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 8, "intermediate_size": 16} | fields
+    config = ViTConfig(num_hidden_layers=1, num_attention_heads=2, num_labels=num_labels, **sizes)
     return ViTForImageClassification(config)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
+from tests.training.tiny import tiny_vit
 from torch import nn
 
 from squared_emd.vision.flip_averaging import average_flips
@@ -17,16 +18,7 @@ def seeded():
 
 
 def vit(num_labels):
-    config = tf.ViTConfig(
-        image_size=16,
-        patch_size=8,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        num_labels=num_labels,
-    )
-    return tf.ViTForImageClassification(config)
+    return tiny_vit(num_labels, image_size=16, patch_size=8, hidden_size=16, intermediate_size=32)
 
 
 class Dictionary(nn.Module):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto import modeling_auto
 
 from ..ground_distance.saved import read_ground_distance
-from ..metrics.names import METRICS, loss_name, network_name, network_of
+from ..metrics.names import loss_name, network_name, network_of
+from .card_content import (
+    CARD_METRICS,
+    HUB_METRIC_TYPES,
+    abbreviated_list,
+    escape,
+    eval_results,
+    fence,
+    loss_text,
+    per_class_facts,
+    result_rows,
+    training_settings,
+)
 from .results import check_weights, digests_of_weights, read_results, verify_results
 
 __all__ = ["CARD_FILE", "is_generated", "write_card"]
@@ -31,7 +42,6 @@ _MARK = "<!-- Written by squared_emd; take this line away, and the card is yours
 _MARK_OF_TRAINER = "This model card has been generated automatically"
 _KEPT_FILE = "card_results.json"
 _MAX_CLASSES = 256  # Of a confusion matrix: above, its figure shows nothing.
-_MAX_NAMES = 40
 
 _TASKS = {
     "image-classification": modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
@@ -72,30 +82,6 @@ _BASE_MODELS = {
     "res_f": ("timm/resnetv2_50.a1h_in1k", "apache-2.0"),
 }
 _FROM_SCRATCH = ("small", "alxs", "alx", "res")
-
-# Key in the results -> name in the table, type in the metadata, name in the metadata, meaning.
-_CARD_METRICS = {
-    "eval_aem": ("AEM", "accuracy", "AEM (exact match)", "share whose likeliest class is the true one; 100% is best"),
-    "eval_aeo": (
-        "AEO", "accuracy_within_one", "AEO (within one class)",
-        "share whose likeliest class is the true one or next to it; 100% is best",
-    ),
-    "eval_mae": ("MAE", "mae", "MAE in classes", "mean distance of the likeliest class from the true one; 0 is best"),
-    "eval_squared_emd": (
-        "Squared EMD", "squared_emd", "Squared EMD",
-        "mean squared EMD between the predicted distribution and the truth (Eq. 10); 0 is best",
-    ),
-    "eval_spearman": (
-        "Spearman's rho", "spearmanr", "Spearman's rho of the expected score",
-        "rank correlation of the expected score with the true one; 1 is best",
-    ),
-    "eval_score_mae": ("MAE of the score", "mae", "MAE of the expected score", "mean distance from the true score"),
-    "eval_top_1_error": ("Top-1 error", "top_1_error", "Top-1 error", "share with a wrong likeliest class; 0 is best"),
-    "eval_top_5_error": (
-        "Top-5 error", "top_5_error", "Top-5 error", "share whose class is not among the five likeliest; 0 is best"
-    ),
-}  # fmt: skip
-_TYPES_OF_HUB = ("accuracy", "mae", "spearmanr")  # Metrics that the Hub knows by these names.
 
 
 def write_card(
@@ -155,7 +141,7 @@ def write_card(
     else:
         found, why_not_run = read_results(folder)
         known = verify_results(found, config)
-    if why_not_run is None and not known.keys() & _CARD_METRICS.keys() and not known.get("other_metrics"):
+    if why_not_run is None and not known.keys() & CARD_METRICS.keys() and not known.get("other_metrics"):
         why_not_run = (
             "Nothing was measured on these weights. Evaluate them before the push; "
             "compute_metrics=squared_emd.ordinal_metrics() gives what this card asks for."
@@ -260,13 +246,13 @@ def _render(
         "dataset_name": data_name,
         "dataset_split": _split(known),
     }
-    results = _eval_results(known, about_results)
+    results = eval_results(known, about_results)
     if results:
         slug = repo_id.split("/")[-1] if repo_id else re.sub(r"\W+", "-", f"{dataset} {about}".lower())
         fields |= {"model_name": slug, "eval_results": results}
         types = [result.metric_type for result in results if "other_metrics" not in known]
-        fields["metrics"] = [name for name in _TYPES_OF_HUB if name in types] or None
-    rows = _rows(known)
+        fields["metrics"] = [name for name in HUB_METRIC_TYPES if name in types] or None
+    rows = result_rows(known)
     card = ModelCard.from_template(
         ModelCardData(**fields),
         template_path=str(_TEMPLATE),
@@ -281,12 +267,12 @@ def _render(
         num_outputs=len(config.id2label),
         is_ordered=is_ordered,
         num_classes=len(names),
-        class_names=_first(map(escape, names), len(names)),
-        scores=_first([f"{score:.3g}" for score in emd.get("scores") or []], len(emd.get("scores") or [])),
+        class_names=abbreviated_list(map(escape, names), len(names)),
+        scores=abbreviated_list([f"{score:.3g}" for score in emd.get("scores") or []], len(emd.get("scores") or [])),
         emd=emd,
         known={name: escape(value) if isinstance(value, str) else value for name, value in known.items()},
         network=escape(network_name(model) or architecture),
-        loss=_loss_text(loss, emd),
+        loss=loss_text(loss, emd),
         version=emd.get("version") if re.fullmatch(r"[\w.+-]+", str(emd.get("version"))) else None,
         needs_vision="_needs_import_squared_emd" in architecture,
         repo=repo_id or "YOUR_NAME/YOUR_MODEL",
@@ -296,14 +282,14 @@ def _render(
         has_intervals=any(row["interval"] for row in rows),
         figures=figures,
         too_many=len(names) > _MAX_CLASSES and "confusion_matrix" in known,
-        command=_fence(known["command"]) if "command" in known else None,
-        settings=_settings(known),
+        command=fence(known["command"]) if "command" in known else None,
+        settings=training_settings(known),
         license_id=license,
         license_name=license_name,
         base=base_model,
         base_license=base_license,
         mark=_MARK,
-        **_per_class(known.get("confusion_matrix"), names),
+        **per_class_facts(known.get("confusion_matrix"), names),
     )
     return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
 
@@ -330,105 +316,3 @@ def _split(known: Mapping[str, Any]) -> str | None:
     if tested_on is None or folds < 2 or "fold" not in known:
         return tested_on
     return f"{tested_on}{'' if tested_on.endswith('fold') else ', fold'} {known['fold']} (of folds 0 to {folds - 1})"
-
-
-def _eval_results(known: Mapping[str, Any], about: Mapping[str, Any]) -> list[EvalResult]:
-    measured = [(*_CARD_METRICS[key][1:3], known[key]) for key in _CARD_METRICS if key in known]
-    measured += [(name, name, value) for name, value in known.get("other_metrics", {}).items()]
-    return [
-        EvalResult(metric_type=kind, metric_name=name, metric_value=round(float(value), 6), **about)
-        for kind, name, value in measured
-    ]
-
-
-def _rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The table of results: the metrics that such data ask for, then what was measured besides."""
-    expected = ["eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"]
-    if known.get("table") == "imagenet" or "eval_top_1_error" in known:
-        expected = ["eval_top_1_error", "eval_top_5_error"]
-    if known.get("table") == "aadb":
-        expected = ["eval_spearman", "eval_score_mae", *expected]
-    if known.get("other_metrics"):
-        expected = []
-    rows = []
-    for key in dict.fromkeys([*expected, *(key for key in _CARD_METRICS if key in known)]):
-        name, _, _, meaning = _CARD_METRICS[key]
-        text, interval = "not run", ""
-        if key in known:
-            text = f"{METRICS[key].shown(known[key]):.{METRICS[key].digits}f}{'%' if METRICS[key].in_percent else ''}"
-            interval = wilson_interval(known[key], known.get("num_test")) if METRICS[key].in_percent else ""
-        rows.append({"name": name, "value": text, "interval": interval, "meaning": meaning})
-    for name, value in known.get("other_metrics", {}).items():
-        meaning = "as the training script names it"
-        rows.append({"name": escape(name), "value": f"{value:.4g}", "interval": "", "meaning": meaning})
-    return rows
-
-
-def wilson_interval(share: float, num_samples: int | None) -> str:
-    """Wilson's 95 % interval of a share of independent samples, in percent; "" if it is no share of that many.
-
-    >>> wilson_interval(0.5, 4)
-    '15.0 to 85.0%'
-    """
-    if num_samples is None or abs(share * num_samples - round(share * num_samples)) > 1e-6 * num_samples:
-        return ""
-    z = 1.959963984540054  # The 97.5th percentile of the normal distribution.
-    center = (share + z**2 / (2 * num_samples)) / (1 + z**2 / num_samples)
-    half = z * math.sqrt(share * (1 - share) / num_samples + (z / (2 * num_samples)) ** 2) / (1 + z**2 / num_samples)
-    return f"{100 * (center - half):.1f} to {100 * (center + half):.1f}%"
-
-
-def _per_class(counts: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
-    """The class that is least often right, the one with the fewest samples, and the largest share of a class."""
-    if counts is None:
-        return {"worst": None, "fewest": None, "most_frequent": None}
-    totals, right = counts.sum(axis=1), counts.diagonal()  # (K,) each
-    tested = np.flatnonzero(totals)
-    worst, fewest = min(tested, key=lambda k: right[k] / totals[k]), min(tested, key=lambda k: totals[k])
-    return {
-        "worst": f"{escape(names[worst])}, {right[worst]} of {totals[worst]}",
-        "fewest": f"{escape(names[fewest])}, {totals[fewest]}" if totals[fewest] < totals.max() else None,
-        "most_frequent": f"{100 * totals.max() / totals.sum():.1f}%",
-    }
-
-
-def _settings(known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The table of training settings."""
-    versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
-    keys = {
-        "training samples": "num_train", "epochs": "epochs", "batch size of a step": "batch_size",
-        "optimizer": "optimizer", "learning rate": "learning_rate", "seed": "seed", "device": "device",
-        "seconds per step": "seconds_per_step",
-    }  # fmt: skip
-    values = {name: known.get(key) for name, key in keys.items()} | {"versions": versions or None}
-    texts = {name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return [(name, "not recorded" if values[name] is None else escape(text)) for name, text in texts.items()]
-
-
-def _loss_text(loss: str | None, emd: Mapping[str, Any]) -> str | None:
-    """A loss and its hyperparameters."""
-    if loss is None:
-        return None
-    symbols = {"omega": "ω", "mu": "μ", "regularizer_weight": "λ", "entropic_strength": "entropic strength"}
-    parts = [f"{symbol} = {emd[name]:.3g}" for name, symbol in symbols.items() if emd.get(name) is not None]
-    return "; ".join([escape(loss_name(loss)), *([", ".join(parts)] if parts else [])])
-
-
-def _first(texts: Any, count: int) -> str:
-    shown = ", ".join(list(texts)[:_MAX_NAMES])
-    return shown if count <= _MAX_NAMES else f"{shown} and {count - _MAX_NAMES} more, see config.json"
-
-
-def _fence(command: str) -> str:
-    """A command as a code block, whatever is in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
-    return f"{fence}sh\n{command.strip()}\n{fence}"
-
-
-def escape(text: str) -> str:
-    r"""Any text as one line of Markdown that shows it as it is, in a table too.
-
-    >>> print(escape("a|b *c* <d>"))
-    a\|b \*c\* \<d\>
-    """
-    return re.sub(r"([\\`*_{}\[\]<>#|!~&$@:])", r"\\\1", " ".join(text.split()))

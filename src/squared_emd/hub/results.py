@@ -21,6 +21,8 @@ from torch import nn
 from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
 
+from ..metrics.names import TABLES
+
 __all__ = [
     "RESULTS_FILE",
     "check_confusion_matrix",
@@ -219,7 +221,8 @@ def _checks(last_class: float) -> list[tuple[str, Any, str]]:
     at_least_0, integers = "a finite number, 0 or more", "num_train num_test batch_size folds"
     any_finite = "learning_rate entropic_strength epochs eval_score_mae sdd sdd_relative regularizer_weight"
     return [
-        ("table comparison data variant model loss tested_on device command optimizer", _is_text, "text"),
+        ("table", lambda value: value in TABLES, f"one of {', '.join(TABLES)}"),
+        ("comparison data variant model loss tested_on device command optimizer", _is_text, "text"),
         ("stand_in", lambda value: isinstance(value, bool), "true or false"),
         ("versions", _is_versions, "names of packages, each with a version"),
         (integers, integer(1), "an integer, 1 or more"),

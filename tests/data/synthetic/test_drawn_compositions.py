@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 from scipy.stats import spearmanr
+from tests.data.synthetic.folders import ADVICE, files_of, message_of
 
 from squared_emd.data.aadb import load_aadb
 from squared_emd.data.synthetic.drawn_compositions import (
@@ -17,19 +18,7 @@ from squared_emd.data.synthetic.drawn_compositions import (
     draw_compositions,
 )
 
-ADVICE = "Give another folder, or move that one away."
 BEST = dict.fromkeys(WEIGHTS, 1.0)
-
-
-def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module")

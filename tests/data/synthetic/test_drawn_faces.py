@@ -6,23 +6,11 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 from datasets import Image
+from tests.data.synthetic.folders import ADVICE, files_of, message_of
 
 from squared_emd.data.adience import load_adience
 from squared_emd.data.splits import fold_split
 from squared_emd.data.synthetic.drawn_faces import ADIENCE_COUNTS, APPARENT_AGE_NOISE, VERSION, draw_faces
-
-ADVICE = "Give another folder, or move that one away."
-
-
-def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module")

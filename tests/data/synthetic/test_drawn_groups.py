@@ -6,22 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import loadmat
+from tests.data.synthetic.folders import files_of, message_of
 
 from squared_emd.data.images_of_groups import AGE_CODES, FOLDERS, load_images_of_groups
 from squared_emd.data.synthetic.cartoon import DARK, WHITE, draw_into, draw_person
 from squared_emd.data.synthetic.drawn_faces import APPARENT_AGE_NOISE
 from squared_emd.data.synthetic.drawn_groups import AGE_EDGES, README, VERSION, cached_drawn_groups, draw_groups
-
-
-def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,12 @@ import json
 from collections import Counter
 
 import numpy as np
-import pytest
+from tests.data.synthetic.folders import files_of, message_of
 
 from squared_emd.data.imagenet import load_imagenet
 from squared_emd.data.synthetic.drawn_shapes import SHAPES, VERSION, cached_drawn_shapes, draw_image, draw_shapes
 
 FEW = {"num_classes": 6, "num_train": 15, "num_validation": 7, "size": 24}
-
-
-def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
 
 
 def masks(side=80):
