@@ -288,6 +288,15 @@ class TestSaving:
         matrix = load_file(tmp_path / "ground_distance.safetensors")["ground_distance"]
         assert torch.equal(matrix, trainer.criterion.ground_distance.half())  # ranks: entries between 0 and 1
 
+    def test_a_second_training_leaves_the_checkpoints_of_the_first(self, tmp_path):
+        trainer = train(tmp_path / "first", tiny_vit(), images(), save_strategy="steps", save_steps=12)
+        config = tmp_path / "first" / "checkpoint-12" / "config.json"
+        before = config.read_bytes()
+        trainer.args.output_dir, trainer.args.save_strategy = str(tmp_path / "second"), "no"
+        trainer.train()
+        assert trainer.state.global_step == 12
+        assert config.read_bytes() == before
+
     def test_plain_module(self, tmp_path):
         trainer = train(tmp_path)
         trainer.save_model()

@@ -44,7 +44,7 @@ class CheckpointingMixin:
         log_sums: by name, a scalar on the device: this rank's sum over the steps since the last log.
         reduced_log_sums: those of all ranks, while the log is written.
         steps_to_log: the steps that they are of.
-        last_checkpoint: that this process has written.
+        last_checkpoint: that this process has written in this training.
     """
 
     summed_state: tuple[str, ...] = ()
@@ -228,6 +228,7 @@ class CheckpointingMixin:
     def _restore_progress(self) -> None:
         """When training begins: continue the log where it was interrupted; end an epoch that only lacked its end."""
         checkpoint = self._resumed_from
+        self.last_checkpoint = None  # That of an earlier training belongs to another run.
         self._is_over = self.state.global_step >= self.state.max_steps
         state = None if checkpoint is None else _read_state(checkpoint)
         if state is not None and not has_length(self.train_dataset):
