@@ -223,8 +223,12 @@ class EMDCriterion(nn.Module):
     @property
     def _measures_lambda(self) -> bool:
         """Whether this is the last epoch of the jump start of a run with the automatic lambda, and D is there."""
-        last = self.epoch + 1 == self.args.jump_start_epochs
-        return self.in_jump_start and last and self.regularizer_weight is None and self.cost is not None
+        return self._ends_jump_start and self.regularizer_weight is None and self.cost is not None
+
+    @property
+    def _ends_jump_start(self) -> bool:
+        """Whether this epoch is the last one of the jump start."""
+        return self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Add the features of a training batch to the running class centroids.
@@ -281,10 +285,10 @@ class EMDCriterion(nn.Module):
         Raises:
             ValueError: lambda is to be fixed, and the regularizer measured 0 or NaN.
         """
-        last_of_jump_start = self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
+        ends_jump_start = self._ends_jump_start
         self.epoch += 1
         self.refresh()
-        if last_of_jump_start and self.regularizer_weight is None:
+        if ends_jump_start and self.regularizer_weight is None:
             self.regularizer_weight = self.automatic_lambda.fix(int(self.known.sum()))
 
     def state(self) -> dict[str, Tensor]:
