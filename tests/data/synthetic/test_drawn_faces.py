@@ -146,6 +146,8 @@ def test_two_processes_at_once(tmp_path):
     with context.Pool(2) as pool:
         calls = [pool.apply_async(draw_faces, (tmp_path / "drawn",), {"num_faces": 98, "size": 16}) for _ in range(2)]
         folders = [call.get(timeout=60) for call in calls]
+        pool.close()  # SIGTERM, which ends a pool otherwise, may have a handler of a library, and the forks with it.
+        pool.join()
     assert folders == [tmp_path / "drawn"] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
     assert len(load_adience(tmp_path / "drawn")) == 98
