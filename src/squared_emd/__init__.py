@@ -21,6 +21,7 @@ from .ground_distance import (
 )
 from .losses import (
     circular_emd_loss,
+    energy_distance_loss,
     entropic_wasserstein_loss,
     exact_emd_loss,
     self_guided_loss,
@@ -64,6 +65,7 @@ __all__ = [
     "circular_emd_loss",
     "class_weights_from_counts",
     "decode",
+    "energy_distance_loss",
     "entropic_wasserstein_loss",
     "exact_emd_loss",
     "ground_distance_from_centroids",

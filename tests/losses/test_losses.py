@@ -9,7 +9,7 @@ import ot
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax
 from scipy.stats import energy_distance
 from torch.autograd import gradcheck, gradgradcheck
@@ -18,6 +18,7 @@ from torch.func import grad, hessian, jvp, vmap
 from squared_emd import (
     LabelTree,
     circular_emd_loss,
+    energy_distance_loss,
     entropic_wasserstein_loss,
     exact_emd_loss,
     self_guided_loss,
@@ -35,9 +36,12 @@ BOTH = (HARD, SOFT)
 CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 3.0, 0.0, 2.0], dtype=torch.float64)
 SPACING = torch.tensor([4.0, 5.0, 0.5, 8.0], dtype=torch.float64)
 POSITIONS = np.array([0, 4, 9, 9.5, 17.5])
+LINE = torch.from_numpy(abs(np.subtract.outer(POSITIONS, POSITIONS)))
 CIRCLE = torch.tensor([1.0, 2.0, 0.5, 3.0, 1.5], dtype=torch.float64)
 # Not symmetric, so that a row in place of a column is noticed.
 DISTANCE = torch.rand(K, K, dtype=torch.float64, generator=GENERATOR).fill_diagonal_(0)
+POINTS = torch.randn(K, 3, dtype=torch.float64, generator=GENERATOR)
+EUCLIDEAN = (POINTS[:, None] - POINTS).square().sum(-1).sqrt()
 TREE = LabelTree.from_nested({"food": {"fruit": ["apple", "pear"], "bread": 2.5}, "tools": ["saw"], "gift": 0.5})
 EDGES = [([0, 1, 2], 1), ([0, 1], 1), ([0], 1), ([1], 1), ([2], 2.5), ([3], 1), ([3], 1), ([4], 0.5)]  # classes below
 PATHS = np.array(
@@ -64,6 +68,15 @@ def circle_paths():
         graph.edges[k, (k + 1) % K]["weight"] = float(CIRCLE[k])
     lengths = dict(nx.all_pairs_dijkstra_path_length(graph))
     return np.array([[lengths[i][j] for j in range(K)] for i in range(K)])
+
+
+def quadratic_energy_distance(p, t):
+    """Székely & Rizzo 2013, one product at a time."""
+    total = 0.0
+    for i in range(K):
+        for j in range(K):
+            total += (p[i] * t[j] - p[i] * p[j] / 2 - t[i] * t[j] / 2) * float(EUCLIDEAN[i, j])
+    return total
 
 
 def squared_circular_emd(p, t):
@@ -123,6 +136,22 @@ CASES = {
     "squared tree": (
         lambda x, y, **kw: tree_emd_loss(x, y, TREE, **kw),
         lambda p, t: sum(length * (p[below] - t[below]).sum() ** 2 for below, length in EDGES),
+    ),
+    "energy distance": (
+        lambda x, y, **kw: energy_distance_loss(x, y, EUCLIDEAN.to(x.device), **kw),
+        quadratic_energy_distance,
+    ),
+    "energy distance on a line": (
+        lambda x, y, **kw: energy_distance_loss(x, y, LINE.to(x.device), **kw),
+        lambda p, t: squared_emd(p, t, spacing=SPACING),
+    ),
+    "energy distance in a tree": (
+        lambda x, y, **kw: energy_distance_loss(x, y, torch.from_numpy(PATHS).to(x.device), **kw),
+        lambda p, t: sum(length * (p[below] - t[below]).sum() ** 2 for below, length in EDGES),
+    ),
+    "energy distance of equal classes, half the Brier score": (
+        lambda x, y, **kw: energy_distance_loss(x, y, 1 - torch.eye(K, dtype=torch.float64, device=x.device), **kw),
+        lambda p, t: ((p - t) ** 2).sum() / 2,
     ),
     "exact EMD": (
         lambda x, y, **kw: exact_emd_loss(x, y, DISTANCE.to(x.device), **kw),
@@ -324,6 +353,35 @@ class TestSquaredEMD:
                 squared_emd_loss(LOGITS.flip(-1), turned, spacing=SPACING.flip(0)),
                 squared_emd_loss(LOGITS, labels, spacing=SPACING),
             )
+
+
+class TestEnergyDistance:
+    def test_expected_loss_is_least_at_the_true_distribution(self):
+        """A proper scoring rule: no optimizer finds a prediction better than the distribution that labels come from."""
+        true = torch.tensor([0.1, 0.3, 0.05, 0.35, 0.2], dtype=torch.float64)
+
+        def expected_loss(logits):
+            return true @ energy_distance_loss(logits.expand(K, K), torch.arange(K), EUCLIDEAN, reduction="none")
+
+        def as_numpy(x):
+            logits = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+            loss = expected_loss(logits)
+            loss.backward()
+            return loss.item(), logits.grad.numpy()
+
+        least, gradient = as_numpy(true.log().numpy())
+        np.testing.assert_allclose(gradient, 0, atol=1e-15)
+        found = minimize(as_numpy, LOGITS[0].numpy(), jac=True, tol=1e-12)
+        assert found.fun >= least - 1e-12
+        np.testing.assert_allclose(softmax(found.x), true, atol=1e-5)
+
+    def test_gradient_in_the_probabilities_is_closed(self):
+        """Through the Jacobian of the softmax: ``D t - D p``."""
+        logits = LOGITS.clone().requires_grad_()
+        (got,) = torch.autograd.grad(energy_distance_loss(logits, SOFT, EUCLIDEAN, reduction="sum"), logits)
+        p = LOGITS.softmax(-1)
+        of_p = (SOFT - p) @ EUCLIDEAN
+        torch.testing.assert_close(got, p * (of_p - (p * of_p).sum(-1, keepdim=True)))
 
 
 class TestOtherGeometries:

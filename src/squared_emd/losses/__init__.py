@@ -1,7 +1,8 @@
-"""The losses of Hou, Yu & Samaras (2016) as pure functions of logits, labels and a ground distance."""
+"""The losses of Hou, Yu & Samaras (2016) and the energy distance: functions of logits, labels and a ground distance."""
 
 from .baselines import cross_entropy_loss, regression_loss
 from .circular import circular_emd_loss
+from .energy_distance import energy_distance_loss
 from .entropic_wasserstein import entropic_wasserstein_loss
 from .inputs import check_labels, upcast_to_float32
 from .reduction import sample_weights
@@ -13,6 +14,7 @@ __all__ = [
     "check_labels",
     "circular_emd_loss",
     "cross_entropy_loss",
+    "energy_distance_loss",
     "entropic_wasserstein_loss",
     "exact_emd_loss",
     "ground_distance_cost",
