@@ -25,6 +25,7 @@ import squared_emd.hub
 import squared_emd.vision  # noqa: F401  (as the hub, it registers what loading a model needs)
 from squared_emd import load_ground_distance, plot
 from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
+from squared_emd.ground_distance.class_names import class_names_of
 
 DRAWN_FACES = Path(__file__).resolve().parents[1] / "model_cards" / "drawn-faces"
 RULES = {
@@ -74,7 +75,7 @@ def classify(
     model: Pipeline, name: str, image: Image.Image | None
 ) -> tuple[dict[str, float], str, list[list[str]], Figure | None]:
     """The probabilities, the expected score, the class under each rule, and D."""
-    class_names = [model.model.config.id2label[k] for k in range(model.model.config.num_labels)]
+    class_names = class_names_of(model.model.config)
     if image is None:
         return {}, "", [], draw_distance(name, class_names)
     rows = []
@@ -129,7 +130,7 @@ def build_page(name: str) -> gr.Blocks:
                 shares = gr.Label(label="Probability of each class", num_top_classes=10)
                 score = gr.Textbox(label="Expected score", interactive=False)
                 rules = gr.Dataframe(headers=["rule", "class", "meaning"], label="The class under each rule")
-        distance = gr.Plot(draw_distance(name, list(model.model.config.id2label.values())), label="Ground distance")
+        distance = gr.Plot(draw_distance(name, class_names_of(model.model.config)), label="Ground distance")
         gr.Markdown(describe(model, name))
         gr.Markdown(LIMITS)
         outputs = [shares, score, rules, distance]

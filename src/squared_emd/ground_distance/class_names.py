@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from torch import nn
+from transformers import PretrainedConfig
 
 __all__ = ["abbreviate", "check_class_order", "class_names_differ", "class_names_of"]
 
 
-def class_names_of(model: nn.Module) -> list[str] | None:
-    """The names of the classes in label order, from `config.id2label`; None for a model without one."""
-    names = getattr(getattr(model, "config", None), "id2label", None)
-    return None if names is None else [names[k] for k in sorted(names)]
+def class_names_of(config: PretrainedConfig | Mapping[str, Any] | None) -> list[str] | None:
+    """The names of the classes in label order; the one reader of `id2label`, whose keys may be text.
+
+    Args:
+        config: of a model, or the content of a `config.json`, in which timm models have `label_names`; None: none.
+
+    Returns:
+        (K,) names as text, whatever they are in the config; None if it has none.
+
+    Raises:
+        ValueError: the keys are not 0 .. K-1.
+
+    >>> class_names_of({"id2label": {"10": "k", **{str(k): k for k in range(10)}}})
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'k']
+    """
+    fields = config if isinstance(config, Mapping) else {"id2label": getattr(config, "id2label", None)}
+    by_id = fields.get("id2label") or dict(enumerate(fields.get("label_names") or ()))
+    if len({str(key) for key in by_id} & {str(k) for k in range(len(by_id))}) != len(by_id):
+        raise ValueError(
+            f"id2label must name each of the classes 0 .. {len(by_id) - 1}, got the keys "
+            f"{abbreviate(list(by_id))}. Number the classes from 0, as the outputs of the model are."
+        )
+    return [str(name) for _, name in sorted(by_id.items(), key=lambda entry: int(entry[0]))] or None
 
 
 def check_class_order(learned: Sequence[str] | None, current: Sequence[str], *, source: str) -> None:
@@ -26,7 +46,8 @@ def check_class_order(learned: Sequence[str] | None, current: Sequence[str], *, 
     Raises:
         ValueError: both have the same names in a different order.
     """
-    if learned and list(learned) != list(current) and sorted(learned) == sorted(current):
+    learned = [str(name) for name in learned or ()]
+    if learned and learned != list(current) and sorted(learned) == sorted(current):
         raise ValueError(
             f"the classes of {source} must stand in the order in which its ground distance and its classifier head "
             f"were learned, {abbreviate(learned)}; id2label has {abbreviate(current)}. Load it without id2label, and "
@@ -47,13 +68,13 @@ def class_names_differ(learned: Sequence[str] | None, current: Sequence[str]) ->
     if len(learned) != len(current):
         return True
     unnamed = [f"LABEL_{k}" for k in range(len(current))]
-    return list(learned) != list(current) and unnamed not in (list(learned), list(current))
+    return [str(name) for name in learned] != list(current) and unnamed not in (list(learned), list(current))
 
 
-def abbreviate(names: Sequence[str]) -> str:
+def abbreviate(names: Sequence[Any]) -> str:
     """The first eight names, for a message.
 
     >>> abbreviate(["a", "b"]), abbreviate("abcdefghij")
     ('a, b', 'a, b, c, d, e, f, g, h, ...')
     """
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from .class_names import abbreviate, check_class_order, class_names_differ
+from .class_names import abbreviate, check_class_order, class_names_differ, class_names_of
 from .learned import blocks_of_rows, matrix_dtype
 
 __all__ = [
@@ -193,8 +193,7 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
         matrix = _as_matrix(stored, path)
     else:
         matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
-    by_id = config.get("id2label") or {}
-    names = config.get("label_names") or [by_id[key] for key in sorted(by_id, key=int)]
+    names = class_names_of(config) or []
     if names and len(names) != len(matrix):
         raise ValueError(
             f"the ground distance of {source} must be ({len(names)}, {len(names)}), one row for each of the model's "

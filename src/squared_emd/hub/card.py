@@ -264,7 +264,7 @@ def _render(
         noun=(task or "sample").split("-")[0].replace("audio", "sound"),
         example=_INPUTS.get((task or "").split("-")[0]),
         why_not_run=why_not_run,
-        num_outputs=len(config.id2label),
+        num_outputs=config.num_labels,
         is_ordered=is_ordered,
         num_classes=len(names),
         class_names=abbreviated_list(map(escape, names), len(names)),

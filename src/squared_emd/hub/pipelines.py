@@ -115,7 +115,7 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
                 f"{TASK} needs a model with one output for each class; this one has 1 output, a regression. For its "
                 'values take pipeline("image-classification", function_to_apply="none").'
             )
-        self._class_names = class_names_of(model)
+        self._class_names = class_names_of(model.config)
         emd = getattr(model.config, "emd", None) or {}
         check_class_order(emd.get("class_names"), self._class_names, source=model.config.name_or_path or "the model")
         if class_names_differ(emd.get("class_names"), self._class_names):

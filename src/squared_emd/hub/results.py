@@ -21,6 +21,7 @@ from torch import nn
 from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
 
+from ..ground_distance.class_names import class_names_of
 from ..metrics.names import TABLES
 
 __all__ = [
@@ -291,7 +292,7 @@ def _class_names(results: Mapping[str, Any], config: PretrainedConfig, where: st
     given = results.get("class_names") or []
     if not isinstance(given, (list, tuple)) or not all(map(_is_text, given)):
         _refuse(where, "class_names", "a list of names, or null", given)
-    saved = [str(config.id2label[index]) for index in sorted(config.id2label)]
+    saved = class_names_of(config)
     if len(saved) > 1 and given and list(given) != saved:
         _refuse(where, "class_names", f"those of the config, {_abbreviate(saved)}", given)
     return list(given) if len(saved) == 1 else saved

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, load_ground_distance, read_ground_distance
 from ..metrics.logs import RESULTS_FILE, read_json
 
@@ -105,9 +106,7 @@ def _has_distance(folder: Path) -> bool:
 
 
 def _names_in_config(config: Mapping[str, Any]) -> Sequence[str] | None:
-    names = (config.get("emd") or {}).get("class_names") or config.get("label_names")
-    by_id = config.get("id2label") or {}
-    return names or [by_id[key] for key in sorted(by_id, key=int)] or None
+    return [str(name) for name in (config.get("emd") or {}).get("class_names") or ()] or class_names_of(config)
 
 
 def _read_config(config: PretrainedConfig, revision: str | None, token: str | bool | None) -> np.ndarray | Tensor:

@@ -66,7 +66,8 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
         block |= {"prior_weight": args.prior_weight, "prior_decay": args.prior_decay}
     if args.loss == "a-emd":
         block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
-    names, earlier = class_names_of(model), getattr(getattr(model, "config", None), "emd", None) or {}
+    config = getattr(model, "config", None)
+    names, earlier = class_names_of(config), getattr(config, "emd", None) or {}
     if has_distance and names is not None:
         block["class_names"] = names  # in the order of D, whatever becomes of id2label
     if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it

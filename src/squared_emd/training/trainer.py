@@ -125,7 +125,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         self.criterion = EMDCriterion(
             args,
             num_classes_of(self.model),
-            class_names=class_names_of(self.model),
+            class_names=class_names_of(getattr(self.model, "config", None)),
             ground_distance=ground_distance,
             device=args.device,
         )
@@ -143,7 +143,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         self._count_classes()
         self.finite = FiniteCheck(args.device)
         config = getattr(self._unwrapped, "config", None)
-        self._loaded_ground_distance = ground_distance_of_model(config, class_names_of(self.model))
+        self._loaded_ground_distance = ground_distance_of_model(config, class_names_of(config))
         self.criterion.adopt(self._loaded_ground_distance, getattr(config, "emd", None) or {})
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)

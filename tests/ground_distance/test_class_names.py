@@ -1,0 +1,84 @@
+"""The names of the classes, from whatever stands in a config."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from tests.hub.test_pipelines import make, pictures
+from tests.training.tiny import arguments, tiny_vit
+from transformers import PretrainedConfig, ViTForImageClassification
+
+from squared_emd import EMDTrainer, LabelTree
+from squared_emd.ground_distance.class_names import check_class_order, class_names_differ, class_names_of
+from squared_emd.plot.sources import read_source
+
+AGES = [f"age{k}" for k in range(12)]
+AS_TEXT = {str(k): name for k, name in enumerate(AGES)}  # sorted as text, class 10 comes before class 2
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        ({"id2label": AS_TEXT}, AGES),
+        ({"label_names": AGES}, AGES),  # a timm model's
+        (PretrainedConfig(id2label=AS_TEXT), AGES),
+        ({"id2label": {"1": 10, 0: 9}}, ["9", "10"]),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_names_stand_in_the_order_of_their_indices(config, names):
+    assert class_names_of(config) == names
+
+
+@pytest.mark.parametrize("keys", [(1, 2), ("0", 0), ("a", "b")])
+def test_keys_that_are_no_class_indices(keys):
+    with pytest.raises(ValueError) as error:
+        class_names_of({"id2label": {key: str(key) for key in keys}})
+    assert str(error.value) == (
+        f"id2label must name each of the classes 0 .. 1, got the keys {keys[0]}, {keys[1]}. Number the classes from 0, "
+        "as the outputs of the model are."
+    )
+
+
+def test_names_that_are_numbers():
+    learned = [3, 5, 10]  # as they stand in the config of a model whose classes were given as numbers
+    check_class_order(learned, ["3", "5", "10"], source="m")
+    assert not class_names_differ(learned, ["3", "5", "10"])
+    assert class_names_differ(learned, ["3", "5", "11"])
+    with pytest.raises(ValueError) as error:
+        check_class_order(learned, ["10", "5", "3"], source="m")
+    assert str(error.value) == (
+        "the classes of m must stand in the order in which its ground distance and its classifier head were learned, "
+        "3, 5, 10; id2label has 10, 5, 3. Load it without id2label, and give your data the labels in that order."
+    )
+
+
+def test_a_model_whose_indices_are_text(tmp_path):
+    """As the guides of transformers give them to `from_pretrained`: 12 classes on a path, in steps of one."""
+    tiny_vit(12).save_pretrained(tmp_path / "base")
+    labels = {"id2label": AS_TEXT, "label2id": {name: k for k, name in AS_TEXT.items()}}
+    model = ViTForImageClassification.from_pretrained(tmp_path / "base", **labels)
+    assert list(model.config.id2label) == list(AS_TEXT)  # still text
+    parents = {f"at {name}": f"at {parent}" for parent, name in itertools.pairwise(AGES)}
+    parents |= {name: f"at {name}" for name in AGES}
+    tree = LabelTree.from_parents(parents)
+    trainer = EMDTrainer(model, arguments(tmp_path, loss="a-emd"), ground_distance=tree)
+    steps = np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    expected = np.where(steps > 0, steps + 2, 0) / 13
+    assert torch.allclose(trainer.criterion.ground_distance, torch.from_numpy(expected))
+    trainer.save_model()
+    again = ViTForImageClassification.from_pretrained(tmp_path)
+    assert EMDTrainer(again, arguments(tmp_path, loss="a-emd")).criterion.class_names == AGES
+    with torch.no_grad():
+        model.classifier.bias[3] = 99
+    answer = make(model)(pictures(1)[0])
+    assert answer["label"] == "age3"
+    assert [share["label"] for share in answer["distribution"]] == AGES
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["emd"]["class_names"] == AGES
+    del content["emd"]["class_names"]
+    (tmp_path / "config.json").write_text(json.dumps(content, sort_keys=True))  # "10" before "2"
+    assert list(read_source(tmp_path)[1]) == AGES
