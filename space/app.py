@@ -81,7 +81,7 @@ def classify(
     rows = []
     for rule, meaning in RULES.items():
         try:
-            prediction = model(image.convert("RGB"), rule=rule)
+            prediction = model(image, rule=rule)
         except ValueError as error:
             if rule != "min_distance":
                 raise gr.Error(str(error)) from error
@@ -122,7 +122,7 @@ def build_page(name: str) -> gr.Blocks:
         gr.Markdown("# Try a model of ordered classes on an image")
         with gr.Row():
             with gr.Column():
-                image = gr.Image(type="pil", label="Image")
+                image = gr.Image(type="pil", image_mode=None, label="Image")  # 16 bits stay 16 bits
                 if Path(name).resolve() == DRAWN_FACES:
                     gr.Markdown(DRAWINGS)
                     gr.Examples(example_faces(), image, label="Drawn faces, youngest first")

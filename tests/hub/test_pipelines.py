@@ -1,9 +1,11 @@
 """The pipeline for ordered classes, against the formulas in float64 and by hand."""
 
+import base64
 import copy
 import functools
 import json
 import pickle
+import struct
 
 import datasets
 import numpy as np
@@ -274,6 +276,31 @@ class TestManyClasses:
         with pytest.raises(ValueError, match=r'^rule "min_distance" needs a ground distance, and the model has none'):
             pipe(pictures()[0], rule="min_distance")
         assert "The ground distance in the model's config is taken out" in caplog.text
+
+
+def test_images_are_opened_as_in_training(tmp_path):
+    """16 bits are scaled, not clipped to white; EXIF turns an image once, whether or not it could be written again."""
+    model = tiny_vit()
+    levels = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint16)
+    gray = Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    Image.fromarray(levels * 257).save(tmp_path / "deep.png")
+    encoded = base64.b64encode((tmp_path / "deep.png").read_bytes()).decode()
+    given = [str(tmp_path / "deep.png"), Image.open(tmp_path / "deep.png"), encoded, f"data:image/png;base64,{encoded}"]
+    answers = make(model)(given)
+    exif = struct.pack("<HHHII HHII I", 2, 0x0112, 3, 1, 6, 0x0128, 4, 1, 70_000, 0)
+    gray.save(tmp_path / "odd.png", exif=b"Exif\0\0II*\0" + struct.pack("<I", 8) + exif)
+    (turned,) = make(model)([str(tmp_path / "odd.png")])
+    for answer, image in [
+        *((answer, gray) for answer in answers),
+        (turned, gray.transpose(Image.Transpose.ROTATE_270)),
+    ]:
+        assert answer["distribution"] == make(model)(image)["distribution"]
+    with pytest.raises(ValueError) as caught:
+        make(model)("no/such.png")
+    assert str(caught.value) == (
+        "an image must be a file, a URL that begins with http:// or https://, base64 or a PIL image, got "
+        "'no/such.png'. There is no such file. Give the path of one."
+    )
 
 
 def test_others_load_what_it_saves(tmp_path):

@@ -1,11 +1,14 @@
 """What is decoded: how large, which part of it is filled, upright; and how far it is from a full decode."""
 
 import io
+import os
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from tests.vision.images import ONE, ORIENTATION, ZERO, jpeg, noise
 
 from squared_emd.vision.images import decode_image
@@ -80,6 +83,39 @@ def test_every_mode_becomes_rgb(image, color):
     assert decoded.mode == "RGB" and decoded.getpixel((4, 4)) == color
 
 
+@pytest.mark.parametrize(
+    ("dtype", "levels", "suffix", "mode"),
+    [
+        ("<u2", (0, 25700, 65535), "png", "I;16"),
+        ("<u2", (0, 25700, 65535), "tiff", "I;16"),
+        (">u2", (0, 25700, 65535), "tiff", "I;16B"),
+        ("<i4", (0, 25700, 65535), "tiff", "I"),
+        ("<f4", (0, 100 / 255, 1), "tiff", "F"),
+    ],
+)
+def test_gray_levels_of_more_than_8_bits_are_scaled(dtype, levels, suffix, mode, tmp_path):
+    pixels = np.array([levels], np.dtype(dtype))
+    Image.fromarray(pixels).save(tmp_path / f"deep.{suffix}")
+    with Image.open(tmp_path / f"deep.{suffix}") as opened:
+        assert opened.mode == mode
+        for source in (tmp_path / f"deep.{suffix}", opened):
+            decoded = decode_image(source, 8).image
+            assert np.asarray(decoded).tolist() == [[[0] * 3, [100] * 3, [255] * 3]]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_an_odd_exif_block(tmp_path):
+    # The unit of the resolution, a SHORT, is kept as the LONG 70000: it can be read, but not written again.
+    entries = struct.pack("<HHHII HHII", 2, ORIENTATION, 3, 1, 6, 0x0128, 4, 1, 70_000)
+    block = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + bytes(4)
+    Image.new("RGB", (40, 20)).save(tmp_path / "odd.jpg", exif=block)
+    with Image.open(tmp_path / "odd.jpg") as opened, pytest.raises(struct.error):
+        ImageOps.exif_transpose(opened)
+    assert decode_image(tmp_path / "odd.jpg", 64).image.size == (20, 40)
+    Image.new("RGB", (40, 20)).save(tmp_path / "cut.jpg", exif=block[:20])
+    assert decode_image(tmp_path / "cut.jpg", 64).image.size == (40, 20)
+
+
 def test_an_image_in_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         archive.writestr("one.jpg", jpeg(Image.new("RGB", (40, 20), "white"))["bytes"])
@@ -113,11 +149,30 @@ def test_bad_images_are_named(tmp_path):
     message = message_of({"bytes": cut["bytes"][:-900], "path": "folder/cut.jpg"})
     assert message.startswith("folder/cut.jpg cannot be decoded: ") and "truncated" in message
     assert message.endswith(f". {advice}")
-    deep = "image must have 8 bits a channel, got the mode 'I;16'. Rescale it to 8 bits first."
-    Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
-    path = str(tmp_path / "deep.png")
-    assert message_of({"bytes": None, "path": path}) == f"{path} cannot be decoded: {deep} {advice}"
-    assert message_of(Image.new("I;16", (9, 9))) == deep
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("pipe.png", "."):
+        path = tmp_path / name
+        assert message_of(path) == f"{path} cannot be decoded: it is not a regular file. {advice}"
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    Image.new("RGB", (1, 1)).save(tmp_path / "bomb.png")
+    content = (tmp_path / "bomb.png").read_bytes()
+    (tmp_path / "bomb.png").write_bytes(content[:8] + chunk + content[8 + len(chunk) :])
+    assert message_of(tmp_path / "bomb.png") == (
+        f"{tmp_path}/bomb.png cannot be decoded: Image size (2500000000 pixels) exceeds limit of 178956970 pixels, "
+        f"could be decompression bomb DOS attack. {advice}"
+    )
+    Image.fromarray(np.array([[0.5, np.nan]], np.float32)).save(tmp_path / "nan.tiff")
+    for image, mode, limit, levels in (
+        (Image.open(tmp_path / "nan.tiff"), "F", "1", "nan .. nan"),
+        (Image.new("F", (2, 2), 3.5), "F", "1", "3.5 .. 3.5"),
+        (Image.new("I", (2, 2), -7), "I", "65535", "-7 .. -7"),
+    ):
+        reason = f"gray levels of the mode {mode!r} must lie within 0 .. {limit}, got {levels}. Rescale them first."
+        assert message_of(image) == reason
+        image.save(tmp_path / "deep.tiff")
+        path = str(tmp_path / "deep.tiff")
+        assert message_of({"bytes": None, "path": path}) == f"{path} cannot be decoded: {reason} {advice}"
     assert message_of({"bytes": b"", "path": None}) == (
         f"an image without a path cannot be decoded: it is not an image. {advice}"
     )

@@ -79,14 +79,13 @@ def describe_bad_images(bad: dict[str, str], total: int, source: str | os.PathLi
 
 
 def _decoding_error(path: str) -> str | None:
+    from squared_emd.vision.images import decode_image  # Here, because texts and tables need no timm.
+
     try:
-        with PIL.Image.open(path) as image:
-            image.draft(None, (1, 1))
-            image.load()
+        decode_image(path, 1)
     except FileNotFoundError:
         return "missing"
-    except PIL.UnidentifiedImageError:
-        return "not an image"
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        return f"cannot be decoded: {error}"
+    except ValueError as error:
+        cause = error.__cause__ or error
+        return "not an image" if isinstance(cause, PIL.UnidentifiedImageError) else f"cannot be decoded: {cause}"
     return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, ImageClassificationPipeline, PreTrainedModel
@@ -16,6 +20,9 @@ from ..decoding import RULES, decode
 from ..ground_distance.class_names import check_class_order, class_names_differ, class_names_of
 from ..ground_distance.learned import check_ground_distance
 from ..ground_distance.saved import ground_distance_of_model
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 __all__ = ["TASK", "OrdinalImageClassificationPipeline", "ordinal_prediction"]
 
@@ -183,6 +190,12 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
         check_ground_distance(matrix, len(self._class_names), source="ground_distance of the model's config")
         return matrix
 
+    def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Tensor]:
+        """The inputs of the model for an image, opened as training opens it."""
+        if not isinstance(image, (np.ndarray, Tensor)):
+            image = _open_image(image, timeout)
+        return super().preprocess(image, timeout)
+
     def _forward(self, model_inputs: dict[str, Tensor], mirrored: bool) -> dict[str, Tensor]:
         caller = _Caller(self.model)
         if mirrored:
@@ -198,6 +211,29 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
         """The prediction for one image; see :func:`ordinal_prediction`."""
         logits = model_outputs["logits"][0]  # (K,)
         return ordinal_prediction(logits, self._class_names, rule=rule, scores=scores, ground_distance=ground_distance)
+
+
+def _open_image(image: Any, timeout: float | None) -> PIL.Image.Image:
+    """Opens an image as training does: upright and in RGB, of 8 bits, and without EXIF that would turn it again."""
+    from ..vision.images import decode_image  # Here, because timm is optional.
+
+    if isinstance(image, str) and not os.path.exists(image):
+        image = {"path": None, "bytes": _bytes_of_text(image, timeout)}
+    upright = decode_image(image, None).image.copy()
+    upright.info = {}
+    return upright
+
+
+def _bytes_of_text(text: str, timeout: float | None) -> bytes:
+    if text.startswith(("http://", "https://")):
+        return httpx.get(text, timeout=timeout, follow_redirects=True).raise_for_status().content
+    try:
+        return base64.b64decode(text.split(",")[-1] if text.startswith("data:image/") else text, validate=True)
+    except ValueError as error:
+        raise ValueError(
+            "an image must be a file, a URL that begins with http:// or https://, base64 or a PIL image, got "
+            f"{text!r:.80}. There is no such file. Give the path of one."
+        ) from error
 
 
 class _Caller(nn.Module):

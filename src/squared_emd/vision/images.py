@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 import os
+import stat
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from datasets.utils.file_utils import xopen
+from PIL import Image, UnidentifiedImageError
+from PIL.Image import Transpose
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
@@ -28,6 +31,15 @@ ImageSource = Image.Image | Mapping[str, Any] | str | os.PathLike
 _DRAFT_FACTOR = 1.5  # times the needed pixels that a JPEG decoder must leave; the rest is averaged exactly
 _DEEP_MODES = ("I", "F")  # 16 and 32 bit grayscale: PIL would clip them to white
 _ORIENTATION = 0x0112  # the EXIF tag
+_TRANSPOSITIONS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 _PIXELS_OF_A_BLOCK = 2**22  # Pillow splits what takes more than 16 MB, and then cannot export it without a copy
 
 
@@ -44,24 +56,26 @@ class DecodedImage(NamedTuple):
     extent: tuple[float, float, float, float]
 
 
-def decode_image(source: ImageSource, shorter_side: int) -> DecodedImage:
+def decode_image(source: ImageSource, shorter_side: int | None) -> DecodedImage:
     """Decodes an image, no smaller than needed.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, where its shorter side then still has 1.5 times
     ``shorter_side`` pixels. Other files, and PIL images, keep their size. Reduced to ``shorter_side``, the result
     differs from that of a full decode by less than a gray level on average in photographs.
 
+    Gray levels of 16 bits are divided by 257, and those of a float image, which must lie within 0 .. 1, are multiplied
+    by 255. An EXIF block that cannot be read is ignored.
+
     Args:
-        source: a PIL image of 8 bits a channel, which is not changed; a path; or what ``datasets.Image(decode=False)``
-            gives.
-        shorter_side: the number of pixels that are needed.
+        source: a PIL image, which is not changed; a path; or what ``datasets.Image(decode=False)`` gives.
+        shorter_side: the number of pixels that are needed; None decodes in full.
 
     Returns:
         The image upright and in RGB, and its extent.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it cannot be decoded, or has more than 8 bits a channel; the message names the file.
+        ValueError: it cannot be decoded, or its gray levels are in none of these ranges; the message names the file.
 
     >>> decode_image(Image.new("L", (40, 30), 255), 16).extent
     (0, 0, 40, 30)
@@ -70,10 +84,11 @@ def decode_image(source: ImageSource, shorter_side: int) -> DecodedImage:
         return _upright(source, source.size)
     with open_image(source) as image:
         extent = image.size
-        needed = math.ceil(_DRAFT_FACTOR * shorter_side)
-        drafted = image.draft(None, (needed, needed))  # None where the format has no draft mode
-        if drafted is not None:
-            extent = drafted[1][2:]
+        if shorter_side is not None:
+            needed = math.ceil(_DRAFT_FACTOR * shorter_side)
+            drafted = image.draft(None, (needed, needed))  # None where the format has no draft mode
+            if drafted is not None:
+                extent = drafted[1][2:]
         image.load()
         return _upright(image, extent)
 
@@ -97,15 +112,17 @@ def open_image(source: Mapping[str, Any] | str | os.PathLike) -> Iterator[Image.
         raise ValueError(f"an image must be a file, bytes or a PIL image, got {source!r}. Leave the row out.")
     try:
         if content is None and "://" in str(path):  # on the Hub, or in an archive
-            image = datasets.Image().decode_example({"bytes": None, "path": path})
-        else:
-            image = Image.open(path if content is None else BytesIO(content))
-        with image:
+            with xopen(str(path), "rb") as file:
+                content = file.read()
+        elif content is None and not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
+            raise ValueError("it is not a regular file")
+        with Image.open(path if content is None else BytesIO(content)) as image:
             yield image
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
-        reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
+    except Exception as error:  # Pillow has a reader for each format, and each fails in its own ways
+        reason = str(error).rstrip(".") or type(error).__name__
+        reason = "it is not an image" if isinstance(error, UnidentifiedImageError) else reason
         raise ValueError(
             f"{path or 'an image without a path'} cannot be decoded: {reason}. Leave it out, or replace it by a "
             "complete image of 8 bits a channel."
@@ -114,13 +131,13 @@ def open_image(source: Mapping[str, Any] | str | os.PathLike) -> Iterator[Image.
 
 def _upright(image: Image.Image, size: tuple[float, float]) -> DecodedImage:
     """The image upright and in RGB, of which ``size`` is filled, from the left and the top."""
-    if image.mode.startswith(_DEEP_MODES):
-        raise ValueError(f"image must have 8 bits a channel, got the mode {image.mode!r}. Rescale it to 8 bits first.")
     (width, height), (right, bottom) = image.size, size
     extent = 0, 0, right, bottom
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    if orientation in range(2, 9):
-        image = ImageOps.exif_transpose(image)
+    orientation = _orientation(image)
+    if image.mode.startswith(_DEEP_MODES):
+        image = _gray_of_8_bits(image)
+    if orientation in _TRANSPOSITIONS:  # ImageOps.exif_transpose would also rewrite the EXIF block, which may fail
+        image = image.transpose(_TRANSPOSITIONS[orientation])
         if orientation >= 5:  # the axes are exchanged
             (width, height), (right, bottom) = (height, width), (bottom, right)
         left = width - right if orientation in (2, 3, 6, 7) else 0
@@ -129,6 +146,25 @@ def _upright(image: Image.Image, size: tuple[float, float]) -> DecodedImage:
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return DecodedImage(image if image.mode == "RGB" else image.convert("RGB"), extent)
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except (OSError, SyntaxError, ValueError, struct.error):
+        return None
+
+
+def _gray_of_8_bits(image: Image.Image) -> Image.Image:
+    """Gray levels 0 .. 65535, or 0 .. 1 as floats, on a scale of 8 bits."""
+    levels = np.asarray(image).astype(np.float32)  # (height, width)
+    highest = 1.0 if image.mode == "F" else 65535.0
+    if not (levels.min() >= 0 and levels.max() <= highest):  # also NaN
+        raise ValueError(
+            f"gray levels of the mode {image.mode!r} must lie within 0 .. {highest:g}, got {levels.min():g} .. "
+            f"{levels.max():g}. Rescale them first."
+        )
+    return Image.fromarray((levels * (255 / highest)).round().astype(np.uint8))
 
 
 def pixels_of(image: Image.Image) -> Tensor:
