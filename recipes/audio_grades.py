@@ -55,6 +55,7 @@ def main() -> None:
 
     # 2. The sounds.
     from squared_emd.data.labeled_data import load_labeled_sounds
+    from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_sounds import GRADES, SAMPLING_RATE, generate_sounds
 
     with user_errors(), args.main_process_first():
@@ -64,6 +65,7 @@ def main() -> None:
             sounds, class_names = generate_sounds(), GRADES
     if args.should_save:
         print(f"{len(sounds)} sounds of {len(class_names)} classes in the order {', '.join(class_names)}.")
+        print(class_table(sounds, class_names))
         if not args.dataset:
             print("These are GENERATED sounds, computed by this program, no recordings. For your own give --dataset.")
 

@@ -55,6 +55,7 @@ def main() -> None:
     from squared_emd.data.adience import AGE_GROUPS
     from squared_emd.data.image_cache import small_images
     from squared_emd.data.labeled_data import load_labeled_images
+    from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, cached_drawn_faces
 
     with user_errors(), args.main_process_first():
@@ -74,6 +75,7 @@ def main() -> None:
     if args.should_save:
         order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
         print(f"{len(images)} images of {len(class_names)} classes {order}, from {source}.")
+        print(class_table(images, class_names))
         if not args.data_dir:
             print("These are DRAWN faces, made by this program; they are no photographs. For your own give --data_dir.")
 

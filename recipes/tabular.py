@@ -67,6 +67,7 @@ def main() -> None:
 
     # 2. The table.
     from squared_emd.data.labeled_data import load_labeled_table
+    from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_table import SEVERITIES, generate_table
 
     with user_errors(), args.main_process_first():
@@ -89,6 +90,7 @@ def main() -> None:
         train, validation, test = map(encoder.encode, (train, validation, test))
     if args.should_save:
         print(f"{len(rows)} rows of {len(class_names)} classes in the order {', '.join(class_names)}.")
+        print(class_table(rows, class_names))
         print(f"{encoder.num_features} inputs: {encoder}")
         if not args.dataset:
             print("This is a GENERATED table, made by this program. For your own give --dataset.")

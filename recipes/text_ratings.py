@@ -49,6 +49,7 @@ def main() -> None:
 
     # 2. The texts.
     from squared_emd.data.labeled_data import load_labeled_texts
+    from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_reviews import STARS, generate_reviews
 
     with user_errors(), args.main_process_first():
@@ -58,6 +59,7 @@ def main() -> None:
             texts, class_names = generate_reviews(), STARS
     if args.should_save:
         print(f"{len(texts)} texts of {len(class_names)} classes in the order {', '.join(class_names)}.")
+        print(class_table(texts, class_names))
         if not args.dataset:
             print("These are GENERATED reviews, put together by this program. For your own give --dataset.")
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from datasets import Dataset
 
-from squared_emd.data.splits import published_split, validation_split
+from squared_emd.data.splits import class_table, published_split, validation_split
 
 
 def rows_of(**columns):
@@ -45,3 +45,12 @@ def test_too_few(by, unit):
     message = f"A split by {unit} needs at least two {unit}s, got 1."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         validation_split(rows_of(picture=["a"]), seed=0, by=by)
+
+
+def test_the_table_of_classes_counts_the_likeliest_of_soft_labels():
+    rows = rows_of(
+        label=[[0.2, 0.5, 0.3], [1.0, 0.0, 0.0], [0.1, 0.8, 0.1]], split=["test", "validation", "validation"]
+    )
+    lines = ["class  validation  test  all", "    a           1     0    1", "    b           1     1    2"]
+    lines += ["    c           0     0    0", "  all           2     1    3"]
+    assert class_table(rows, ["a", "b", "c"]).splitlines() == lines

@@ -318,6 +318,9 @@ class TestOwnData:
         said = capsys.readouterr().out
         assert "GENERATED" not in said
         assert "4 inputs: 1 standardized columns of numbers" in said
+        table = re.search(r"(?m)^class +train +validation +test +all$(?:\n.*){4}", said)[0].splitlines()
+        assert [line.split()[::4] for line in table[1:]] == [["x", "20"], ["y", "20"], ["z", "20"], ["all", "60"]]
+        assert said.index(table[0]) < said.index("Run 1 of 1")
         assert results_of(tmp_path / "out/perceptron/emd/seed_42")["num_test"] == 12
 
     def test_a_truncated_image(self, monkeypatch, capsys, tmp_path):

@@ -6,15 +6,16 @@ import logging
 import random
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["complete_splits", "fold_split", "published_split", "validation_split", "warn_about_splits"]
+__all__ = ["class_table", "complete_splits", "fold_split", "published_split", "validation_split", "warn_about_splits"]
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +158,39 @@ def complete_splits(
             "a fifth of each class" if groups is None else "whole groups, about a fifth of each class",
         )
     return splits
+
+
+def class_table(
+    dataset: Dataset, class_names: Sequence[str], source_names: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Counts the rows of each class in each split, as a table to print.
+
+    Args:
+        dataset: Rows with `split` and `label`, a class index or K shares, of which the largest counts.
+        class_names: Names of the K classes.
+        source_names: Split -> what it is called where it comes from; named where it differs.
+
+    Returns:
+        A line for each class, in order, and one for their sum.
+
+    >>> from datasets import Dataset
+    >>> rows = Dataset.from_dict({"label": [0, 1, 1, 0], "split": ["test", "train", "train", "train"]})
+    >>> print(class_table(rows, ["bad", "good"], {"train": ["training"]}))
+    class  train (training)  test  all
+      bad                 1     1    2
+     good                 2     0    2
+      all                 3     1    4
+    """
+    columns = dataset.select_columns(["label", "split"]).with_format("numpy")[:]
+    labels, splits = columns["label"], columns["split"]
+    labels = labels.argmax(1) if labels.ndim == 2 else labels  # (N,)
+    counts = {"class": [*class_names, "all"]}
+    for split in (name for name in ("train", "validation", "test") if name in splits):
+        others = [name for name in (source_names or {}).get(split, ()) if name != split]
+        of_class = np.bincount(labels[splits == split], minlength=len(class_names))  # (K,)
+        counts[f"{split} ({', '.join(others)})" if others else split] = [*of_class, of_class.sum()]
+    table = pd.DataFrame(counts)
+    return table.assign(all=table.sum(axis=1, numeric_only=True)).to_string(index=False)
 
 
 def warn_about_splits(
