@@ -18,7 +18,7 @@ from squared_emd.experiments.launch import run_program, user_errors
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn compositions they are those of the
 # drawn faces, but for reg, which learns the score itself and whose rate was chosen on validation data (docs/aadb.md);
 # nobody has chosen any for AADB: --learning_rate select does.
-DRAWN_RATES = {"xe": 10**-2, "reg": 10**-3.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
+DRAWN_RATES = dict.fromkeys(("xe", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2) | {"reg": 10**-3.5, "emd": 10**-2.5}
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-3)
 REAL_MODEL = "res_f"  # Table 4
 NUM_BINS = 10  # section 4.6

@@ -15,7 +15,7 @@ from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
 # faces; nobody has chosen any for ImageNet: --learning_rate select does.
-DRAWN_RATES = {"xe": 10**-2, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
+DRAWN_RATES = {"xe": 10**-2, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2, "xemd": 10**-2}
 DRAWN_JUMP_START = 12  # after 4 of these short epochs the training loss is that of guessing, after 12 it has halved
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-2.5)
 REAL_MODEL = "alx"  # Table 5

@@ -16,7 +16,7 @@ from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
 # people of the drawn faces (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
-SMALL_RATES = {"xe": 10**-2, "reg": 10**-2.5, "emd": 10**-2.5, "xemd1": 10**-2, "xemd2": 10**-2, "a-emd": 10**-2}
+SMALL_RATES = dict.fromkeys(("xe", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2) | dict.fromkeys(("reg", "emd"), 10**-2.5)
 YOUR_RATES = dict.fromkeys(SMALL_RATES, 10**-3)  # for fine-tuning
 YOUR_MODEL = "res_f"
 VALIDATION_SHARE = 0.2

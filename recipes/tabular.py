@@ -16,7 +16,7 @@ from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss, chosen on validation data but for a-emd (docs/tabular.md). Nobody has chosen any for your
 # data: --learning_rate select does.
-GENERATED_RATES = dict.fromkeys(("xe", "emd", "xemd1", "xemd2", "a-emd"), 10**-3) | {"reg": 10**-2}
+GENERATED_RATES = dict.fromkeys(("xe", "emd", "xemd1", "xemd2", "a-emd", "xemd"), 10**-3) | {"reg": 10**-2}
 YOUR_RATES = dict.fromkeys(GENERATED_RATES, 10**-3)
 
 

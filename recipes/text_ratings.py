@@ -14,7 +14,7 @@ from squared_emd.experiments.launch import run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/text_ratings.md. Those of other losses than xe, emd and xemd2,
 # and those for your data, nobody has chosen: --learning_rate select does.
-GENERATED_RATES = dict.fromkeys(("xe", "reg", "emd", "xemd1", "xemd2", "a-emd"), 10**-2.5)
+GENERATED_RATES = dict.fromkeys(("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2.5)
 YOUR_RATES = dict.fromkeys(GENERATED_RATES, 3e-5)  # for fine-tuning
 YOUR_MODEL = "distilbert/distilroberta-base"
 

@@ -25,7 +25,7 @@ def test_one_or_all(tmp_path):
     assert arguments(tmp_path, loss="emd,xe,emd").losses == ("emd", "xe")
     every = arguments(tmp_path, loss="all", fold="all", seeds=3, learning_rate="select", entropic_strength="select")
     assert (list(every.folds), list(every.run_seeds)) == ([0, 1, 2], [3, 4, 5])
-    assert every.losses == ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
+    assert every.losses == ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
     assert (every.select_rate, every.select_strength, every.rate) == (True, True, None)
 
 
@@ -39,12 +39,15 @@ def test_each_of_several_losses_gets_its_own(tmp_path):
     """A geometry is that of emd, and as a prior that of the losses that learn D."""
     geometry = {"geometry": "line", "spacing": [1.0, 2.0, 3.0]}
     args = arguments(tmp_path, loss="all", **geometry)
-    assert args.without_other_losses("emd") == {"ground_distance": None, "prior_weight": None}
-    assert args.without_other_losses("xemd2").keys() == {"ground_distance", *geometry}
+    assert args.options_of("emd") == {"ground_distance": None, "prior_weight": None}
+    assert args.options_of("xemd2").keys() == {"ground_distance", *geometry}
+    assert args.options_of("xemd") == {"ground_distance": None}
+    assert arguments(tmp_path, loss="xemd").options_of("xemd") == {"geometry": "line"}
+    assert Unordered(str(tmp_path), loss="xemd1", use_cpu=True).options_of("xemd") == {}
     args = arguments(tmp_path, loss="all", prior_weight=0.5, **geometry)
-    assert args.without_other_losses("xemd2") == {"ground_distance": None}
-    assert args.without_other_losses("xe").keys() == {"ground_distance", "prior_weight", *geometry}
-    assert arguments(tmp_path, loss="a-emd", **geometry).without_other_losses("a-emd") == {}
+    assert args.options_of("xemd2") == {"ground_distance": None}
+    assert args.options_of("xe").keys() == {"ground_distance", "prior_weight", *geometry}
+    assert arguments(tmp_path, loss="a-emd", **geometry).options_of("a-emd") == {}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ class Unordered(ExperimentArguments):
         (
             TinyArguments,
             {"loss": "xe,emb"},
-            "loss must be xe, reg, emd, xemd1, xemd2, a-emd, several of them with commas, or all, got 'emb'.",
+            "loss must be xe, reg, emd, xemd1, xemd2, a-emd, xemd, several of them with commas, or all, got 'emb'.",
         ),
         (
             TinyArguments,

@@ -17,7 +17,7 @@ from squared_emd.ground_distance.saved import read_ground_distance
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
+LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
 
 
 def refused(args, experiment):

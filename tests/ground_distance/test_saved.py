@@ -216,5 +216,5 @@ class TestOtherClasses:
             load_ground_distance(tmp_path)
         assert str(error.value) == (
             f"{tmp_path} was saved without a ground distance: its config.json has none. Models trained with the losses "
-            "xemd1, xemd2 and a-emd have one."
+            "xemd, xemd1, xemd2 and a-emd have one."
         )

@@ -68,8 +68,8 @@ def test_a_config(tmp_path):
     config.emd = {"class_names": AGES}  # the names that D was learned with come first
     check(config)
     check(PretrainedConfig(num_labels=4, ground_distance=D.tolist()), names=NUMBERS)  # LABEL_0 is no name
-    message = "source is a config without a ground_distance. Models trained with the losses xemd1, xemd2 and a-emd"
-    refused(read_source, f"{message} have one.", PretrainedConfig())
+    message = "source is a config without a ground_distance. Models trained with the losses xemd, xemd1, xemd2 and"
+    refused(read_source, f"{message} a-emd have one.", PretrainedConfig())
 
 
 def test_a_config_that_names_a_file(tmp_path):

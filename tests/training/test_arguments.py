@@ -10,7 +10,7 @@ from squared_emd import EMDTrainingArguments
 
 def test_defaults_are_the_papers(tmp_path):
     args = EMDTrainingArguments(str(tmp_path))
-    assert (args.loss, args.rank, args.regularizer_weight) == ("xemd2", "strict", "auto")
+    assert (args.loss, args.ranks, args.regularizer_weight) == ("xemd2", "strict", "auto")
     assert (args.jump_start_epochs, args.regularizer_ratio, args.true_class_cost) == (4, 3.5, None)
     assert args.self_guided_parameters() == (2, -0.25)
     args.loss = "xemd1"
@@ -58,7 +58,7 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"loss": "emd2"}, "loss must be one of xe, reg, emd, xemd1, xemd2, a-emd, got 'emd2'."),
+        ({"loss": "emd2"}, "loss must be one of xe, reg, emd, xemd1, xemd2, a-emd, xemd, got 'emd2'."),
         ({"rank": "dense"}, 'rank must be "strict" or "inclusive", got \'dense\'.'),
         (
             {"regularizer_weight": "much"},
@@ -78,8 +78,8 @@ def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
         ),
         (
             {"loss": "emd", "ground_distance": "d.npy"},
-            "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; emd has "
-            "none. Leave it out.",
+            "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; emd "
+            "has none. Leave it out.",
         ),
         (
             {"loss": "a-emd", "entropic_strength": 0.0},

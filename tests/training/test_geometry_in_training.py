@@ -153,7 +153,7 @@ def test_distances_that_are_no_shares_are_noticed(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"loss": "xe", "geometry": "line"}, "geometry is for the losses emd, xemd1, xemd2 and a-emd, and for "
+        ({"loss": "xe", "geometry": "line"}, "geometry is for the losses emd, xemd, xemd1, xemd2 and a-emd, and for "
          "label_smoothing_temperature; xe has none. Leave it out."),
         ({"geometry": "ring"}, "geometry must be line, circle or a .json file with a label tree, got 'ring'."),
         ({"geometry": "line", "ground_distance": "d.npy"},
@@ -162,7 +162,7 @@ def test_distances_that_are_no_shares_are_noticed(tmp_path, caplog):
          "label tree has its own lengths. Leave it out."),
         ({"prior_weight": 1.5}, "prior_weight must be between 0 and 1, got 1.5."),
         ({"loss": "emd", "prior_weight": 0.5},
-         "prior_weight is for the losses xemd1 and xemd2; emd learns no D. Leave it out."),
+         "prior_weight is for the losses xemd, xemd1 and xemd2; emd learns no D. Leave it out."),
         ({"prior_decay": 0.0}, "prior_decay must be greater than 0 and at most 1, got 0.0."),
         ({"label_smoothing_temperature": 1.0}, "label_smoothing_temperature says how label_smoothing_factor is spread, "
          "which is 0. Give both, or leave it out."),
@@ -192,7 +192,7 @@ def test_arguments_that_do_not_go_together(tmp_path, fields, message):
         ({"loss": "xe", "label_smoothing_factor": 0.1, "label_smoothing_temperature": 1.0}, None,
          "label_smoothing_temperature needs a D, and the loss xe has none: give ground_distance or geometry."),
         ({"loss": "emd"}, np.eye(K), "ground_distance must be 0 on the diagonal, got D[0, 0] = 1 and D[0, 0] = 1."),
-        ({"loss": "emd"}, 1 - np.eye(K), "ground_distance is for the losses xemd1, xemd2 and a-emd, and for "
+        ({"loss": "emd"}, 1 - np.eye(K), "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for "
          "label_smoothing_temperature; emd has none. Leave it out."),
         ({"geometry": "circle"}, 1 - np.eye(K), "EMDTrainer was given a ground_distance, and its arguments have "
          "ground_distance or geometry: give one."),

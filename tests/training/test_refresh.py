@@ -101,7 +101,7 @@ def test_hardly_related_classes_are_noted_once_after_the_jump_start(tmp_path, ca
     args = EMDTrainingArguments(str(tmp_path), jump_start_epochs=1, regularizer_weight=2.0, use_cpu=True)
     criterion = EMDCriterion(args, 8)
     callback = GroundDistanceCallback(criterion)
-    state = SimpleNamespace(global_step=0, num_train_epochs=4, is_world_process_zero=True)
+    state = SimpleNamespace(global_step=0, max_steps=4, num_train_epochs=4, is_world_process_zero=True)
     control = SimpleNamespace(should_training_stop=False)
     callback.on_train_begin(args, state, control)
     for _ in range(4):

@@ -411,7 +411,7 @@ def test_a_checkpoint_of_the_plain_trainer(tmp_path, caplog, step):
     trainer.train(resume_from_checkpoint=True)
     said = (
         f"{tmp_path / f'checkpoint-{step}'} was not written by a self-guided run of EMDTrainer: its weights and "
-        "optimizer are taken over, the ground distance starts empty and the jump start of 2 epochs begins now."
+        "optimizer are taken over, the ground distance starts empty and the jump start begins now."
     )
     assert caplog.messages.count(said) == 1
     assert trainer.state.global_step == 18

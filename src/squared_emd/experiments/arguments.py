@@ -15,9 +15,9 @@ __all__ = ["DatasetArguments", "ExperimentArguments", "ImageArguments"]
 # takes it as a prior.
 _LOSSES_OF_OPTIONS = {
     "ground_distance": {"a-emd"},
-    "spacing": {"emd"},
-    "geometry": {"emd"},
-    "prior_weight": {"xemd1", "xemd2"},
+    "spacing": {"emd", "xemd"},
+    "geometry": {"emd", "xemd"},
+    "prior_weight": {"xemd", "xemd1", "xemd2"},
 }
 
 
@@ -110,7 +110,7 @@ class ExperimentArguments(EMDTrainingArguments):
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         self._blends = self.prior_weight is not None
         given = {name: getattr(self, name) for name in _LOSSES_OF_OPTIONS}
-        vars(self).update(self.without_other_losses(self.loss))
+        vars(self).update(self.options_of(self.loss))
         super().__post_init__()
         self._check_each_loss(given)
         if self.device.type == "cpu":
@@ -167,23 +167,29 @@ class ExperimentArguments(EMDTrainingArguments):
         """Check the fields as each loss gets them, before any is trained, and put back what was given."""
         for loss in self.losses:
             self.loss = loss
-            vars(self).update(given | self.without_other_losses(loss))
+            vars(self).update(given | self.options_of(loss))
             self.check_fields()
             if self.max_steps < 0:
                 self.check_jump_start(math.ceil(self.num_train_epochs))
         vars(self).update(given)
 
-    def without_other_losses(self, loss: str) -> dict[str, None]:
-        """The options that one of several losses does not get, as they are meant for another.
+    def options_of(self, loss: str) -> dict[str, str | None]:
+        """The options that one of the losses gets in place of those that were given.
 
         Returns:
-            Name -> None. With `--loss all` a ground distance is that of a-emd; xemd1 and xemd2 learn theirs, blended
-            with a geometry where `prior_weight` is given.
+            Name -> None for an option that is meant for another one of several losses: with `--loss all` a ground
+            distance is that of a-emd; xemd1 and xemd2 learn theirs, blended with a geometry where `prior_weight` is
+            given. The classes of xemd lie on a line where they are ordered and nothing else was given.
         """
-        if len(self.losses) == 1:
-            return {}
-        kept = {"geometry", "spacing"} if self._blends and loss in ("xemd1", "xemd2") else set()
-        return {name: None for name, losses in _LOSSES_OF_OPTIONS.items() if loss not in losses and name not in kept}
+        options: dict[str, str | None] = {}
+        if len(self.losses) > 1:
+            kept = {"geometry", "spacing"} if self._blends and loss in ("xemd1", "xemd2") else set()
+            others = {name for name, losses in _LOSSES_OF_OPTIONS.items() if loss not in losses}
+            options = dict.fromkeys(others - kept)
+        ground_distance = options.get("ground_distance", self.ground_distance)
+        if loss == "xemd" and "emd" in self.all_losses and self.geometry is None and ground_distance is None:
+            options["geometry"] = "line"
+        return options
 
     @property
     def run_seeds(self) -> range:

@@ -201,7 +201,7 @@ def path_to_ground_distance(args: ExperimentArguments, run: Run) -> Path | None:
     Raises:
         ValueError: the folder is that of a run on another test fold: its D has seen rows that this run is tested on.
     """
-    has_geometry = args.geometry is not None and "geometry" not in args.without_other_losses(run.loss)
+    has_geometry = args.geometry is not None and "geometry" not in args.options_of(run.loss)
     if run.loss != "a-emd" or has_geometry:
         return None
     given = Path(args.ground_distance or args.output_dir)

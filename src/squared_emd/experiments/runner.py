@@ -227,7 +227,7 @@ def _command(argv: Sequence[str]) -> str:
 
 def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
     """The figure of D, the scores and last the results; the checkpoints are no longer needed."""
-    if run.loss in ("xemd1", "xemd2"):
+    if run.loss in ("xemd", "xemd1", "xemd2"):
         heat_map(
             outcome.trainer.criterion.ground_distance.cpu().numpy(),
             class_names=outcome.samples.class_names,

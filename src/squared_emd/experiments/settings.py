@@ -48,6 +48,16 @@ _OF_LOSSES = {
     "a-emd": _GEOMETRY | {"sinkhorn_iterations"},
     "xemd1": _SELF_GUIDED,
     "xemd2": _SELF_GUIDED,
+    "xemd": _GEOMETRY
+    | {
+        "regularizer_weight",
+        "jump_start_ratio",
+        "rank",
+        "ground_distance_update_steps",
+        "ground_distance",
+        "prior_weight",
+        "prior_decay",
+    },
 }
 
 

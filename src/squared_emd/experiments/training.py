@@ -46,7 +46,7 @@ def arguments_of_run(args: ExperimentArguments, experiment: Experiment, **own: A
     """The arguments of one run."""
     run = copy.copy(args)
     rate = args.rate or experiment.rates[own["loss"]]
-    vars(run).update({"learning_rate": rate, **args.without_other_losses(own["loss"]), **own})
+    vars(run).update({"learning_rate": rate, **args.options_of(own["loss"]), **own})
     run.push_to_hub = False  # a run is pushed when it is done
     if run.early_stopping_patience is not None:
         run.metric_for_best_model, run.greater_is_better = experiment.selected_by, experiment.more_is_better

@@ -19,6 +19,7 @@ __all__ = [
     "matrix_dtype",
     "percentile_ranks",
     "raw_distances",
+    "scale_to_mean_one",
 ]
 
 MAX_CLASSES_IN_FLOAT64 = 4096  # above, D is float32 and written in place
@@ -105,7 +106,7 @@ def ground_distance_from_centroids(centroids: Tensor, *, rank: str = "strict", k
 
 
 def learn_ground_distance(
-    centroids: Tensor, *, rank: str = "strict", known: Tensor | None = None, out: Tensor | None = None
+    centroids: Tensor, *, rank: str | None = "strict", known: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, float, float]:
     """D from class centroids, with its SDD (Hou et al. 2016, Eq. 2, 12, 13 and section 4.7).
 
@@ -113,7 +114,8 @@ def learn_ground_distance(
 
     Args:
         centroids: (K, d).
-        rank: ``"strict"`` (Eq. 12) or ``"inclusive"`` (the paper's Table 2).
+        rank: ``"strict"`` (Eq. 12) or ``"inclusive"`` (the paper's Table 2); None: D is the distances themselves (Eq.
+            2), in the unit of the features.
         known: (K,) bool; classes that never had a sample are left out, and their rows and columns of D are 0.
         out: an earlier D that is no longer needed; above ``MAX_CLASSES_IN_FLOAT64`` classes it is overwritten if its
             shape, dtype and device fit.
@@ -139,6 +141,25 @@ def learn_ground_distance(
     else:
         matrix = torch.zeros(shape, dtype=dtype, device=centroids.device)
     return matrix, *_write_ground_distance(matrix, centroids, rank, known)
+
+
+def scale_to_mean_one(matrix: Tensor, known: Tensor) -> Tensor:
+    """Divide D by the mean of its entries between different known classes, in place.
+
+    Args:
+        matrix: (K, K) D; the rows and columns of the other classes are 0.
+        known: (K,) bool.
+
+    Returns:
+        ``matrix``; unchanged where that mean is 0, or fewer than two classes are known.
+
+    >>> scale_to_mean_one(torch.tensor([[0.0, 4.0], [4.0, 0.0]]), torch.tensor([True, True]))
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    num_known = int(known.sum())
+    total = float(matrix.sum(dtype=torch.float64))
+    return matrix.mul_(num_known * (num_known - 1) / total) if total > 0 else matrix
 
 
 def matrix_dtype(num_classes: int) -> torch.dtype:
@@ -196,9 +217,12 @@ def check_ground_distance(ground_distance: Tensor, num_classes: int, *, source: 
         raise _entry_error(ground_distance, "0 on the diagonal", i, i, source)
 
 
-def _write_ground_distance(matrix: Tensor, centroids: Tensor, rank: str, known: Tensor | None) -> tuple[float, float]:
+def _write_ground_distance(
+    matrix: Tensor, centroids: Tensor, rank: str | None, known: Tensor | None
+) -> tuple[float, float]:
     """Write D of the known classes into (K, K) zeros; gives SDD, and SDD over the mean distance."""
-    _check_rank(rank)
+    if rank is not None:
+        _check_rank(rank)
     _check_centroids(centroids, known)
     if known is None or known.all():
         classes = torch.arange(len(centroids), device=centroids.device)  # (k,)
@@ -210,10 +234,12 @@ def _write_ground_distance(matrix: Tensor, centroids: Tensor, rank: str, known: 
         total += float(distances.sum())
         total_squares += float(distances.square().sum())
         rows = classes[start : start + len(distances), None]  # (b, 1)
-        matrix[rows, classes] = _counts_in_rows(distances, rank).to(matrix.dtype)  # (b, k) Eq. 12, times k
+        entries = distances if rank is None else _counts_in_rows(distances, rank)  # (b, k) Eq. 2, or 12 times k
+        matrix[rows, classes] = entries.to(matrix.dtype)
     if rank == "inclusive":
         matrix.fill_diagonal_(0)
-    _average_with_transpose(matrix, max(len(classes), 1))
+    if rank is not None:
+        _average_with_transpose(matrix, max(len(classes), 1))
     return sdd_from_sums(total, total_squares, len(classes))
 
 

@@ -175,7 +175,7 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
     if entry is None:
         raise ValueError(
             f"{source} was saved without a ground distance: its {_CONFIG_FILE} has none. Models trained with the "
-            "losses xemd1, xemd2 and a-emd have one."
+            "losses xemd, xemd1, xemd2 and a-emd have one."
         )
     if isinstance(entry, str):
         path = find(entry)

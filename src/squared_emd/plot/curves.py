@@ -25,8 +25,9 @@ _STYLES = {
     "xemd1": ("#E69F00", "-.", "D"),
     "xemd2": ("#D55E00", "-", "v"),
     "a-emd": ("#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "P"),
+    "xemd": ("#009E73", "-", "X"),
 }
-_OTHER_STYLES = (("#009E73", "-", "X"), ("#009E73", "--", "<"), ("#0072B2", ":", ">"), ("#D55E00", ":", "*"))
+_OTHER_STYLES = (("#CC79A7", "-", "p"), ("#009E73", "--", "<"), ("#0072B2", ":", ">"), ("#D55E00", ":", "*"))
 _RING = {
     "marker": "o", "linestyle": "none", "markersize": 12, "markerfacecolor": "none", "markeredgewidth": 2.2,
     "zorder": 4,

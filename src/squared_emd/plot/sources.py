@@ -113,8 +113,8 @@ def _read_config(config: PretrainedConfig, revision: str | None, token: str | bo
     entry = getattr(config, "ground_distance", None)
     if entry is None:
         raise ValueError(
-            "source is a config without a ground_distance. Models trained with the losses xemd1, xemd2 and a-emd have "
-            "one."
+            "source is a config without a ground_distance. Models trained with the losses xemd, xemd1, xemd2 and a-emd "
+            "have one."
         )
     if not isinstance(entry, str):
         return as_array(entry)

@@ -70,7 +70,7 @@ class Run:
     @property
     def is_self_guided(self) -> bool:
         """Whether it learns D."""
-        return self.loss in ("xemd1", "xemd2")
+        return self.loss in ("xemd", "xemd1", "xemd2")
 
     def ground_distance(self) -> np.ndarray | None:
         """The D saved with its model, (K, K) float64; None where it has none."""

@@ -11,8 +11,9 @@ from transformers import TrainingArguments
 
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd")
+LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
+_ENERGY_DISTANCE_WEIGHT = 6.0  # measured, not the paper's
 
 
 @dataclass
@@ -30,7 +31,7 @@ class EMDTrainingArguments(TrainingArguments):
             "help": "xe: cross-entropy. reg: squared error of one linear output. emd: squared EMD of ordered classes "
             "(Eq. 10). xemd1, xemd2: cross-entropy with the self-guided squared EMD regularizer (Eq. 16) at omega 1, "
             "mu -0.5 and at omega 2, mu -0.25. a-emd: entropic Wasserstein loss (Frogner et al. 2015) under a given "
-            "ground distance.",
+            "ground distance. xemd, not in the paper: cross-entropy with the energy distance under a D of mean 1.",
         },
     )
     omega: float | None = field(
@@ -46,8 +47,9 @@ class EMDTrainingArguments(TrainingArguments):
     regularizer_weight: str = field(
         default="auto",
         metadata={
-            "help": "lambda of Eq. 16: a number, or auto: fixed at the end of the jump start so that the regularizer "
-            "is regularizer_ratio times smaller than the cross-entropy (section 4.3)."
+            "help": "lambda of Eq. 16: a number, or auto. xemd1, xemd2: auto is fixed at the end of the jump start so "
+            "that the regularizer is regularizer_ratio times smaller than the cross-entropy (section 4.3). xemd: auto "
+            "is 6."
         },
     )
     regularizer_ratio: float = field(
@@ -55,7 +57,12 @@ class EMDTrainingArguments(TrainingArguments):
         metadata={"help": "Cross-entropy over regularizer for the automatic weight; the paper: 3 to 4 (section 4.3)."},
     )
     jump_start_epochs: int = field(
-        default=4, metadata={"help": "First epochs of a self-guided run with plain cross-entropy (section 4.3)."}
+        default=4,
+        metadata={"help": "First epochs of an xemd1 or xemd2 run with plain cross-entropy (section 4.3)."},
+    )
+    jump_start_ratio: float = field(
+        default=0.1,
+        metadata={"help": "The share of the steps of an xemd run that comes first, with plain cross-entropy."},
     )
     true_class_cost: float | None = field(
         default=None,
@@ -64,12 +71,13 @@ class EMDTrainingArguments(TrainingArguments):
             "regularizer in place of mu * p_k^2."
         },
     )
-    rank: str = field(
-        default="strict",
+    rank: str | None = field(
+        default=None,
         metadata={
             "choices": ("strict", "inclusive"),
             "help": "Percentile ranks behind D. strict: the entries smaller (Eq. 12); inclusive: an entry counts "
-            "itself (how the paper's Table 2 must have been made).",
+            "itself (how the paper's Table 2 must have been made). Default: strict; for xemd the distances of the "
+            "centroids themselves (Eq. 2), with which it is a proper scoring rule.",
         },
     )
     ground_distance: str | None = field(
@@ -84,19 +92,24 @@ class EMDTrainingArguments(TrainingArguments):
         default=None,
         metadata={
             "help": "Not in the paper but for the line: what the classes lie on. line, circle, or a .json file with a "
-            "label tree (LabelTree.from_json). emd: the exact EMD there; default: line. xemd1, xemd2, a-emd: D is the "
-            "distances there, scaled to 1. spacing has the gaps of a line or circle."
+            "label tree (LabelTree.from_json). emd: the exact EMD there; default: line. xemd, xemd1, xemd2, a-emd: D "
+            "is the distances there, scaled to 1 (xemd: to a mean of 1). spacing has the gaps of a line or circle."
         },
     )
     prior_weight: float | None = field(
         default=None,
         metadata={
-            "help": "Not in the paper, for xemd1 and xemd2: D is learned, and blended with the D that ground_distance "
-            "or geometry gives, with this weight (0 .. 1) in the first epoch. Default: a given D is not changed."
+            "help": "Not in the paper, for xemd, xemd1 and xemd2: D is learned, and blended with the D that "
+            "ground_distance or geometry gives, with this weight (0 .. 1) in the first epoch. Default: 0.5 for xemd; "
+            "for the others a given D is not changed."
         },
     )
-    prior_decay: float = field(
-        default=0.9, metadata={"help": "The weight of the given D falls by this factor every epoch; 1: it stays."}
+    prior_decay: float | None = field(
+        default=None,
+        metadata={
+            "help": "The weight of the given D falls by this factor every epoch; 1: it stays. Default: 1 for xemd, 0.9 "
+            "for the others."
+        },
     )
     ground_distance_update_steps: int | None = field(
         default=None,
@@ -195,7 +208,7 @@ class EMDTrainingArguments(TrainingArguments):
         on_spacing = self.geometry in ("line", "circle") or (self.geometry is None and self.loss == "emd")
         is_given = any(given is not None for given in (self.ground_distance, self.geometry, self.prior_weight))
         least_jump_start = 1 if is_given else 2
-        measures = self.is_self_guided and self.regularizer_weight == "auto"
+        measures = self.loss in SELF_GUIDED and self.regularizer_weight == "auto"
         return [
             (
                 self.loss == "reg" and self.label_smoothing_factor > 0,
@@ -209,12 +222,12 @@ class EMDTrainingArguments(TrainingArguments):
             ),
             (
                 self.ground_distance is not None and not takes_matrix,
-                "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
                 f"{self.loss} has none. Leave it out.",
             ),
             (
                 self.geometry is not None and not (takes_matrix or self.loss == "emd"),
-                "geometry is for the losses emd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                "geometry is for the losses emd, xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
                 f"{self.loss} has none. Leave it out.",
             ),
             (
@@ -228,7 +241,7 @@ class EMDTrainingArguments(TrainingArguments):
             ),
             (
                 self.prior_weight is not None and not self.is_self_guided,
-                f"prior_weight is for the losses xemd1 and xemd2; {self.loss} learns no D. Leave it out.",
+                f"prior_weight is for the losses xemd, xemd1 and xemd2; {self.loss} learns no D. Leave it out.",
             ),
             (
                 self.balanced_sampling and self.train_sampling_strategy != "random",
@@ -250,8 +263,28 @@ class EMDTrainingArguments(TrainingArguments):
 
     @property
     def is_self_guided(self) -> bool:
-        """Whether the loss is Eq. 16, which needs a ground distance."""
-        return self.loss in SELF_GUIDED
+        """Whether the loss is cross-entropy with a regularizer under a D, which may be learned: Eq. 16, or xemd."""
+        return self.loss == "xemd" or self.loss in SELF_GUIDED
+
+    @property
+    def fixed_regularizer_weight(self) -> float | None:
+        """Lambda, or None where it is measured at the end of the jump start."""
+        if self.regularizer_weight != "auto":
+            return float(self.regularizer_weight)
+        return _ENERGY_DISTANCE_WEIGHT if self.loss == "xemd" else None
+
+    @property
+    def ranks(self) -> str | None:
+        """The percentile ranks behind D; None: its entries are the distances of the centroids."""
+        return "strict" if self.rank is None and self.loss != "xemd" else self.rank
+
+    @property
+    def prior(self) -> tuple[float, float] | None:
+        """The weight of a given D in the first epoch, and its decay; None: a given D is not changed."""
+        is_energy_distance = self.loss == "xemd"
+        weight = 0.5 if self.prior_weight is None and is_energy_distance else self.prior_weight
+        decay = (1.0 if is_energy_distance else 0.9) if self.prior_decay is None else self.prior_decay
+        return None if weight is None else (weight, decay)
 
     @property
     def uses_ground_distance(self) -> bool:
@@ -259,8 +292,8 @@ class EMDTrainingArguments(TrainingArguments):
         return self.is_self_guided or self.loss == "a-emd"
 
     def check_jump_start(self, num_epochs: int) -> None:
-        """Raise a ValueError if a self-guided run of `num_epochs` would end within its jump start."""
-        if self.is_self_guided and num_epochs <= self.jump_start_epochs:
+        """Raise a ValueError if an xemd1 or xemd2 run of `num_epochs` would end within its jump start."""
+        if self.loss in SELF_GUIDED and num_epochs <= self.jump_start_epochs:
             raise ValueError(
                 f"the loss {self.loss} needs more epochs than its jump start of {self.jump_start_epochs}, or the run "
                 f"would be plain cross-entropy; this run has {num_epochs}. "
@@ -313,6 +346,7 @@ _REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "regularizer_ratio": (lambda ratio: ratio > 0, "greater than 0"),
     "omega": (lambda omega: omega > 0, "greater than 0"),
+    "jump_start_ratio": (lambda ratio: 0 <= ratio < 1, "at least 0 and less than 1"),
     "jump_start_epochs": (lambda epochs: epochs >= 0, "at least 0"),
     "ground_distance_update_steps": (lambda steps: steps >= 1, "at least 1"),
     "nan_steps": (lambda steps: steps >= 1, "at least 1"),

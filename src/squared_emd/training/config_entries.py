@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import write_ground_distance
+from .arguments import SELF_GUIDED
 from .criterion import EMDCriterion
 
 __all__ = ["emd_block", "replace_config_entries", "write_config_entries"]
@@ -57,13 +58,13 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
     args = criterion.args
     block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
     if args.is_self_guided:
-        omega, mu = args.self_guided_parameters()
-        block |= {"omega": omega, "mu": mu, "rank": args.rank, "sdd": criterion.sdd}
-        block["regularizer_weight"] = criterion.regularizer_weight
+        block |= {"rank": args.ranks, "sdd": criterion.sdd, "regularizer_weight": criterion.regularizer_weight}
+    if args.loss in SELF_GUIDED:
+        block["omega"], block["mu"] = args.self_guided_parameters()
     if args.geometry is not None:
         block["geometry"] = args.geometry if args.geometry in ("line", "circle") else "tree"
-    if args.prior_weight is not None:
-        block |= {"prior_weight": args.prior_weight, "prior_decay": args.prior_decay}
+    if args.prior is not None and criterion.is_given_ground_distance:
+        block["prior_weight"], block["prior_decay"] = args.prior
     if args.loss == "a-emd":
         block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
     config = getattr(model, "config", None)

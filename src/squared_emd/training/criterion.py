@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,11 @@ from ..ground_distance.learned import (
     check_ground_distance,
     learn_ground_distance,
     matrix_dtype,
+    scale_to_mean_one,
 )
 from ..losses import (
     cross_entropy_loss,
+    energy_distance_loss,
     entropic_wasserstein_loss,
     ground_distance_cost,
     regression_loss,
@@ -57,6 +60,8 @@ class EMDCriterion(nn.Module):
         sdd, sdd_relative: of the last refresh (section 4.7), or None.
         epoch: epochs completed.
         first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
+        step: optimizer steps completed.
+        jump_start_steps: of xemd, the step at which the jump start ends; None before training.
 
     Raises:
         ValueError: a given D is no ground distance for K classes, a given spacing does not have K-1 entries (K on a
@@ -79,7 +84,7 @@ class EMDCriterion(nn.Module):
         self.class_names = [str(name) for name in class_names or range(num_classes)]
         self.centroids = ClassCentroids(num_classes, device)
         self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
-        self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd D; float32
+        self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd and xemd D; float32
         self.targets = Targets(args, num_classes, device)
         self.geometry = Geometry(args, num_classes, class_names=class_names, device=device)
         self._given = given_ground_distance(args, self.geometry, ground_distance, class_names)
@@ -92,10 +97,11 @@ class EMDCriterion(nn.Module):
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""
         args = self.args
-        self.epoch = self.first_epoch = 0
+        self.epoch = self.first_epoch = self.step = 0
+        self.jump_start_steps: int | None = None
         self.sdd: float | None = None
         self.sdd_relative: float | None = None
-        self.regularizer_weight = None if args.regularizer_weight == "auto" else float(args.regularizer_weight)
+        self.regularizer_weight = args.fixed_regularizer_weight
         device = self.known.device
         self.centroids = ClassCentroids(self.num_classes, device)
         self.automatic_lambda = AutomaticLambda(args.regularizer_ratio, self.centroids.device)
@@ -124,6 +130,7 @@ class EMDCriterion(nn.Module):
             if self.learns_ground_distance:
                 self._take(matrix, source="the model's config")
             self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
+            self.jump_start_steps = 0
         if self.args.loss == "a-emd" and self.ground_distance is None:
             if matrix is None:
                 raise ValueError(
@@ -148,7 +155,7 @@ class EMDCriterion(nn.Module):
     @property
     def learns_ground_distance(self) -> bool:
         """Whether D is estimated from the network's features."""
-        return self.args.is_self_guided and (self._given is None or self.args.prior_weight is not None)
+        return self.args.is_self_guided and (self._given is None or self.args.prior not in (None, (1, 1)))
 
     @property
     def is_given_ground_distance(self) -> bool:
@@ -158,6 +165,8 @@ class EMDCriterion(nn.Module):
     @property
     def in_jump_start(self) -> bool:
         """Whether lambda is 0 because the jump start (section 4.3) is not over."""
+        if self.args.loss == "xemd":
+            return self.jump_start_steps is None or self.step < self.jump_start_steps
         return self.args.is_self_guided and self.epoch < self.args.jump_start_epochs
 
     def forward(self, logits: Tensor, labels: Tensor, finite: Tensor | None = None) -> dict[str, Tensor]:
@@ -210,6 +219,8 @@ class EMDCriterion(nn.Module):
         return {"ce": entropy, "emd": self.regularizer_weight * self._regularizer(logits, labels)}  # Eq. 16
 
     def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.args.loss == "xemd":
+            return energy_distance_loss(logits, labels, self.cost, reduction="none")
         # D is symmetric: transposed, the columns of the labels are contiguous rows.
         return self_guided_regularizer(
             logits, labels, self.cost.T, true_class_cost=self.args.true_class_cost, reduction="none"
@@ -239,6 +250,29 @@ class EMDCriterion(nn.Module):
         """
         self.centroids.update(features, labels)
 
+    def begin(self, step: int, total_steps: int) -> None:
+        """Fix the jump start of xemd where it is not known from a checkpoint.
+
+        Args:
+            step: optimizer steps completed.
+            total_steps: of the run.
+        """
+        self.step = step
+        if self.args.loss == "xemd" and self.jump_start_steps is None:
+            steps = self.args.jump_start_ratio * (total_steps - step)
+            self.jump_start_steps = step + math.ceil(steps - 1e-6)  # 0.1 * 30 is more than 3
+
+    def end_step(self, step: int) -> None:
+        """Refresh D at the end of the jump start of xemd, and every `ground_distance_update_steps` steps.
+
+        Args:
+            step: optimizer steps completed.
+        """
+        self.step, every = step, self.args.ground_distance_update_steps
+        ends_jump_start = self.jump_start_steps is not None and step == max(self.jump_start_steps, 1)
+        if ends_jump_start or (every is not None and step % every == 0):
+            self.refresh(end_epoch=False)
+
     def refresh(self, *, end_epoch: bool = True) -> None:
         """Estimate D from the features of the epoch so far, on all ranks (Eq. 2, 12 and 13).
 
@@ -254,26 +288,31 @@ class EMDCriterion(nn.Module):
         self.centroids.refresh(reset=end_epoch)
         if local is not None:
             self.centroids.class_sums, self.centroids.class_counts = local
-        known = self.centroids.known
+        known, is_energy_distance = self.centroids.known, self.args.loss == "xemd"
         for k in (~known).nonzero().flatten().tolist():
-            if k not in self._warned and self._given is None:
+            if k not in self._warned and self._given is None and (end_epoch or not is_energy_distance):
                 self._warned.add(k)
                 logger.warning(
-                    "Class %r has had no sample yet: its ground distances are unknown, so the regularizer neither "
-                    "pushes nor rewards it until one comes.",
+                    "Class %r has had no sample yet: its ground distances are unknown, so the regularizer %s until one "
+                    "comes.",
                     self.class_names[k],
+                    "takes the mean distance for them" if is_energy_distance else "neither pushes nor rewards it",
                 )
         if self.centroids.centroids is None:
             return
         # A large D is written over the earlier one, but never over one that was given.
         earlier = self.ground_distance if self._made_ground_distance and self._given is None else None
         matrix, self.sdd, self.sdd_relative = learn_ground_distance(
-            self.centroids.centroids, rank=self.args.rank, known=known, out=earlier
+            self.centroids.centroids, rank=self.args.ranks, known=known, out=earlier
         )
+        if is_energy_distance:
+            scale_to_mean_one(matrix, known)
         if self._given is not None:
             epochs = max(self.epoch - 1, 0) if end_epoch else self.epoch
-            weight = self.args.prior_weight * self.args.prior_decay**epochs
-            matrix = blend_ground_distances(self._given[0], matrix, weight, known=known)
+            weight, decay = self.args.prior
+            given = self._given[0]
+            unit = given.max().clamp_min(torch.finfo(given.dtype).tiny)  # 1, but for xemd, whose mean is 1
+            matrix = unit * blend_ground_distances(given, matrix / unit, weight * decay**epochs, known=known)
             known = _known_to(matrix)
         self.known = known.to(self.known.device)
         self._set_ground_distance(matrix)
@@ -303,6 +342,9 @@ class EMDCriterion(nn.Module):
         state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
         state["epoch"] = torch.tensor(self.epoch)
         state["first_epoch"] = torch.tensor(self.first_epoch)
+        state["step"] = torch.tensor(self.step)
+        if self.jump_start_steps is not None:
+            state["jump_start_steps"] = torch.tensor(self.jump_start_steps)
         state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
@@ -327,6 +369,8 @@ class EMDCriterion(nn.Module):
         )
         self.epoch = int(state["epoch"])
         self.first_epoch = int(state["first_epoch"])
+        self.step = int(state.get("step", 0))
+        self.jump_start_steps = int(state["jump_start_steps"]) if "jump_start_steps" in state else None
         self.automatic_lambda.sums = state["measured"].to(self.centroids.device).clone()
         for name in ("regularizer_weight", "sdd", "sdd_relative"):
             setattr(self, name, float(state[name]) if name in state else None)
@@ -348,8 +392,11 @@ class EMDCriterion(nn.Module):
         self.targets.follow(self.ground_distance, self.known)
         if not self.args.uses_ground_distance:
             return
-        if self.args.loss == "a-emd":
-            self.cost = self.ground_distance.float().to(self.known.device)
+        if self.args.loss in ("a-emd", "xemd"):
+            cost = self.ground_distance.to(self.known.device, torch.float32)
+            if self.args.loss == "xemd" and not self.known.all():  # The mean distance stands for unknown ones.
+                cost = torch.where(self.known.outer(self.known), cost, 1).fill_diagonal_(0)
+            self.cost = cost
             return
         omega, mu = self.args.self_guided_parameters()
         known = self.known.to(self.centroids.device)

@@ -16,7 +16,7 @@ from ..ground_distance.given import (
     ground_distance_from_tree,
 )
 from ..ground_distance.label_tree import LabelTree
-from ..ground_distance.learned import matrix_dtype
+from ..ground_distance.learned import matrix_dtype, scale_to_mean_one
 from ..ground_distance.saved import check_classes_of, read_ground_distance
 from ..losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
 from .arguments import EMDTrainingArguments
@@ -115,7 +115,8 @@ def given_ground_distance(
         class_names: (K,) of the model; None: it has none.
 
     Returns:
-        (K, K) D and its name in messages; None if none is given. One that is to be blended is scaled to 1.
+        (K, K) D and its name in messages; None if none is given. One that is to be blended is scaled to 1, and
+        that of xemd to a mean of 1.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -137,7 +138,7 @@ def given_ground_distance(
         matrix, source = as_ground_distance(given, geometry.num_classes), "ground_distance"
         if not needs_matrix:
             raise ValueError(
-                "ground_distance is for the losses xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
                 f"{args.loss} has none. Leave it out."
             )
     elif args.ground_distance is not None:
@@ -145,8 +146,8 @@ def given_ground_distance(
             check_classes_of(args.ground_distance, class_names)
         matrix, source = read_ground_distance(args.ground_distance), args.ground_distance
     elif needs_matrix and (args.geometry is not None or args.loss == "emd"):
-        distances = geometry.distances().to(matrix_dtype(geometry.num_classes))
-        return distances, f"geometry {args.geometry or 'line'}"
+        matrix = geometry.distances().to(matrix_dtype(geometry.num_classes))
+        source = f"geometry {args.geometry or 'line'}"
     elif args.prior_weight is not None:
         raise ValueError(
             "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it out."
@@ -158,6 +159,8 @@ def given_ground_distance(
         )
     else:
         return None
+    if args.loss == "xemd":
+        return scale_to_mean_one(matrix.clone(), matrix.any(0)), source
     if args.prior_weight is not None and matrix.max() > 0:
         return matrix / matrix.max(), source
     if args.is_self_guided and matrix.max() > 1:

@@ -12,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..ground_distance.learned import blocks_of_rows
 from ..ground_distance.relatedness import note_on_relatedness
+from .arguments import SELF_GUIDED
 from .criterion import EMDCriterion
 
 __all__ = ["GroundDistanceCallback", "check_ranks_agree", "digest_of"]
@@ -42,6 +43,7 @@ class GroundDistanceCallback(TrainerCallback):
         if state.global_step == 0:
             self.criterion.restart()
             self._has_warned = False
+        self.criterion.begin(state.global_step, state.max_steps)
         self._epoch = self.criterion.epoch
         self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
 
@@ -52,10 +54,8 @@ class GroundDistanceCallback(TrainerCallback):
         self._first_step = state.global_step
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Refresh D within an epoch, every `ground_distance_update_steps` steps."""
-        every = self.criterion.args.ground_distance_update_steps
-        if every is not None and state.global_step % every == 0:
-            self.criterion.refresh(end_epoch=False)
+        """Refresh D within an epoch, where the criterion needs it."""
+        self.criterion.end_step(state.global_step)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -71,7 +71,8 @@ class GroundDistanceCallback(TrainerCallback):
     def _warn_of_unrelated_classes(self, state: TrainerState) -> None:
         """Once the regularizer is active, warn a single time if SDD says that D carries little information."""
         criterion = self.criterion
-        if self._has_warned or criterion.in_jump_start or criterion.sdd_relative is None:
+        of_ranks = criterion.args.loss in SELF_GUIDED
+        if self._has_warned or not of_ranks or criterion.in_jump_start or criterion.sdd_relative is None:
             return
         omega, mu = criterion.args.self_guided_parameters()
         note = note_on_relatedness(
@@ -89,7 +90,8 @@ class GroundDistanceCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Warn if the run ended within its jump start: the number of epochs of a stream is known only at its end."""
-        epochs = self.criterion.args.jump_start_epochs if self.criterion.args.is_self_guided else 0
+        args = self.criterion.args
+        epochs = args.jump_start_epochs if args.loss in SELF_GUIDED else 0
         if 0 < self._epoch <= epochs and state.is_world_process_zero:
             logger.warning(
                 "The run ended within its jump start of %d epochs: all of it was plain cross-entropy. Raise max_steps, "

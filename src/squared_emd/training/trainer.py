@@ -390,9 +390,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         if self.args.is_self_guided and self.args.should_save:
             logger.warning(
                 "%s was not written by a self-guided run of EMDTrainer: its weights and optimizer are taken over, the "
-                "ground distance starts empty and the jump start of %d epochs begins now.",
+                "ground distance starts empty and the jump start begins now.",
                 checkpoint,
-                self.args.jump_start_epochs,
             )
         return False
 
