@@ -15,8 +15,6 @@ from squared_emd.experiments.experiment import PAPER_RATES, network_name, plan
 from squared_emd.experiments.settings import digest_of_rows
 from squared_emd.ground_distance.saved import read_ground_distance
 
-pytestmark = pytest.mark.usefixtures("quick_collection")
-
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
 
 

@@ -41,8 +41,6 @@ from squared_emd.data.synthetic.drawn_shapes import draw_shapes
 from squared_emd.data.synthetic.tiny_models import word_tokenizer
 from squared_emd.ground_distance.saved import read_ground_distance
 
-pytestmark = pytest.mark.usefixtures("quick_collection")
-
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 AGE_GROUPS = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
 ORDINAL = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
