@@ -55,10 +55,10 @@ def main() -> None:
     # 2. The images and their scores.
     from squared_emd.data.aadb import load_aadb
     from squared_emd.data.image_cache import small_images
-    from squared_emd.data.synthetic.drawn_compositions import cached_drawn_compositions
+    from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 
     with user_errors(), args.main_process_first():
-        folder = args.data_dir or cached_drawn_compositions()
+        folder = args.data_dir or draw_compositions()
         images = load_aadb(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
             images = small_images(images, args.small_pictures, quality=args.small_quality)

@@ -48,10 +48,10 @@ def main() -> None:
     # 2. The faces.
     from squared_emd.data.adience import AGE_GROUPS, load_adience
     from squared_emd.data.image_cache import small_images
-    from squared_emd.data.synthetic.drawn_faces import cached_drawn_faces
+    from squared_emd.data.synthetic.drawn_faces import draw_faces
 
     with user_errors(), args.main_process_first():
-        folder = args.data_dir or cached_drawn_faces(args.num_faces)
+        folder = args.data_dir or draw_faces(num_faces=args.num_faces)
         faces = load_adience(folder, odd_labels=args.odd_labels, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
             faces = small_images(faces, args.small_pictures, quality=args.small_quality)

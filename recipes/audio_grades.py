@@ -56,7 +56,7 @@ def main() -> None:
     # 2. The sounds.
     from squared_emd.data.labeled_data import load_labeled_sounds
     from squared_emd.data.splits import class_table
-    from squared_emd.data.synthetic.generated_sounds import GRADES, SAMPLING_RATE, generate_sounds
+    from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, generate_sounds
 
     with user_errors(), args.main_process_first():
         if args.dataset:

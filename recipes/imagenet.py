@@ -58,10 +58,10 @@ def main() -> None:
     from squared_emd.data.image_cache import small_images
     from squared_emd.data.imagenet import load_imagenet
     from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.data.synthetic.drawn_shapes import cached_drawn_shapes
+    from squared_emd.data.synthetic.drawn_shapes import draw_shapes
 
     with user_errors(), args.main_process_first():
-        folder = args.data_dir or cached_drawn_shapes()
+        folder = args.data_dir or draw_shapes()
         images = load_imagenet(folder)
         if args.small_pictures:
             images = small_images(images, args.small_pictures, quality=args.small_quality)

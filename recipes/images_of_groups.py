@@ -40,10 +40,10 @@ def main() -> None:
     # 2. The faces, cut out of the images by the places of their eyes.
     from squared_emd.data.image_cache import small_images
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
-    from squared_emd.data.synthetic.drawn_groups import cached_drawn_groups
+    from squared_emd.data.synthetic.drawn_groups import draw_groups
 
     with user_errors(), args.main_process_first():
-        folder = args.data_dir or cached_drawn_groups()
+        folder = args.data_dir or draw_groups()
         faces = load_images_of_groups(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
             faces = small_images(faces, args.small_pictures, quality=args.small_quality)

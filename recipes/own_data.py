@@ -56,10 +56,10 @@ def main() -> None:
     from squared_emd.data.image_cache import small_images
     from squared_emd.data.labeled_data import load_labeled_images
     from squared_emd.data.splits import class_table
-    from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, cached_drawn_faces
+    from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
 
     with user_errors(), args.main_process_first():
-        source = args.data_dir or cached_drawn_faces() / LABELS_FILE
+        source = args.data_dir or draw_faces() / LABELS_FILE
         classes = args.classes or (None if args.data_dir else AGE_GROUPS)
         images, class_names = load_labeled_images(
             source,

@@ -68,7 +68,7 @@ def main() -> None:
     # 2. The table.
     from squared_emd.data.labeled_data import load_labeled_table
     from squared_emd.data.splits import class_table
-    from squared_emd.data.synthetic.generated_table import SEVERITIES, generate_table
+    from squared_emd.data.synthetic.generated_data import SEVERITIES, generate_table
 
     with user_errors(), args.main_process_first():
         if args.dataset:

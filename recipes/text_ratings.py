@@ -50,7 +50,7 @@ def main() -> None:
     # 2. The texts.
     from squared_emd.data.labeled_data import load_labeled_texts
     from squared_emd.data.splits import class_table
-    from squared_emd.data.synthetic.generated_reviews import STARS, generate_reviews
+    from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
 
     with user_errors(), args.main_process_first():
         if args.dataset:

@@ -33,7 +33,7 @@ from transformers import (
     pipeline,
 )
 
-from squared_emd.data.synthetic import generated_reviews, generated_sounds, generated_table
+from squared_emd.data.synthetic import generated_data
 from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 from squared_emd.data.synthetic.drawn_faces import draw_faces
 from squared_emd.data.synthetic.drawn_groups import draw_groups
@@ -73,9 +73,9 @@ DRAWN = {
 }
 # recipe -> what generates its rows, the folder of its network, the classes
 GENERATED = {
-    "text_ratings": (generated_reviews, "generate_reviews", "tiny", generated_reviews.STARS),
-    "audio_grades": (generated_sounds, "generate_sounds", "tiny", generated_sounds.GRADES),
-    "tabular": (generated_table, "generate_table", "perceptron", generated_table.SEVERITIES),
+    "text_ratings": ("generate_reviews", "tiny", generated_data.STARS),
+    "audio_grades": ("generate_sounds", "tiny", generated_data.GRADES),
+    "tabular": ("generate_table", "perceptron", generated_data.SEVERITIES),
 }
 
 
@@ -216,8 +216,8 @@ def test_on_drawn_images(recipe, drawn, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize("recipe", GENERATED)
 def test_on_generated_data(recipe, monkeypatch, tmp_path, capsys):
-    module, name, network, classes = GENERATED[recipe]
-    monkeypatch.setattr(module, name, partial(getattr(module, name), 64, 20, 20))
+    name, network, classes = GENERATED[recipe]
+    monkeypatch.setattr(generated_data, name, partial(getattr(generated_data, name), 64, 20, 20))
     run_here(monkeypatch, recipe, *SHORT, "--output_dir", tmp_path)
     said = capsys.readouterr().out
     assert said.count("GENERATED") == 2  # before the training and with the table
@@ -380,7 +380,7 @@ class TestRefused:
         assert not (tmp_path / "out").exists()
 
     def test_a_model_of_another_sampling_rate(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(generated_sounds, "generate_sounds", partial(generated_sounds.generate_sounds, 5, 5, 5))
+        monkeypatch.setattr(generated_data, "generate_sounds", partial(generated_data.generate_sounds, 5, 5, 5))
         ASTFeatureExtractor().save_pretrained(tmp_path)
         assert refused(monkeypatch, "audio_grades", "--model", tmp_path) == (
             f"audio_grades.py: the generated sounds have 8000 samples a second, {tmp_path} takes 16000. Leave --model "

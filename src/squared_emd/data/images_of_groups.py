@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from scipy.io import loadmat
 
 from squared_emd.data.images import bad_images, describe_bad_images, find_bad_images
-from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.prepared import prepare_once
 from squared_emd.data.published_files import AS_PUBLISHED, check_inside_folder, check_name, data_folder, find_together
 
 __all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "crop_face", "load_images_of_groups"]
@@ -111,10 +111,9 @@ def load_images_of_groups(
         "skip_bad_images": skip_bad_images,
         "made_from": _fingerprint(rows, root),
     }
-    if crops_dir is None:
-        digest = hashlib.sha256(json.dumps([str(root), settings]).encode()).hexdigest()
-        crops_dir = cache_folder(f"images_of_groups_{digest[:16]}")
-    folder = prepare_once(crops_dir, settings, README, lambda empty: _cut_out(rows, root, empty, skip_bad_images))
+    folder = prepare_once(
+        crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(rows, root, empty, skip_bad_images)
+    )
     bad = json.loads((folder / LEFT_OUT_FILE).read_text(encoding="utf-8"))
     if bad:
         text = describe_bad_images(bad, len({row.face.path for row in rows}), root)

@@ -1,5 +1,6 @@
 """Folders of images that were drawn or cut out here: made once, whole or not at all, never over something else."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,11 +11,14 @@ from pathlib import Path
 SETTINGS_FILE = "prepared.json"
 
 
-def prepare_once(output_dir: str | os.PathLike, settings: dict, readme: str, fill: Callable[[Path], None]) -> Path:
+def prepare_once(
+    output_dir: str | os.PathLike | None, name: str, settings: dict, readme: str, fill: Callable[[Path], None]
+) -> Path:
     """Fills a folder by a function, unless it holds the same already.
 
     Args:
-        output_dir: The folder to make. One that already holds this very set is used as it is.
+        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
+        name: What the folder in the cache is called, before a digest of the settings.
         settings: What the images depend on, as JSON has it; two sets with equal settings are the same.
         readme: The text of README.txt in the folder, which says what the images are.
         fill: Called with an empty folder, which gets the place and name of `output_dir` when all is done.
@@ -25,6 +29,8 @@ def prepare_once(output_dir: str | os.PathLike, settings: dict, readme: str, fil
     Raises:
         FileExistsError: `output_dir` holds something else. Nothing in it is touched.
     """
+    if output_dir is None:
+        output_dir = cache_folder(f"{name}_{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]}")
     target = Path(output_dir).resolve()
     if _is_there(target, settings):
         return target
@@ -47,14 +53,7 @@ def prepare_once(output_dir: str | os.PathLike, settings: dict, readme: str, fil
 
 
 def cache_folder(name: str) -> Path:
-    """The folder of a prepared set below the user's cache.
-
-    Args:
-        name: Of the set; it changes with what is in it.
-
-    Returns:
-        `$XDG_CACHE_HOME/squared-emd/<name>`, or `~/.cache/squared-emd/<name>`; it need not exist.
-    """
+    """`$XDG_CACHE_HOME/squared-emd/<name>`, or `~/.cache/squared-emd/<name>`; it need not exist."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "squared-emd" / name
 

@@ -1,10 +1,12 @@
 """What the loaders of published datasets share: where their files lie, and which paths are allowed."""
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["AS_PUBLISHED", "check_inside_folder", "check_name", "data_folder", "find_together", "folders_to_search"]
+from scipy.io import loadmat, savemat
 
 AS_PUBLISHED = "Take the files as they were published."
 MAX_NAMED = 5
@@ -69,3 +71,22 @@ def check_name(name: str, place: str, what: str = "the name of an image") -> str
     if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
         raise ValueError(f"{place}: {what} must be a plain name inside the data folder, got {name!r}.")
     return name
+
+
+def read_mat(file: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the named variables that a MATLAB file holds."""
+    try:
+        return loadmat(file, variable_names=names)
+    except Exception as error:  # what SciPy raises for a damaged file has no class of its own
+        raise ValueError(
+            f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: {error}. {AS_PUBLISHED}"
+        ) from error
+
+
+def write_mat(file: Path, variables: dict[str, Any], title: str) -> None:
+    """Writes a MATLAB file; the same variables and title give the same bytes."""
+    with io.BytesIO() as written:
+        savemat(written, variables)
+        data = written.getvalue()
+    # The first 116 bytes are free text, where SciPy writes the time.
+    file.write_bytes(f"MATLAB 5.0 MAT-file, {title}".encode().ljust(116) + data[116:])

@@ -1,20 +1,17 @@
 import csv
-import json
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import loadmat
 from scipy.stats import spearmanr
-from tests.data.synthetic.folders import ADVICE, files_of, message_of
+from tests.data.files import files_of
 
 from squared_emd.data.aadb import load_aadb
 from squared_emd.data.synthetic.drawn_compositions import (
     MAX_CLUTTER,
-    VERSION,
     WEIGHTS,
     _draw_scene,
-    cached_drawn_compositions,
     draw_compositions,
 )
 
@@ -79,9 +76,9 @@ def test_the_best_possible_rank_correlation_is_below_one(rule):
 
 
 def scenes(property_name, value, count=24, size=48):
-    """Pictures that are good in all but one property, and their properties."""
-    pictures = [_draw_scene(BEST | {property_name: value}, np.random.default_rng(k), size) for k in range(count)]
-    return np.stack([np.asarray(image, dtype=float) / 255 for image, _ in pictures]), [found for _, found in pictures]
+    """Images that are good in all but one property, and their properties."""
+    images = [_draw_scene(BEST | {property_name: value}, np.random.default_rng(k), size) for k in range(count)]
+    return np.stack([np.asarray(image, dtype=float) / 255 for image, _ in images]), [found for _, found in images]
 
 
 def test_light_and_sharpness_can_be_seen():
@@ -94,10 +91,10 @@ def test_light_and_sharpness_can_be_seen():
 
 
 def test_clashing_hues_can_be_seen():
-    def spread(pictures):
+    def spread(images):
         """How far the hues of an image lie apart, with the opposite hue counted as the same."""
         found = []
-        for pixels in pictures:
+        for pixels in images:
             hsv = np.asarray(Image.fromarray((255 * pixels).astype(np.uint8)).convert("HSV"), dtype=float) / 255
             vivid = hsv[..., 1] > 0.2
             found.append(1 - np.abs(np.exp(4j * np.pi * hsv[..., 0][vivid]).mean()))
@@ -128,64 +125,15 @@ def test_the_place_of_the_subject():
 
 
 def test_the_lean_of_the_horizon():
-    def step(pictures):
+    def step(images):
         """How much darker the right half is than the left one, in the middle rows."""
-        rows = pictures[:, 12:36].mean(-1)
+        rows = images[:, 12:36].mean(-1)
         return np.abs(rows[:, :, 24:].mean(axis=(1, 2)) - rows[:, :, :24].mean(axis=(1, 2))).mean()
 
     assert step(scenes("level", 0.0)[0]) > 1.5 * step(scenes("level", 1.0)[0])
-
-
-def test_what_else_lies_in_the_folder(drawn):
-    readme = (drawn / "README.txt").read_text()
-    assert readme.startswith("These are drawn compositions and no photographs: ")
-    assert "nothing that is measured on them says anything about aesthetics or about AADB" in readme.replace("\n", " ")
-    said = json.loads((drawn / "prepared.json").read_text())
-    assert said["settings"] == {
-        "pictures": "compositions", "version": VERSION, "train": 400, "test": 60, "size": 24, "seed": 0
-    }  # fmt: skip
-    assert said["files"] == 460 + 3  # pictures, AADBinfo.mat, rule.csv and README.txt
-
-
-def test_same_seed_same_bytes(tmp_path):
-    few = {"num_train": 12, "num_test": 5, "size": 16}
-    first = files_of(draw_compositions(tmp_path / "first", **few, seed=5))
-    assert files_of(draw_compositions(tmp_path / "second", **few, seed=5)) == first
-    other = files_of(draw_compositions(tmp_path / "other", **few, seed=6))
-    assert not {other[name] for name in other if name.endswith(".jpg")} & set(first.values())
 
 
 def test_a_larger_set_begins_with_the_smaller_one(tmp_path):
     small = files_of(draw_compositions(tmp_path / "small", num_train=3, num_test=2, size=16))
     large = files_of(draw_compositions(tmp_path / "large", num_train=6, num_test=4, size=16))
     assert all(large[name] == small[name] for name in small if name.endswith(".jpg"))
-
-
-def test_other_settings_are_refused(drawn):
-    settings = json.loads((drawn / "prepared.json").read_text())["settings"]
-    assert draw_compositions(drawn, num_train=400, num_test=60, size=24) == drawn
-    assert message_of(FileExistsError, draw_compositions, drawn, num_train=400, num_test=60, size=24, seed=1) == (
-        f"{drawn} holds prepared images with the settings {settings}, required are {settings | {'seed': 1}}. {ADVICE}"
-    )
-
-
-def test_too_few_and_too_small(tmp_path):
-    folder = tmp_path / "drawn"
-    assert message_of(ValueError, draw_compositions, folder, num_train=0) == (
-        "num_train and num_test must be at least 1, got 0 and 300."
-    )
-    assert message_of(ValueError, draw_compositions, folder, num_test=-1) == (
-        "num_train and num_test must be at least 1, got 1200 and -1."
-    )
-    assert message_of(ValueError, draw_compositions, folder, size=15) == "size must be at least 16 pixels, got 15."
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_cached(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        "squared_emd.data.synthetic.drawn_compositions.draw_compositions", lambda folder: asked.append(folder)
-    )
-    cached_drawn_compositions()
-    assert asked == [tmp_path / "squared-emd" / f"drawn_compositions_v{VERSION}"]

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
+
+from squared_emd.data.synthetic.drawing import COS, SIN, Color, Pen, shrink, side_of_canvas, to_image
 
 # How a face looks at the edges of the eight age groups, youngest first. Lengths are in halves of the head's height.
 LOOKS = {
@@ -28,7 +30,7 @@ LOOKS = {
 SKIN = ((255, 224, 202), (241, 200, 168), (226, 178, 140), (203, 149, 108), (170, 116, 78), (132, 86, 58), (95, 61, 44))
 HAIR = ((28, 23, 22), (52, 35, 26), (92, 60, 36), (132, 84, 46), (196, 156, 98), (150, 72, 38))
 EYES = ((58, 36, 24), (92, 66, 38), (84, 104, 70), (84, 116, 146))
-SHOULDERS = 1.95  # where they are broadest, below the head's centre
+SHOULDERS = 1.95  # where they are broadest, below the head's center
 LIPS, GRAY, WHITE, DARK = (172, 78, 82), (208, 208, 210), (247, 245, 241), (34, 24, 24)
 
 
@@ -38,9 +40,9 @@ class Person:
 
     woman: bool
     looks: dict[str, float]
-    skin: tuple[int, ...]
-    hair: tuple[int, ...]
-    eyes: tuple[int, ...]
+    skin: Color
+    hair: Color
+    eyes: Color
     style: str
     fringe: float
     beard: float
@@ -48,15 +50,7 @@ class Person:
 
 
 def draw_person(rng: np.random.Generator, age: float) -> Person:
-    """Gives a person who looks `age`, where 0..1 is the youngest group and 7..8 the oldest.
-
-    Args:
-        rng: Everything but the age comes from here.
-        age: In widths of an age group, 0..8.
-
-    Returns:
-        The person, the same for the same state of `rng`.
-    """
+    """A person who looks `age`, in widths of an age group: 0..1 is the youngest group, 7..8 the oldest."""
     woman = bool(rng.random() < 0.5)
     looks = {name: float(np.interp(age, range(9), values)) for name, values in LOOKS.items()}
     for name in ("width", "eye", "opening", "nose", "brow", "lip", "neck", "shoulders"):
@@ -86,27 +80,18 @@ def draw_person(rng: np.random.Generator, age: float) -> Person:
 
 
 def draw_image(person: Person, rng: np.random.Generator, size: int) -> Image.Image:
-    """Gives one image of a person, drawn at twice its size and made smaller.
-
-    Args:
-        person: Whom to draw.
-        rng: Pose, expression, background, light, blur and noise come from here.
-        size: Width and height in pixels.
-
-    Returns:
-        An RGB image of `size` x `size` pixels.
-    """
-    side = 2 * size
+    """An image of a person, `size` x `size` pixels; `rng` gives pose, expression, background, light, blur and noise."""
+    side = side_of_canvas(size)
     canvas = Image.new("RGB", (side, side), background(rng))
     roll = rng.normal(0, 0.07)
-    scale = 0.36 * side * person.looks["size"] * rng.uniform(0.93, 1.07)
-    centre = side * (np.array([0.5, 0.49]) + rng.normal(0, 0.02, 2))
-    draw_into(canvas, person, rng, centre, scale, roll)
+    unit = 0.36 * side * person.looks["size"] * rng.uniform(0.93, 1.07)
+    center = side * (np.array([0.5, 0.49]) + rng.normal(0, 0.02, 2))
+    draw_into(canvas, person, rng, center, unit, roll)
     return develop(canvas, rng, size)
 
 
-def background(rng: np.random.Generator) -> tuple[int, ...]:
-    """Gives a dull color."""
+def background(rng: np.random.Generator) -> Color:
+    """A dull color."""
     return _mix(tuple(rng.integers(50, 235, 3)), (150, 150, 150), 0.5)
 
 
@@ -114,8 +99,8 @@ def draw_into(
     canvas: Image.Image,
     person: Person,
     rng: np.random.Generator,
-    centre: np.ndarray,
-    scale: float,
+    center: np.ndarray,
+    unit: float,
     roll: float,
     waist: float = SHOULDERS,
 ) -> np.ndarray:
@@ -125,15 +110,15 @@ def draw_into(
         canvas: The RGB image to draw into.
         person: Whom to draw.
         rng: Pose, expression and clothes come from here.
-        centre: Of the head, (2,), in pixels from the canvas's upper left corner.
-        scale: Half of the head's height, in pixels.
+        center: Of the head, (2,), in pixels from the canvas's upper left corner.
+        unit: Half of the head's height, in pixels.
         roll: How far the person leans, in radians.
-        waist: How far below the head's centre the body ends, in halves of the head's height.
+        waist: How far below the head's center the body ends, in units.
 
     Returns:
         The middles of the two eyes, (2, 2) rows of x and y in the same pixels, the left one of the canvas first.
     """
-    pen = _Pen(canvas, centre, scale, roll, yaw=float(rng.uniform(-0.14, 0.14)))
+    pen = _HeadPen(canvas, unit, center, roll, yaw=float(rng.uniform(-0.14, 0.14)))
     _draw_behind(pen, person, rng, waist)
     _draw_head(pen, person)
     _draw_features(pen, person, rng)
@@ -142,75 +127,42 @@ def draw_into(
 
 
 def develop(canvas: Image.Image, rng: np.random.Generator, face: int) -> Image.Image:
-    """Gives a canvas at half its size, as a camera would have taken it.
-
-    Args:
-        canvas: An RGB image with an even width and height.
-        rng: Light, blur and noise come from here.
-        face: Width of a face with its surroundings, in pixels of the result; the blur goes with it.
-
-    Returns:
-        An RGB image.
-    """
-    width, height = canvas.width // 2, canvas.height // 2
-    image = canvas.resize((width, height), Image.Resampling.BOX)
-    if rng.random() < 0.5:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.008) * face))
-    pixels = np.asarray(image, dtype=np.float32) / 255  # (height, width, 3)
+    """A canvas at half its size with light, blur and noise, for a face with its surroundings of so many pixels."""
+    blur = rng.uniform(0, 0.008) * face if rng.random() < 0.5 else 0
+    pixels = shrink(canvas, blur)  # (height, width, 3)
     slope, turn = rng.uniform(0, 0.35), rng.uniform(0, 2 * np.pi)
-    across, down = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))
+    down, across = (np.linspace(-1, 1, length, dtype=np.float32) for length in pixels.shape[:2])
     light = 1 + slope * (np.cos(turn) * across[None, :] + np.sin(turn) * down[:, None])  # (height, width)
     pixels = pixels ** rng.uniform(0.8, 1.25) * light[..., None] * rng.uniform(0.75, 1.1) * rng.normal(1, 0.04, 3)
     pixels += rng.normal(0, rng.uniform(0.005, 0.04), pixels.shape)
-    return Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8))
+    return to_image(pixels)
 
 
-class _Pen:
-    """Draws in coordinates of the head: its centre is (0, 0), its chin (0, 1), y points down."""
+class _HeadPen(Pen):
+    """Its center is the head's, and the chin is at (0, 1); `yaw` says how far the face is turned to the right."""
 
-    def __init__(self, canvas: Image.Image, centre: np.ndarray, scale: float, roll: float, yaw: float):
-        self.draw = ImageDraw.Draw(canvas)
-        self.scale = scale
-        self.rotation = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-        self.centre = centre
+    def __init__(self, canvas: Image.Image, unit: float, center: np.ndarray, roll: float, yaw: float):
+        super().__init__(canvas, unit, center, roll)
         self.yaw = yaw
 
-    def points(self, xy: np.ndarray) -> list[tuple[float, float]]:
-        return [tuple(point) for point in (xy @ self.rotation * self.scale + self.centre).tolist()]
 
-    def shape(self, xy: np.ndarray, color: tuple[int, ...]) -> None:
-        self.draw.polygon(self.points(np.asarray(xy)), fill=color)
-
-    def oval(self, x: float, y: float, half_width: float, half_height: float, color: tuple[int, ...]) -> None:
-        self.shape(np.stack([x + half_width * COS, y + half_height * SIN], axis=1), color)
-
-    def curve(self, start: tuple, end: tuple, bend: float, width: float, color: tuple[int, ...]) -> None:
-        """A line that bends downwards by `bend` in its middle."""
-        xy = np.linspace(start, end, 9)  # (9, 2)
-        xy[:, 1] += bend * np.sin(np.linspace(0, np.pi, 9))
-        self.draw.line(self.points(xy), fill=color, width=max(1, round(width * self.scale)), joint="curve")
-
-
-def _eye_x(pen: _Pen, person: Person, side: int) -> float:
+def _eye_x(pen: _HeadPen, person: Person, side: int) -> float:
     """Where the middle of an eye is, `side` -1 for the left one of the image."""
     return side * person.looks["width"] * 0.42 + pen.yaw
 
 
-COS, SIN = np.cos(np.linspace(0, 2 * np.pi, 33)), np.sin(np.linspace(0, 2 * np.pi, 33))
-
-
-def _mix(first: tuple[int, ...], second: tuple[int, ...], part: float) -> tuple[int, ...]:
+def _mix(first: Color, second: Color, part: float) -> Color:
     return tuple(round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
 
 
 def _outline(looks: dict[str, float], grow: float = 1.0) -> np.ndarray:
-    """The edge of the head, (33, 2); the first half of the points is below its centre."""
+    """The edge of the head, (33, 2); the first half of the points is below its center."""
     low = np.clip(SIN, 0, None)
     width = looks["width"] * (1 - looks["taper"] * low**2) + looks["jowl"] * np.exp(-(((SIN - 0.65) / 0.25) ** 2))
     return np.stack([grow * width * COS, grow * SIN], axis=1)
 
 
-def _draw_behind(pen: _Pen, person: Person, rng: np.random.Generator, waist: float) -> None:
+def _draw_behind(pen: _HeadPen, person: Person, rng: np.random.Generator, waist: float) -> None:
     looks, width = person.looks, person.looks["width"]
     if person.style == "long":
         pen.oval(0, 0.25, width * 1.25, 1.3, person.hair)
@@ -226,7 +178,7 @@ def _draw_behind(pen: _Pen, person: Person, rng: np.random.Generator, waist: flo
     pen.shape([(-neck, 0.5), (neck, 0.5), (neck, 1.3), (0, 1.45), (-neck, 1.3)], shade)
 
 
-def _draw_head(pen: _Pen, person: Person) -> None:
+def _draw_head(pen: _HeadPen, person: Person) -> None:
     looks, skin, yaw = person.looks, person.skin, pen.yaw
     width, eye_line = looks["width"], looks["eye_line"]
     for side in (-1, 1):
@@ -242,7 +194,7 @@ def _draw_head(pen: _Pen, person: Person) -> None:
         pen.shape(np.concatenate([edge, inner]), _mix(skin, person.hair, person.beard))
 
 
-def _draw_features(pen: _Pen, person: Person, rng: np.random.Generator) -> None:
+def _draw_features(pen: _HeadPen, person: Person, rng: np.random.Generator) -> None:
     looks, skin, yaw = person.looks, person.skin, pen.yaw
     eye, lines, y = looks["eye"], looks["lines"], looks["eye_line"]
     crease = _mix(skin, DARK, min(0.42, 0.38 * lines))
@@ -275,7 +227,7 @@ def _draw_features(pen: _Pen, person: Person, rng: np.random.Generator) -> None:
     _draw_nose_and_mouth(pen, person, nose_y, mouth_y, smile)
 
 
-def _draw_nose_and_mouth(pen: _Pen, person: Person, nose_y: float, mouth_y: float, smile: float) -> None:
+def _draw_nose_and_mouth(pen: _HeadPen, person: Person, nose_y: float, mouth_y: float, smile: float) -> None:
     looks, skin, x = person.looks, person.skin, pen.yaw * 1.25
     wing = 0.1 + 0.16 * looks["nose"]
     pen.curve((x + 0.05, looks["eye_line"] + 0.08), (x + wing * 0.6, nose_y - 0.06), 0, 0.025, _mix(skin, DARK, 0.13))
@@ -287,7 +239,7 @@ def _draw_nose_and_mouth(pen: _Pen, person: Person, nose_y: float, mouth_y: floa
     pen.curve((x - half, mouth_y), (x + half, mouth_y), smile, 0.026, _mix(lip, DARK, 0.55))
 
 
-def _draw_hair(pen: _Pen, person: Person) -> None:
+def _draw_hair(pen: _HeadPen, person: Person) -> None:
     looks, yaw, width, bald = person.looks, pen.yaw, person.looks["width"], person.looks["bald"]
     color = _mix(person.skin, person.hair, min(1.0, 0.2 + 0.8 * looks["hair"]))
     volume = 1.02 + 0.1 * looks["hair"] + (0.06 if person.style == "full" else 0)
@@ -305,5 +257,5 @@ def _draw_hair(pen: _Pen, person: Person) -> None:
         for side in (-1, 1):
             x = _eye_x(pen, person, side)
             ring = np.stack([x + 0.24 * COS, y + 0.02 + 0.2 * SIN], axis=1)
-            pen.draw.line(pen.points(ring), fill=DARK, width=max(1, round(0.026 * pen.scale)))
+            pen.line(ring, 0.026, DARK)
         pen.curve((-width * 0.42 + 0.24 + yaw, y), (width * 0.42 - 0.24 + yaw, y), -0.03, 0.026, DARK)

@@ -19,17 +19,17 @@ with it is about 0.86, and no network can be expected to do better.
 """
 
 import colorsys
-import csv
-import io
 import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
-from scipy.io import savemat
+import pandas as pd
+from PIL import Image
 
 from squared_emd.data.aadb import IMAGE_FOLDERS, INFO
-from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.prepared import prepare_once
+from squared_emd.data.published_files import write_mat
+from squared_emd.data.synthetic.drawing import Color, Pen, shrink, side_of_canvas, to_image
 
 WEIGHTS = {"thirds": 0.15, "harmony": 0.2, "light": 0.2, "calm": 0.2, "sharpness": 0.15, "level": 0.1}
 """What each property counts for in the score; their sum is 1."""
@@ -54,7 +54,12 @@ them; nothing that is measured on them says anything about aesthetics or about A
 
 
 def draw_compositions(
-    output_dir: str | os.PathLike, *, num_train: int = 1200, num_test: int = 300, size: int = 96, seed: int = 0
+    output_dir: str | os.PathLike | None = None,
+    *,
+    num_train: int = 1200,
+    num_test: int = 300,
+    size: int = 96,
+    seed: int = 0,
 ) -> Path:
     """Draws landscapes with a real-valued score by the rule above, laid out as AADB is.
 
@@ -63,7 +68,7 @@ def draw_compositions(
     Source: drawn for this library; nothing in it comes from a dataset.
 
     Args:
-        output_dir: The folder to make. One that already holds this very set is used as it is.
+        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
         num_train: How many images to train on, in `datasetImages_originalSize/`.
         num_test: How many to test on, in `AADB_newtest_originalSize/`.
         size: Width and height in pixels.
@@ -78,56 +83,41 @@ def draw_compositions(
     """
     if min(num_train, num_test) < 1:
         raise ValueError(f"num_train and num_test must be at least 1, got {num_train} and {num_test}.")
-    if size < 16:
-        raise ValueError(f"size must be at least 16 pixels, got {size}.")
     counts = {"train": num_train, "test": num_test}
     settings = {"pictures": "compositions", "version": VERSION, **counts, "size": size, "seed": seed}
-    return prepare_once(output_dir, settings, README, lambda folder: _draw_all(folder, counts, size, seed))
-
-
-def cached_drawn_compositions() -> Path:
-    """Draws the compositions into the user's cache folder, once.
-
-    Returns:
-        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_aadb`.
-
-    Raises:
-        FileExistsError: That folder holds something else.
-    """
-    return draw_compositions(cache_folder(f"drawn_compositions_v{VERSION}"))
+    return prepare_once(
+        output_dir, "drawn_compositions", settings, README, lambda folder: _draw_all(folder, counts, size, seed)
+    )
 
 
 def _draw_all(folder: Path, counts: dict[str, int], size: int, seed: int) -> None:
-    info, rows = {}, []
+    rows = []
     for part, (split, count) in enumerate(counts.items()):
         (folder / IMAGE_FOLDERS[split]).mkdir()
-        names, scores = [], []
         for k in range(count):
             rng = np.random.default_rng((seed, part, k))
             name = f"drawn_{split}_{k:05d}.jpg"
             wanted = np.clip(rng.beta(1.5, 1.5) + rng.normal(0, PROPERTY_NOISE, len(WEIGHTS)), 0, 1)
             image, properties = _draw_scene(dict(zip(WEIGHTS, wanted.tolist(), strict=True)), rng, size)
             image.save(folder / IMAGE_FOLDERS[split] / name, quality=92)
-            score = sum(WEIGHTS[key] * value for key, value in properties.items())
-            views = score + rng.normal(0, RATER_NOISE, NUM_RATERS)
+            rule = sum(WEIGHTS[key] * value for key, value in properties.items())
+            views = rule + rng.normal(0, RATER_NOISE, NUM_RATERS)
             stars = np.clip(np.rint(STARS * views), 0, STARS).sum()
-            names.append(name)
-            scores.append(float(stars / (STARS * NUM_RATERS)))
-            rows.append([split, name, *(f"{value:.4f}" for value in properties.values()), f"{score:.4f}", scores[-1]])
-        info[f"{split}NameList"] = np.array([names], dtype=object)  # (1, N), a cell array
-        info[f"{split}Score"] = np.array([scores])  # (1, N)
-    with io.BytesIO() as file:
-        savemat(file, info)
-        data = file.getvalue()
-    title = b"MATLAB 5.0 MAT-file, drawn compositions".ljust(116)  # SciPy writes the time there
-    (folder / INFO).write_bytes(title + data[len(title) :])
-    with open(folder / "rule.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["split", "name", *WEIGHTS, "score_before_raters", "score"], *rows])
+            score = float(stars / (STARS * NUM_RATERS))
+            numbers = {key: f"{value:.4f}" for key, value in (properties | {"score_before_raters": rule}).items()}
+            rows.append({"split": split, "name": name} | numbers | {"score": score})
+    table = pd.DataFrame(rows)
+    table.to_csv(folder / "rule.csv", index=False, lineterminator="\r\n")
+    info = {}
+    for split, images in table.groupby("split", sort=False):
+        info[f"{split}NameList"] = images[["name"]].to_numpy(dtype=object).T  # (1, N), a cell array
+        info[f"{split}Score"] = images[["score"]].to_numpy().T  # (1, N)
+    write_mat(folder / INFO, info, "drawn compositions")
 
 
 def _draw_scene(wanted: dict[str, float], rng: np.random.Generator, size: int) -> tuple[Image.Image, dict[str, float]]:
     """An image of `size` x `size` pixels and its properties: `wanted`, as far as whole pieces and edges allow."""
-    pen = _Pen(wanted, rng, 2 * size)
+    pen = _LandPen(wanted, rng, side_of_canvas(size))
     properties = dict(wanted)
     _draw_land(pen)
     pieces = round((1 - wanted["calm"]) * MAX_CLUTTER)
@@ -136,13 +126,10 @@ def _draw_scene(wanted: dict[str, float], rng: np.random.Generator, size: int) -
     _draw_subject(pen, subject)
     for _ in range(pieces):
         _draw_piece(pen, subject)
-    image = pen.image.resize((size, size), Image.Resampling.BOX)
-    image = image.filter(ImageFilter.GaussianBlur((1 - wanted["sharpness"]) * MAX_BLUR * size))
-    pixels = np.asarray(image, dtype=np.float32) / 255  # (size, size, 3)
+    pixels = shrink(pen.canvas, (1 - wanted["sharpness"]) * MAX_BLUR * size)  # (size, size, 3)
     tone = rng.choice([0.05, 0.5, 0.95])
     pixels = tone + (0.25 + 0.75 * wanted["light"]) * (pixels - tone)
-    pixels = pixels + rng.normal(0, 0.012, pixels.shape)
-    return Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8)), properties
+    return to_image(pixels + rng.normal(0, 0.012, pixels.shape)), properties
 
 
 def _place(wanted: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -156,46 +143,36 @@ def _place(wanted: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     return place, float(max(0, 1 - np.hypot(*(points - place).T).min() / reach))
 
 
-class _Pen:
+class _LandPen(Pen):
     """Draws in parts of the image's side: (0, 0) is the upper left corner, (1, 1) the lower right one."""
 
     def __init__(self, wanted: dict[str, float], rng: np.random.Generator, side: int):
-        self.rng, self.side = rng, side
-        self.image = Image.new("RGB", (side, side))
-        self.draw = ImageDraw.Draw(self.image)
+        self.canvas, self.rng = Image.new("RGB", (side, side)), rng
+        super().__init__(self.canvas, unit=side)
         self.clash = 1 - wanted["harmony"]
         self.hue = rng.uniform(0, 1)
         self.lean = np.radians((1 - wanted["level"]) * MAX_TILT) * rng.choice([-1, 1])
         self.horizon = rng.choice([0.36, 0.62]) + rng.uniform(-0.04, 0.04)
 
-    def color(self, light: float, turn: float = 0.0) -> tuple[int, ...]:
+    def color(self, light: float, turn: float = 0.0) -> Color:
         """A color of the palette, which a clash turns to another hue and makes louder."""
         hue = self.hue + turn + self.clash * self.rng.uniform(-0.5, 0.5)
         saturation = 0.42 + 0.53 * self.clash
         return tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue % 1, light, saturation))
-
-    def shape(self, xy: np.ndarray, color: tuple[int, ...]) -> None:
-        self.draw.polygon([tuple(point) for point in (np.asarray(xy) * self.side).tolist()], fill=color)
-
-    def oval(self, x: float, y: float, half_width: float, half_height: float, color: tuple[int, ...]) -> None:
-        self.shape(np.stack([x + half_width * COS, y + half_height * SIN], axis=1), color)
 
     def ground(self, x: np.ndarray) -> np.ndarray:
         """The height of the horizon at x."""
         return self.horizon + np.tan(self.lean) * (x - 0.5)
 
 
-COS, SIN = np.cos(np.linspace(0, 2 * np.pi, 33)), np.sin(np.linspace(0, 2 * np.pi, 33))
-
-
-def _draw_land(pen: _Pen) -> None:
+def _draw_land(pen: _LandPen) -> None:
     """Sky, sun, hills and ground."""
     rng = pen.rng
     x = np.linspace(0, 1, 25)
     top, low = np.array(pen.color(0.55)), np.array(pen.color(0.86))
-    part = np.linspace(0, 1, pen.side)[:, None, None]  # (side, 1, 1)
-    sky = np.broadcast_to(top + (low - top) * part, (pen.side, pen.side, 3))
-    pen.image.paste(Image.fromarray(sky.astype(np.uint8)))
+    part = np.linspace(0, 1, pen.canvas.height)[:, None, None]  # (side, 1, 1)
+    sky = np.broadcast_to(top + (low - top) * part, (*pen.canvas.size, 3))
+    pen.canvas.paste(Image.fromarray(sky.astype(np.uint8)))
     sun, height = rng.uniform(0.15, 0.85), rng.uniform(0.25, 0.7) * pen.horizon
     for radius, light in ((0.085, 0.88), (0.055, 0.96)):
         pen.oval(sun, height, radius, radius, pen.color(light, 0.05))
@@ -208,7 +185,7 @@ def _draw_land(pen: _Pen) -> None:
         pen.shape([*np.stack([x, edge], axis=1), (1, 1.4), (0, 1.4)], pen.color(light, 0.08))
 
 
-def _draw_piece(pen: _Pen, subject: np.ndarray) -> None:
+def _draw_piece(pen: _LandPen, subject: np.ndarray) -> None:
     """One piece of rubbish, not upon the subject."""
     rng = pen.rng
     while True:
@@ -224,7 +201,7 @@ def _draw_piece(pen: _Pen, subject: np.ndarray) -> None:
     pen.shape(local @ rotation.T + (x, y), color)
 
 
-def _draw_subject(pen: _Pen, place: np.ndarray) -> None:
+def _draw_subject(pen: _LandPen, place: np.ndarray) -> None:
     """A balloon where the place is in the sky, else a tree or a house; its middle is at `place`."""
     rng, (x, y) = pen.rng, place
     scale = rng.uniform(0.9, 1.15)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from squared_emd.data.adience import AGE_BOUNDS, AGE_GROUPS, NUM_FOLDS, PREFIXES
-from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.prepared import prepare_once
 from squared_emd.data.synthetic.cartoon import draw_image, draw_person
 
 APPARENT_AGE_NOISE = 0.4
@@ -25,7 +25,9 @@ a figure measured on them says nothing about Adience.
 """
 
 
-def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: int = 96, seed: int = 0) -> Path:
+def draw_faces(
+    output_dir: str | os.PathLike | None = None, *, num_faces: int = 1500, size: int = 96, seed: int = 0
+) -> Path:
     """Draws faces of eight age groups in five folds of disjoint people, laid out as Adience is.
 
     A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
@@ -36,7 +38,7 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
     Source: drawn for this library; nothing in it comes from a data set but the proportions of the age groups.
 
     Args:
-        output_dir: The folder to make. One that already holds this very set is used as it is.
+        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
         num_faces: How many images.
         size: Width and height in pixels.
         seed: Another seed draws other people.
@@ -51,33 +53,11 @@ def draw_faces(output_dir: str | os.PathLike, *, num_faces: int = 1500, size: in
     counts = _share_out(num_faces, ADIENCE_COUNTS)
     if min(counts) < NUM_FOLDS:
         raise ValueError(f"Each group needs a face in each fold: num_faces must be at least 98, got {num_faces}.")
-    if size < 16:
-        raise ValueError(f"size must be at least 16 pixels, got {size}.")
-    settings = {
-        "pictures": "faces",
-        "version": VERSION,
-        "num_faces": num_faces,
-        "size": size,
-        "seed": seed,
-        "noise": APPARENT_AGE_NOISE,
-    }
-    return prepare_once(output_dir, settings, README, lambda folder: _draw_folds(folder, counts, size, seed))
-
-
-def cached_drawn_faces(num_faces: int = 1500) -> Path:
-    """Draws faces into the user's cache folder, once.
-
-    Args:
-        num_faces: How many images.
-
-    Returns:
-        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_adience`.
-
-    Raises:
-        ValueError: There are too few faces.
-        FileExistsError: That folder holds something else.
-    """
-    return draw_faces(cache_folder(f"drawn_faces_{num_faces}_v{VERSION}"), num_faces=num_faces)
+    settings = {"pictures": "faces", "version": VERSION, "num_faces": num_faces, "size": size, "seed": seed}
+    settings["noise"] = APPARENT_AGE_NOISE
+    return prepare_once(
+        output_dir, "drawn_faces", settings, README, lambda folder: _draw_folds(folder, counts, size, seed)
+    )
 
 
 def _share_out(total: int, weights: tuple[int, ...]) -> list[int]:

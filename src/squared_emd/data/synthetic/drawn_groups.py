@@ -1,15 +1,14 @@
 """Drawn group images in the layout of Images of Groups, to try things on without data: no photograph."""
 
-import io
 import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.io import savemat
 
 from squared_emd.data.images_of_groups import AGE_CODES, FOLDERS, SPLITS
-from squared_emd.data.prepared import cache_folder, prepare_once
+from squared_emd.data.prepared import prepare_once
+from squared_emd.data.published_files import write_mat
 from squared_emd.data.synthetic.cartoon import background, develop, draw_into, draw_person
 from squared_emd.data.synthetic.drawn_faces import APPARENT_AGE_NOISE
 
@@ -30,7 +29,9 @@ tried on them; a figure measured on them says nothing about Images of Groups.
 """
 
 
-def draw_groups(output_dir: str | os.PathLike, *, num_train: int = 1120, num_test: int = 280, seed: int = 0) -> Path:
+def draw_groups(
+    output_dir: str | os.PathLike | None = None, *, num_train: int = 1120, num_test: int = 280, seed: int = 0
+) -> Path:
     """Draws images of 2 to 8 people with seven age groups, laid out as Images of Groups is.
 
     A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
@@ -41,7 +42,7 @@ def draw_groups(output_dir: str | os.PathLike, *, num_train: int = 1120, num_tes
     Source: drawn for this library; nothing in it comes from a data set.
 
     Args:
-        output_dir: The folder to make. One that already holds this very set is used as it is.
+        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
         num_train: How many faces to train on, a multiple of 7.
         num_test: How many to test on, a multiple of 7.
         seed: Another seed draws other people.
@@ -53,31 +54,15 @@ def draw_groups(output_dir: str | os.PathLike, *, num_train: int = 1120, num_tes
         ValueError: A number of faces is no positive multiple of 7.
         FileExistsError: `output_dir` holds something else. Nothing in it is touched.
     """
-    for name, count in (("num_train", num_train), ("num_test", num_test)):
-        if count < NUM_GROUPS or count % NUM_GROUPS:
-            raise ValueError(f"{name} must be a positive multiple of {NUM_GROUPS}, the number of groups, got {count}.")
-    settings = {
-        "pictures": "groups",
-        "version": VERSION,
-        "num_train": num_train,
-        "num_test": num_test,
-        "seed": seed,
-        "noise": APPARENT_AGE_NOISE,
-    }
     counts = {"train": num_train, "test": num_test}
-    return prepare_once(output_dir, settings, README, lambda folder: _draw_set(folder, counts, seed))
-
-
-def cached_drawn_groups() -> Path:
-    """Draws group images into the user's cache folder, once.
-
-    Returns:
-        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_images_of_groups`.
-
-    Raises:
-        FileExistsError: That folder holds something else.
-    """
-    return draw_groups(cache_folder(f"drawn_groups_v{VERSION}"))
+    for split, count in counts.items():
+        if count < NUM_GROUPS or count % NUM_GROUPS:
+            raise ValueError(
+                f"num_{split} must be a positive multiple of {NUM_GROUPS}, the number of groups, got {count}."
+            )
+    settings = {"pictures": "groups", "version": VERSION, "num_train": num_train, "num_test": num_test, "seed": seed}
+    settings["noise"] = APPARENT_AGE_NOISE
+    return prepare_once(output_dir, "drawn_groups", settings, README, lambda folder: _draw_set(folder, counts, seed))
 
 
 def _draw_set(folder: Path, counts: dict[str, int], seed: int) -> None:
@@ -85,8 +70,8 @@ def _draw_set(folder: Path, counts: dict[str, int], seed: int) -> None:
     for name in (*FOLDERS, MAT_FOLDER):
         (folder / name).mkdir()
     image_index = 0
-    for split, count in counts.items():
-        rng = np.random.default_rng((seed, list(counts).index(split)))
+    for part, (split, count) in enumerate(counts.items()):
+        rng = np.random.default_rng((seed, part))
         labels = rng.permutation(np.repeat(np.arange(NUM_GROUPS), count // NUM_GROUPS)).tolist()
         names, faces = [], []
         while labels:
@@ -127,7 +112,7 @@ def _draw_group(labels: list[int], rng: np.random.Generator) -> tuple[Image.Imag
             scale = unit * person.looks["size"] * rng.uniform(0.88, 1.12)
             lean = rng.normal(0, 0.15)
             eyes = draw_into(canvas, person, rng, np.array([x, y]), scale, lean, waist=3 * ROW)
-            left_right = np.round(eyes / 2 - 0.5).astype(int)  # a pixel's centre has whole numbers
+            left_right = np.round(eyes / 2 - 0.5).astype(int)  # a pixel's center has whole numbers
             faces.append((*left_right.ravel().tolist(), AGE_CODES[label], 1 if person.woman else 2))
     return develop(canvas, rng, face=3 * HEAD), faces
 
@@ -143,8 +128,4 @@ def _write_mat(folder: Path, split: str, names: list[str], faces: np.ndarray) ->
         "genClass": faces[:, 5:6].astype(np.uint8),  # (N, 1)
         "facePosSize": np.column_stack([left, right, (left + right) / 2, distance]).astype(np.float32),  # (N, 7)
     }
-    written = io.BytesIO()
-    savemat(written, {key: fields})
-    data = written.getvalue()
-    # The first 116 bytes are free text, where SciPy writes the time: the same set must have the same bytes.
-    (folder / file).write_bytes(b"MATLAB 5.0 MAT-file, drawn people".ljust(116) + data[116:])
+    write_mat(folder / file, {key: fields}, "drawn people")

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
-from squared_emd.data.prepared import cache_folder, prepare_once
-
-__all__ = ["SHAPES", "VERSION", "cached_drawn_shapes", "draw_shapes"]
+from squared_emd.data.prepared import prepare_once
+from squared_emd.data.synthetic.drawing import Color, Pen, shrink, side_of_canvas, to_image
 
 VERSION = 1
 """Goes up when another folder comes out of the same arguments."""
@@ -48,7 +47,7 @@ a figure measured on them says nothing about ImageNet. The classes have no order
 
 
 def draw_shapes(
-    output_dir: str | os.PathLike,
+    output_dir: str | os.PathLike | None = None,
     *,
     num_classes: int = 20,
     num_train: int = 1500,
@@ -65,7 +64,7 @@ def draw_shapes(
     Source: drawn for this library; nothing in it comes from a dataset.
 
     Args:
-        output_dir: The folder to make. One that already holds this very set is used as it is.
+        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
         num_classes: How many classes, 2 to 20.
         num_train: How many images in `train/`.
         num_validation: How many images in `val/`.
@@ -81,42 +80,24 @@ def draw_shapes(
     """
     if not 2 <= num_classes <= len(SHAPES):
         raise ValueError(f"num_classes must be 2 to {len(SHAPES)}, got {num_classes}.")
-    for name, number in (("num_train", num_train), ("num_validation", num_validation)):
+    sizes = {"num_train": num_train, "num_validation": num_validation}
+    for name, number in sizes.items():
         if number < num_classes:
             raise ValueError(f"Each class needs an image: {name} must be at least {num_classes}, got {number}.")
-    if size < 16:
-        raise ValueError(f"size must be at least 16 pixels, got {size}.")
-    counts = {"train": num_train, "val": num_validation}
     settings = {
         "pictures": "shapes",
         "version": VERSION,
         "num_classes": num_classes,
-        "num_train": num_train,
-        "num_validation": num_validation,
+        **sizes,
         "size": size,
         "seed": seed,
     }
     wnids = {f"n{k + 1:08d}": name for k, name in enumerate(list(SHAPES)[:num_classes])}
     readme = README + "".join(f"{wnid} {name}\n" for wnid, name in wnids.items())
-    return prepare_once(output_dir, settings, readme, lambda folder: _draw_halves(folder, wnids, counts, size, seed))
-
-
-def cached_drawn_shapes(num_train: int = 1500, num_validation: int = 300) -> Path:
-    """Draws shapes of 20 classes into the user's cache folder, once.
-
-    Args:
-        num_train: How many images to train on.
-        num_validation: How many images to validate on.
-
-    Returns:
-        The folder below `$XDG_CACHE_HOME/squared-emd` (or `~/.cache/squared-emd`), ready for `load_imagenet`.
-
-    Raises:
-        ValueError: There are fewer images than classes.
-        FileExistsError: That folder holds something else.
-    """
-    folder = cache_folder(f"drawn_shapes_{num_train}_{num_validation}_v{VERSION}")
-    return draw_shapes(folder, num_train=num_train, num_validation=num_validation)
+    counts = {"train": num_train, "val": num_validation}
+    return prepare_once(
+        output_dir, "drawn_shapes", settings, readme, lambda folder: _draw_halves(folder, wnids, counts, size, seed)
+    )
 
 
 def _draw_halves(folder: Path, wnids: dict[str, str], counts: dict[str, int], size: int, seed: int) -> None:
@@ -130,24 +111,15 @@ def _draw_halves(folder: Path, wnids: dict[str, str], counts: dict[str, int], si
 
 
 def draw_image(where: _Where, rng: np.random.Generator, size: int) -> Image.Image:
-    """Gives one image of a shape, drawn at twice its size and made smaller.
-
-    Args:
-        where: The shape, one of `SHAPES`.
-        rng: All the rest comes from here, and as much of it for every shape.
-        size: Width and height in pixels.
-
-    Returns:
-        An RGB image of `size` x `size` pixels.
-    """
-    side = 2 * size
+    """An image of a shape, `size` x `size` pixels; the rest comes from `rng`, and as much of it for every shape."""
+    side = side_of_canvas(size)
     radius = side * rng.uniform(0.28, 0.4)
     center = side / 2 + rng.uniform(-0.08, 0.08, 2) * side
     color, behind = _colors(rng)
     canvas = _field(behind, side)
-    draw = ImageDraw.Draw(canvas)
+    pen = Pen(canvas)
     for _ in range(6):  # clutter
-        _blot(draw, rng, rng.uniform(0, side, 2), side * rng.uniform(0.03, 0.1), _any_color(rng))
+        _draw_blot(pen, rng, rng.uniform(0, side, 2), side * rng.uniform(0.03, 0.1), _any_color(rng))
 
     turn, stretch = rng.uniform(-0.55, 0.55), rng.uniform(0.85, 1.18)
     down, right = (np.mgrid[:side, :side] + 0.5 - center[:, None, None]) / radius  # (side, side) each
@@ -159,15 +131,12 @@ def draw_image(where: _Where, rng: np.random.Generator, size: int) -> Image.Imag
     for _ in range(rng.integers(1, 3)):  # what covers a part of it
         angle, distance = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.4, 1.0)
         middle = center[::-1] + distance * np.array([np.cos(angle), np.sin(angle)])
-        _blot(draw, rng, middle, radius * rng.uniform(0.2, 0.45), _any_color(rng))
-    image = canvas.resize((size, size), Image.Resampling.BOX)
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.01) * size))
-    pixels = np.asarray(image, dtype=np.float32) / 255  # (size, size, 3)
-    pixels = pixels ** rng.uniform(0.8, 1.25) + rng.normal(0, rng.uniform(0.02, 0.09), pixels.shape)
-    return Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8))
+        _draw_blot(pen, rng, middle, radius * rng.uniform(0.2, 0.45), _any_color(rng))
+    pixels = shrink(canvas, rng.uniform(0, 0.01) * size)  # (size, size, 3)
+    return to_image(pixels ** rng.uniform(0.8, 1.25) + rng.normal(0, rng.uniform(0.02, 0.09), pixels.shape))
 
 
-def _any_color(rng: np.random.Generator) -> tuple[int, ...]:
+def _any_color(rng: np.random.Generator) -> Color:
     return tuple(rng.integers(20, 236, 3).tolist())
 
 
@@ -186,12 +155,11 @@ def _field(colors: np.ndarray, side: int) -> Image.Image:
     return image.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _blot(draw: ImageDraw.ImageDraw, rng: np.random.Generator, center: np.ndarray, radius: float, color: tuple) -> None:
+def _draw_blot(pen: Pen, rng: np.random.Generator, center: np.ndarray, radius: float, color: Color) -> None:
     """A polygon with three to six corners around a place."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 7)))
     reach = radius * rng.uniform(0.7, 1.3, len(angles))
-    corners = center[:, None] + reach * np.stack([np.cos(angles), np.sin(angles)])  # (2, corners)
-    draw.polygon([tuple(corner) for corner in corners.T.tolist()], fill=color)
+    pen.shape(center + (reach * np.stack([np.cos(angles), np.sin(angles)])).T, color)
 
 
 def _square(x: np.ndarray, y: np.ndarray, half: float) -> np.ndarray:

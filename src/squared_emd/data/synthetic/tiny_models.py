@@ -18,13 +18,7 @@ _LONGEST = 64
 
 
 def word_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer whose tokens are the words of some texts.
-
-    Args:
-        texts: all words of them become tokens, in the order of the alphabet.
-
-    Returns:
-        The tokenizer, with a token for padding and one for words that it has not seen.
+    """A tokenizer whose tokens are the words of some texts, in the order of the alphabet, padding and unknown words.
 
     >>> word_tokenizer(["so so", "good."])("Good so what")["input_ids"]
     [3, 4, 1]
@@ -40,12 +34,7 @@ def word_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def tiny_text_config(tokenizer: PreTrainedTokenizerFast, **fields: Any) -> PretrainedConfig:
-    """A transformer of two layers over the tokens of a tokenizer.
-
-    Args:
-        tokenizer: as :func:`word_tokenizer` gives it.
-        fields: of the config, as `id2label`.
-    """
+    """A transformer of two layers over the tokens of `word_tokenizer`; `fields` are of the config, as `id2label`."""
     return DistilBertConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=_LONGEST,
@@ -59,11 +48,7 @@ def tiny_text_config(tokenizer: PreTrainedTokenizerFast, **fields: Any) -> Pretr
 
 
 def tiny_audio_config(**fields: Any) -> PretrainedConfig:
-    """Four convolutions over a wave and a transformer of one layer.
-
-    Args:
-        fields: of the config, as `id2label`.
-    """
+    """Three convolutions over a wave and a transformer of one layer; `fields` are of the config, as `id2label`."""
     return Wav2Vec2Config(
         hidden_size=48,
         num_hidden_layers=1,
@@ -89,9 +74,5 @@ def tiny_audio_config(**fields: Any) -> PretrainedConfig:
 
 
 def tiny_feature_extractor(sampling_rate: int) -> Wav2Vec2FeatureExtractor:
-    """What makes inputs of sounds for the same; it leaves their loudness alone.
-
-    Args:
-        sampling_rate: samples a second.
-    """
+    """What makes inputs of sounds for the same; it leaves their loudness alone."""
     return Wav2Vec2FeatureExtractor(sampling_rate=sampling_rate, do_normalize=False, return_attention_mask=False)
