@@ -19,7 +19,7 @@ from squared_emd.data.labeled_data import (
 )
 from squared_emd.data.labels import check_class_names
 
-KEYWORDS = "train, training, validation, valid, dev, val, test, testing, eval, evaluation"
+KEYWORDS = "train, training, validation, valid, dev, val, test, testing, eval, evaluation, holdout"
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,9 @@ class TestFolders:
         for row in loaded.dataset:
             assert f"/own/{loaded.class_names[row['label']]}/" in row["image"].filename
         assert warnings_in(caplog) == [
-            f"{root}: folders without image files are left out: 2.",
+            f"{root}: files left out because of their endings: 1 (1/notes.txt).",
+            f"{root}: folders left out because they hold no images: 1 (2).",
+            f"{root} is read as <class>/**/<file>; folders below those of classes are ignored.",
             f"{root} has no test split: 4 of its 20 training rows become one, a fifth of each class.",
         ]
         assert load_labeled_images(root).dataset["split"][:] == loaded.dataset["split"][:]
@@ -106,7 +108,10 @@ class TestFolders:
             ("a", "train"): 2, ("b", "train"): 1, ("a", "validation"): 1, ("b", "validation"): 1, ("a", "test"): 1,
             ("b", "test"): 2,
         }  # fmt: skip
-        assert warnings_in(caplog) == []
+        assert warnings_in(caplog) == [
+            f"{tmp_path} is read as <split>/<class>/<file>; splits: Train as train (3), test as test (3), valid as "
+            "validation (1), validation as validation (1)."
+        ]
 
     def test_a_test_split_is_made_beside_a_validation_split(self, tmp_path):
         root = image_folder(tmp_path, {"train/a": 10, "train/b": 5, "val/a": 3, "val/b": 4})
@@ -147,6 +152,30 @@ class TestFolders:
         assert counts_of(load_labeled_images(tmp_path)) == {
             ("3", "train"): 4, ("4", "train"): 4, ("3", "test"): 1, ("4", "test"): 1,
         }  # fmt: skip
+
+    def test_metadata_and_split_folders(self, tmp_path, caplog):
+        """The split is that of the folder, the label that of the metadata, wherever they lie."""
+        root = image_folder(tmp_path / "own", {"train": 3, "holdout": 2})
+        csv_file(root / "metadata.csv", file_name=["train/0.png", "train/1.png", "holdout/0.png"], label=[10, 9, 9])
+        loaded = load_labeled_images(root)
+        assert loaded.class_names == ("9", "10")
+        assert counts_of(loaded) == {("10", "train"): 1, ("9", "train"): 1, ("9", "test"): 1}
+        assert warnings_in(caplog) == [
+            f"{root}: files left out because no metadata name them: 2 ({root}/holdout/1.png, {root}/train/2.png)."
+        ]
+        (root / "metadata.csv").unlink()
+        for split, labels in (("train", ["a", "b", "b"]), ("holdout", ["b", "a"])):
+            rows = [{"file_name": f"{i}.png", "label": label} for i, label in enumerate(labels)]
+            (root / split / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        assert counts_of(load_labeled_images(root)) == {
+            ("a", "train"): 1, ("b", "train"): 2, ("b", "test"): 1, ("a", "test"): 1,
+        }  # fmt: skip
+
+    def test_data_files_that_load_dataset_passes_over(self, tmp_path, caplog):
+        for name in ("train", "holdout"):
+            csv_file(tmp_path / f"{name}.csv", text=list("abcd") * 3, label=[1, 2] * 6)
+        load_labeled_texts(tmp_path)
+        assert f"{tmp_path}: files left out because load_dataset reads others: 1 (holdout.csv)." in warnings_in(caplog)
 
     def test_sounds(self, tmp_path, caplog):
         for k in range(10):
@@ -255,11 +284,24 @@ class TestImages:
                 raise ConnectionError(f"Couldn't reach {name!r} on the Hub")
             return DatasetDict(whole=image_dataset(label=[1, 2] * 5))
 
+        monkeypatch.setattr("squared_emd.data.sources.load_dataset_builder", lambda name: None)
         monkeypatch.setattr("squared_emd.data.sources.load_dataset", load)
         assert Counter(load_labeled_images("someone/own-data_1.0").dataset["split"]) == {"train": 8, "test": 2}
         assert error_of(FileNotFoundError, load_labeled_images, "someone/data").startswith(
             "someone/data cannot be loaded as a dataset: Couldn't reach 'someone/data' on the Hub. Own images are "
         )
+
+    def test_folders_of_the_hub_are_read_as_those_on_disk(self, monkeypatch, tmp_path):
+        folders = [f"{split}/{k}" for split in ("train", "dev") for k in (1, 2, 10)]
+        root = image_folder(tmp_path / "snapshot", dict.fromkeys(folders, 5))
+        builder = datasets.load_dataset_builder("imagefolder", data_dir=str(root))
+        monkeypatch.setattr("squared_emd.data.sources.load_dataset_builder", {"someone/photos": builder}.__getitem__)
+        monkeypatch.setattr("squared_emd.data.sources.snapshot_download", lambda name, repo_type: str(root))
+        loaded = load_labeled_images("someone/photos")
+        on_disk = load_labeled_images(root)
+        assert loaded.class_names == on_disk.class_names == ("1", "2", "10")
+        assert counts_of(loaded) == counts_of(on_disk)
+        assert {split for _, split in counts_of(loaded)} == {"train", "validation", "test"}
 
     def test_datasets_that_do_not_fit(self, tmp_path):
         def refused(name, rows):
@@ -487,9 +529,9 @@ class TestTexts:
             assert f"{holes}, split train, row 1: there is no {what}. " in error_of(
                 ValueError, load_labeled_texts, holes, text_column="text"
             )
-        bad_split = csv_file(tmp_path / "s.csv", text=["a", "b"], label=[1, 2], split=["train", "holdout"])
+        bad_split = csv_file(tmp_path / "s.csv", text=["a", "b"], label=[1, 2], split=["train", "rest"])
         assert error_of(ValueError, load_labeled_texts, bad_split, text_column="text") == (
-            f"{bad_split}, split train, row 1: split must be one of {KEYWORDS}; got 'holdout'."
+            f"{bad_split}, split train, row 1: split must be one of {KEYWORDS}; got 'rest'."
         )
 
     @pytest.mark.parametrize(

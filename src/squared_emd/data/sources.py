@@ -10,20 +10,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets, load_dataset, load_from_disk
-from datasets.data_files import SPLIT_KEYWORDS
+import PIL.Image
+from datasets import (
+    Dataset,
+    DatasetDict,
+    Features,
+    Value,
+    concatenate_datasets,
+    load_dataset,
+    load_dataset_builder,
+    load_from_disk,
+)
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
+from huggingface_hub import DatasetCard, snapshot_download
+
+from squared_emd.data.media_folders import SPLIT_NAMES, SPLITS, MediaFolder, name_few, scan_folder
 
 __all__ = ["SPLIT_NAMES", "Rows", "find_column", "find_optional_column", "read_rows"]
 
 logger = logging.getLogger(__name__)
 
-SPLIT_NAMES = {keyword: str(split) for split, keywords in SPLIT_KEYWORDS.items() for keyword in keywords}
-"""What `datasets` takes for the name of a split, such as `dev` -> `validation`."""
-
 BUILDERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-MAX_NAMED = 5
 
 
 class Rows(NamedTuple):
@@ -79,8 +87,7 @@ def read_rows(source: str | os.PathLike, noun: str, folder_builder: type[FolderB
     if not path.exists() and (name.endswith(tuple(BUILDERS)) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name)):
         raise FileNotFoundError(f"There is no {path}. {supported}.")
     try:
-        parts = _load_class_folders(path, folder_builder) if folder_builder and path.is_dir() else None
-        parts = parts or _load(path, name)
+        parts = _load(path, name, folder_builder)
     except (OSError, ValueError, DatasetsError) as error:
         kind = FileNotFoundError if isinstance(error, OSError) else ValueError
         reason = error.__cause__ if isinstance(error, DatasetGenerationError) else error  # The cause has the message.
@@ -130,66 +137,73 @@ def find_optional_column(
     return find_column(available, wanted, [default], option, source)
 
 
-def _load(path: Path, name: str) -> DatasetDict:
-    """A file, a saved dataset, or what `load_dataset` makes of a folder or a name; `train` if it has no splits."""
+def _load(path: Path, name: str, builder: type[FolderBasedBuilder] | None) -> DatasetDict:
+    """A file, a folder, or what `load_dataset` makes of a name; `train` if it has no splits."""
     suffix = path.suffix.lower()
     if path.is_file():
         options = {"skipinitialspace": True} if BUILDERS[suffix] == "csv" else {}
         options |= {"sep": "\t"} if suffix == ".tsv" else {}
         parts = load_dataset(BUILDERS[suffix], data_files=glob.escape(name), **options)
-    elif any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
-        parts = load_from_disk(name)
+    elif path.is_dir():
+        parts = _load_folder(path, builder)
+    elif builder and isinstance(load_dataset_builder(name), FolderBasedBuilder):
+        return _load_folder(Path(snapshot_download(name, repo_type="dataset")), builder)  # As the same folder on disk.
     else:
         parts = load_dataset(name)
     return parts if isinstance(parts, DatasetDict) else DatasetDict(train=parts)
 
 
-def _load_class_folders(root: Path, builder: type[FolderBasedBuilder]) -> DatasetDict | None:
-    """The files of a folder with their class, which is the name of the first folder below the split's; else None."""
-    top = _subfolders(root)
-    split_folders = [folder for folder in top if folder.name.lower() in SPLIT_NAMES]
-    bases = split_folders or [root]
-    if any((base / name).exists() for base in {root, *bases} for name in builder.METADATA_FILENAMES):
-        return None  # `load_dataset` reads the labels of these files.
-    has_files = {folder: _has_files(folder, builder.EXTENSIONS) for base in bases for folder in _subfolders(base)}
-    if not any(has_files.values()):
-        return None
-    others = [folder.name for folder in top if split_folders and folder not in bases]
-    others = [name for name in others if _has_files(root / name, builder.EXTENSIONS)]
-    if others:
-        raise ValueError(
-            f"{root} must hold folders of splits or of classes, it has both: "
-            f"{', '.join(folder.name for folder in bases)} and {', '.join(others[:MAX_NAMED])}. Move one kind away"
-        )
-    empty = [str(folder.relative_to(root)) for folder, full in has_files.items() if not full]
-    if empty:
+def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None) -> DatasetDict | Dataset:
+    """A saved dataset, files in folders of classes, files listed in metadata, or what `load_dataset` finds."""
+    if any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
+        return load_from_disk(str(root))
+    folder = scan_folder(root, _endings(builder) if builder else ())
+    if folder.files and not _has_own_configuration(root):
+        if any(os.path.basename(file) in builder.METADATA_FILENAMES for file in folder.others):
+            return _load_metadata(folder, builder)
+        noun = {"image": "images", "audio": "sounds"}[builder.BASE_COLUMN_NAME]
+        rows = folder.rows(noun)
+        if rows is not None:
+            kinds = Features({builder.BASE_COLUMN_NAME: Value("string"), "label": Value("string")})
+            return DatasetDict(
+                {split: Dataset.from_dict(dict(zip(kinds, part, strict=True)), kinds) for split, part in rows.items()}
+            )
+    files = load_dataset_builder(str(root)).config.data_files
+    read = {str(file) for part in files.values() for file in part}
+    data_files = [file for file in folder.others if os.path.splitext(file)[1].lower() in BUILDERS]
+    unread = [file for file in data_files if os.path.join(root, file) not in read]
+    if unread:
         logger.warning(
-            "%s: folders without %s files are left out: %s.", root, builder.BASE_COLUMN_NAME, ", ".join(empty)
+            "%s: files left out because load_dataset reads others: %d (%s).", root, len(unread), name_few(unread)
         )
-    patterns = {}
-    for base in bases:
-        split = SPLIT_NAMES[base.name.lower()] if split_folders else "train"
-        patterns.setdefault(split, []).extend(
-            f"{glob.escape(str(folder))}/**" for folder in _subfolders(base) if has_files[folder]
-        )
+    return load_dataset(str(root))
+
+
+def _load_metadata(folder: MediaFolder, builder: type[FolderBasedBuilder]) -> DatasetDict:
+    """The rows of the metadata files as `datasets` reads them, and the split of the folder in which each file is."""
+    rows = load_dataset(builder.__name__.lower(), data_files={"train": f"{glob.escape(str(folder.root))}/**"})["train"]
     column = builder.BASE_COLUMN_NAME
-    parts = load_dataset(
-        builder.__name__.lower(),
-        data_files=patterns,
-        drop_labels=True,
-        drop_metadata=True,
-        features=Features({column: Value("string")}),
-    )
-    depth = len(root.parts) + bool(split_folders)
-    for split, part in parts.items():
-        labels = [Path(path).parts[depth] for path in part[column]]
-        parts[split] = part.add_column("label", labels, feature=Value("string"))
-    return parts
+    if column not in rows.features:
+        return DatasetDict(train=rows)
+    encoded = rows.select_columns(column).cast_column(column, builder.BASE_FEATURE(decode=False))[column]
+    paths = [item["path"] if item else os.path.join(folder.root, "none") for item in encoded]
+    unread = sorted({os.path.join(folder.root, file) for file in folder.files} - set(paths))
+    if unread:
+        logger.warning(
+            "%s: files left out because no metadata name them: %d (%s).", folder.root, len(unread), name_few(unread)
+        )
+    splits = np.array(folder.splits_of(paths))
+    return DatasetDict({split: rows.select(np.flatnonzero(splits == split)) for split in SPLITS if split in splits})
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _has_own_configuration(root: Path) -> bool:
+    """Whether the README of a dataset says which files are of which split."""
+    card = root / "README.md"
+    return card.is_file() and bool(DatasetCard.load(card).data.to_dict().get("configs"))
 
 
-def _has_files(folder: Path, extensions: list[str]) -> bool:
-    return any(path.suffix.lower() in extensions and path.is_file() for path in folder.rglob("*"))
+def _endings(builder: type[FolderBasedBuilder]) -> set[str]:
+    """The endings of what can be decoded, in lower case."""
+    if builder.BASE_COLUMN_NAME == "audio":
+        return {*builder.EXTENSIONS, ".aif", ".aifc", ".oga"}
+    return {ending for ending, kind in PIL.Image.registered_extensions().items() if kind in PIL.Image.OPEN}
