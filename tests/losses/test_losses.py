@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import softmax
+from scipy.special import softmax, xlogy
 from scipy.stats import energy_distance
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jvp, vmap
@@ -169,7 +169,7 @@ CASES = {
         lambda x, y, **kw: entropic_wasserstein_loss(x, y, DISTANCE.to(x.device), strength=3, **kw),
         frogner,
     ),
-    "cross-entropy": (cross_entropy_loss, lambda p, t: -(t * np.log(p)).sum()),
+    "cross-entropy": (cross_entropy_loss, lambda p, t: -xlogy(t, p).sum()),
     "cross-entropy with eps": (
         lambda x, y, **kw: cross_entropy_loss(x, y, eps=1e-3, **kw),
         lambda p, t: -(t * np.log(p + 1e-3)).sum(),
@@ -266,6 +266,38 @@ class TestEveryLoss:
             assert not value.isnan()
             assert not logits.grad.isnan().any()
 
+    @pytest.mark.parametrize(("loss", "reference"), CASES.values(), ids=CASES)
+    def test_a_masked_class_has_no_mass_and_no_gradient(self, loss, reference):
+        masked = F.one_hot((HARD + 1) % K, K).bool()
+        soft = SOFT.masked_fill(masked, 0)
+        for labels in (HARD, soft / soft.sum(1, keepdim=True)):
+            for mask in (-math.inf, torch.finfo(torch.float64).min):
+                logits = LOGITS.masked_fill(masked, mask).requires_grad_()
+                losses = loss(logits, labels, reduction="none")
+                rows = zip(softmax(logits.detach().numpy(), axis=1), one_hot(labels).numpy(), strict=True)
+                expected = torch.tensor([reference(p, t) for p, t in rows], dtype=torch.float64)
+                torch.testing.assert_close(losses, expected, rtol=1e-7, atol=1e-9)
+                (got,) = torch.autograd.grad(losses.sum(), logits)
+                assert (got[masked] == 0).all()
+                torch.testing.assert_close(vmap(grad(lambda x, y: loss(x[None], y[None])))(logits, labels), got)
+            x, t = LOGITS[0].masked_fill(masked[0], -math.inf).numpy(), one_hot(labels)[0].numpy()
+            for k in (~masked[0]).nonzero().flatten().tolist():
+                step = 1e-6 * np.eye(K)[k]
+                slope = (reference(softmax(x + step), t) - reference(softmax(x - step), t)) / 2e-6
+                assert float(got[0, k]) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+    @every_loss
+    def test_what_is_no_distribution_stays_nan(self, loss):
+        for wrong in (torch.tensor([math.nan, 0, 0, 0, 0]), torch.tensor([math.inf, 0, 0, 0, 0]),
+                      torch.full((K,), -math.inf)):  # fmt: skip
+            for labels in BOTH:
+                logits = LOGITS.clone()
+                logits[1] = wrong
+                losses = loss(logits.requires_grad_(), labels, reduction="none")
+                assert losses.isnan().tolist() == [False, True, False, False, False, False]
+                (got,) = torch.autograd.grad(losses.sum(), logits)
+                assert got.isnan().any(1).tolist() == [False, True, False, False, False, False]
+
     @every_loss
     def test_no_value_is_read_on_a_device(self, monkeypatch, loss):
         """Tensors on the device "meta" have no values: reading one, which synchronizes a GPU, raises an error."""
@@ -299,7 +331,15 @@ class TestEveryLoss:
             ({"class_weights": torch.ones(2, 2)}, "class_weights must be (5,), one a class, got shape (2, 2)."),
             (
                 {"class_weights": -CLASS_WEIGHTS},
-                "class_weights must be finite and not negative, got [-0.5, -1.0, -3.0, -0.0, -2.0].",
+                "class_weights must be finite, not negative and not all 0, got [-0.5, -1.0, -3.0, -0.0, -2.0].",
+            ),
+            (
+                {"class_weights": CLASS_WEIGHTS * math.nan},
+                "class_weights must be finite, not negative and not all 0, got [nan, nan, nan, nan, nan].",
+            ),
+            (
+                {"class_weights": CLASS_WEIGHTS * 0},
+                "class_weights must be finite, not negative and not all 0, got [0.0, 0.0, 0.0, 0.0, 0.0].",
             ),
         ],
     )
@@ -508,17 +548,21 @@ ERRORS = [
     (lambda: tree_emd_loss(LOGITS, HARD, TREE, p=0.5), ORDER.format(0.5)),
     (
         lambda: squared_emd_loss(LOGITS, HARD, spacing=torch.ones(K)),
-        "spacing must hold the K-1 = 4 gaps between neighboring classes, got shape (5,).",
+        "spacing must be (4,), the K-1 gaps between neighboring classes, got shape (5,).",
     ),
     (
         lambda: squared_emd_loss(LOGITS, HARD, spacing=[1, -1, 2, 3]),
-        "spacing must be finite and not negative, got [1.0, -1.0, 2.0, 3.0].",
+        "spacing must be finite, not negative and not all 0, got [1.0, -1.0, 2.0, 3.0].",
+    ),
+    (
+        lambda: squared_emd_loss(LOGITS, HARD, spacing=torch.zeros(K - 1)),
+        "spacing must be finite, not negative and not all 0, got [0.0, 0.0, 0.0, 0.0].",
     ),
     (lambda: circular_emd_loss(LOGITS, HARD, p=3), "p must be 1 (the EMD) or 2 (the squared EMD), got 3."),
     (
         lambda: circular_emd_loss(LOGITS, HARD, spacing=torch.ones(2)),
-        "spacing must hold the K = 5 gaps between neighbors on the circle, the last one from the last class to the "
-        "first; got shape (2,).",
+        "spacing must be (5,), the K gaps between neighbors on the circle, the last one from the last class to the "
+        "first, got shape (2,).",
     ),
     (
         lambda: circular_emd_loss(LOGITS, HARD, spacing=torch.zeros(K)),
@@ -539,6 +583,37 @@ ERRORS = [
     (
         lambda: entropic_wasserstein_loss(LOGITS, HARD, DISTANCE, strength=1, iterations=0),
         "iterations must be at least 1, got 0. Frogner et al. and the paper take 100.",
+    ),
+    *(
+        (
+            lambda name=name, value=value: self_guided_loss(LOGITS, HARD, DISTANCE, **(XEMD2 | {name: value})),
+            f"{name} must be {required}finite, got {value}.",
+        )
+        for name, required, values in (
+            ("weight", "at least 0 and ", (-1, math.nan, torch.tensor(math.inf))),
+            ("omega", "greater than 0 and ", (0, math.nan, math.inf)),
+            ("mu", "", (math.nan, -math.inf)),
+            ("true_class_cost", "at least 0 and ", (-1, math.nan, math.inf)),
+            ("eps", "at least 0 and ", (-1e-6, math.nan, math.inf)),
+        )
+        for value in values
+    ),
+    (lambda: cross_entropy_loss(LOGITS, HARD, eps=math.nan), "eps must be at least 0 and finite, got nan."),
+    (
+        lambda: self_guided_regularizer(LOGITS, HARD, DISTANCE, true_class_cost=math.nan),
+        "true_class_cost must be at least 0 and finite, got nan.",
+    ),
+    (
+        lambda: ground_distance_cost(DISTANCE, omega=2, mu=math.inf, out=torch.empty(K, K)),
+        "mu must be finite, got inf.",
+    ),
+    (
+        lambda: entropic_wasserstein_loss(LOGITS, HARD, DISTANCE, strength=math.nan),
+        "strength must be greater than 0 and finite, got nan. The paper tries 0.1, 1 and 10.",
+    ),
+    (
+        lambda: regression_loss(LOGITS[:, :1], torch.tensor([0.0, 1.0, math.nan, 2.0, math.inf, 1.0])),
+        "labels must be finite, got nan.",
     ),
     (
         lambda: regression_loss(LOGITS, HARD),

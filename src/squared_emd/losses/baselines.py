@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .inputs import check_inputs, upcast_to_float32
+from .inputs import check_inputs, check_number, upcast_to_float32, values_are_checkable
 from .reduction import reduce_losses
 
 
@@ -31,23 +30,24 @@ def cross_entropy_loss(
         A scalar, or (B,) for ``reduction="none"``.
 
     Raises:
-        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels are out of range or rows do not
-            sum to 1 (CPU).
+        ValueError: shapes, ``eps``, ``class_weights`` or ``reduction`` are not as above; labels are out of range or
+            rows do not sum to 1 (CPU).
 
     >>> cross_entropy_loss(torch.zeros(1, 4), torch.tensor([2]))  # log 4
     tensor(1.3863)
     """
+    check_number("eps", eps, least=0)
     labels = check_inputs(logits, labels)
     logits = upcast_to_float32(logits)
-    targets = labels if labels.dim() == 1 else labels.to(logits)
+    log_p = logits.log_softmax(-1)  # (B, K)
+    targets = torch.ones_like(logits[:, :1]) if labels.dim() == 1 else labels.to(logits)  # (B, 1) or (B, K)
+    if labels.dim() == 1:
+        log_p = log_p.gather(1, labels[:, None])  # (B, 1)
     if eps == 0:
-        losses = F.cross_entropy(logits, targets, reduction="none")  # (B,)
+        logs = log_p.masked_fill((targets == 0) & (log_p == -torch.inf), 0)  # 0 log 0 = 0
     else:
-        log_p = logits.log_softmax(-1)  # (B, K)
-        if labels.dim() == 1:
-            log_p = log_p.gather(1, labels[:, None])  # (B, 1)
         logs = torch.logaddexp(log_p, torch.full_like(log_p, eps).log())  # log(p + eps), stable for tiny p
-        losses = -logs.squeeze(1) if labels.dim() == 1 else -(targets * logs).sum(-1)  # (B,)
+    losses = -(targets * logs).sum(-1)  # (B,)
     return reduce_losses(losses, reduction, labels, class_weights, logits.shape[1])
 
 
@@ -63,7 +63,7 @@ def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "me
         A scalar, or (B,) for ``reduction="none"``.
 
     Raises:
-        ValueError: there is not one output per sample, or ``labels`` has another shape.
+        ValueError: there is not one output per sample, or ``labels`` has another shape, or is not finite (CPU).
 
     >>> regression_loss(torch.tensor([[1.5], [2.0]]), torch.tensor([1, 4]), reduction="none")
     tensor([0.2500, 4.0000])
@@ -79,6 +79,8 @@ def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "me
             f"labels must be ({len(predictions)},) indices or scores, or ({len(predictions)}, K) distributions, "
             f"got shape {tuple(labels.shape)}."
         )
+    if values_are_checkable(labels) and not labels.isfinite().all():
+        raise ValueError(f"labels must be finite, got {labels[~labels.isfinite()][0]}.")
     targets = labels.to(predictions)
     if labels.dim() == 1:
         losses = (predictions - targets).square()  # (B,)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from .inputs import check_inputs, mass_difference, power, upcast_to_float32, values_are_checkable
+from .inputs import check_inputs, check_weights, mass_difference, power, upcast_to_float32
 from .reduction import reduce_losses
 
 
@@ -41,6 +40,7 @@ def circular_emd_loss(
         ValueError: shapes, ``p``, ``spacing``, ``class_weights`` or ``reduction`` are not as above; labels are out of
             range or rows do not sum to 1 (CPU).
 
+    >>> import torch
     >>> logits = torch.tensor([[1e-9, 0.5, 1e-9, 0.5]]).log()
     >>> circular_emd_loss(logits, torch.tensor([0]), p=1)  # both halves are one class away from class 0
     tensor(1.)
@@ -50,7 +50,9 @@ def circular_emd_loss(
     labels = check_inputs(logits, labels)
     num_classes = logits.shape[1]
     probabilities = upcast_to_float32(logits).softmax(-1)  # (B, K)
-    spacing = _checked_spacing(spacing, probabilities, num_classes)  # (K,)
+    meaning = "the K gaps between neighbors on the circle, the last one from the last class to the first"
+    spacing = probabilities.new_ones(num_classes) if spacing is None else spacing
+    spacing = check_weights("spacing", spacing, probabilities, num_classes, meaning)  # (K,)
     flows = mass_difference(probabilities, labels).cumsum(-1)  # (B, K) over the gap after each class
     center = _weighted_mean if p == 2 else _weighted_median
     losses = (power(flows - center(flows, spacing), p) * spacing).sum(-1)  # (B,)
@@ -68,17 +70,3 @@ def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
     cumulative = weights[order].cumsum(-1)  # (B, K)
     index = (cumulative < cumulative[:, -1:] / 2).sum(-1, keepdim=True)  # (B, 1)
     return ascending.gather(1, index)
-
-
-def _checked_spacing(spacing: Tensor | None, like: Tensor, num_classes: int) -> Tensor:
-    if spacing is None:
-        return like.new_ones(num_classes)
-    spacing = torch.as_tensor(spacing, dtype=like.dtype, device=like.device)
-    if spacing.shape != (num_classes,):
-        raise ValueError(
-            f"spacing must hold the K = {num_classes} gaps between neighbors on the circle, the last one from the "
-            f"last class to the first; got shape {tuple(spacing.shape)}."
-        )
-    if values_are_checkable(spacing) and not ((spacing.isfinite() & (spacing >= 0)).all() and spacing.any()):
-        raise ValueError(f"spacing must be finite, not negative and not all 0, got {spacing.tolist()}.")
-    return spacing

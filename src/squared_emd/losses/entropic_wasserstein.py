@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import check_inputs, upcast_to_float32
+from .inputs import check_inputs, check_number, upcast_to_float32
 from .reduction import reduce_losses
 from .self_guided import columns_of
 
@@ -50,22 +50,25 @@ def entropic_wasserstein_loss(
     >>> entropic_wasserstein_loss(torch.zeros(1, 2), torch.tensor([0]), ground_distance, strength=10)  # 1/2 - log(2)/10
     tensor(0.4307)
     """
-    if not 0 < strength < float("inf"):
-        raise ValueError(f"strength must be greater than 0 and finite, got {strength}. The paper tries 0.1, 1 and 10.")
+    check_number("strength", strength, above=0, hint=" The paper tries 0.1, 1 and 10.")
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}. Frogner et al. and the paper take 100.")
     labels = check_inputs(logits, labels, ground_distance)
     log_p = upcast_to_float32(logits).log_softmax(-1)  # (B, K)
     p, distances = log_p.exp(), ground_distance.detach()
+    # p log p is 0 at p = 0, and so is its part of the gradient: there the logarithm, which may be -inf, is left out.
+    is_zero = p == 0  # (B, K)
+    finite_log_p = log_p.masked_fill(is_zero, 0)  # (B, K)
     if labels.dim() == 1:
-        losses = (p * (columns_of(distances, labels).to(p) + log_p / strength)).sum(-1)  # (B,)
+        losses = (p * (columns_of(distances, labels).to(p) + finite_log_p / strength)).sum(-1)  # (B,)
     else:
         kernel = -strength * distances.to(p)  # (K, K)
         log_u, log_v = _sinkhorn(log_p.detach(), labels.detach().to(p).log(), kernel, iterations)
         log_plan = log_u[:, :, None] + kernel + log_v[:, None, :]  # (B, K, K)
         plan = log_plan.exp()
         values = torch.where(plan > 0, plan * (log_plan - kernel) / strength, 0).sum((1, 2))  # (B,)
-        slopes = (log_u + _implicit_change(log_p, log_u, log_v, kernel) / 2) / strength  # (B, K)
+        change = _implicit_change(p, finite_log_p, log_u, log_v, kernel)  # (B, K)
+        slopes = (log_u.masked_fill(is_zero, 0) + change / 2) / strength  # (B, K)
         slopes = slopes - slopes.mean(-1, keepdim=True)
         # The second term is 0; its two derivatives are those of the loss, as in a Taylor series (hence the half).
         losses = values + ((p - p.detach()) * slopes).sum(-1)  # (B,)
@@ -81,13 +84,13 @@ def _sinkhorn(log_p: Tensor, log_t: Tensor, kernel: Tensor, iterations: int) -> 
     return log_u, log_v
 
 
-def _implicit_change(log_p: Tensor, log_u: Tensor, log_v: Tensor, kernel: Tensor) -> Tensor:
+def _implicit_change(p: Tensor, log_p: Tensor, log_u: Tensor, log_v: Tensor, kernel: Tensor) -> Tensor:
     """(B, K) zeros with the derivative of log u in log p, so that the loss has second derivatives.
 
     With R = P / p and C = P / t for the plan P, the marginals say ``(I - R C^T) dlog_u = dlog_p`` up to a constant in
     log u, which ``1 p^T`` fixes.
     """
-    p = log_p.detach().exp()
+    p = p.detach()
     rows = (kernel + log_v[:, None, :]).softmax(2)  # (B, K, K) R
     columns = (kernel + log_u[:, :, None]).softmax(1)  # (B, K, K) C
     identity = torch.eye(len(kernel), dtype=p.dtype, device=p.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -56,10 +58,42 @@ def check_inputs(logits: Tensor, labels: Tensor, ground_distance: Tensor | None 
     return check_labels(labels, batch, num_classes)
 
 
+def check_number(
+    name: str, number: float | Tensor, *, least: float | None = None, above: float | None = None, hint: str = ""
+) -> None:
+    """Raise ValueError unless a number is finite, and not below ``least`` or greater than ``above``."""
+    if isinstance(number, Tensor) and not values_are_checkable(number):
+        return
+    is_finite = float("-inf") < number < float("inf")
+    if is_finite and (least is None or number >= least) and (above is None or number > above):
+        return
+    bound = f"at least {least} and " if least is not None else f"greater than {above} and " if above is not None else ""
+    raise ValueError(f"{name} must be {bound}finite, got {number}.{hint}")
+
+
 def check_order(p: float) -> None:
     """Raise ValueError unless ``p`` is the order of a norm."""
-    if not 1 <= p < float("inf"):
-        raise ValueError(f"p must be at least 1 and finite, got {p}. Use p=2 for Eq. 10 or p=1 for the plain EMD.")
+    check_number("p", p, least=1, hint=" Use p=2 for Eq. 10 or p=1 for the plain EMD.")
+
+
+def check_weights(name: str, weights: Tensor | Sequence[float], like: Tensor, count: int, meaning: str) -> Tensor:
+    """(count,) weights in the dtype and on the device of ``like``; raises ValueError unless they can be weights.
+
+    Args:
+        name: of the argument.
+        weights: finite, none negative and not all 0.
+        like: what they are multiplied with.
+        count: of the weights.
+        meaning: what there is one weight for, in a message.
+    """
+    weights = torch.as_tensor(weights, dtype=like.dtype, device=like.device)
+    if weights.shape != (count,):
+        raise ValueError(f"{name} must be ({count},), {meaning}, got shape {tuple(weights.shape)}.")
+    if values_are_checkable(weights):
+        valid = (weights.isfinite() & (weights >= 0)).all() and (weights.any() or count == 0)
+        if not valid:
+            raise ValueError(f"{name} must be finite, not negative and not all 0, got {weights.tolist()}.")
+    return weights
 
 
 def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:

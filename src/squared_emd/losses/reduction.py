@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import values_are_checkable
+from .inputs import check_weights
 
 
 def sample_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
@@ -35,14 +35,14 @@ def reduce_losses(
         losses: (B,) loss of each sample.
         reduction: ``"mean"`` (over the sum of the weights), ``"sum"`` or ``"none"``.
         labels: (B,) class indices, or (B, K) target distributions.
-        class_weights: (K,) weights, none negative. Default: all 1.
+        class_weights: (K,) weights, none negative and not all 0. Default: all 1.
         num_classes: K, to check ``class_weights``.
 
     Returns:
         A scalar, or (B,) for ``reduction="none"``.
 
     Raises:
-        ValueError: ``reduction`` is something else, or there is not one finite weight of at least 0 for each class.
+        ValueError: ``reduction`` is something else, or ``class_weights`` are not as above.
 
     >>> losses, labels, class_weights = torch.tensor([1.0, 2.0]), torch.tensor([0, 1]), torch.tensor([1.0, 3.0])
     >>> reduce_losses(losses, "mean", labels, class_weights, 2)  # (1 + 6) / 4
@@ -52,13 +52,7 @@ def reduce_losses(
         raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}.')
     total = None
     if class_weights is not None:
-        class_weights = torch.as_tensor(class_weights, dtype=losses.dtype, device=losses.device)
-        if class_weights.shape != (num_classes,):
-            raise ValueError(
-                f"class_weights must be ({num_classes},), one a class, got shape {tuple(class_weights.shape)}."
-            )
-        if values_are_checkable(class_weights) and not (class_weights.isfinite() & (class_weights >= 0)).all():
-            raise ValueError(f"class_weights must be finite and not negative, got {class_weights.tolist()}.")
+        class_weights = check_weights("class_weights", class_weights, losses, num_classes, "one a class")
         weights = sample_weights(labels, class_weights)  # (B,)
         losses, total = losses * weights, weights.sum()
     if reduction == "none":

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .baselines import cross_entropy_loss
-from .inputs import check_inputs, upcast_to_float32
+from .inputs import check_inputs, check_number, upcast_to_float32
 from .reduction import reduce_losses
 
 
@@ -69,12 +69,12 @@ def self_guided_loss(
         labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1 (then the expectation).
         ground_distance: (K, K) D with entries in [0, 1] and a zero diagonal (Eq. 13). A class whose distances are all 0
             was never seen and costs nothing.
-        weight: lambda, the weight of the regularizer.
-        omega: power of D; 1 is XEMD1, 2 is XEMD2.
+        weight: lambda, the weight of the regularizer, at least 0.
+        omega: power of D, greater than 0; 1 is XEMD1, 2 is XEMD2.
         mu: bias, negative so that classes near the true one are rewarded: -0.5 for XEMD1, -0.25 for XEMD2.
         true_class_cost: if given (not in the paper), the true class contributes ``true_class_cost * (1 - p_k)^2`` in
-            place of ``mu * p_k^2``.
-        eps: added to the probabilities inside the logarithm.
+            place of ``mu * p_k^2``; at least 0.
+        eps: added to the probabilities inside the logarithm, at least 0.
         class_weights: (K,) non-negative weights, as in :func:`squared_emd_loss`. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
@@ -82,14 +82,16 @@ def self_guided_loss(
         A scalar, or (B,) for ``reduction="none"``. It can be negative: the regularizer rewards.
 
     Raises:
-        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels are out of range or rows do not
-            sum to 1 (CPU).
+        ValueError: shapes, a number, ``class_weights`` or ``reduction`` are not as above; labels are out of range or
+            rows do not sum to 1 (CPU).
 
     >>> ground_distance = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     >>> logits = torch.zeros(1, 2)  # p = (1/2, 1/2): log 2 + 2 * (1/4 * (-1/4) + 1/4 * (1 - 1/4))
     >>> self_guided_loss(logits, torch.tensor([0]), ground_distance, weight=2, omega=2, mu=-0.25, eps=0)
     tensor(0.9431)
     """
+    check_number("weight", weight, least=0)
+    _check_parameters(omega, mu, true_class_cost)
     labels = check_inputs(logits, labels, ground_distance)
     logits = upcast_to_float32(logits)  # once: the gradients of both terms are added before they are rounded
     known = known_classes(ground_distance)  # (K,)
@@ -126,11 +128,13 @@ def self_guided_regularizer(
         A scalar, or (B,) for ``reduction="none"``.
 
     Raises:
-        ValueError: shapes or ``reduction`` are not as above; labels are out of range or rows do not sum to 1 (CPU).
+        ValueError: shapes, ``true_class_cost`` or ``reduction`` are not as above; labels are out of range or rows do
+            not sum to 1 (CPU).
 
     >>> self_guided_regularizer(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[-0.25, 0.75], [0.75, -0.25]]))
     tensor(0.1250)
     """
+    _check_parameters(true_class_cost=true_class_cost)
     labels = check_inputs(logits, labels, cost)
     probabilities = upcast_to_float32(logits).softmax(-1)  # (B, K)
     costs = columns_of(cost, labels).to(probabilities)  # (B, K)
@@ -145,8 +149,8 @@ def ground_distance_cost(
 
     Args:
         ground_distance: (K, K) D.
-        omega: power of D.
-        mu: bias.
+        omega: power of D, greater than 0.
+        mu: bias, finite.
         known: (K,) bool; rows and columns of the other classes cost 0, neither push nor reward. Default: a class whose
             distances are all 0 was never seen, unless all of D is 0.
         out: (K, K) of any floating dtype and device, which the cost is written to; it is then computed in float64, a
@@ -154,7 +158,11 @@ def ground_distance_cost(
 
     Returns:
         (K, K), dtype and device of ``ground_distance``, or ``out``.
+
+    Raises:
+        ValueError: ``omega`` or ``mu`` is not as above.
     """
+    _check_parameters(omega, mu)
     known = known_classes(ground_distance) if known is None else known
     if out is None:
         return (ground_distance.pow(omega) + mu) * known.outer(known)
@@ -177,6 +185,14 @@ def known_classes(ground_distance: Tensor) -> Tensor:
     """(K,) bool: not the classes whose distances are all 0, unless all of D is 0."""
     seen = ground_distance.any(0) | ground_distance.any(1)
     return seen | ~seen.any()
+
+
+def _check_parameters(omega: float = 1, mu: float = 0, true_class_cost: float | None = None) -> None:
+    """Raise ValueError unless the parameters of Eq. 16 are in their ranges."""
+    check_number("omega", omega, above=0)
+    check_number("mu", mu)
+    if true_class_cost is not None:
+        check_number("true_class_cost", true_class_cost, least=0)
 
 
 def _regularizer(
