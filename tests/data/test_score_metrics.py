@@ -19,7 +19,7 @@ BINS = balanced_bins(RNG.integers(0, 21, 200) / 20, 5)
 LABELS = BINS.labels(TRUE)
 LOGITS = RNG.normal(size=(40, 5)) + 2 * np.eye(5)[LABELS]
 P = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-NAMES = {"spearman", "score_mae", "aem", "aeo", "mae", "squared_emd"}
+NAMES = {"spearman", "score_mae", "aem", "aeo", "mae", "squared_emd", "nll", "ece"}
 ADVICE = "Evaluate the very data that true_scores are of."
 
 
@@ -45,7 +45,9 @@ def test_classifier_against_scipy_and_the_equation():
     assert result["spearman"] == pytest.approx(spearmanr(expected, TRUE).statistic, abs=1e-12)
     assert 0.1 < result["spearman"] < 0.99  # so that the comparison says something
     assert result["score_mae"] == pytest.approx(np.mean([abs(e - t) for e, t in zip(expected, TRUE, strict=True)]))
-    assert {name: result[name] for name in ("aem", "aeo", "mae", "squared_emd")} == ordinal_metrics()(evaluation())
+    assert {name: result[name] for name in ("aem", "aeo", "mae", "squared_emd", "nll", "ece")} == ordinal_metrics()(
+        evaluation()
+    )
 
 
 def test_by_hand():

@@ -10,9 +10,26 @@ from sklearn import metrics as sklearn_metrics
 from tests.metrics.cases import CASES, GUESSES, LABELS, LOGITS, SCORES, SOFT, VOTES, N, P
 
 from squared_emd import ordinal_metrics
-from squared_emd.metrics import squared_emd, top_k_metrics
+from squared_emd.metrics import (
+    expected_calibration_error,
+    negative_log_likelihood,
+    reliability,
+    squared_emd,
+    top_k_metrics,
+)
 
 MAKE = {"ordinal": lambda: ordinal_metrics(scores=SCORES), "top_k": lambda: top_k_metrics((1, 3))}
+
+
+def calibration_error(probabilities, labels, weights, bins=15):
+    """Guo et al. 2017, Eq. 3, a bin at a time."""
+    total = 0
+    for m in range(1, bins + 1):
+        confidences = probabilities.max(1)
+        inside = ((m - 1) / bins < confidences) & (confidences <= m / bins)
+        hits = probabilities.argmax(1) == labels
+        total += abs(sum(weights[inside] * hits[inside]) - sum(weights[inside] * confidences[inside]))
+    return total / sum(weights)
 
 
 def given(predictions, labels):
@@ -26,6 +43,8 @@ def test_ordinal_metrics_by_hand():
     # CDF gaps: (.5 .25), (.9 .8), (0 0); expected scores 4.25, 8.6, 5 against 1, 1, 5
     expected = {"aem": 2 / 3, "aeo": 2 / 3, "mae": 2 / 3, "squared_emd": (0.3125 + 1.45) / 3}
     expected["spearman"] = spearmanr([4.25, 8.6, 5], [1, 1, 5]).statistic
+    expected["nll"] = -np.log([0.5, 0.1, 1]).mean()
+    expected["ece"] = (0.5 + 0.8 + 0) / 3  # each in a bin of its own: |1 - 0.5|, |0 - 0.8|, |1 - 1|
     assert found == pytest.approx(expected)
 
 
@@ -61,6 +80,9 @@ def test_class_weights():
     weights = np.arange(1.0, 6)
     found = ordinal_metrics(class_weights=weights)(given(LOGITS, LABELS))
     assert found["aem"] == pytest.approx(sklearn_metrics.accuracy_score(LABELS, GUESSES, sample_weight=weights[LABELS]))
+    losses = sklearn_metrics.log_loss(LABELS, P, sample_weight=weights[LABELS])
+    assert found["nll"] == pytest.approx(losses)
+    assert found["ece"] == pytest.approx(calibration_error(P, LABELS, weights[LABELS]))
     values = squared_emd(P, LABELS, reduction="none")
     assert found["squared_emd"] == pytest.approx(np.average(values, weights=weights[LABELS]))
 
@@ -86,3 +108,32 @@ def test_batches_and_parts_give_the_numbers_of_the_whole(make, monkeypatch):
     assert batch(slice(None), compute_result=True) == whole
     monkeypatch.setattr("squared_emd.metrics.trainer_metrics._ENTRIES", 7 * 5)
     assert compute(given(LOGITS, LABELS)) == pytest.approx(whole, rel=1e-12)
+
+
+def test_calibration_of_hard_and_soft_labels():
+    assert expected_calibration_error(P, LABELS, bins=7) == pytest.approx(
+        calibration_error(P, LABELS, np.ones(N), bins=7)
+    )
+    assert expected_calibration_error(P, SOFT) == pytest.approx(calibration_error(P, VOTES, np.ones(N)))
+    assert negative_log_likelihood(P, LABELS) == pytest.approx(sklearn_metrics.log_loss(LABELS, P))
+    assert negative_log_likelihood(P, SOFT) == pytest.approx(-(SOFT * np.log(P)).sum(1).mean())
+    assert negative_log_likelihood(np.eye(2), [1, 1]) == pytest.approx(-np.log(np.finfo(float).tiny) / 2)
+    shown = reliability(P.max(1), P.argmax(1) == LABELS)
+    assert shown.share.sum() == pytest.approx(1)
+    assert (np.diff(shown.confidence) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: expected_calibration_error(P, LABELS, bins=0), "bins must be whole numbers, at least 1; got [0]."),
+        (
+            lambda: negative_log_likelihood(P, LABELS, reduction="sum"),
+            'reduction must be "mean" or "none", got \'sum\'.',
+        ),
+    ],
+)
+def test_calibration_errors(call, message):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert str(error.value) == message

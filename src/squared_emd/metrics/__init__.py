@@ -1,6 +1,12 @@
 """Metrics of ordered classes as functions of arrays, and what a Trainer's ``compute_metrics`` takes."""
 
 from .accuracy import accuracy_per_class, confusion_matrix, macro_mean_absolute_error, mean_absolute_error, within
+from .calibration import (
+    ReliabilityBins,
+    expected_calibration_error,
+    negative_log_likelihood,
+    reliability,
+)
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
 from .kappa import weighted_kappa
@@ -8,16 +14,20 @@ from .top_k import ranks_of_truth, top_k_error
 from .trainer_metrics import ordinal_metrics, top_k_metrics
 
 __all__ = [
+    "ReliabilityBins",
     "accuracy_per_class",
     "confusion_matrix",
     "correlation",
     "exact_emd",
+    "expected_calibration_error",
     "expected_score",
     "macro_mean_absolute_error",
     "mean_absolute_error",
+    "negative_log_likelihood",
     "ordinal_metrics",
     "ranked_probability_score",
     "ranks_of_truth",
+    "reliability",
     "squared_emd",
     "top_k_error",
     "top_k_metrics",

@@ -41,6 +41,8 @@ METRICS: dict[str, Metric] = {
     "eval_score_mae": Metric("Score MAE", "Mean absolute error of the score", less_is_better=True),
     "eval_mae": Metric("MAE", "Mean absolute error in classes", less_is_better=True),
     "eval_squared_emd": Metric("EMD2", "Squared EMD", less_is_better=True),
+    "eval_nll": Metric("NLL", "Negative log-likelihood", less_is_better=True),
+    "eval_ece": Metric("ECE", "Expected calibration error", is_fraction=True, less_is_better=True),
     "validation_mae": Metric("Validation MAE", "Mean absolute error on validation data", less_is_better=True),
 }
 """Key in `all_results.json` -> how it is shown; in the order of the columns."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .accuracy import mean_absolute_error, within
+from .calibration import negative_log_likelihood, reliability
 from .correlation import correlation, expected_score
 from .emd import squared_emd
 from .inputs import (
@@ -80,7 +81,7 @@ def ordinal_metrics(
     """A ``compute_metrics`` for a Trainer on ordered classes.
 
     ``EMDTrainer``, and a Trainer with ``batch_eval_metrics=True`` among its arguments, call it batch by batch: it keeps
-    five numbers a sample, not the logits.
+    a few numbers a sample, not the logits.
 
     Args:
         class_names: names of the K classes in order; needed only for a regression network (one output), whose
@@ -91,8 +92,9 @@ def ordinal_metrics(
 
     Returns:
         A function of an ``EvalPrediction`` that gives ``aem``, ``aeo`` (fractions), ``mae`` (classes),
-        ``squared_emd`` and, with ``scores``, ``spearman``. It raises ``ValueError`` where logits are not finite or
-        labels do not fit them.
+        ``squared_emd``; of a classifier ``nll`` (:func:`negative_log_likelihood`) and ``ece``, the
+        :func:`expected_calibration_error` with 15 bins; and, with ``scores``, ``spearman``. It raises
+        ``ValueError`` where logits are not finite or labels do not fit them.
 
     >>> from types import SimpleNamespace
     >>> logits = np.log([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
@@ -110,6 +112,9 @@ def ordinal_metrics(
             "true": references.argmax(1) if is_soft else references,
             "squared_emd": squared_emd(probabilities, references, reduction="none"),
         }
+        if not _is_regression(logits):  # which gives no probabilities
+            found["confidence"] = probabilities.max(1)
+            found["nll"] = negative_log_likelihood(probabilities, references, reduction="none")
         if scores is not None:
             found["expected_score"] = expected_score(probabilities, np.asarray(scores))
             found["true_score"] = expected_score(references, scores) if is_soft else np.asarray(scores)[references]
@@ -125,6 +130,10 @@ def ordinal_metrics(
             "mae": mean_absolute_error(predicted, true, sample_weight=weights),
             "squared_emd": float(np.average(samples["squared_emd"], weights=weights)),
         }
+        if "nll" in samples:
+            metrics["nll"] = float(np.average(samples["nll"], weights=weights))
+            hits = predicted == true
+            metrics["ece"] = reliability(samples["confidence"], hits, sample_weight=weights).error
         if scores is not None:
             metrics["spearman"] = correlation(samples["expected_score"], samples["true_score"])
         return metrics
@@ -186,9 +195,14 @@ def in_parts(evaluation: Any) -> list[SimpleNamespace]:
     return [SimpleNamespace(predictions=logits[i : i + rows], label_ids=labels[i : i + rows]) for i in starts]
 
 
+def _is_regression(outputs: np.ndarray) -> bool:
+    """Whether they are those of a network with one output."""
+    return outputs.ndim == 1 or outputs.shape[1:] == (1,)
+
+
 def _probabilities(logits: np.ndarray, class_names: Sequence[str] | None) -> np.ndarray:
     """(N, K) softmax of a classifier's logits; of a regression's outputs all of the mass on the nearest class."""
-    if logits.ndim == 1 or logits.shape[1:] == (1,):
+    if _is_regression(logits):
         if not class_names:
             raise ValueError("a network with one output needs ordinal_metrics(class_names=...) to know its classes.")
         nearest = np.rint(as_reals(logits.reshape(-1), "outputs")).clip(0, len(class_names) - 1).astype(int)
