@@ -36,6 +36,9 @@ class OwnDataArguments(ImageArguments):
     group_column: str | None = field(
         default=None, metadata={"help": "Rows of one group, as of one person, never part in a split. Default: group."}
     )
+    skip_incomplete: bool = field(
+        default=False, metadata={"help": "Go on without rows that lack a path, a label or a group."}
+    )
 
     def __post_init__(self) -> None:
         if self.output_dir is None:
@@ -68,6 +71,8 @@ def main() -> None:
             image_column=args.image_column,
             label_column=args.label_column,
             group_column=args.group_column,
+            needs_order=args.needs_order,
+            skip_incomplete=args.skip_incomplete,
             skip_bad_images=args.skip_bad_images,
         )
         if args.small_pictures:

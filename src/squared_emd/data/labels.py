@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+import shlex
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,9 +12,18 @@ import numpy as np
 import pandas as pd
 from datasets import ClassLabel
 
-__all__ = ["check_class_names", "column_as_text", "hard_labels", "soft_labels_from_votes"]
+from squared_emd.data.csv_files import MISSING_MARKERS
+
+__all__ = ["alike", "check_class_names", "column_as_text", "hard_labels", "missing_labels", "soft_labels_from_votes"]
 
 logger = logging.getLogger(__name__)
+
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+VOTES = rf"\s*[\[(]?\s*{NUMBER}(\s*[,;\s]\s*{NUMBER}){{2,}}\s*[\])]?\s*"
+MIN_ROWS = 20  # With fewer rows the number of classes says little.
+MAX_SCORES = 20
+MAX_NAMED = 5
+LIST_THEM = "list the classes in their order with --classes (classes=...)"
 
 
 def check_class_names(classes: Sequence[str | int]) -> list[str]:
@@ -27,37 +38,78 @@ def check_class_names(classes: Sequence[str | int]) -> list[str]:
     return names
 
 
-def column_as_text(values: pd.Series, feature: Any, place: Callable[[int], str], what: str, advice: str) -> pd.Series:
-    """Converts a column of labels or groups to text; whole numbers lose their decimal point.
+def column_as_text(values: pd.Series, feature: Any) -> pd.Series:
+    """Converts a column of labels or groups to text: "" where it is missing, whole numbers without decimal point.
 
     Args:
         values: (N,) of any type.
         feature: The column's type in `datasets`.
-        place: Describes the place of a row, for messages.
-        what: What the column holds, for messages: "label".
-        advice: What to do about missing values, for messages.
-
-    Raises:
-        ValueError: A value is missing.
     """
 
     def as_text(value: Any) -> str:
         if isinstance(feature, ClassLabel):
             return feature.names[int(value)]
-        return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+        text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+        return text if text.strip() else ""
 
     present = values.notna()
     if isinstance(feature, ClassLabel):
         present &= values >= 0
-    texts = values[present].map(as_text).reindex(values.index, fill_value="")
-    missing = np.flatnonzero(texts == "")
-    if len(missing):
-        raise ValueError(f"{place(missing[0])}: there is no {what}. {advice}")
-    return texts
+    return values[present].map(as_text).reindex(values.index, fill_value="")
+
+
+def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any) -> np.ndarray:
+    """Says which labels are missing: those that are empty, and those called NA or the like, if that is no class.
+
+    Args:
+        texts: (N,) labels as text.
+        classes: The K names; None if they are not defined: then the text is a class.
+        source: For messages.
+
+    Returns:
+        (N,) booleans.
+
+    Raises:
+        ValueError: `classes` is None, some labels are empty, others called NA or the like.
+    """
+    empty, marked = texts == "", texts.str.strip().str.lower().isin(MISSING_MARKERS)
+    markers = texts[marked].unique()
+    if classes is not None:
+        known = set(map(_folded, classes))
+        return (empty | texts.isin([text for text in markers if _folded(text) not in known])).to_numpy()
+    found = ", ".join(map(repr, markers))
+    if empty.any() and marked.any():
+        raise ValueError(
+            f"{source}: {empty.sum()} labels are empty, {marked.sum()} are {found}. If that is a class, {LIST_THEM}, "
+            "it among them; if it means that there is no label, without it."
+        )
+    if marked.any():
+        logger.warning(
+            "%s: the label %s is taken for a class, of %d rows. If it means that there is no label, %s, without it.",
+            source,
+            found,
+            marked.sum(),
+            LIST_THEM,
+        )
+    return empty.to_numpy()
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ by case, spaces or Unicode form only."""
+    groups = {}
+    for name in sorted(set(names)):
+        groups.setdefault(_folded(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def hard_labels(
-    texts: pd.Series, classes: Sequence[str] | None, place: Callable[[int], str], source: Any, *, ordered: bool
+    texts: pd.Series,
+    classes: Sequence[str] | None,
+    place: Callable[[int], str],
+    source: Any,
+    *,
+    ordered: bool,
+    needs_order: bool = False,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Converts labels to class indices. Two spellings of a number ("1", "01", "1.0") are one class.
 
@@ -67,18 +119,34 @@ def hard_labels(
         place: Describes the place of a row, for messages.
         source: For messages.
         ordered: Whether a guessed order is worth a warning.
+        needs_order: Whether the order of the alphabet is refused.
 
     Returns:
         (N,) class indices and the K names in order.
 
     Raises:
-        ValueError: A label is none of the classes, or there are fewer than two classes.
+        ValueError: A label is none of the classes, there are fewer than two classes, or the labels look like scores,
+            ids, votes or several spellings of a class.
     """
-    names = list(classes) if classes else _names_in_order(texts, source, ordered)
+    if not classes:
+        _check_undefined_classes(texts, source)
+    texts = texts.str.strip()
+    names = list(classes) if classes else _names_in_order(texts, source, ordered, needs_order)
     if len(names) < 2:
         raise ValueError(f"{source} must have at least two classes, it has: {', '.join(names) or 'none'}.")
     index = {_key(name): k for k, name in enumerate(names)}
-    codes = texts.map({text: index.get(_key(text), -1) for text in texts.unique()}).to_numpy()
+    ambiguous = {_folded(group[0]) for group in alike(names)}
+    folded = {_folded(name): k for k, name in enumerate(names) if _folded(name) not in ambiguous}
+    codes = {text: index.get(_key(text), -1) for text in texts.unique()}
+    near = {text: folded[_folded(text)] for text, k in codes.items() if k < 0 and _folded(text) in folded}
+    if near:
+        logger.warning(
+            "%s: %d labels differ from a class by case, spaces or Unicode form only, and are taken for it: %s.",
+            source,
+            texts.isin(near).sum(),
+            ", ".join(f"{text!r} for {names[k]}" for text, k in list(near.items())[:MAX_NAMED]),
+        )
+    codes = texts.map(codes | near).to_numpy()
     unknown = np.flatnonzero(codes < 0)
     if len(unknown):
         i = unknown[0]
@@ -117,20 +185,62 @@ def soft_labels_from_votes(
 
 
 def _key(text: str) -> str | float:
-    """The same for all spellings of a number."""
-    return float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?", text, re.ASCII) else text
+    """The same for all spellings of a number, and for all Unicode forms of a text."""
+    text = text.strip()
+    return float(text) if re.fullmatch(NUMBER, text, re.ASCII) else unicodedata.normalize("NFC", text)
 
 
-def _names_in_order(texts: pd.Series, source: Any, ordered: bool) -> list[str]:
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _check_undefined_classes(texts: pd.Series, source: Any) -> None:
+    """Raises a ValueError, or logs a warning, if the labels do not look like names of classes."""
+    counts = texts.value_counts()
+    if all(re.fullmatch(VOTES, text, re.ASCII) for text in counts.index):
+        raise ValueError(
+            f"{source}: labels such as {counts.index[0]!r} are votes stored as text. Store one column of numbers for "
+            "each class and name these columns with --classes (classes=...), or lists of numbers in a .json file."
+        )
+    if groups := alike(counts.index):
+        raise ValueError(
+            f"{source}: the labels {', '.join(map(repr, groups[0]))} differ by case, spaces or Unicode form only. "
+            f"Write them alike, or {LIST_THEM}, each in one spelling."
+        )
+    keys = {_key(text) for text in counts.index}
+    scores = all(isinstance(key, float) for key in keys) and any(key % 1 for key in keys)
+    if len(texts) >= MIN_ROWS and len(keys) > (MAX_SCORES if scores else len(texts) / 2):
+        raise ValueError(
+            f"{source} has {len(keys)} different labels in {len(texts)} rows, such as "
+            f"{', '.join(map(repr, counts.index[:MAX_NAMED]))}: these are scores or ids, not classes. Name another "
+            f"--label_column, store scores as the classes they fall into, or {LIST_THEM}."
+        )
+    single = counts.index[counts == 1]
+    if len(texts) >= MIN_ROWS and 0 < len(single) < len(keys) / 2:
+        logger.warning(
+            "%s: only one row has the label %s. If this is a mistake, correct it, or %s.",
+            source,
+            ", only one ".join(map(repr, sorted(single)[:MAX_NAMED])),
+            LIST_THEM,
+        )
+
+
+def _names_in_order(texts: pd.Series, source: Any, ordered: bool, needs_order: bool) -> list[str]:
     """The names in the order of their numbers, of the numbers they begin with, or of the alphabet."""
     spellings = {}
     for text in sorted(texts.unique(), key=lambda text: (len(text), text)):
-        spellings.setdefault(_key(text), text)
+        key = _key(text)
+        spellings.setdefault(key, re.sub(r"\.0*$", "", text) if isinstance(key, float) else text)
     if all(isinstance(key, float) for key in spellings):
         return [spellings[key] for key in sorted(spellings)]
     starts = {name: re.match(r"\d+", name, re.ASCII) for name in spellings.values()}
     by_number = all(starts.values())  # as 0-2, 3-9, 10-19
     names = sorted(starts, key=lambda name: (int(starts[name][0]), name) if by_number else name)
+    if needs_order and not by_number:
+        raise ValueError(
+            f"{source} does not define an order of its classes, which the loss or geometry chosen needs. Give it with "
+            f"--classes (classes=...); the alphabet's, which is a guess, is: --classes {shlex.join(names)}"
+        )
     if ordered:
         logger.warning(
             "%s does not define an order of its classes; they are ordered by %s: %s. If this is wrong, list the "

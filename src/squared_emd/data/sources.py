@@ -4,7 +4,7 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ import numpy as np
 import PIL.Image
 from datasets import (
     Dataset,
+    DatasetBuilder,
     DatasetDict,
+    DownloadManager,
     Features,
     Value,
     concatenate_datasets,
@@ -22,9 +24,11 @@ from datasets import (
     load_from_disk,
 )
 from datasets.exceptions import DatasetGenerationError, DatasetsError
+from datasets.packaged_modules.csv.csv import Csv
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 from huggingface_hub import DatasetCard, snapshot_download
 
+from squared_emd.data.csv_files import read_csv_files
 from squared_emd.data.media_folders import SPLIT_NAMES, SPLITS, MediaFolder, name_few, scan_folder
 
 __all__ = ["SPLIT_NAMES", "Rows", "find_column", "find_optional_column", "read_rows"]
@@ -59,7 +63,12 @@ class Rows(NamedTuple):
         return np.repeat(names, np.diff((0, *self.split_ends)))
 
 
-def read_rows(source: str | os.PathLike, noun: str, folder_builder: type[FolderBasedBuilder] | None = None) -> Rows:
+def read_rows(
+    source: str | os.PathLike,
+    noun: str,
+    folder_builder: type[FolderBasedBuilder] | None = None,
+    names: Collection[str] = (),
+) -> Rows:
     """Reads a dataset.
 
     Args:
@@ -67,6 +76,7 @@ def read_rows(source: str | os.PathLike, noun: str, folder_builder: type[FolderB
             .json, .jsonl or .parquet file; a folder that `load_from_disk` or `load_dataset` reads; a Hub dataset.
         noun: What the dataset holds, for messages: "images".
         folder_builder: The builder of `datasets` whose files may lie in folders of classes.
+        names: See `squared_emd.data.csv_files.read_csv_files`.
 
     Returns:
         The rows. Those of a folder of classes have the path of the file and `label`.
@@ -87,7 +97,7 @@ def read_rows(source: str | os.PathLike, noun: str, folder_builder: type[FolderB
     if not path.exists() and (name.endswith(tuple(BUILDERS)) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name)):
         raise FileNotFoundError(f"There is no {path}. {supported}.")
     try:
-        parts = _load(path, name, folder_builder)
+        parts = _load(path, name, folder_builder, names)
     except (OSError, ValueError, DatasetsError) as error:
         kind = FileNotFoundError if isinstance(error, OSError) else ValueError
         reason = error.__cause__ if isinstance(error, DatasetGenerationError) else error  # The cause has the message.
@@ -137,23 +147,30 @@ def find_optional_column(
     return find_column(available, wanted, [default], option, source)
 
 
-def _load(path: Path, name: str, builder: type[FolderBasedBuilder] | None) -> DatasetDict:
+def _load(path: Path, name: str, builder: type[FolderBasedBuilder] | None, names: Collection[str]) -> DatasetDict:
     """A file, a folder, or what `load_dataset` makes of a name; `train` if it has no splits."""
-    suffix = path.suffix.lower()
     if path.is_file():
-        options = {"skipinitialspace": True} if BUILDERS[suffix] == "csv" else {}
-        options |= {"sep": "\t"} if suffix == ".tsv" else {}
-        parts = load_dataset(BUILDERS[suffix], data_files=glob.escape(name), **options)
-    elif path.is_dir():
-        parts = _load_folder(path, builder)
-    elif builder and isinstance(load_dataset_builder(name), FolderBasedBuilder):
-        return _load_folder(Path(snapshot_download(name, repo_type="dataset")), builder)  # As the same folder on disk.
-    else:
-        parts = load_dataset(name)
-    return parts if isinstance(parts, DatasetDict) else DatasetDict(train=parts)
+        kind = BUILDERS[path.suffix.lower()]
+        if kind == "csv":
+            return read_csv_files({"train": [name]}, names)
+        return load_dataset(kind, data_files=glob.escape(name))
+    if path.is_dir():
+        parts = _load_folder(path, builder, names)
+        return parts if isinstance(parts, DatasetDict) else DatasetDict(train=parts)
+    found = load_dataset_builder(name)
+    if builder and isinstance(found, FolderBasedBuilder):  # As the same folder on disk.
+        return _load_folder(Path(snapshot_download(name, repo_type="dataset")), builder, names)
+    return _load_data_files(name, found, names)
 
 
-def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None) -> DatasetDict | Dataset:
+def _load_data_files(name: str, builder: DatasetBuilder, names: Collection[str]) -> DatasetDict:
+    """What `load_dataset` makes of a name, with its CSV files read as others are here."""
+    if isinstance(builder, Csv):
+        return read_csv_files(DownloadManager().download_and_extract(builder.config.data_files), names)
+    return load_dataset(name)
+
+
+def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None, names: Collection[str]) -> DatasetDict | Dataset:
     """A saved dataset, files in folders of classes, files listed in metadata, or what `load_dataset` finds."""
     if any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
         return load_from_disk(str(root))
@@ -168,15 +185,15 @@ def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None) -> Datase
             return DatasetDict(
                 {split: Dataset.from_dict(dict(zip(kinds, part, strict=True)), kinds) for split, part in rows.items()}
             )
-    files = load_dataset_builder(str(root)).config.data_files
-    read = {str(file) for part in files.values() for file in part}
+    found = load_dataset_builder(str(root))
+    read = {str(file) for part in found.config.data_files.values() for file in part}
     data_files = [file for file in folder.others if os.path.splitext(file)[1].lower() in BUILDERS]
     unread = [file for file in data_files if os.path.join(root, file) not in read]
     if unread:
         logger.warning(
             "%s: files left out because load_dataset reads others: %d (%s).", root, len(unread), name_few(unread)
         )
-    return load_dataset(str(root))
+    return _load_data_files(str(root), found, names)
 
 
 def _load_metadata(folder: MediaFolder, builder: type[FolderBasedBuilder]) -> DatasetDict:

@@ -1,6 +1,8 @@
 """Columns of numbers and of text as rows of numbers, encoded by scikit-learn."""
 
+import logging
 import os
+import re
 from pathlib import Path
 
 import joblib
@@ -12,10 +14,33 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-__all__ = ["TableEncoder"]
+__all__ = ["TableEncoder", "id_columns"]
+
+logger = logging.getLogger(__name__)
 
 MAX_CATEGORIES = 50
+MAX_DEVIATIONS = 1e15  # Beyond them a network's sums and squares may leave float32.
+MAX_NAMED = 5
+MIN_ROWS = 10  # With fewer rows a column may number them by chance.
+UNNAMED = r"Unnamed: \d+|__index_level_\d+__"  # what pandas calls an index that it saved, or a column without a name
+ID_NAME = r"(?i)(.*[ _-])?(id|index|idx|uuid|key|row)"
 ADVICE = "Name the columns to learn from with --feature_columns"
+
+
+def id_columns(rows: Dataset) -> list[str]:
+    """Finds columns that number or name the rows: a saved index, consecutive numbers, a name for each row.
+
+    Args:
+        rows: Columns of numbers and text.
+
+    Returns:
+        Names of columns that are no inputs.
+
+    >>> id_columns(Dataset.from_dict({"Unnamed: 0": range(12), "nr": range(7, 19), "x": [0.5, 0.75] * 6}))
+    ['Unnamed: 0', 'nr']
+    """
+    table = _as_frame(rows)
+    return [name for name in table if re.fullmatch(UNNAMED, name) or _is_id(table[name])]
 
 
 class TableEncoder:
@@ -45,8 +70,10 @@ class TableEncoder:
         self.texts = [name for name in table if table[name].dtype == object]
         self.numbers = [name for name in table if name not in self.texts]
         self.incomplete = [name for name in self.numbers if table[name].isna().any()]
-        for name in table:
-            _check_column(table[name], name in self.texts)
+        for name in self.texts:
+            _check_texts(table[name])
+        for name in self.numbers:
+            _check_numbers(table[name])
         steps = []
         for name in self.numbers:
             steps.append(
@@ -67,12 +94,46 @@ class TableEncoder:
             A dataset with `features` (`num_features` float32) and `label`.
 
         Raises:
-            ValueError: A value is infinite.
+            ValueError: A value is infinite, or very far from those of the training rows.
         """
-        features = self.transformer.transform(_as_frame(rows)).astype(np.float32)  # (N, F)
+        table = _as_frame(rows)
+        self._warn_about_new(table)
+        with np.errstate(over="ignore"):
+            features = self.transformer.transform(table)  # (N, F)
+        far = np.argwhere(~(np.abs(features) < MAX_DEVIATIONS))
+        if len(far):
+            row, column = far[0]
+            name = self.transformer.get_feature_names_out()[column].split("__", 1)[1]
+            raise ValueError(
+                f"the column {name} has the value {table[name].iloc[row]} (row {row} of {len(table)}), too far from "
+                f"those of the training rows. {ADVICE}, or correct it."
+            )
         kind = List(Value("float32"), length=features.shape[1])
-        encoded = Dataset.from_dict({"features": features}, features=Features({"features": kind}))
+        encoded = Dataset.from_dict({"features": features.astype(np.float32)}, features=Features({"features": kind}))
         return encoded.add_column("label", rows[:]["label"], feature=rows.features["label"])
+
+    def _warn_about_new(self, table: pd.DataFrame) -> None:
+        """Logs a warning about values that are encoded as if they were none, or the mean, and not marked."""
+        known = dict(zip(self.texts, self.transformer.named_transformers_["texts"].categories_, strict=True))
+        for name, values in known.items():
+            new = table[name][table[name].notna() & ~table[name].isin(values)]
+            if len(new):
+                logger.warning(
+                    "%d of %d rows have a %s that no training row has, and are encoded as if they had none: %s.",
+                    len(new),
+                    len(table),
+                    name,
+                    ", ".join(map(repr, new.unique()[:MAX_NAMED])),
+                )
+        for name in self.numbers:
+            missing = table[name].isna().sum()
+            if missing and name not in self.incomplete:
+                logger.warning(
+                    "%d of %d rows have no %s, which every training row has; the mean takes its place.",
+                    missing,
+                    len(table),
+                    name,
+                )
 
     def save(self, path: str | os.PathLike) -> None:
         """Saves the transformer; `joblib.load(path)` gives it back."""
@@ -106,13 +167,46 @@ def _as_frame(rows: Dataset) -> pd.DataFrame:
     return table
 
 
-def _check_column(values: pd.Series, is_text: bool) -> None:
-    """Raises a ValueError if a column of the training rows has no value, or too many different texts."""
-    count = values.nunique()
-    if not count:
+def _is_id(values: pd.Series) -> bool:
+    """Whether a column has another value in each row, and these are texts, or count, or are called an id."""
+    if len(values) < MIN_ROWS or values.isna().any() or not values.is_unique:
+        return False
+    if values.dtype == object or re.fullmatch(ID_NAME, values.name):
+        return True
+    return bool((values % 1 == 0).all() and values.max() - values.min() == len(values) - 1)
+
+
+def _check_present(values: pd.Series) -> None:
+    if values.isna().all():
         raise ValueError(f"the column {values.name} has no value in the training rows. {ADVICE}.")
-    if is_text and count > MAX_CATEGORIES:
+
+
+def _check_numbers(values: pd.Series) -> None:
+    """Raises a ValueError if a column has no value, or values that cannot be standardized in float64."""
+    _check_present(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = np.nanstd(values)
+    if values.nunique() > 1 and not 0 < deviation < np.inf:
         raise ValueError(
-            f"the column {values.name} has {count} different texts in {len(values)} training rows, at most "
+            f"the column {values.name} has values from {values.min()} to {values.max()}, whose standard deviation is "
+            f"outside the range of float64. Scale them. {ADVICE}."
+        )
+
+
+def _check_texts(values: pd.Series) -> None:
+    """Raises a ValueError if a column has no value or too many; warns of numbers that are stored as text."""
+    _check_present(values)
+    unique = pd.Series(values.dropna().unique())
+    if len(unique) > MAX_CATEGORIES:
+        raise ValueError(
+            f"the column {values.name} has {len(unique)} different texts in {len(values)} training rows, at most "
             f"{MAX_CATEGORIES} can be encoded. {ADVICE}, without it."
+        )
+    numbers = pd.to_numeric(unique, errors="coerce").notna()
+    if numbers.mean() > 0.5:
+        others = ", ".join(map(repr, unique[~numbers][:MAX_NAMED]))
+        logger.warning(
+            "the column %s is encoded as text, though most of its values are numbers. Store it as numbers%s.",
+            values.name,
+            f", without {others}" if others else "",
         )

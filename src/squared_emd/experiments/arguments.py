@@ -192,6 +192,12 @@ class ExperimentArguments(EMDTrainingArguments):
         return options
 
     @property
+    def needs_order(self) -> bool:
+        """Whether one of the losses is computed from the order of the classes."""
+        by_order = self.geometry is None and "emd" in self.losses
+        return "reg" in self.losses or by_order or self.geometry in ("line", "circle")
+
+    @property
     def run_seeds(self) -> range:
         """The seeds of the runs."""
         return range(self.seed, self.seed + self.seeds)
@@ -272,12 +278,16 @@ class DatasetArguments(ExperimentArguments):
         default=None,
         metadata={"help": "Names of the classes in order. Default: as the data have them, else sorted."},
     )
+    skip_incomplete: bool = field(
+        default=False, metadata={"help": "Go on without rows that lack a text, a sound, a label or a group."}
+    )
     num_train_epochs: float = 10
 
     @property
     def columns(self) -> dict[str, Any]:
         """What the readers of `squared_emd.data` take of these."""
-        return {"label_column": self.label_column, "group_column": self.group_column, "classes": self.classes}
+        names = ("label_column", "group_column", "classes", "needs_order", "skip_incomplete")
+        return {name: getattr(self, name) for name in names}
 
 
 def _number_or_select(name: str, text: str | float | None) -> tuple[bool, float | None]:

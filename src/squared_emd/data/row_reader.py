@@ -1,0 +1,198 @@
+"""The rows of one of the user's own datasets: which columns are labels, groups and splits, and which rows are whole."""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, List, Value
+from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
+
+from squared_emd.data.labels import (
+    alike,
+    check_class_names,
+    column_as_text,
+    hard_labels,
+    missing_labels,
+    soft_labels_from_votes,
+)
+from squared_emd.data.sources import SPLIT_NAMES, find_column, find_optional_column, read_rows
+from squared_emd.data.splits import complete_splits, warn_about_splits
+
+__all__ = ["TEXTS", "LabeledData", "RowReader", "is_number", "is_text"]
+
+logger = logging.getLogger(__name__)
+
+NUMBERS = ("int", "uint", "float", "bool", "decimal")
+TEXTS = ("string", "large_string")
+
+
+class LabeledData(NamedTuple):
+    """Rows with their classes.
+
+    `dataset` has the inputs, `label` (`ClassLabel`, or K float32 that sum to 1: a soft label), `split` (`train`,
+    `validation` or `test`) and, for images with groups, `group`. `class_names` are the K names in order.
+    """
+
+    dataset: Dataset
+    class_names: tuple[str, ...]
+
+
+class RowReader:
+    """The rows of a source, and which of its columns hold labels, groups and splits."""
+
+    def __init__(
+        self,
+        source: str | os.PathLike,
+        noun: str,
+        classes: Sequence[str | int] | None,
+        label_column: str | None,
+        group_column: str | None,
+        skip_incomplete: bool,
+        folder_builder: type[FolderBasedBuilder] | None = None,
+    ) -> None:
+        self.source, self.noun, self.skip_incomplete = source, noun, skip_incomplete
+        self.classes = None if classes is None else check_class_names(classes)
+        self.rows = read_rows(source, noun, folder_builder, (label_column or "label", group_column or "group", "split"))
+        self.dataset = self.rows.dataset
+        self.numbers = np.arange(len(self.dataset))  # (N,) of the rows that are not left out
+        self.features = self.dataset.features
+        self.votes = bool(self.classes and not label_column and all(name in self.features for name in self.classes))
+        self.labels = (
+            self.classes
+            if self.votes
+            else [find_column(self.features, label_column, ["label"], "label_column", source)]
+        )
+        self.group = find_optional_column(self.features, group_column, "group", "group_column", source)
+        has_splits = os.path.isfile(source) and "split" in self.features and "split" not in self.labels
+        self.split = "split" if has_splits else None
+        self.used = [*self.labels, *filter(None, (self.group, self.split))]
+        kind = self.features[self.labels[0]]
+        self.defined = self.classes or getattr(kind, "names", None)
+        self.shares = isinstance(kind, List) and is_number(kind.feature)
+        if not (self.shares or is_number(kind) or is_text(kind)):
+            raise ValueError(
+                f"{source}: {self.labels[0]} must be a ClassLabel, text, a number or a list of numbers (soft), got "
+                f"{kind}."
+            )
+        if self.votes:
+            table = self.dataset.select_columns(self.labels).to_pandas()
+            self.leave_out(table.isna().any(axis=1).to_numpy(), "vote for a class")
+        elif self.shares:
+            self.leave_out(np.array([row is None for row in self.dataset[self.labels[0]]]), "label")
+        else:
+            self.leave_out(missing_labels(self.as_text(self.labels[0]), self.defined, source), "label")
+        if self.group:
+            self.leave_out((self.as_text(self.group) == "").to_numpy(), "group", "Give each row one, remove the column")
+
+    def place(self, i: int) -> str:
+        return self.rows.place(self.numbers[i])
+
+    def as_text(self, column: str) -> pd.Series:
+        values = self.dataset.select_columns([column]).with_format(None).to_pandas()[column]
+        return column_as_text(values, self.features[column])
+
+    def leave_out(self, missing: np.ndarray, what: str, advice: str = "Remove such rows") -> None:
+        """Leaves out rows in which something is missing, (N,) booleans, or refuses them."""
+        if not missing.any():
+            return
+        count = f"{missing.sum()} of {len(missing)} rows"
+        if missing.all() or not self.skip_incomplete:
+            raise ValueError(
+                f"{self.place(missing.argmax())}: there is no {what} (in {count}). {advice}, or leave them out with "
+                "--skip_incomplete (skip_incomplete=True)."
+            )
+        logger.warning("%s: %s without a %s are left out.", self.source, count, what)
+        self.select(~missing)
+
+    def select(self, keep: np.ndarray) -> None:
+        self.dataset = self.dataset.select(np.flatnonzero(keep))
+        self.numbers = self.numbers[keep]
+
+    def find_input(
+        self, kind: type | None, dtypes: tuple[str, ...], wanted: str | None, defaults: Sequence[str], option: str
+    ) -> str:
+        """The column of a type of `datasets`, or else one of the dtypes."""
+        free = {name: feature for name, feature in self.features.items() if name not in self.used}
+        typed = [name for name, feature in free.items() if kind is not None and isinstance(feature, kind)]
+        usable = typed or [name for name, feature in free.items() if getattr(feature, "dtype", "") in dtypes]
+        if wanted in self.features and wanted not in usable:
+            required = f"{kind.__name__} or text" if kind else "text"
+            raise ValueError(
+                f"{self.source}: {wanted} must be a column of {required}, not that of labels, groups or splits; got "
+                f"{self.features[wanted]}."
+            )
+        only = usable if len(usable) == 1 and (typed or kind is None) else defaults
+        return find_column(usable, wanted, only, option, self.source)
+
+    def inputs(self, column: str, name: str) -> Dataset:
+        """The inputs of the rows that have one."""
+        values = self.dataset.select_columns([column]).with_format("arrow")[:][column]
+        missing = pc.is_null(values)
+        if self.features[column].dtype in TEXTS:
+            missing = pc.or_(missing, pc.equal(pc.fill_null(pc.utf8_trim_whitespace(values), ""), ""))
+        self.leave_out(missing.to_numpy(), self.noun[:-1])
+        return self.dataset.select_columns([column]).rename_columns({column: name})
+
+    def absolute_paths(self, paths: Sequence[str]) -> list[str]:
+        return [os.path.normpath(self.rows.folder / path.strip()) for path in paths]
+
+    def finish(
+        self,
+        inputs: Dataset,
+        *,
+        ordered: bool = True,
+        needs_order: bool = False,
+        with_validation: bool = True,
+        with_groups: bool = False,
+    ) -> LabeledData:
+        """Adds the labels and the splits to the inputs."""
+        labels, names = self._labels(ordered, needs_order)
+        groups = None
+        if self.group:
+            groups = self.as_text(self.group).str.strip().to_numpy()
+            for group in alike(groups)[:1]:
+                logger.warning(
+                    "%s: the groups %s are taken for different ones. If they are one, write them alike.",
+                    self.source,
+                    ", ".join(map(repr, group)),
+                )
+        likeliest = labels.argmax(1) if labels.ndim == 2 else labels  # (N,)
+        wanted = ("test", "validation") if with_validation else ("test",)
+        splits = complete_splits(self._splits(), likeliest, groups, self.source, wanted)
+        warn_about_splits(splits, likeliest, groups, names, self.source)
+        kind = ClassLabel(names=list(names)) if labels.ndim == 1 else List(Value("float32"), length=len(names))
+        dataset = inputs.add_column("label", labels.tolist(), feature=kind)
+        dataset = dataset.add_column("split", splits.tolist(), feature=Value("string"))
+        if with_groups and groups is not None:
+            dataset = dataset.add_column("group", groups.tolist(), feature=Value("string"))
+        return LabeledData(dataset, names)
+
+    def _labels(self, ordered: bool, needs_order: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+        """(N,) class indices or (N, K) soft labels, and the names of the classes."""
+        if self.votes or self.shares:
+            columns = self.dataset.select_columns(self.labels)[:]
+            rows = list(zip(*columns.values(), strict=True)) if self.votes else columns[self.labels[0]]
+            return soft_labels_from_votes(rows, self.classes, self.place)
+        texts = self.as_text(self.labels[0])
+        return hard_labels(texts, self.defined, self.place, self.source, ordered=ordered, needs_order=needs_order)
+
+    def _splits(self) -> np.ndarray:
+        if not self.split:
+            return self.rows.splits()[self.numbers]
+        given = self.as_text("split")
+        names = given.str.strip().str.lower()
+        for i in np.flatnonzero(~names.isin(list(SPLIT_NAMES))):
+            raise ValueError(f"{self.place(i)}: split must be one of {', '.join(SPLIT_NAMES)}; got {given.iloc[i]!r}.")
+        return names.map(SPLIT_NAMES).to_numpy(dtype=str)
+
+
+def is_text(kind: Any) -> bool:
+    return isinstance(kind, ClassLabel) or getattr(kind, "dtype", None) in TEXTS
+
+
+def is_number(kind: Any) -> bool:
+    return not isinstance(kind, ClassLabel) and str(getattr(kind, "dtype", "")).startswith(NUMBERS)

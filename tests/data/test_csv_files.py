@@ -1,0 +1,121 @@
+"""CSV files as spreadsheets, pandas and R write them, read as a table to learn from."""
+
+import pandas as pd
+import pytest
+
+from squared_emd.data.labeled_data import load_labeled_table, load_labeled_texts
+
+SUPPORTED = (
+    "Own tables are a .csv, .tsv, .json, .jsonl, .parquet file with a column of tables and one of labels, a folder "
+    "that load_from_disk or load_dataset reads, or a dataset of the Hub."
+)
+
+
+def write(path, header, *rows, times=5, encoding="utf-8"):
+    path.write_bytes("\n".join([header, *rows * times, ""]).encode(encoding))
+    return path
+
+
+def messages(caplog):
+    """Without those about the splits that are made."""
+    return [text for record in caplog.records if " split: " not in (text := record.getMessage())]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "lines", "x", "kind"),
+    [
+        ("comma.csv", "utf-8", ("x,kind,label", '1.5,"a;b;c",None', "-2,,mild"), [1.5, -2], ["a;b;c", None]),
+        ("semicolon.csv", "utf-8-sig", ("x;kind;label", '1,5;"a, b";None', "-2;c;mild"), [1.5, -2], ["a, b", "c"]),
+        ("tab.csv", "utf-8", ("x\tkind\tlabel", "1.5\ta, b;c\tNone", "-2\tc\tmild"), [1.5, -2], ["a, b;c", "c"]),
+        ("other.tsv", "utf-8", ("x,kind,label", "1.5,a,None", "-2,c,mild"), [1.5, -2], ["a", "c"]),
+        ("spreadsheet.csv", "utf-16", ("x\tkind\tlabel", "1.5\tä\tNone", "-2\tc\tmild"), [1.5, -2], ["ä", "c"]),
+        ("spaces.csv", "utf-8", ("x; kind ; label", "1,5; a;None", "2; b;mild"), [1.5, 2], ["a", "b"]),
+        ("holes.csv", "utf-8", ("x,kind,label", "1.5,NA,None", "n/a,null,mild"), [1.5, None], ["NA", "null"]),
+        ("booleans.csv", "utf-8", ("x,kind,label", "TRUE,a,None", "false,b,mild"), [True, False], ["a", "b"]),
+        ("short.csv", "utf-8", ("kind,label,x", "a,None,1", "b,mild"), [1, None], ["a", "b"]),
+    ],
+)
+def test_what_is_read(name, encoding, lines, x, kind, tmp_path):
+    path = write(tmp_path / name, *lines, encoding=encoding)
+    dataset = load_labeled_table(path, classes=["None", "mild"]).dataset
+    assert sorted(dataset.column_names) == ["kind", "label", "split", "x"]
+    assert (dataset["x"][:2], dataset["kind"][:2], dataset["label"][:2]) == (x, kind, [0, 1])
+
+
+def test_a_folder_of_files(tmp_path):
+    """Types are those of all files together: the first has numbers only."""
+    for split, lines in {"train": ("x;label", "1,5;None", "2;1"), "validation": ("x;label", "a;1"),
+                         "test": ("x;label", "4;None")}.items():  # fmt: skip
+        write(tmp_path / f"{split}.csv", *lines, times=2)
+    dataset = load_labeled_table(tmp_path, classes=["None", "1"]).dataset
+    assert dataset["x"][:] == ["1.5", "2", "1.5", "2", "a", "a", "4", "4"]
+    assert dataset["label"][:] == [0, 1, 0, 1, 1, 1, 0, 0]
+    assert dataset["split"][:] == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (("x,kind,x,label", "1,a,2,low"), "the header has a column x twice: rename or remove one"),
+        (("x,label", "1,low", "x,label", "2,high"), "row 1 is the header once more: remove it"),
+        (("x,label", "1,low", "1,2,high"), "Error tokenizing data. C error: Expected 2 fields in line 3, saw 3\n"),
+    ],
+)
+def test_tables_that_are_none(lines, reason, tmp_path):
+    path = write(tmp_path / "t.csv", *lines)
+    with pytest.raises(ValueError) as caught:
+        load_labeled_table(path)
+    assert str(caught.value) == f"{path} cannot be loaded as a dataset: {reason}. {SUPPORTED}"
+
+
+def test_the_code_page_of_a_spreadsheet(tmp_path):
+    path = write(tmp_path / "t.csv", "x,label", "1,mäßig", encoding="cp1252")
+    with pytest.raises(ValueError) as caught:
+        load_labeled_table(path)
+    assert str(caught.value).startswith(f"{path} cannot be loaded as a dataset: 'utf-8' codec can't decode byte 0xe4 ")
+    assert str(caught.value).endswith(f": save the file as CSV UTF-8. {SUPPORTED}")
+
+
+def test_an_index_is_no_input(tmp_path, caplog):
+    """Of sorted rows the number alone tells the class."""
+    table = pd.DataFrame({"x": [0.25, 0.5] * 10, "label": [1] * 10 + [2] * 10})
+    table.to_csv(tmp_path / "t.csv")
+    assert load_labeled_table(tmp_path / "t.csv").dataset.column_names == ["x", "label", "split"]
+    assert messages(caplog) == [
+        f"{tmp_path / 't.csv'}: columns that number or name the rows are left out: Unnamed: 0. To learn from them, "
+        "name all inputs with --feature_columns."
+    ]
+    chosen = load_labeled_table(tmp_path / "t.csv", feature_columns=["Unnamed: 0"])
+    assert chosen.dataset["Unnamed: 0"][:] == list(range(20))
+
+
+class TestNone:
+    """A class called None, NA, n/a or null."""
+
+    @pytest.mark.parametrize("name", ["None", "NA", "n/a", "null", "nan"])
+    def test_without_other_missing_labels_it_is_a_class(self, name, tmp_path, caplog):
+        path = write(tmp_path / "t.csv", "text,label", f"a,{name}", "b,severe", times=10)
+        dataset, names = load_labeled_texts(path)
+        assert names == tuple(sorted([name, "severe"])) and dataset["label"][:].count(names.index(name)) == 10
+        assert messages(caplog)[0] == (
+            f"{path}: the label '{name}' is taken for a class, of 10 rows. If it means that there is no label, list "
+            "the classes in their order with --classes (classes=...), without it."
+        )
+
+    def test_beside_missing_labels_it_must_be_listed(self, tmp_path, caplog):
+        path = write(tmp_path / "t.csv", "text,label", "a,None", "b,severe", "c,", "d,mild", times=8)
+        with pytest.raises(ValueError) as caught:
+            load_labeled_texts(path)
+        assert str(caught.value) == (
+            f"{path}: 8 labels are empty, 8 are 'None'. If that is a class, list the classes in their order with "
+            "--classes (classes=...), it among them; if it means that there is no label, without it."
+        )
+        options = {"text_column": "text", "skip_incomplete": True}
+        loaded = load_labeled_texts(path, classes=["None", "mild", "severe"], **options)
+        assert loaded.dataset["label"][:] == [0, 2, 1] * 8
+        loaded = load_labeled_texts(path, classes=["mild", "severe"], **options)
+        assert loaded.dataset["label"][:] == [1, 0] * 8
+        assert messages(caplog) == [
+            f"{path}: 8 of 32 rows without a label are left out.",
+            f"{path}: 16 of 32 rows without a label are left out.",
+        ]
