@@ -5,19 +5,13 @@ import math
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.files import message_of
 
 from squared_emd.data.images_of_groups import CROP_BELOW, CROP_SIDE, crop_face
 
 
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
-
-
 def spots(size, places, radius):
-    """An image with a soft spot of its own color at each place; a pixel's centre has whole numbers."""
+    """An image with a soft spot of its own color at each place; a pixel's center has whole numbers."""
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     return Image.fromarray(
         np.stack(
@@ -26,7 +20,7 @@ def spots(size, places, radius):
     )
 
 
-def centres(image):
+def centers(image):
     """Where the spots are, counted from the corner of the image, in parts of its side."""
     pixels = np.asarray(image, dtype=float)  # (size, size, 3)
     pixels[pixels < 16] = 0
@@ -37,7 +31,7 @@ def centres(image):
     return np.stack([across, down], axis=1) / image.width
 
 
-@pytest.mark.parametrize("size", [40, 100, 256])  # smaller, as large and larger than in the picture
+@pytest.mark.parametrize("size", [40, 100, 256])  # smaller, as large and larger than in the image
 @pytest.mark.parametrize(
     ("eye_distance", "angle", "between"),
     [
@@ -58,7 +52,7 @@ def test_eyes_and_chin_land_where_they_should(size, eye_distance, angle, between
     crop = crop_face(image, tuple(left), tuple(right), size)
     assert (crop.size, crop.mode) == ((size, size), "RGB")
     # By hand: an eye distance is a fifth of the side: the eyes are 0.1 left and right of the middle, 0.2 / 5 above it.
-    np.testing.assert_allclose(centres(crop), [[0.4, 0.46], [0.6, 0.46], [0.5, 0.58]], atol=0.003)
+    np.testing.assert_allclose(centers(crop), [[0.4, 0.46], [0.6, 0.46], [0.5, 0.58]], atol=0.003)
 
 
 def test_the_constants_behind_these_places():
@@ -91,7 +85,7 @@ def test_the_outermost_pixels_go_on_beyond_the_edge():
     inside, outside = (crop_face(image, (x, 19.5), (x + 10, 19.5), 50) for x in (54.5, 0.5))
     assert np.array_equal(np.asarray(inside), np.asarray(outside))
     above = np.asarray(crop_face(image, (54.5, 2.5), (64.5, 2.5), 50))
-    assert (above[:20] == lines[0]).all()  # the square begins 20 pixels above the picture
+    assert (above[:20] == lines[0]).all()  # the square begins 20 pixels above the image
     assert (above[20:50] == lines[:30]).all()
 
 
@@ -117,6 +111,3 @@ def test_eyes_that_are_none(eyes):
         "The eyes must be two points with their middle in the image and no further apart than its corners, got "
         f"{eyes[0]} and {eyes[1]} in 40 x 40 pixels."
     )
-
-
-# The data set.

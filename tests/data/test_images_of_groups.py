@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from tests.data.files import message_of
 
 from squared_emd.data.images_of_groups import (
     AGE_CODES,
@@ -21,13 +22,13 @@ from squared_emd.data.images_of_groups import (
 from squared_emd.data.published_files import AS_PUBLISHED
 
 SIZE = (60, 40)
-# A picture in each folder, with these faces: left eye, right eye, age code. The train rows are the first faces of the
-# first seven pictures, the test rows the second faces of the last four and of the first three.
+# An image in each folder, with these faces: left eye, right eye, age code. The train rows are the first faces of the
+# first seven images, the test rows the second faces of the last four and of the first three.
 EYES = [((10, 15), (18, 15)), ((38, 20), (46, 22))]
 CODES = [(code, 28) for code in AGE_CODES] + [(75, 1), (75, 5), (75, 10), (75, 16)]
 
 
-def picture_of(k):
+def image_name(k):
     return f"{k}_abc_12_345@N07.jpg"
 
 
@@ -39,7 +40,7 @@ def face(k, i, folder="C:\\research\\flickrGroupShot\\"):
     """A row as a .mat file has it: Windows path, age code, seven numbers."""
     (lx, ly), (rx, ry) = EYES[i]
     position = [lx, ly, rx, ry, *middle(EYES[i]), math.hypot(rx - lx, ry - ly)]
-    return f"{folder}{FOLDERS[k]}\\{picture_of(k)}", CODES[k][i], position
+    return f"{folder}{FOLDERS[k]}\\{image_name(k)}", CODES[k][i], position
 
 
 TRAIN = [face(k, 0) for k in range(7)]
@@ -68,7 +69,7 @@ def write_split(root, train=TRAIN, test=TEST, one_struct=True):
 
 def person_data(k):
     faces = [f"{lx}\t{ly}\t{rx}\t{ry}\t{code}\t1" for ((lx, ly), (rx, ry)), code in zip(EYES, CODES[k], strict=True)]
-    return [picture_of(k), *faces]
+    return [image_name(k), *faces]
 
 
 def make_tree(root, below=".", one_struct=True):
@@ -77,7 +78,7 @@ def make_tree(root, below=".", one_struct=True):
         (root / name).mkdir(parents=True)
         (root / name / "PersonData.txt").write_text("\n".join(person_data(k)) + "\n")
         pixels = rng.integers(0, 256, (5, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize(SIZE, Image.Resampling.BICUBIC).save(root / name / picture_of(k), quality=95)
+        Image.fromarray(pixels).resize(SIZE, Image.Resampling.BICUBIC).save(root / name / image_name(k), quality=95)
     write_split(root / below, one_struct=one_struct)
     return root
 
@@ -86,13 +87,6 @@ def change_lines(root, k, lines):
     file = root / FOLDERS[k] / "PersonData.txt"
     file.write_text("\n".join(lines) + "\n")
     return file
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
 
 
 @pytest.fixture(autouse=True)
@@ -114,9 +108,9 @@ def test_columns_order_and_crops(root):
     # Test: the second faces are 1, 5, 10, 16 years old in folders 7 to 10 and 28 in the first three.
     assert dataset["label"][:] == [*range(7), 0, 1, 2, 3, 4, 4, 4]
     assert dataset["split"][:] == ["train"] * 7 + ["test"] * 7
-    assert dataset["picture"][:] == [picture_of(k) for k in (*range(7), 7, 8, 9, 10, 0, 1, 2)]
+    assert dataset["picture"][:] == [image_name(k) for k in (*range(7), 7, 8, 9, 10, 0, 1, 2)]
     for row, (k, i) in {2: (2, 0), 7: (7, 1), 13: (2, 1)}.items():
-        expected = crop_face(Image.open(root / FOLDERS[k] / picture_of(k)), *EYES[i], 256)
+        expected = crop_face(Image.open(root / FOLDERS[k] / image_name(k)), *EYES[i], 256)
         difference = np.asarray(dataset[row]["image"], dtype=float) - np.asarray(expected)
         assert dataset[row]["image"].size == (256, 256)
         assert abs(difference).mean() < 2  # JPEG
@@ -132,7 +126,7 @@ def test_both_structs_and_both_places(tmp_path, one_struct, below):
 def test_one_face_of_each_split(root):
     for one_struct in (True, False):
         write_split(root, TRAIN[:1], TEST[:1], one_struct)
-        assert load_images_of_groups(root)["picture"][:] == [picture_of(0), picture_of(7)]
+        assert load_images_of_groups(root)["picture"][:] == [image_name(0), image_name(7)]
 
 
 def test_windows_line_ends_and_empty_lines(root):
@@ -156,24 +150,24 @@ def test_three_numbers_of_a_position_are_enough(root):
 
 def test_a_face_with_two_rows_is_the_one_of_the_same_age(root):
     row = "10\t15\t18\t15\t{}\t1"
-    change_lines(root, 0, [picture_of(0), row.format(51), row.format(1), row.format(28), person_data(0)[2]])
+    change_lines(root, 0, [image_name(0), row.format(51), row.format(1), row.format(28), person_data(0)[2]])
     assert load_images_of_groups(root)["label"][0] == 0
 
 
-def test_a_picture_name_in_two_folders(root):
-    other = root / FOLDERS[3] / picture_of(0)
+def test_an_image_name_in_two_folders(root):
+    other = root / FOLDERS[3] / image_name(0)
     Image.new("RGB", SIZE, (0, 0, 255)).save(other)
-    change_lines(root, 3, [*person_data(3), picture_of(0), "30\t30\t36\t30\t10\t2"])
-    write_split(root, [*TRAIN, (f"x\\{picture_of(0)}", 10, [30, 30, 36, 30, 33, 30, 6])])
+    change_lines(root, 3, [*person_data(3), image_name(0), "30\t30\t36\t30\t10\t2"])
+    write_split(root, [*TRAIN, (f"x\\{image_name(0)}", 10, [30, 30, 36, 30, 33, 30, 6])])
     dataset = load_images_of_groups(root)
-    assert dataset["picture"][7] == dataset["picture"][0] == picture_of(0)
+    assert dataset["picture"][7] == dataset["picture"][0] == image_name(0)
     assert dataset["label"][7] == 2
     assert np.asarray(dataset[7]["image"])[..., 2].min() > 240
 
 
-def test_a_picture_is_not_turned_by_its_exif(root):
+def test_an_image_is_not_turned_by_its_exif(root):
     before = np.asarray(load_images_of_groups(root)[0]["image"])
-    path = root / FOLDERS[0] / picture_of(0)
+    path = root / FOLDERS[0] / image_name(0)
     with Image.open(path) as image:
         exif = image.getexif()
         exif[0x0112] = 6  # turned by a quarter
@@ -195,8 +189,8 @@ def test_crops_are_made_once_and_the_data_folder_is_left_alone(root, cache):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
 
 
-def test_crops_are_made_again_when_a_picture_has_changed(root):
-    path = root / FOLDERS[0] / picture_of(0)
+def test_crops_are_made_again_when_an_image_has_changed(root):
+    path = root / FOLDERS[0] / image_name(0)
     load_images_of_groups(root)
     Image.new("RGB", SIZE, (0, 255, 0)).save(path)
     assert np.asarray(load_images_of_groups(root)[0]["image"])[..., 1].min() > 240
@@ -219,21 +213,13 @@ def test_a_folder_for_the_crops(root, tmp_path, cache):
     )
 
 
-def test_missing_files(root):
-    for name in ("Group8a", "Fam4a"):
-        (root / name / "PersonData.txt").unlink()
-    assert message_of(FileNotFoundError, load_images_of_groups, root) == (
-        f"There is no PersonData.txt in Fam4a, Group8a in {root}. {LAYOUT}."
-    )
-
-
 @pytest.mark.parametrize(
     ("lines", "number"),
     [
         (["10\t15\t18\t15\t1\t1"], 1),
-        ([picture_of(0), "10\t15\t18\t15\t1"], 2),
-        ([picture_of(0), "10\t15\t18\t15\t1\tf"], 2),
-        ([picture_of(0), "", "nan\t15\t18\t15\t1\t2"], 3),
+        ([image_name(0), "10\t15\t18\t15\t1"], 2),
+        ([image_name(0), "10\t15\t18\t15\t1\tf"], 2),
+        ([image_name(0), "", "nan\t15\t18\t15\t1\t2"], 3),
         (["12"], 1),
     ],
 )
@@ -245,92 +231,16 @@ def test_lines_that_are_no_face(root, lines, number):
     )
 
 
-def test_rows_of_the_split_that_have_no_face(root):
-    file = root / "eventrain.mat"
-    name, age, position = TRAIN[1]
-    write_split(root, [TRAIN[0], ("C:\\groups\\absent.jpg", age, position)])
-    assert message_of(ValueError, load_images_of_groups, root) == (
-        f"{file}, face 2: no PersonData.txt has a face in 'absent.jpg'. {AS_PUBLISHED}"
-    )
-    write_split(root, [(name, 6, position)])
-    assert message_of(ValueError, load_images_of_groups, root) == (
-        f"{file}, face 1: ageClass must be one of (1, 5, 10, 16, 28, 51, 75), got 6. {AS_PUBLISHED}"
-    )
-    write_split(root, [(name, 10, position)])
-    assert message_of(ValueError, load_images_of_groups, root) == (
-        f"{file}, face 1: ageClass must be the age of this face in PersonData.txt "
-        f"({root / 'Wed3a' / 'PersonData.txt'}, line 2), got 10 and 5. {AS_PUBLISHED}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "away"),
-    [(14 + 3, 15 + 3, "4.2"), (math.nan, 15, "nan")],  # 3 * sqrt(2) of the 4 pixels that half an eye distance is
-)
-def test_a_face_too_far_away(root, x, y, away):
-    name, age, _ = TRAIN[1]
-    write_split(root, [(name, age, [x, y, 8])])
-    assert message_of(ValueError, load_images_of_groups, root) == (
-        f"{root / 'eventrain.mat'}, face 1: PersonData.txt must have this face of {picture_of(1)!r}, between whose "
-        f"eyes is ({x:.1f}, {y:.1f}); the nearest ({root / 'Wed3a' / 'PersonData.txt'}, line 2) is {away} pixels away, "
-        f"more than 4.0. {AS_PUBLISHED}"
-    )
-
-
-def test_files_that_are_no_split(root):
-    file = root / "eventrain.mat"
-    lacks = f"{file} must hold a struct trcoll with the fields name, ageClass, facePosSize. {AS_PUBLISHED}"
-    savemat(file, {"other": 1})
-    assert message_of(ValueError, load_images_of_groups, root) == lacks
-    savemat(file, {"trcoll": 1})
-    assert message_of(ValueError, load_images_of_groups, root) == lacks
-    savemat(file, {"trcoll": {"name": "a", "ageClass": 1}})
-    assert message_of(ValueError, load_images_of_groups, root) == lacks
-    file.write_text("<html>" * 40)
-    assert re.fullmatch(
-        re.escape(f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: ")
-        + ".+"
-        + re.escape(f". {AS_PUBLISHED}"),
-        message_of(ValueError, load_images_of_groups, root),
-    )
-    write_split(root)
-    file.write_bytes(file.read_bytes()[:-100])
-    assert message_of(ValueError, load_images_of_groups, root) == (
-        f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: could not read bytes. {AS_PUBLISHED}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("names", "ages", "positions", "shape"),
-    [
-        (["a", "b"], [1], [[1, 2, 3], [1, 2, 3]], (2, 3)),
-        (["a", "b"], [1, 5], [[1, 2, 3, 4, 5]], (1, 5)),
-        (["a", "b"], [1, 5], [[1, 2], [1, 2]], (2, 2)),
-        (["a"], [1], [["text"]], (1, 1)),
-        (["a"], ["1"], [[1, 2, 3]], (1, 3)),
-        ([], [], [], (0, 0)),
-    ],
-)
-def test_fields_that_do_not_fit(root, names, ages, positions, shape):
-    struct = {"name": np.array([names], dtype=object), "ageClass": ages, "facePosSize": np.array(positions)}
-    savemat(root / "eventest.mat", {"tecoll": struct})
-    assert message_of(ValueError, load_images_of_groups, root) == (
-        f"{root / 'eventest.mat'}: tecoll must have a name, a number as ageClass and a row of numbers as facePosSize, "
-        f"with x, y and eye distance at its end, for each face, got {len(names)} names, {len(ages)} ages and "
-        f"facePosSize of shape {shape}. {AS_PUBLISHED}"
-    )
-
-
 def damage(root, k):
     """An absent, a truncated and no image, from the k-th on."""
-    absent, truncated, none = (root / FOLDERS[k + i] / picture_of(k + i) for i in range(3))
+    absent, truncated, none = (root / FOLDERS[k + i] / image_name(k + i) for i in range(3))
     absent.unlink()
     truncated.write_bytes(truncated.read_bytes()[:-200])
     none.write_text("<html>")
     return [path.relative_to(root).as_posix() for path in (absent, truncated, none)]
 
 
-def test_damaged_pictures_left_out_each_time_with_a_warning(root, caplog):
+def test_damaged_images_left_out_each_time_with_a_warning(root, caplog):
     absent, truncated, none = damage(root, 3)
     for _ in range(2):  # cut out, and found in the cache
         caplog.clear()
@@ -352,23 +262,94 @@ def test_damaged_pictures_left_out_each_time_with_a_warning(root, caplog):
 
 def test_a_split_without_a_usable_face(root):
     write_split(root, test=TEST[:1])
-    (root / FOLDERS[7] / picture_of(7)).unlink()
+    (root / FOLDERS[7] / image_name(7)).unlink()
     assert message_of(ValueError, load_images_of_groups, root, skip_bad_images=True) == (
         f"No face of {root / 'eventest.mat'} has an image that can be decoded; unpack the archive again."
     )
 
 
-def test_pictures_out_of_use_are_not_needed(root):
+def test_images_out_of_use_are_not_needed(root):
     write_split(root, TRAIN[:3], TEST[:2])
     for k in (3, 4, 5):
-        (root / FOLDERS[k] / picture_of(k)).unlink()
+        (root / FOLDERS[k] / image_name(k)).unlink()
     assert len(load_images_of_groups(root)) == 5
 
 
 def test_eyes_at_one_point(root, cache):
-    file = change_lines(root, 0, [picture_of(0), "14\t15\t14\t15\t1\t1", person_data(0)[2]])
+    file = change_lines(root, 0, [image_name(0), "14\t15\t14\t15\t1\t1", person_data(0)[2]])
     assert message_of(ValueError, load_images_of_groups, root) == (
         f"{file}, line 2: The eyes must be two points with their middle in the image and no further apart than its "
         f"corners, got (14.0, 15.0) and (14.0, 15.0) in 60 x 40 pixels. {AS_PUBLISHED}"
     )
     assert list(cache.iterdir()) == []
+
+
+def test_missing_files(root):
+    for name in ("Group8a", "Fam4a"):
+        (root / name / "PersonData.txt").unlink()
+    assert message_of(FileNotFoundError, load_images_of_groups, root) == (
+        f"There is no PersonData.txt in Fam4a, Group8a in {root}. {LAYOUT}."
+    )
+
+
+def at(x, y):
+    name, age, _ = TRAIN[1]
+    return [(name, age, [x, y, 8])]
+
+
+NAME, AGE, POSITION = TRAIN[1]
+FACE = f"PersonData.txt must have this face of {image_name(1)!r}, between whose eyes is"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([TRAIN[0], ("C:\\groups\\absent.jpg", AGE, POSITION)], "no PersonData.txt has a face in 'absent.jpg'."),
+        ([(NAME, 6, POSITION)], "ageClass must be one of (1, 5, 10, 16, 28, 51, 75), got 6."),
+        ([(NAME, 10, POSITION)], "ageClass must be the age of this face in PersonData.txt (PLACE), got 10 and 5."),
+        # 3 * sqrt(2) of the 4 pixels that half an eye distance is
+        (at(14 + 3, 15 + 3), f"{FACE} (17.0, 18.0); the nearest (PLACE) is 4.2 pixels away, more than 4.0."),
+        (at(math.nan, 15), f"{FACE} (nan, 15.0); the nearest (PLACE) is nan pixels away, more than 4.0."),
+    ],
+)
+def test_rows_of_the_split_that_have_no_face(root, rows, message):
+    write_split(root, rows)
+    message = message.replace("PLACE", f"{root / 'Wed3a' / 'PersonData.txt'}, line 2")
+    assert message_of(ValueError, load_images_of_groups, root) == (
+        f"{root / 'eventrain.mat'}, face {len(rows)}: {message} {AS_PUBLISHED}"
+    )
+
+
+def struct(names, ages, positions):
+    return {"name": np.array([names], dtype=object), "ageClass": ages, "facePosSize": np.array(positions)}
+
+
+LACKS = " must hold a struct trcoll with the fields name, ageClass, facePosSize."
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"other": 1}, LACKS),
+        ({"trcoll": 1}, LACKS),
+        ({"trcoll": {"name": "a", "ageClass": 1}}, LACKS),
+        (
+            {"trcoll": struct(["a", "b"], [1], [[1, 2, 3], [1, 2, 3]])},
+            "2 names, 1 ages and facePosSize of shape (2, 3).",
+        ),
+        ({"trcoll": struct(["a", "b"], [1, 5], [[1, 2, 3, 4, 5]])}, "2 names, 2 ages and facePosSize of shape (1, 5)."),
+        ({"trcoll": struct(["a", "b"], [1, 5], [[1, 2], [1, 2]])}, "2 names, 2 ages and facePosSize of shape (2, 2)."),
+        ({"trcoll": struct(["a"], [1], [["text"]])}, "1 names, 1 ages and facePosSize of shape (1, 1)."),
+        ({"trcoll": struct(["a"], ["1"], [[1, 2, 3]])}, "1 names, 1 ages and facePosSize of shape (1, 3)."),
+        ({"trcoll": struct([], [], [])}, "0 names, 0 ages and facePosSize of shape (0, 0)."),
+    ],
+)
+def test_files_that_are_no_split(root, variables, message):
+    file = root / "eventrain.mat"
+    savemat(file, variables)
+    if message != LACKS:
+        message = (
+            ": trcoll must have a name, a number as ageClass and a row of numbers as facePosSize, with x, y and eye "
+            f"distance at its end, for each face, got {message}"
+        )
+    assert message_of(ValueError, load_images_of_groups, root) == f"{file}{message} {AS_PUBLISHED}"

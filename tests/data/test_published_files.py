@@ -6,7 +6,15 @@ import pytest
 from PIL import Image
 
 from squared_emd.data.images import find_bad_images
-from squared_emd.data.published_files import check_inside_folder, check_name, data_folder, find_together
+from squared_emd.data.published_files import (
+    AS_PUBLISHED,
+    check_inside_folder,
+    check_name,
+    data_folder,
+    find_together,
+    read_mat,
+    write_mat,
+)
 
 
 def raises(error, message):
@@ -62,6 +70,22 @@ def test_links_that_lead_out(tmp_path):
     )
     with raises(ValueError, message):
         check_inside_folder([("line 3", root / "link" / "x.jpg")], root)
+
+
+def test_mat_files(tmp_path):
+    file = tmp_path / "x.mat"
+    write_mat(file, {"a": [1.5, 2], "b": "text"}, "drawn")
+    assert read_mat(file, ["a", "c"])["a"].tolist() == [[1.5, 2]] and "b" not in read_mat(file, ["a"])
+    data = file.read_bytes()
+    write_mat(file, {"a": [1.5, 2], "b": "text"}, "drawn")
+    assert file.read_bytes() == data and data.startswith(b"MATLAB 5.0 MAT-file, drawn  ")
+    start = f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: "
+    file.write_bytes(data[:-100])
+    with raises(ValueError, f"{start}could not read bytes. {AS_PUBLISHED}"):
+        read_mat(file, ["b"])
+    file.write_text("<html>" * 40)
+    with pytest.raises(ValueError, match=f"^{re.escape(start)}.+{re.escape(AS_PUBLISHED)}$"):
+        read_mat(file, ["b"])
 
 
 def test_bad_images(tmp_path, caplog):

@@ -1,15 +1,61 @@
-"""Splits that are not by fold; those by fold and by person are tested with Adience."""
+"""Splits by fold, by person, as published and by row."""
 
 import re
 
 import pytest
 from datasets import Dataset
+from tests.data.files import message_of
 
-from squared_emd.data.splits import class_table, published_split, validation_split
+from squared_emd.data.splits import class_table, fold_split, published_split, validation_split
 
 
 def rows_of(**columns):
     return Dataset.from_dict(columns | {"row": list(range(len(next(iter(columns.values())))))})
+
+
+def people(users, folds=None):
+    return rows_of(user_id=users, fold=folds or [0] * len(users))
+
+
+def test_fold_split_refuses_a_user_on_both_sides():
+    dataset = people(["a", "b", "b", "c", "c"], [0, 1, 3, 3, 4])
+    for fold in (1, 3):
+        assert message_of(ValueError, fold_split, dataset, fold) == (
+            f"A user must stand on one side of the split: user b is in folds [1, 3] and {fold} is the test fold. "
+            "Give all rows of this user the same fold."
+        )
+    train, test = fold_split(dataset, 0)
+    assert (train["row"][:], test["row"][:]) == ([1, 2, 3, 4], [0])
+
+
+@pytest.mark.parametrize(("folds", "fold"), [([0, 1], 5), ([0, 0], 0)])
+def test_fold_split_without_that_fold(folds, fold):
+    assert message_of(ValueError, fold_split, people(["a", "b"], folds), fold) == (
+        f"fold must be one of at least two folds of the dataset, got {fold}; it has {sorted(set(folds))}."
+    )
+
+
+def test_validation_split_is_by_user_and_repeats():
+    dataset = people([f"user {i % 40}" for i in range(400)])
+    train, validation = validation_split(dataset, seed=3)
+    assert not set(train["user_id"]) & set(validation["user_id"])
+    assert sorted([*train["row"], *validation["row"]]) == list(range(400))
+    assert len(validation) == 40  # 40 users with 10 rows each: a tenth of the rows are four users
+    assert validation["row"][:] == sorted(validation["row"])
+    assert validation_split(dataset, seed=3)[1]["row"][:] == validation["row"][:]
+    assert validation_split(dataset, seed=4)[1]["row"][:] != validation["row"][:]
+
+
+def test_validation_split_with_few_large_users():
+    train, validation = validation_split(people(["a"] * 5 + ["b"] * 2 + ["c"] * 3), share=0.1, seed=0)
+    assert (set(train["user_id"]), set(validation["user_id"])) == ({"a", "c"}, {"b"})
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5])
+def test_validation_split_share_out_of_range(share):
+    assert message_of(ValueError, validation_split, people(["a", "b"]), share=share, seed=0) == (
+        f"share must lie between 0 and 1, got {share}."
+    )
 
 
 def test_published_split_leaves_out_others():
@@ -40,11 +86,11 @@ def test_validation_by_row():
     assert validation_split(rows, share=0.1, seed=2, by=None)[1]["row"][:] != validation["row"][:]
 
 
-@pytest.mark.parametrize(("by", "unit"), [("picture", "picture"), (None, "row")])
-def test_too_few(by, unit):
-    message = f"A split by {unit} needs at least two {unit}s, got 1."
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        validation_split(rows_of(picture=["a"]), seed=0, by=by)
+@pytest.mark.parametrize(("options", "unit"), [({}, "user"), ({"by": "picture"}, "picture"), ({"by": None}, "row")])
+def test_too_few(options, unit):
+    assert message_of(ValueError, validation_split, rows_of(picture=["a"], user_id=["b"]), seed=0, **options) == (
+        f"A split by {unit} needs at least two {unit}s, got 1."
+    )
 
 
 def test_the_table_of_classes_counts_the_likeliest_of_soft_labels():

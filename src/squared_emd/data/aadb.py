@@ -3,21 +3,21 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets import Dataset, Features, Image, Value
-from scipy.io import loadmat
+from datasets import Dataset, Image, Value
 
-from squared_emd.data.images import find_bad_images
 from squared_emd.data.published_files import (
     AS_PUBLISHED,
-    check_inside_folder,
     check_name,
     data_folder,
     find_together,
     folders_to_search,
+    read_mat,
+    to_dataset,
+    usable_rows,
 )
 
 __all__ = ["load_aadb"]
@@ -45,14 +45,10 @@ class _Row(NamedTuple):
     score: float
     split: str
     place: str
+    image: str = ""
 
 
-def load_aadb(
-    data_dir: str | os.PathLike,
-    *,
-    skip_bad_images: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
+def load_aadb(data_dir: str | os.PathLike, *, skip_bad_images: bool = False) -> Dataset:
     """Gives the photographs of AADB with their scores, in the order of the published lists.
 
     `AADBinfo.mat` has 8,458 photographs to train and 1,000 to test on, and is read where it exists; the text lists,
@@ -66,7 +62,6 @@ def load_aadb(
     Args:
         data_dir: The folder that holds the lists and the images, or folders with them.
         skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.
-        progress: Called as `progress(done, total)` after each image that was checked.
 
     Returns:
         A dataset with `image` (decoded when read), `score` (float64, 0..1) and `split` (`train`, `validation` or
@@ -82,27 +77,19 @@ def load_aadb(
     else:
         rows = _read_lists(find_together(root, list(LISTS.values()), LAYOUT))
     _check_splits(rows, "no row", "take the files as they were published")
-    paths = _find_images(root, rows)
-    check_inside_folder(((row.place, path) for row, path in zip(rows, paths, strict=True)), root)
+    rows = _find_images(root, rows)
     tested = {row.name for row in rows if row.split == "test"}
     both = len({row.name for row in rows if row.split != "test"} & tested)
     if both:
         logger.warning("%d of %d images to test on are also in another list of AADB.", both, len(tested))
-    bad = find_bad_images(paths, root, skip=skip_bad_images, advice="Unpack the archives again", progress=progress)
-    rows = [row for row, path in zip(rows, paths, strict=True) if path not in bad]
-    paths = [path for path in paths if path not in bad]
+    rows = usable_rows(rows, root, root, skip_bad_images=skip_bad_images, advice="Unpack the archives again")
     _check_splits(rows, "no image that can be decoded", "unpack the archives again")
-    columns = {"image": paths, "score": [row.score for row in rows], "split": [row.split for row in rows]}
-    kinds = {"image": Image(), "score": Value("float64"), "split": Value("string")}
-    return Dataset.from_dict(columns, features=Features(kinds))
+    return to_dataset(rows, {"image": Image(), "score": Value("float64"), "split": Value("string")})
 
 
 def _read_info(file: Path) -> list[_Row]:
     wanted = [f"{split}{kind}" for split in NEEDED for kind in ("NameList", "Score")]
-    try:
-        info = loadmat(file, variable_names=wanted)
-    except Exception as error:  # SciPy lets through whatever its parser stumbles over
-        raise ValueError(f"{file} cannot be read as a MATLAB file ({error}). {AS_PUBLISHED}") from error
+    info = read_mat(file, wanted)
     missing = [name for name in wanted if name not in info]
     if missing:
         raise ValueError(f"{file} must hold {', '.join(wanted)}; it lacks {', '.join(missing)}. {AS_PUBLISHED}")
@@ -112,8 +99,7 @@ def _read_info(file: Path) -> list[_Row]:
         if names.dtype.kind != "O" or scores.dtype.kind not in "fiu" or names.size != scores.size:
             raise ValueError(
                 f"{file}: {split}NameList must be a cell array of names and {split}Score as many numbers, got "
-                f"{names.size} of type {names.dtype} and {scores.size} of type {scores.dtype}. "
-                f"{AS_PUBLISHED}"
+                f"{names.size} of type {names.dtype} and {scores.size} of type {scores.dtype}. {AS_PUBLISHED}"
             )
         for number, (cell, score) in enumerate(zip(names.flat, scores.flat, strict=True), start=1):
             name = str(cell.flat[0]) if getattr(cell, "size", 0) == 1 and cell.dtype.kind == "U" else ""
@@ -152,22 +138,23 @@ def _check_splits(rows: list[_Row], lack: str, advice: str) -> None:
         raise ValueError(f"There is {lack} to {' or to '.join(empty)} on; {advice}.")
 
 
-def _find_images(root: Path, rows: list[_Row]) -> list[str]:
-    """The path of each row's image; where there is none, the one where it should be."""
+def _find_images(root: Path, rows: list[_Row]) -> list[_Row]:
+    """The rows with the path of the image of each; where there is none, the one where it should be."""
     folders = {
         split: [folder / name for folder in folders_to_search(root) if (folder / name).is_dir()]
         for split, name in IMAGE_FOLDERS.items()
     }
     if not any(folders.values()):
-        names = " and ".join(f"{name}/" for name in IMAGE_FOLDERS.values())
-        raise FileNotFoundError(f"The images must lie in {names} in {root} or a folder in it. {LAYOUT}.")
-    found = {split: _names_in(paths) for split, paths in folders.items()}
-    paths = []
-    for row in rows:
+        wanted = " and ".join(f"{name}/" for name in IMAGE_FOLDERS.values())
+        raise FileNotFoundError(f"The images must lie in {wanted} in {root} or a folder in it. {LAYOUT}.")
+    names = {split: _names_in(paths) for split, paths in folders.items()}
+
+    def image_of(row: _Row) -> str:
         own, other = ("test", "train") if row.split == "test" else ("train", "test")
-        fallback = str((folders[own] or [root / IMAGE_FOLDERS[own]])[0] / row.name)
-        paths.append(found[own].get(row.name) or found[other].get(row.name) or fallback)
-    return paths
+        expected = (folders[own] or [root / IMAGE_FOLDERS[own]])[0] / row.name
+        return names[own].get(row.name) or names[other].get(row.name) or str(expected)
+
+    return [row._replace(image=image_of(row)) for row in rows]
 
 
 def _names_in(folders: Iterable[Path]) -> dict[str, str]:

@@ -2,16 +2,21 @@
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from datasets import ClassLabel, Dataset, Features, Image, Value
+from datasets import ClassLabel, Dataset, Image, Value
 
-from squared_emd.data.images import find_bad_images
-from squared_emd.data.published_files import AS_PUBLISHED, check_inside_folder, check_name, data_folder, find_together
+from squared_emd.data.published_files import (
+    AS_PUBLISHED,
+    check_name,
+    data_folder,
+    find_together,
+    to_dataset,
+    usable_rows,
+)
 
-__all__ = ["AGE_BOUNDS", "AGE_GROUPS", "ODD_LABELS", "load_adience"]
+__all__ = ["AGE_BOUNDS", "AGE_GROUPS", "load_adience"]
 
 AGE_GROUPS: tuple[str, ...] = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
 """Names of the age groups as Hou et al. 2016 write them, youngest first."""
@@ -21,24 +26,14 @@ AGE_BOUNDS: tuple[tuple[int, int], ...] = (
 )  # fmt: skip
 """The same groups as the published files write them: "(8, 12)" is the paper's 8-13."""
 
-ODD_LABELS: dict[str, str | None] = {
-    "2": "0-2", "13": "8-13", "22": "15-20",
-    "23": "25-32", "29": "25-32", "32": "25-32", "34": "25-32", "(25, 23)": "25-32", "(27, 32)": "25-32",
-    "36": "38-43", "42": "38-43", "45": "38-43", "(38, 42)": "38-43",
-    "46": "48-53", "55": "48-53", "56": "48-53", "57": "60-", "58": "60-",
-    "3": None, "35": None,  # as near to one group as to the next
-    "(38, 48)": None, "(8, 23)": None,  # the two ages are of different groups
-    "None": None,
-}  # fmt: skip
-"""Every label of the published files that is none of the eight groups, and where `odd_labels="map"` puts it.
-
-The rule: an age goes to the group that contains it or has the nearest bound, and is dropped where two groups are
-equally near; a pair goes to the group of both its ages, and is dropped where these differ. The rule also places ages
-that are not in the table.
-"""
-
 NUM_FOLDS = 5
 COLUMNS = ("user_id", "original_image", "face_id", "age")
+FEATURES = {
+    "image": Image(),
+    "label": ClassLabel(names=list(AGE_GROUPS)),
+    "user_id": Value("string"),
+    "fold": Value("int32"),
+}
 PREFIXES = {"aligned": "landmark_aligned_face", "faces": "coarse_tilt_aligned_face"}
 LAYOUT = (
     "Adience is fold_0_data.txt .. fold_4_data.txt beside the image folder or in one folder below, and the images "
@@ -48,7 +43,7 @@ LAYOUT = (
 
 
 class _Row(NamedTuple):
-    path: str
+    image: str
     label: int
     user_id: str
     fold: int
@@ -61,7 +56,6 @@ def load_adience(
     odd_labels: Literal["drop", "map"] = "drop",
     skip_bad_images: bool = False,
     images: Literal["auto", "aligned", "faces"] = "auto",
-    progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Gives the faces of Adience that have an age group, in the order of the fold files.
 
@@ -75,10 +69,11 @@ def load_adience(
     Args:
         data_dir: The folder that holds `aligned/` or `faces/` and the fold files (or one folder with the fold files).
         odd_labels: `drop` leaves out every label that is none of the eight (the standard protocol);
-            `map` puts single ages and misspelt pairs into a group where one fits, see `ODD_LABELS`.
+            `map` puts an age into the group that contains it or has the nearest bound, and a misspelt pair into the
+            group of both its ages, and drops what is as near to two groups: 13 goes to 8-13, (27, 32) to 25-32, and
+            35 and (38, 48) are dropped.
         skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.
         images: `aligned` or `faces`; `auto` takes `aligned` where that folder exists.
-        progress: Called as `progress(done, total)` after each image that was checked.
 
     Returns:
         A dataset with `image` (decoded when read), `label` (`ClassLabel`, 0..7), `user_id` (string) and `fold` (0..4).
@@ -96,19 +91,9 @@ def load_adience(
     folder = _image_folder(root, images)
     rows = [row for fold, file in enumerate(fold_files) for row in _read_fold(file, fold, folder, odd_labels)]
     _check_folds(rows, "no row with a usable label", "take the files as they were published")
-    check_inside_folder(((row.place, row.path) for row in rows), root)
-    paths = [row.path for row in rows]
-    bad = find_bad_images(paths, folder, skip=skip_bad_images, advice="Unpack the archive again", progress=progress)
-    rows = [row for row in rows if row.path not in bad]
+    rows = usable_rows(rows, root, folder, skip_bad_images=skip_bad_images, advice="Unpack the archive again")
     _check_folds(rows, "no image that can be decoded", "unpack the archive again")
-    columns = {
-        "image": [row.path for row in rows],
-        "label": [row.label for row in rows],
-        "user_id": [row.user_id for row in rows],
-        "fold": [row.fold for row in rows],
-    }
-    kinds = {"image": Image(), "label": ClassLabel(names=list(AGE_GROUPS)), "user_id": Value("string")}
-    return Dataset.from_dict(columns, features=Features({**kinds, "fold": Value("int32")}))
+    return to_dataset(rows, FEATURES)
 
 
 def _image_folder(root: Path, images: str) -> Path:
@@ -159,9 +144,6 @@ def _label(text: str, odd_labels: str, place: str) -> int | None:
         return AGE_BOUNDS.index(ages)
     if odd_labels == "drop":
         return None
-    text = str(ages[0]) if len(ages) == 1 else str(ages)
-    if text in ODD_LABELS:
-        return None if ODD_LABELS[text] is None else AGE_GROUPS.index(ODD_LABELS[text])
     groups = {_nearest_group(age) for age in ages}
     return groups.pop() if len(groups) == 1 else None
 
@@ -173,8 +155,7 @@ def _nearest_group(age: int) -> int | None:
 
 
 def _check_folds(rows: list[_Row], lack: str, advice: str) -> None:
-    folds = {row.fold for row in rows}
-    empty = [f"fold_{fold}_data.txt" for fold in range(NUM_FOLDS) if fold not in folds]
+    empty = [f"fold_{fold}_data.txt" for fold in sorted(set(range(NUM_FOLDS)) - {row.fold for row in rows})]
     if not rows:
         raise ValueError(f"There is {lack} in any fold file; {advice}.")
     if empty:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
+from squared_emd.data.published_files import data_folder
+
 __all__ = ["load_imagenet"]
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -37,45 +39,35 @@ def load_imagenet(data_dir: str | os.PathLike) -> Dataset:
         FileNotFoundError: `data_dir`, `train/` or `val/` is missing.
         ValueError: A half has no folders of wnids, a wnid is in one half only, or it has no images.
     """
-    root = Path(os.path.abspath(data_dir))
-    if not root.is_dir():
-        raise FileNotFoundError(f"data_dir must be a folder, {root} is not one. {LAYOUT}.")
-    missing = [name for name in FOLDERS.values() if not (root / name).is_dir()]
+    root = data_folder(data_dir, LAYOUT)
+    missing = " and ".join(f"{name}/" for name in FOLDERS.values() if not (root / name).is_dir())
     if missing:
-        lack, found = (
-            " and ".join(f"{name}/" for name in missing),
-            ", ".join(sorted(os.listdir(root))[:FEW]) or "nothing",
-        )
-        raise FileNotFoundError(f"{root} lacks {lack}, it holds: {found}. {LAYOUT}.")
-    wnids = {half: _wnids(half, root / folder) for half, folder in FOLDERS.items()}
-    names = wnids["train"]
-    alone = sorted(set(names) ^ set(wnids["validation"]))
+        found = ", ".join(sorted(os.listdir(root))[:FEW]) or "nothing"
+        raise FileNotFoundError(f"{root} lacks {missing}, it holds: {found}. {LAYOUT}.")
+    train, validation = (_wnids(half, root / folder) for half, folder in FOLDERS.items())
+    alone = sorted(set(train) ^ set(validation))
     if alone:
-        few = ", ".join(f"{wnid} is in {'train' if wnid in names else 'val'}/ only" for wnid in alone[:FEW])
+        few = ", ".join(f"{wnid} is in {'train' if wnid in train else 'val'}/ only" for wnid in alone[:FEW])
         raise ValueError(
             f"{root} must have the same wnids in train/ and val/, {len(alone)} stand alone: {few}. {LAYOUT}."
         )
-
-    paths, labels, splits = [], [], []
-    for half, folder in FOLDERS.items():
-        for label, wnid in enumerate(names):
-            images = _images_in(root / folder / wnid)
-            if not images:
-                raise ValueError(
-                    f"Each wnid must have images in train/ and in val/, {root / folder / wnid} has none "
-                    f"({', '.join(IMAGE_SUFFIXES)}). Unpack it again, or remove {wnid} from both."
-                )
-            paths.append(pa.array(images))
-            labels.append(np.full(len(images), label))
-            splits.append(np.full(len(images), half))
-    features = Features({"image": Image(), "label": ClassLabel(names=names), "split": Value("string")})
-    files = pa.concat_arrays(paths)
+    folders = [(half, label, root / FOLDERS[half] / wnid) for half in FOLDERS for label, wnid in enumerate(train)]
+    images = [_images_in(folder) for *_, folder in folders]
+    for (*_, folder), found in zip(folders, images, strict=True):
+        if not found:
+            raise ValueError(
+                f"Each wnid must have images in train/ and in val/, {folder} has none ({', '.join(IMAGE_SUFFIXES)}). "
+                f"Unpack it again, or remove {folder.name} from both."
+            )
+    counts = list(map(len, images))
+    paths = pa.concat_arrays(map(pa.array, images))  # (N,)
     columns = {
         # As Image() stores a path. Dataset.from_dict would do the same image by image and take five times as long.
-        "image": pa.StructArray.from_arrays([pa.nulls(len(files), pa.binary()), files], ["bytes", "path"]),
-        "label": pa.array(np.concatenate(labels)),
-        "split": pa.array(np.concatenate(splits)),
+        "image": pa.StructArray.from_arrays([pa.nulls(len(paths), pa.binary()), paths], ["bytes", "path"]),
+        "label": pa.array(np.repeat([label for _, label, _ in folders], counts)),
+        "split": pa.array(np.repeat([half for half, *_ in folders], counts)),
     }
+    features = Features({"image": Image(), "label": ClassLabel(names=train), "split": Value("string")})
     return Dataset(pa.table(columns, schema=features.arrow_schema))
 
 
@@ -89,14 +81,9 @@ def _images_in(folder: Path) -> list[str]:
         )
 
 
-def _subfolders(folder: Path) -> list[str]:
-    """The sorted names of the folders in a folder, without hidden ones."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
-
-
 def _wnids(half: str, folder: Path) -> list[str]:
-    names = _subfolders(folder)
+    """The sorted names of the folders in a folder, without hidden ones."""
+    names = sorted(path.name for path in folder.iterdir() if path.name[0] != "." and path.is_dir())
     if not names and half == "validation" and _images_in(folder):
         raise ValueError(
             f"The validation images must be sorted into folders of their wnid, as those in train/ are; in {folder} "

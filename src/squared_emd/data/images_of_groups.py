@@ -12,12 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
-from datasets import ClassLabel, Dataset, Features, Image, Value
-from scipy.io import loadmat
+from datasets import ClassLabel, Dataset, Image, Value
 
 from squared_emd.data.images import bad_images, describe_bad_images, find_bad_images
 from squared_emd.data.prepared import prepare_once
-from squared_emd.data.published_files import AS_PUBLISHED, check_inside_folder, check_name, data_folder, find_together
+from squared_emd.data.published_files import (
+    AS_PUBLISHED,
+    check_inside_folder,
+    check_name,
+    data_folder,
+    find_together,
+    read_mat,
+    to_dataset,
+)
 
 __all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "crop_face", "load_images_of_groups"]
 
@@ -44,6 +51,12 @@ CROP_SIZE = 256
 VERSION = 1  # of the crops: goes up when others come out of the same images
 SPLITS = {"train": ("eventrain.mat", "trcoll"), "test": ("eventest.mat", "tecoll")}
 FIELDS = ("name", "ageClass", "facePosSize")
+FEATURES = {
+    "image": Image(),
+    "label": ClassLabel(names=list(AGE_GROUPS)),
+    "split": Value("string"),
+    "picture": Value("string"),
+}
 LEFT_OUT_FILE = "left_out.json"
 LAYOUT = (
     f"Images of Groups is the folders {', '.join(FOLDERS)}, each with its images and PersonData.txt, and "
@@ -55,21 +68,23 @@ each row of eventrain.mat and eventest.mat. They can be made again from these im
 
 
 class _Face(NamedTuple):
-    """A face row of a PersonData.txt."""
+    """A face row of a PersonData.txt; `split` and `image`, the crop, follow."""
 
-    path: Path
+    source: Path
     left_eye: tuple[float, float]
     right_eye: tuple[float, float]
     age_code: float
     place: str
+    split: str = ""
+    image: str = ""
 
+    @property
+    def label(self) -> int:
+        return AGE_CODES.index(self.age_code)
 
-class _Row(NamedTuple):
-    """A face of the published split."""
-
-    face: _Face
-    label: int
-    split: str
+    @property
+    def picture(self) -> str:
+        return self.source.name
 
 
 def load_images_of_groups(
@@ -101,35 +116,29 @@ def load_images_of_groups(
     """
     root = data_folder(data_dir, LAYOUT)
     files = dict(zip(SPLITS, find_together(root, [name for name, _ in SPLITS.values()], LAYOUT), strict=True))
-    faces = _read_person_data(root)
-    rows = [row for split, file in files.items() for row in _read_split(file, split, faces)]
-    check_inside_folder(((row.face.place, row.face.path) for row in rows), root)
+    known = _read_person_data(root)
+    faces = [face for split, file in files.items() for face in _read_split(file, split, known)]
+    check_inside_folder(((face.place, face.source) for face in faces), root)
     settings = {
         "pictures": "faces of Images of Groups",
         "version": VERSION,
         "size": CROP_SIZE,
         "skip_bad_images": skip_bad_images,
-        "made_from": _fingerprint(rows, root),
+        "made_from": _fingerprint(faces, root),
     }
     folder = prepare_once(
-        crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(rows, root, empty, skip_bad_images)
+        crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(faces, root, empty, skip_bad_images)
     )
     bad = json.loads((folder / LEFT_OUT_FILE).read_text(encoding="utf-8"))
     if bad:
-        text = describe_bad_images(bad, len({row.face.path for row in rows}), root)
+        text = describe_bad_images(bad, len({face.source for face in faces}), root)
         logger.warning("%s. They are left out.", text)
-    kept = [(folder / _crop_name(i), row) for i, row in enumerate(rows) if _inside(row.face.path, root) not in bad]
+    rows = [face._replace(image=str(folder / _crop_name(i))) for i, face in enumerate(faces)]
+    rows = [row for row in rows if _inside(row.source, root) not in bad]
     for split, file in files.items():
-        if all(row.split != split for _, row in kept):
+        if split not in {row.split for row in rows}:
             raise ValueError(f"No face of {file} has an image that can be decoded; unpack the archive again.")
-    columns = {
-        "image": [str(path) for path, _ in kept],
-        "label": [row.label for _, row in kept],
-        "split": [row.split for _, row in kept],
-        "picture": [row.face.path.name for _, row in kept],
-    }
-    kinds = {"image": Image(), "label": ClassLabel(names=list(AGE_GROUPS)), "split": Value("string")}
-    return Dataset.from_dict(columns, features=Features({**kinds, "picture": Value("string")}))
+    return to_dataset(rows, FEATURES)
 
 
 def crop_face(
@@ -188,12 +197,7 @@ def crop_face(
 
 def _read_mat(file: Path, key: str) -> list[tuple[str, float, list[float]]]:
     """Name, age and position of each face in a struct of arrays or an array of structs."""
-    try:
-        struct = loadmat(file, variable_names=[key]).get(key)
-    except Exception as error:  # what SciPy raises for a damaged file has no class of its own
-        raise ValueError(
-            f"{file} must be a MATLAB file of version 5 to 7.2, SciPy says: {error}. {AS_PUBLISHED}"
-        ) from error
+    struct = read_mat(file, [key]).get(key)
     if struct is None or not set(FIELDS) <= set(struct.dtype.names or ()):
         raise ValueError(f"{file} must hold a struct {key} with the fields {', '.join(FIELDS)}. {AS_PUBLISHED}")
     faces = []
@@ -214,7 +218,7 @@ def _read_mat(file: Path, key: str) -> list[tuple[str, float, list[float]]]:
 
 
 def _read_person_data(root: Path) -> dict[str, list[_Face]]:
-    """Picture name -> its faces. A name that stands in several folders has the faces of all of them."""
+    """Image name -> its faces. A name that stands in several folders has the faces of all of them."""
     missing = [name for name in FOLDERS if not (root / name / "PersonData.txt").is_file()]
     if missing:
         raise FileNotFoundError(f"There is no PersonData.txt in {', '.join(missing)} in {root}. {LAYOUT}.")
@@ -247,20 +251,20 @@ def _numbers(fields: list[str]) -> list[float]:
     return numbers if all(map(math.isfinite, numbers)) else []
 
 
-def _read_split(file: Path, split: str, faces: dict[str, list[_Face]]) -> list[_Row]:
-    rows = []
+def _read_split(file: Path, split: str, known: dict[str, list[_Face]]) -> list[_Face]:
+    """The faces of a .mat file, each the nearest one of PersonData.txt."""
+    faces = []
     for number, (text, age_code, position) in enumerate(_read_mat(file, SPLITS[split][1]), start=1):
         place = f"{file}, face {number}"
         name = check_name(PureWindowsPath(text).name, place)
         if age_code not in AGE_CODES:
             raise ValueError(f"{place}: ageClass must be one of {AGE_CODES}, got {age_code}. {AS_PUBLISHED}")
-        if name not in faces:
+        if name not in known:
             raise ValueError(f"{place}: no PersonData.txt has a face in {name!r}. {AS_PUBLISHED}")
         middle = position[-3:-1]
-        distances = [math.dist(middle, np.add(face.left_eye, face.right_eye) / 2) for face in faces[name]]
+        distances = {face: math.dist(middle, np.add(face.left_eye, face.right_eye) / 2) for face in known[name]}
         # Where one face has two rows, the one with the same age.
-        nearest = min(range(len(distances)), key=lambda i: (distances[i], faces[name][i].age_code != age_code))
-        face, distance = faces[name][nearest], distances[nearest]
+        face, distance = min(distances.items(), key=lambda item: (item[1], item[0].age_code != age_code))
         limit = max(2.0, math.dist(face.left_eye, face.right_eye) / 2)
         if not distance <= limit:  # nor is a distance that is no number
             raise ValueError(
@@ -273,19 +277,19 @@ def _read_split(file: Path, split: str, faces: dict[str, list[_Face]]) -> list[_
                 f"{place}: ageClass must be the age of this face in PersonData.txt ({face.place}), got {age_code} "
                 f"and {face.age_code:g}. {AS_PUBLISHED}"
             )
-        rows.append(_Row(face, AGE_CODES.index(age_code), split))
-    return rows
+        faces.append(face._replace(split=split))
+    return faces
 
 
 def _inside(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _fingerprint(rows: list[_Row], root: Path) -> str:
+def _fingerprint(faces: list[_Face], root: Path) -> str:
     """Changes with whatever the crops are made from."""
-    stats = {path: path.stat() if path.is_file() else None for path in {row.face.path for row in rows}}
+    stats = {path: path.stat() if path.is_file() else None for path in {face.source for face in faces}}
     files = {path: [_inside(path, root), stat and (stat.st_size, stat.st_mtime_ns)] for path, stat in stats.items()}
-    made_from = [[files[row.face.path], row.face.left_eye, row.face.right_eye] for row in rows]
+    made_from = [[files[face.source], face.left_eye, face.right_eye] for face in faces]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
@@ -293,8 +297,8 @@ def _crop_name(index: int) -> str:
     return f"{index:04d}.jpg"
 
 
-def _cut_out(rows: list[_Row], root: Path, folder: Path, skip_bad_images: bool) -> None:
-    paths = [str(row.face.path) for row in rows]
+def _cut_out(faces: list[_Face], root: Path, folder: Path, skip_bad_images: bool) -> None:
+    paths = [str(face.source) for face in faces]
     if skip_bad_images:
         found = bad_images(paths)  # The warning comes whenever the crops are loaded.
     else:
@@ -302,9 +306,9 @@ def _cut_out(rows: list[_Row], root: Path, folder: Path, skip_bad_images: bool) 
     bad = {_inside(Path(path), root): reason for path, reason in found.items()}
     (folder / LEFT_OUT_FILE).write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
     images = defaultdict(list)
-    for index, row in enumerate(rows):
-        if _inside(row.face.path, root) not in bad:
-            images[row.face.path].append((index, row.face))
+    for index, face in enumerate(faces):
+        if str(face.source) not in found:
+            images[face.source].append((index, face))
 
     def cut(path: Path) -> None:
         # The eyes are given in the pixels as they are stored: no turning by EXIF.
@@ -318,5 +322,4 @@ def _cut_out(rows: list[_Row], root: Path, folder: Path, skip_bad_images: bool) 
             crop.save(folder / _crop_name(index), quality=95, subsampling=0)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(cut, images):
-            pass
+        list(pool.map(cut, images))  # raises what one of them raised

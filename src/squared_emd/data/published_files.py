@@ -2,11 +2,14 @@
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from datasets import Dataset, Features
 from scipy.io import loadmat, savemat
+
+from squared_emd.data.images import find_bad_images
 
 AS_PUBLISHED = "Take the files as they were published."
 MAX_NAMED = 5
@@ -71,6 +74,22 @@ def check_name(name: str, place: str, what: str = "the name of an image") -> str
     if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
         raise ValueError(f"{place}: {what} must be a plain name inside the data folder, got {name!r}.")
     return name
+
+
+def usable_rows(
+    rows: Sequence[NamedTuple], root: Path, source: Path, *, skip_bad_images: bool, advice: str
+) -> list[NamedTuple]:
+    """The rows whose `image` can be decoded, all of which must lie in the data folder; see `find_bad_images`."""
+    check_inside_folder(((row.place, row.image) for row in rows), root)
+    bad = find_bad_images([row.image for row in rows], source, skip=skip_bad_images, advice=advice)
+    return [row for row in rows if row.image not in bad]
+
+
+def to_dataset(rows: Iterable[NamedTuple], features: Mapping[str, Any]) -> Dataset:
+    """The fields of rows that `features` names, as columns."""
+    rows = list(rows)
+    columns = {name: [getattr(row, name) for row in rows] for name in features}
+    return Dataset.from_dict(columns, features=Features(features))
 
 
 def read_mat(file: Path, names: Sequence[str]) -> dict[str, Any]:
