@@ -36,8 +36,18 @@ def test_votes_become_shares():
             "each sample must have at least one vote, and none negative; sample 0 has [1.0, -1.0, 3.0]. "
             "Leave out samples without a vote.",
         ),
-        ([[0], [4]], {"num_classes": 3}, "the votes of a sample must be classes in 0 .. 2; sample 1 has 4."),
-        ([[0], [0.5]], {"num_classes": 3}, "the votes of a sample must be classes in 0 .. 2; sample 1 has 0.5."),
+        (
+            [[0], [4]],
+            {"num_classes": 3},
+            "the votes of a sample must be classes in 0 .. 2; sample 1 has 4. Number the classes from 0; num_classes "
+            "says how many there are.",
+        ),
+        (
+            [[0], [0.5]],
+            {"num_classes": 3},
+            "the votes of a sample must be classes in 0 .. 2; sample 1 has 0.5. Number the classes from 0; num_classes "
+            "says how many there are.",
+        ),
         (
             [[0, 1], [1]],
             {},

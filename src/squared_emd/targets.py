@@ -47,7 +47,8 @@ def soft_labels(votes: Tensor | Sequence[Sequence[float]], *, num_classes: int |
             if wrong.any():
                 raise ValueError(
                     f"the votes of a sample must be classes in 0 .. {num_classes - 1}; sample {row} has "
-                    f"{classes[wrong][0].item()}."
+                    f"{classes[wrong][0].item()}. Number the classes from 0; num_classes says how many "
+                    "there are."
                 )
             counts[row] = torch.bincount(classes.long(), minlength=num_classes)
     if counts.dim() != 2:

@@ -135,7 +135,7 @@ def test_refresh_before_any_sample_does_nothing():
         ),
         (
             lambda c: c.update(torch.zeros(2, D), torch.zeros(3, dtype=torch.long)),
-            "labels must be (2,) indices or (2, 4) distributions, got shape (3,).",
+            "labels must be (2,) class indices or (2, 4) floating point distributions, got (3,) torch.int64.",
         ),
         (lambda c: c.merge(ClassCentroids(5)), "cannot merge centroids of 5 classes into 4."),
         (lambda c: ClassCentroids(0), "num_classes must be at least 1, got 0."),

@@ -316,8 +316,36 @@ class TestEveryLoss:
                 {"labels": torch.zeros(3, dtype=torch.long)},
                 "labels must be (6,) class indices or (6, 5) floating point distributions, got (3,) torch.int64.",
             ),
-            ({"labels": HARD + 1}, "labels must lie in 0 .. 4, the model's 5 classes; got 1 .. 5."),
-            ({"labels": HARD - 101}, "labels must lie in 0 .. 4, the model's 5 classes; got -101 .. -97."),
+            (
+                {"labels": HARD.double()},
+                "labels must be (6,) class indices or (6, 5) floating point distributions, got (6,) torch.float64. "
+                'Cast class indices to integers, as by dataset.cast_column("label", Value("int64")); real-valued '
+                "scores are for the loss reg.",
+            ),
+            (
+                {"labels": HARD[:, None]},
+                "labels must be (6,) class indices or (6, 5) floating point distributions, got (6, 1) torch.int64. "
+                "Give one row of labels: labels.squeeze(1).",
+            ),
+            (
+                {"labels": F.one_hot(HARD)},
+                "labels must be (6,) class indices or (6, 5) floating point distributions, got (6, 5) torch.int64. "
+                "Give shares as floating point: labels.float().",
+            ),
+            (
+                {"labels": HARD + 1},
+                "labels must lie in 0 .. 4, the model's 5 classes; got 1 .. 5. If the labels count from 1, subtract "
+                "1; otherwise give the model num_labels=6.",
+            ),
+            (
+                {"labels": HARD * 2},
+                "labels must lie in 0 .. 4, the model's 5 classes; got 0 .. 8. Give the model num_labels=9, or leave "
+                "out what is no class.",
+            ),
+            (
+                {"labels": HARD - 101},
+                "labels must lie in 0 .. 4, the model's 5 classes; got -101 .. -97. Leave out samples without a label.",
+            ),
             (
                 {"labels": torch.ones(B, K)},
                 "each row of soft labels must be a distribution: no negative entry, sum 1; "
@@ -535,6 +563,7 @@ def test_regression_by_hand():
     outputs = torch.linspace(-1, 5, B, dtype=torch.float64)
     expected = [(float(o) - int(k)) ** 2 for o, k in zip(outputs, HARD, strict=True)]
     assert regression_loss(outputs[:, None], HARD, reduction="none").tolist() == pytest.approx(expected)
+    assert regression_loss(outputs, HARD[:, None], reduction="none").tolist() == pytest.approx(expected)
     scores = torch.rand(B, dtype=torch.float64)
     torch.testing.assert_close(regression_loss(outputs, scores), ((outputs - scores) ** 2).mean())
     expected = [sum(SOFT[b, k] * (outputs[b] - k) ** 2 for k in range(K)) for b in range(B)]
@@ -613,7 +642,7 @@ ERRORS = [
     ),
     (
         lambda: regression_loss(LOGITS[:, :1], torch.tensor([0.0, 1.0, math.nan, 2.0, math.inf, 1.0])),
-        "labels must be finite, got nan.",
+        "labels must be finite, got nan. Leave out samples without a label.",
     ),
     (
         lambda: regression_loss(LOGITS, HARD),

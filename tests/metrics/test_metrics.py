@@ -161,11 +161,13 @@ NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
         ),
         (
             lambda: weighted_kappa([0, 1], [0, -100]),
-            "references must be class indices in 0 .. 1048575; entry 1 is -100. Leave out samples without a label.",
+            "references must be class indices in 0 .. 1048575; entry 1 is -100. Number the classes from 0, and "
+            "leave out samples without a label.",
         ),
         (
             lambda: squared_emd(P[:2], [0, 5]),
-            "references must be class indices in 0 .. 4; entry 1 is 5. Leave out samples without a label.",
+            "references must be class indices in 0 .. 4; entry 1 is 5. Number the classes from 0, and leave out "
+            "samples without a label.",
         ),
         (
             lambda: within([[0, 1]], [0]),

@@ -8,13 +8,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
 from tests.training.tiny import K, N, Network, arguments, images, logged, samples, tiny_vit, train
 from torch.multiprocessing import ProcessRaisedException
+from torch.utils.data import Subset
 from transformers import AutoModelForImageClassification, TrainerCallback
 
 from squared_emd import EMDTrainer
@@ -113,31 +113,13 @@ class TestLabels:
         data = samples()
         data[7]["labels"] = K
         with pytest.raises(ValueError, match=r"labels must lie in 0 \.\. 3, the model's 4 classes; got 0 \.\. 4\."):
-            train(tmp_path, data=data, dataloader_num_workers=workers)
-
-    @pytest.mark.parametrize("name", ["label", "labels"])
-    def test_a_column_is_read_before_training(self, tmp_path, name):
-        data = datasets.Dataset.from_dict({"inputs": [[0.0] * 3] * 5, name: [0, 1, -1, 3, 9]})
-        steps = []
-
-        class Remember(TrainerCallback):
-            def on_train_begin(self, *args, **kwargs):
-                steps.append(0)
-
-        trainer = EMDTrainer(Network(), arguments(tmp_path), train_dataset=data, callbacks=[Remember()])
-        with pytest.raises(ValueError) as error:
-            trainer.train()
-        assert str(error.value) == (
-            f"labels must lie in 0 .. 3, the model's 4 classes; the column {name!r} has 2 others, the first in row 2: "
-            "-1."
-        )
-        assert not steps
+            train(tmp_path, data=Subset(data, range(N)), dataloader_num_workers=workers)
 
     def test_rows_that_are_no_distribution(self, tmp_path):
         data = samples(soft=True)
         data[7]["labels"] = data[7]["labels"] * 2
         with pytest.raises(ValueError, match="each row of soft labels must be a distribution"):
-            train(tmp_path, data=data)
+            train(tmp_path, data=Subset(data, range(N)))
 
     def test_a_stream(self, tmp_path):
         class Stream(torch.utils.data.IterableDataset):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from datasets import Dataset
 from tests.training.tiny import K, Network, arguments, logged, samples, tiny_vit, train
 from timm.data import Mixup
+from torch.utils.data import Subset
 from transformers import TrainerCallback
 
 from squared_emd import (
@@ -193,14 +194,14 @@ class Stream(torch.utils.data.IterableDataset):
         (
             [{"inputs": torch.zeros(3), "labels": [0.5, 0.5]}],
             {"balanced_sampling": True},
-            "balanced_sampling needs to count the samples of each class: give the training data as a datasets.Dataset "
-            "or a list, with one column `label` or `labels`, of class indices or of a share for each class; got list "
-            "with labels of shape (1, 2). class_weights can be given as numbers.",
+            "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the training "
+            "data 1 are not, the first in row 0: [0.5, 0.5]. squared_emd.soft_labels makes such shares of votes.",
         ),
         (
             [{"inputs": torch.zeros(3), "labels": 7}],
             {"class_weights": "balanced"},
-            "labels must lie in 0 .. 3, the model's 4 classes; got 7 .. 7.",
+            "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the training "
+            "data 1 are not, the first in row 0: 7. Give the model num_labels=8, or leave out what is no class.",
         ),
         (rare(), {"class_weights": [1, 2]}, "class_weights must hold 4 numbers, one a class, got 2."),
     ],
@@ -323,11 +324,14 @@ def test_a_transform_keeps_the_samples_of_a_batch(tmp_path):
 
 @pytest.mark.parametrize("fields", [{"class_weights": [1, 1, 1, 1]}, {"label_smoothing_factor": 0.1}])
 def test_a_label_of_no_class_is_named_in_evaluation(tmp_path, fields):
-    data = [{"inputs": torch.zeros(3), "labels": 7}]
+    data = Subset([{"inputs": torch.zeros(3), "labels": 7}], [0])  # of which no column can be read before
     trainer = EMDTrainer(Network(), arguments(tmp_path, loss="xe", **fields), eval_dataset=data)
     with pytest.raises(ValueError) as error:
         trainer.evaluate()
-    assert str(error.value) == "labels must lie in 0 .. 3, the model's 4 classes; got 7 .. 7."
+    assert str(error.value) == (
+        "labels must lie in 0 .. 3, the model's 4 classes; got 7 .. 7. Give the model num_labels=8, or leave out what "
+        "is no class."
+    )
 
 
 def test_a_state_without_d_smooths_evenly_again(tmp_path):

@@ -551,7 +551,7 @@ def test_batch_without_labels(tmp_path):
         train(tmp_path, data=data, remove_unused_columns=False, loss="emd")
     assert str(error.value) == (
         "EMDTrainer needs `labels` in every batch, got ['age', 'inputs']. Name the dataset's label column `label` or "
-        "`labels`, and keep it with remove_unused_columns=False where a transform makes the inputs."
+        "`labels`, without None in it, and keep it with remove_unused_columns=False where a transform makes the inputs."
     )
 
 

@@ -52,7 +52,8 @@ def test_batches_that_cannot_be_mixed():
         ),
         (
             {"pixel_values": images, "labels": torch.tensor([0, 4])},
-            "labels must lie in 0 .. 3, the model's 4 classes; got 0 .. 4.",
+            "labels must lie in 0 .. 3, the model's 4 classes; got 0 .. 4. Give the model num_labels=5, or leave out "
+            "what is no class.",
         ),
     ):
         with pytest.raises(ValueError) as error:

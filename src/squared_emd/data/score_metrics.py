@@ -66,6 +66,14 @@ class ScoreMetrics:
         self._ordinal = ordinal_metrics(class_names=self.bins.names)
         self._batches: list[np.ndarray] = []
 
+    def check_outputs(self, num_outputs: int) -> None:
+        """Raises where a network with so many outputs cannot be evaluated; `EMDTrainer` calls it before training."""
+        if num_outputs not in (1, len(self.bins)):
+            raise ValueError(
+                f"a network needs one output, or one for each of the {len(self.bins)} bins; got {num_outputs}. "
+                "Give ScoreMetrics the bins that the network was trained on."
+            )
+
     def __call__(self, evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
         """Gives the metrics of an evaluation.
 
@@ -105,11 +113,7 @@ class ScoreMetrics:
             scores = as_reals(outputs.reshape(-1), "outputs")  # (B,)
         else:
             logits = as_scores(outputs, "logits")
-            if logits.shape[1] != len(self.bins):
-                raise ValueError(
-                    f"a network needs one output, or one for each of the {len(self.bins)} bins; got {logits.shape[1]}. "
-                    "Give ScoreMetrics the bins that the network was trained on."
-                )
+            self.check_outputs(logits.shape[1])
             scores = expected_score(softmax(logits, axis=1), self.bins.means)  # (B,)
         true_scores = self._true_scores(len(scores), compute_result is not False)  # (B,)
         if one_output:

@@ -6,6 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..losses import check_labels
+
 __all__ = ["ClassCentroids", "add_class_sums", "normalize_features"]
 
 
@@ -101,7 +103,7 @@ class ClassCentroids:
         Raises:
             ValueError: the shapes do not fit each other or the batches before.
         """
-        self._check(features, labels)
+        labels = self._check(features, labels)
         if self.class_sums is None:
             self.class_sums = torch.zeros(self.num_classes, features.shape[1], dtype=torch.float64, device=self.device)
         add_class_sums(self.class_sums, self.class_counts, features, labels)
@@ -203,15 +205,11 @@ class ClassCentroids:
         for name in ("class_counts", "known", "class_sums", "centroids"):
             setattr(self, name, state[name].to(self.device).clone() if name in state else None)
 
-    def _check(self, features: Tensor, labels: Tensor) -> None:
+    def _check(self, features: Tensor, labels: Tensor) -> Tensor:
         if features.dim() != 2:
             raise ValueError(f"features must be (B, d), got shape {tuple(features.shape)}.")
         if self.class_sums is not None and features.shape[1] != self.class_sums.shape[1]:
             raise ValueError(
                 f"features must have {self.class_sums.shape[1]} columns like those before, got {features.shape[1]}."
             )
-        if labels.shape not in ((len(features),), (len(features), self.num_classes)):
-            raise ValueError(
-                f"labels must be ({len(features)},) indices or ({len(features)}, {self.num_classes}) distributions, "
-                f"got shape {tuple(labels.shape)}."
-            )
+        return check_labels(labels, len(features), self.num_classes)

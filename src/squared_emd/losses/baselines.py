@@ -80,7 +80,9 @@ def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "me
             f"got shape {tuple(labels.shape)}."
         )
     if values_are_checkable(labels) and not labels.isfinite().all():
-        raise ValueError(f"labels must be finite, got {labels[~labels.isfinite()][0]}.")
+        value = labels[~labels.isfinite()][0]
+        raise ValueError(f"labels must be finite, got {value}. Leave out samples without a label.")
+    labels = labels.reshape(-1) if labels.shape[1:] == (1,) else labels  # one score a sample is no distribution
     targets = labels.to(predictions)
     if labels.dim() == 1:
         losses = (predictions - targets).square()  # (B,)

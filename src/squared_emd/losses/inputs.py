@@ -110,17 +110,42 @@ def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
     Raises:
         ValueError: the shape is neither; a label is out of range or a row is no distribution (values are checked on the
             CPU only).
+
+    >>> check_labels(torch.tensor([True, False]), 2, 2)
+    tensor([1, 0])
     """
     hard = labels.shape == (batch,) and not labels.is_floating_point()
     soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
     if not hard and not soft:
         raise ValueError(
             f"labels must be ({batch},) class indices or ({batch}, {num_classes}) floating point distributions, "
-            f"got {tuple(labels.shape)} {labels.dtype}."
+            f"got {tuple(labels.shape)} {labels.dtype}.{_remedy_of_type(labels, batch, num_classes)}"
         )
-    if values_are_checkable(labels):
+    labels = labels.long() if hard else labels
+    if labels.numel() and values_are_checkable(labels):
         _check_label_values(labels, num_classes)
-    return labels.long() if hard else labels
+    return labels
+
+
+def remedy_of_range(smallest: float, largest: float, num_classes: int) -> str:
+    """What to do about labels of which some are not in 0 .. K-1."""
+    if not smallest >= 0:  # -1 and -100 stand for it, and NaN
+        return "Leave out samples without a label."
+    enlarge = f"give the model num_labels={largest + 1:.0f}"
+    if smallest >= 1 and largest == num_classes:
+        return f"If the labels count from 1, subtract 1; otherwise {enlarge}."
+    return f"{enlarge.capitalize()}, or leave out what is no class."
+
+
+def _remedy_of_type(labels: Tensor, batch: int, num_classes: int) -> str:
+    if labels.shape == (batch,):
+        return (
+            ' Cast class indices to integers, as by dataset.cast_column("label", Value("int64")); real-valued scores '
+            "are for the loss reg."
+        )
+    if labels.shape == (batch, 1):
+        return " Give one row of labels: labels.squeeze(1)."
+    return " Give shares as floating point: labels.float()." if labels.shape == (batch, num_classes) else ""
 
 
 def _check_label_values(labels: Tensor, num_classes: int) -> None:
@@ -129,7 +154,7 @@ def _check_label_values(labels: Tensor, num_classes: int) -> None:
         if not 0 <= smallest <= largest < num_classes:
             raise ValueError(
                 f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
-                f"got {smallest} .. {largest}."
+                f"got {smallest} .. {largest}. {remedy_of_range(smallest, largest, num_classes)}"
             )
         return
     sums = labels.sum(-1, dtype=torch.float64)

@@ -45,7 +45,7 @@ def as_labels(values: Any, name: str, num_classes: int | None = None) -> np.ndar
         entry = int(np.flatnonzero(~((array >= 0) & (array <= last)))[0])
         raise ValueError(
             f"{name} must be class indices in 0 .. {last}; entry {entry} is {array[entry]:.20g}. "
-            "Leave out samples without a label."
+            "Number the classes from 0, and leave out samples without a label."
         )
     return array.astype(np.int64)
 

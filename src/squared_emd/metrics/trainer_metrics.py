@@ -44,6 +44,10 @@ class _TrainerMetrics:
         """Discards what an evaluation that was interrupted between two batches left; `EMDTrainer` calls it."""
         self._batches.clear()
 
+    def check_outputs(self, num_outputs: int) -> None:
+        """Raises what an evaluation of a network with so many outputs would; `EMDTrainer` calls it before training."""
+        self._samples(np.zeros((1, num_outputs)), np.zeros(1, np.int64))
+
     def __call__(self, evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
         """The metrics of an evaluation.
 

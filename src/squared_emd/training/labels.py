@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..losses import check_labels, sample_weights
+from ..losses import check_labels, remedy_of_range, sample_weights
 from ..targets import class_weights_from_counts, smoothing_kernel, spread
 from .arguments import EMDTrainingArguments
 
@@ -37,35 +38,113 @@ def num_classes_of(model: nn.Module) -> int:
     )
 
 
-def check_batch_labels(num_classes: int, batch: Any) -> None:
-    """Raise a ValueError if the labels of a batch on the CPU do not fit the classes; ignore a batch without labels."""
-    if isinstance(batch, Mapping) and "labels" in batch:
-        labels = torch.as_tensor(batch["labels"])
-        check_labels(labels, len(labels), num_classes)
-
-
-def check_label_column(dataset: Any, num_classes: int) -> None:
-    """Raise a ValueError if the label column of a dataset does not fit the classes.
+def check_batch_labels(num_classes: int | None, batch: Any) -> None:
+    """Raise a ValueError if the labels of a batch on the CPU do not fit; ignore a batch without labels.
 
     Args:
-        dataset: a `datasets.Dataset` with one column `labels` or `label`, of integers, and no transform, which could
-            make other labels of them; anything else is ignored.
-        num_classes: K.
+        num_classes: K; None: the labels are scores.
+        batch: what the model gets.
     """
-    import datasets  # Slow to import, and only training needs it.
+    if not isinstance(batch, Mapping) or "labels" not in batch:
+        return
+    labels = torch.as_tensor(batch["labels"])
+    if num_classes is not None:
+        check_labels(labels, len(labels), num_classes)
+        return
+    fits = _fits(labels.double().numpy(), None)
+    if not fits.all():
+        row = int(fits.argmin())
+        raise ValueError(
+            f"labels must be {_required(None)}; sample {row} of a batch has {labels[row].tolist()}. "
+            "Leave out samples without a label."
+        )
 
-    if not isinstance(dataset, datasets.Dataset) or dataset.format["type"] == "custom":
+
+def check_label_column(
+    dataset: Any,
+    num_classes: int | None,
+    collate: Callable[[list], Mapping],
+    *,
+    source: str,
+    is_optional: bool = False,
+) -> None:
+    """Raise a ValueError if the labels of a dataset do not fit, as far as they can be read without loading a sample.
+
+    Args:
+        dataset: as for :func:`labels_of`, or several by name.
+        num_classes: K; None: the labels are scores.
+        collate: makes batches of its samples. Where it or a transform makes other labels than those of the column, what
+            they make of the first one that does not fit counts.
+        source: what the message calls the dataset.
+        is_optional: no sample has to have a label.
+    """
+    if isinstance(dataset, Mapping):
+        for name, part in dataset.items():
+            check_label_column(part, num_classes, collate, source=f"{source}[{name!r}]", is_optional=is_optional)
         return
     found = labels_of(dataset)
-    if found is None or found[1].ndim != 1 or found[1].dtype.kind not in "iu":
+    misfit = None if found is None else _first_misfit(*found, num_classes, source)
+    if misfit is None or (is_optional and all(label is None or label != label for label in found[1].ravel())):
         return
-    name, labels = found
-    invalid = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(invalid):
-        raise ValueError(
-            f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; the column {name!r} "
-            f"has {len(invalid)} others, the first in row {invalid[0]}: {labels[invalid[0]]}."
+    row, message = misfit
+    try:
+        check_batch_labels(num_classes, {"labels": collate([dataset[row]])["labels"]})
+    except Exception as error:  # whatever it is that a collator raises for such a label
+        raise ValueError(message) from error
+
+
+def _first_misfit(name: str, labels: np.ndarray, num_classes: int | None, source: str) -> tuple[int, str] | None:
+    """The first row whose label does not fit, and what to say of it."""
+    fits = _fits(labels, num_classes)
+    if fits.all():
+        return None
+    row = int(fits.argmin())
+    label = labels[row].tolist() if hasattr(labels[row], "tolist") else labels[row]
+    return row, (
+        f"labels must be {_required(num_classes)}; of the column {name!r} of {source} {(~fits).sum()} are not, the "
+        f"first in row {row}: {label!r:.80}. {_remedy(label, name, labels, num_classes)}"
+    )
+
+
+def _required(num_classes: int | None) -> str:
+    if num_classes is None:
+        return "finite numbers"
+    return f"class indices in 0 .. {num_classes - 1}, or {num_classes} shares of sum 1 each"
+
+
+def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
+    """(N,) bool: whether each label is a class index or a distribution; without classes, whether it is a score."""
+    if labels.dtype.kind not in "biuf":
+        return np.array([isinstance(label, (Number, np.number)) for label in labels])
+    rows = labels.reshape(len(labels), -1)
+    if num_classes is None:
+        # -100 marks a sample without a label, unless the scores go below 0.
+        is_marked = (rows == -100).any(1) & ~((rows < 0) & (rows != -100)).any()
+        return np.isfinite(rows).all(1) & ~is_marked
+    if labels.dtype.kind != "f":
+        return (labels >= 0) & (labels < num_classes) if labels.ndim == 1 else np.zeros(len(labels), bool)
+    if labels.ndim == 1:  # No index, but where some are missing, numbers that were whole are floating point.
+        return np.isfinite(labels) & np.isnan(labels).any()
+    is_distribution = (rows >= 0).all(1) & (np.abs(rows.sum(1, dtype=np.float64) - 1) <= 1e-2)
+    return is_distribution & (labels.shape[1:] == (num_classes,))
+
+
+def _remedy(label: Any, name: str, labels: np.ndarray, num_classes: int | None) -> str:
+    if isinstance(label, str):
+        return (
+            f'Number the classes in all splits at once: dataset.class_encode_column("{name}") in alphabetical order, '
+            f'or dataset.cast_column("{name}", ClassLabel(names=[...])) in another one.'
         )
+    if isinstance(label, list):
+        return "squared_emd.soft_labels makes such shares of votes."
+    if isinstance(label, float) and np.isfinite(label):
+        return (
+            f'Cast class indices to integers: dataset.cast_column("{name}", Value("int64")); real-valued scores are '
+            "for the loss reg."
+        )
+    if num_classes is None or labels.dtype.kind not in "iu":
+        return "Leave out samples without a label."
+    return remedy_of_range(labels.min(), labels.max(), num_classes)
 
 
 def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
@@ -76,7 +155,8 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
             dictionaries with such an entry, or a dataset with an attribute `targets`, as those of torchvision have.
 
     Returns:
-        The name of the column, and (N,) class indices or (N, K) distributions; None if they cannot be read.
+        The name of the column, and (N, ...) what is in it, of dtype object if that is no array; None if they cannot be
+        read.
     """
     import datasets  # Slow to import, and only training needs it.
 
@@ -90,16 +170,18 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
         if is_table:
             column = dataset.select_columns(name).with_format("numpy")[:][name]
         else:
-            column = [np.asarray(sample[name]) for sample in dataset]
+            column = [sample.get(name) for sample in dataset]
+            column = [label.numpy(force=True) if isinstance(label, Tensor) else label for label in column]
     else:
         name, column = "targets", getattr(dataset, "targets", None)
         if not hasattr(column, "__len__") or not len(column):
             return None
     try:
-        labels = np.asarray(column)
+        return name, np.asarray(column)
     except ValueError:  # rows of different lengths
-        return None
-    return (name, labels) if labels.dtype.kind in "iuf" and labels.ndim in (1, 2) else None
+        labels = np.empty(len(column), object)
+        labels[:] = column
+        return name, labels
 
 
 def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
@@ -117,25 +199,26 @@ def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tu
         ValueError: the labels cannot be read without loading the samples, or do not fit the classes.
     """
     found = labels_of(dataset)
-    labels = np.zeros((0, 0, 0)) if found is None else found[1]
-    are_indices = labels.ndim == 1 and (labels == labels.astype(np.int64)).all()
-    are_shares = labels.ndim == 2 and num_classes in (None, labels.shape[1])
-    if not are_indices and not are_shares:
+    name, labels = ("", np.zeros((0, 0, 0))) if found is None else found
+    if labels.dtype.kind == "f" and labels.ndim == 1 and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)
+    if num_classes is None and labels.ndim == 2:
+        num_classes = labels.shape[1]
+    elif num_classes is None and labels.dtype.kind in "biu":
+        num_classes = int(labels.max()) + 1
+    if found is None or num_classes is None:
         raise ValueError(
             f"{needed_by} needs to count the samples of each class: give the training data as a datasets.Dataset or a "
             "list, with one column `label` or `labels`, of class indices or of a share for each class; got "
             f"{type(dataset).__name__}{'' if found is None else f' with labels of shape {labels.shape}'}. "
             "class_weights can be given as numbers."
         )
-    if are_shares:
+    misfit = _first_misfit(name, labels, num_classes, "the training data")
+    if misfit is not None:
+        raise ValueError(misfit[1])
+    if labels.ndim == 2:
         return labels.sum(0, dtype=np.float64), labels
     labels = labels.astype(np.int64)
-    num_classes = int(labels.max()) + 1 if num_classes is None else num_classes
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
-            f"got {labels.min()} .. {labels.max()}."
-        )
     return np.bincount(labels, minlength=num_classes).astype(np.float64), labels
 
 

@@ -19,7 +19,7 @@ from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
 from huggingface_hub import CommitInfo, HfApi
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
-from transformers import DataCollatorWithPadding, Trainer, default_data_collator
+from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..ground_distance.class_names import class_names_of
@@ -189,7 +189,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         if "labels" not in inputs:
             raise ValueError(
                 f"EMDTrainer needs `labels` in every batch, got {sorted(inputs)}. Name the dataset's label column "
-                "`label` or `labels`, and keep it with remove_unused_columns=False where a transform makes the inputs."
+                "`label` or `labels`, without None in it, and keep it with remove_unused_columns=False where a "
+                "transform makes the inputs."
             )
         if model.training and self.train_batch_transform is not None:
             inputs = self._transform(inputs)
@@ -250,15 +251,37 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             )
 
     def get_train_dataloader(self) -> DataLoader:
-        """As `Trainer`; labels that can be read without making a sample are looked at before training starts.
+        """As `Trainer`; labels that can be read without making a sample are checked, those of evaluations too.
 
         Raises:
-            ValueError: a label is out of range.
+            ValueError: a label does not fit the model, or `compute_metrics`, if it is one of ours, does not.
         """
-        standard = self.data_collator is default_data_collator or type(self.data_collator) is DataCollatorWithPadding
-        if self.args.loss != "reg" and standard:  # another one may make other labels
-            check_label_column(self.train_dataset, self.criterion.num_classes)
+        self._check_labels(self.train_dataset, "train_dataset")
+        self._check_labels(self.eval_dataset, "eval_dataset")
+        if hasattr(self.compute_metrics, "check_outputs") and self.preprocess_logits_for_metrics is None:
+            self.compute_metrics.check_outputs(self.criterion.num_classes)
         return super().get_train_dataloader()
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """As `Trainer`; labels are checked as in `get_train_dataloader`."""
+        if isinstance(eval_dataset, str):
+            self._check_labels(self.eval_dataset[eval_dataset], f"eval_dataset[{eval_dataset!r}]")
+        else:
+            self._check_labels(self.eval_dataset if eval_dataset is None else eval_dataset, "eval_dataset")
+        return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
+        """As `Trainer`; labels are checked as in `get_train_dataloader`, unless they are all missing."""
+        self._check_labels(test_dataset, "test_dataset", is_optional=True)
+        return super().get_test_dataloader(test_dataset)
+
+    def _check_labels(self, dataset: Any, source: str, **options: Any) -> None:
+        check_label_column(dataset, self._num_label_classes, self.data_collator, source=source, **options)
+
+    @property
+    def _num_label_classes(self) -> int | None:
+        """K, or None where labels are scores."""
+        return None if self.args.loss == "reg" else self.criterion.num_classes
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As `Trainer`; the training log also has the loss components and what is known of D.
@@ -329,8 +352,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             self._class_shares(dataset, "balanced_sampling")  # what it raises is to come now
 
     def _class_shares(self, dataset: Any, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
-        num_classes = None if self.args.loss == "reg" else self.criterion.num_classes
-        return class_shares(dataset, num_classes, needed_by=needed_by)
+        return class_shares(dataset, self._num_label_classes, needed_by=needed_by)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if not self.args.balanced_sampling:
@@ -396,9 +418,9 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         return False
 
     @property
-    def batch_check(self) -> Callable[[Any], None] | None:
+    def batch_check(self) -> Callable[[Any], None]:
         """What raises a ValueError where the labels of a training batch do not fit the model."""
-        return None if self.args.loss == "reg" else partial(check_batch_labels, self.criterion.num_classes)
+        return partial(check_batch_labels, self._num_label_classes)
 
     def _find_head(self, model: nn.Module) -> HeadInput | None:
         return HeadInput(model, self.criterion.num_classes, self.args.head) if self._learns else None

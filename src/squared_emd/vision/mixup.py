@@ -55,7 +55,7 @@ class BatchMixup:
                 f"mixup needs class indices (B,) as labels, got shape {tuple(labels.shape)}. Mix before labels are "
                 "made soft, or leave mixup out."
             )
-        check_labels(labels, len(labels), self.mixup.num_classes)
+        labels = check_labels(labels, len(labels), self.mixup.num_classes)
         even = len(labels) // 2 * 2
         parts = []
         if even:
