@@ -1,4 +1,4 @@
-"""Several ranks on one machine for a test: gloo over loopback, forked, as importing everything anew takes long."""
+"""Processes for a test, forked, as importing everything anew takes long: several ranks (gloo over loopback), or one."""
 
 import os
 import socket
@@ -12,10 +12,19 @@ def on_ranks(world_size, function, *args):
     mp.start_processes(_as_rank, (world_size, free_port(), function, args), nprocs=world_size, start_method="fork")
 
 
+def in_fork(function, *args):
+    """Calls `function(*args)` in a process of its own. Raises `ProcessExitedException` where that is killed."""
+    mp.start_processes(_without_index, (function, args), start_method="fork")
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def _without_index(index, function, args):
+    function(*args)
 
 
 def _as_rank(rank, world_size, port, function, args):

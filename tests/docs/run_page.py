@@ -1,6 +1,6 @@
 """Runs the Python blocks of a page in their order, in one namespace, where the files lie that they name.
 
-`python tests/docs/run_page.py docs/tutorial.md docs/checkpoints.md` runs each in an empty folder; the tests call `run`.
+`python tests/docs/run_page.py docs/tutorial.md docs/checkpoints.md` runs each in an empty folder.
 """
 
 import os
@@ -144,8 +144,12 @@ BEFORE = {
     "docs/recipes.md": of_recipes,
 }
 
-if __name__ == "__main__":
-    for number, page in enumerate(sys.argv[1:]):
+
+def run_each(pages):
+    for page in pages:
         with TemporaryDirectory() as folder, chdir(folder):
-            print(f"{number + 1}: {page}", file=sys.stderr)
             run(ROOT / page)
+
+
+if __name__ == "__main__":
+    run_each(sys.argv[1:])

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from accelerate.commands.launch import launch_command_parser
 from tests.docs.pages import LINKED, PAGES, ROOT, anchors, fences, inline, name_of
-from tests.docs.run_page import document_of, run
-from tests.hub.clients import environment, run_python
+from tests.docs.run_page import document_of, run, run_each
+from tests.hub.clients import become_client
 from tests.hub.server import HubServer
+from tests.ranks import in_fork
 from torch.distributed.run import get_args_parser as torchrun_parser
 from transformers import HfArgumentParser
 
@@ -27,6 +28,11 @@ HTTP = "chenlab.ece.cornell.edu"  # has no https
 pytestmark = pytest.mark.xdist_group("docs_pages")
 
 
+def push_pages(server, folder):
+    become_client(server, folder)
+    run_each(ON_HUB)
+
+
 class TestBlocks:
     @pytest.mark.parametrize("page", [page for page in WITH_BLOCKS if name_of(page) not in ON_HUB], ids=name_of)
     def test_run_in_their_order(self, page, tmp_path, monkeypatch):
@@ -35,11 +41,8 @@ class TestBlocks:
         run(page)
 
     def test_those_that_push_run(self, tmp_path):
-        """In a process of its own: huggingface_hub reads its endpoint when it is imported."""
         with HubServer() as server:
-            program = ROOT / "tests" / "docs" / "run_page.py"
-            told = run_python(program, environment(server, tmp_path), tmp_path, 180, arguments=ON_HUB, search=[ROOT])
-            assert told.returncode == 0, told.stderr
+            in_fork(push_pages, server, tmp_path)
             for name in ON_HUB.values():
                 assert "config.json" in server.repo(name).files()
 

@@ -1,10 +1,13 @@
-"""Processes that talk to a `HubServer`: huggingface_hub reads its settings once, so each starts with its own."""
+"""Processes that talk to a `HubServer`: huggingface_hub reads its settings once, so each has its own."""
 
+import importlib
 import os
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+import huggingface_hub
 
 KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")  # nothing else of this process's own
 NOT_INSTALLED = 'import importlib.util\nassert importlib.util.find_spec("squared_emd") is None\n'
@@ -19,6 +22,14 @@ def environment(server, tmp_path, token="hf_me"):
     own |= {"HF_ENDPOINT": server.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     own |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HOME": str(tmp_path), "HF_HOME": str(Path(tmp_path) / "huggingface")}
     return own | {"OMP_NUM_THREADS": "1"} | ({"HF_TOKEN": token} if token else {})
+
+
+def become_client(server, tmp_path):
+    """Gives this process, a forked one, that environment, as if it had begun with it."""
+    os.environ.clear()
+    os.environ.update(environment(server, tmp_path))
+    importlib.reload(huggingface_hub.constants)
+    huggingface_hub.close_session()
 
 
 def run_python(code_or_path, env, cwd, timeout, *, arguments=(), flags=(), search=()):

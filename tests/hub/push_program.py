@@ -1,4 +1,4 @@
-"""Trains tiny models on random images and pushes them to the Hub of `HF_ENDPOINT`; `test_push.py` runs it.
+"""Trains tiny models on random images and pushes them; `test_push.py` runs it in a process of its own.
 
 What it saw goes into the folder that it is given: `seen.json`, and the inputs and logits of each model in `logits.npz`.
 """
@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 import transformers
 from huggingface_hub import HfApi
 from PIL import Image
+from tests.hub.clients import become_client
 from transformers import (
     AutoModelForImageClassification,
     BitImageProcessor,
@@ -75,7 +75,8 @@ def contents(folder):
     }
 
 
-def main(folder):
+def main(hub, folder):
+    become_client(hub, folder)
     transformers.utils.logging.set_verbosity_error()
     seen, logits = {}, {}
     inputs = torch.stack([image["pixel_values"] for image in images()[:4]])
@@ -152,7 +153,3 @@ def main(folder):
     seen["answer"] = classify(Image.fromarray(image), rule="min_distance")
     np.savez(folder / "logits.npz", inputs=inputs.numpy(), **logits)
     (folder / "seen.json").write_text(json.dumps(seen))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from tests.hub import push_program
 from tests.hub.clients import environment, run_python, without_squared_emd
 from tests.hub.server import HubServer
+from tests.ranks import in_fork
 
 HERE = Path(__file__).parent
 MODEL = {"README.md", "config.json", "model.safetensors"}
@@ -30,8 +32,7 @@ def hub():
 def pushed(hub, tmp_path_factory):
     """The folder of `push_program.py` once it has run, and what it saw."""
     folder = tmp_path_factory.mktemp("pushed")
-    done = run_python(HERE / "push_program.py", environment(hub, folder), folder, 300, arguments=[folder])
-    assert done.returncode == 0, done.stderr
+    in_fork(push_program.main, hub, folder)
     return folder, json.loads((folder / "seen.json").read_text())
 
 
