@@ -62,7 +62,20 @@ def test_a_class_that_was_never_seen_is_never_decided_for():
             {"rule": "min_distance", "ground_distance": np.zeros((2, 2))},
             "ground_distance must be (3, 3), got shape (2, 2).",
         ),
+        (
+            {"rule": "min_distance", "ground_distance": [[0, 1, 2], [1, 0, np.nan], [2, np.nan, 0]]},
+            "ground_distance must be finite and not negative; from class 1 to class 2 it is nan.",
+        ),
+        (
+            {"rule": "min_distance", "ground_distance": [[0, np.inf, 2], [np.inf, 0, 1], [2, 1, 0]]},
+            "ground_distance must be finite and not negative; from class 0 to class 1 it is inf.",
+        ),
+        (
+            {"rule": "min_distance", "ground_distance": -LINE},
+            "ground_distance must be finite and not negative; from class 0 to class 1 it is -1.",
+        ),
         ({"rule": "expected", "scores": [1, 2]}, "scores must be (3,), one a class, got shape (2,)."),
+        ({"rule": "expected", "scores": [1, 2, np.nan]}, "scores must be finite, got [1.0, 2.0, nan]."),
         ({"probabilities": np.zeros(3)}, "probabilities must be (B, K), got shape (3,)."),
         (
             {"probabilities": np.array([[3.0, -1.0, 0.5]])},

@@ -48,7 +48,7 @@ def test_help_and_wrong_values_come_before_anything_slow():
     *told, slow = run(
         HELP + PRINT_SLOW, "squared_emd --help", "squared_emd push --help", *recipes, "recipes/adience.py --omega -1"
     )
-    assert told == ["0"] * (2 + len(recipes)) + ["adience.py: omega must be greater than 0, got -1.0."]
+    assert told == ["0"] * (2 + len(recipes)) + ["adience.py: omega must be greater than 0 and finite, got -1.0."]
     assert slow == "[]"
 
 

@@ -34,10 +34,12 @@ from .targets import class_weights_from_counts, smooth_labels, soft_labels
 if TYPE_CHECKING:
     from .ground_distance.saved import load_ground_distance
     from .training.arguments import EMDTrainingArguments
+    from .training.early_stopping import EMDEarlyStopping
     from .training.ground_distance_callback import GroundDistanceCallback
     from .training.trainer import EMDTrainer
 _LAZY = {
     "GroundDistanceCallback": "training.ground_distance_callback",
+    "EMDEarlyStopping": "training.early_stopping",
     "EMDTrainingArguments": "training.arguments",
     "load_ground_distance": "ground_distance.saved",
     "EMDTrainer": "training.trainer",
@@ -57,6 +59,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ClassCentroids",
+    "EMDEarlyStopping",
     "EMDTrainer",
     "EMDTrainingArguments",
     "GroundDistanceCallback",

@@ -35,7 +35,8 @@ def decode(
         (B,) class indices (int64), or (B,) expected scores for ``"expected"``; a tensor for a tensor, else an array.
 
     Raises:
-        ValueError: an unknown rule, rows that are no distribution, or a D or scores that are missing or do not fit.
+        ValueError: an unknown rule, rows that are no distribution, or a D or scores that are missing, do not fit or
+            are not finite.
 
     >>> decode(np.array([[0.4, 0.25, 0.35]]), "argmax"), decode(np.array([[0.4, 0.25, 0.35]]), "median")
     (array([0]), array([1]))
@@ -64,6 +65,8 @@ def decode(
         scores = torch.as_tensor(scores).to(probabilities)
         if scores.shape != (num_classes,):
             raise ValueError(f"scores must be ({num_classes},), one a class, got shape {tuple(scores.shape)}.")
+        if not scores.isfinite().all():
+            raise ValueError(f"scores must be finite, got {scores.tolist()}.")
         return probabilities @ scores
     if ground_distance is None:
         raise ValueError('rule "min_distance" needs ground_distance, the (K, K) matrix of the checkpoint\'s config.')
@@ -71,6 +74,13 @@ def decode(
     if ground_distance.shape != (num_classes, num_classes):
         raise ValueError(
             f"ground_distance must be ({num_classes}, {num_classes}), got shape {tuple(ground_distance.shape)}."
+        )
+    invalid = ~(ground_distance.isfinite() & (ground_distance >= 0))  # (K, K)
+    if invalid.any():
+        i, j = invalid.nonzero()[0].tolist()
+        raise ValueError(
+            f"ground_distance must be finite and not negative; from class {i} to class {j} it is "
+            f"{ground_distance[i, j]:g}."
         )
     expected = probabilities @ ground_distance  # (B, K)
     known = (ground_distance != 0).any(0)

@@ -81,9 +81,10 @@ def test_a_tree_comes_from_a_file_and_follows_the_classes_of_a_model(tmp_path):
 @pytest.mark.parametrize("edges", [[("apple", "fruit"), ("pear", "fruit"), ("fig", "fruit")], [("apple", "pear")]])
 def test_every_leaf_of_an_undirected_tree_is_a_class(edges):
     leaves = [name for name in ("apple", "pear", "fig") if any(name in edge for edge in edges)]
-    tree = LabelTree.from_networkx(nx.Graph(edges))
-    assert tree.class_names == leaves
-    assert tree.distances().max() == len(leaves) - 1 if len(leaves) == 2 else 2
+    for root in (None, *nx.Graph(edges)):  # a leaf stays one where it is the root
+        tree = LabelTree.from_networkx(nx.Graph(edges), root=root)
+        assert tree.class_names == leaves
+        assert tree.distances().max() == (1 if len(leaves) == 2 else 2)
 
 
 NO_TREE = "graph must be a tree: connected, without a cycle, and if it is directed with edges from parent to child;"

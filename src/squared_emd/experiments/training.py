@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, set_seed
+from transformers import set_seed
 
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..metrics import confusion_matrix
+from ..training.early_stopping import EMDEarlyStopping
 from ..training.trainer import EMDTrainer
 from .arguments import ExperimentArguments
 from .experiment import Experiment, Samples
@@ -96,7 +97,7 @@ def train(
             compute_metrics=samples.compute_metrics,
         )
     if args.early_stopping_patience is not None:
-        trainer.add_callback(_StopAfterJumpStart(args.early_stopping_patience))
+        trainer.add_callback(EMDEarlyStopping(args.early_stopping_patience))
     recorder = RunRecorder(trainer.criterion, args.output_dir)
     trainer.add_callback(recorder)
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -128,28 +129,3 @@ def _confusion(outputs: Any, labels: np.ndarray, samples: Samples) -> np.ndarray
     if bins is not None:  # of the score itself
         return confusion_matrix(bins.labels(outputs), bins.labels(labels), num_classes)
     return confusion_matrix(np.rint(outputs).clip(0, num_classes - 1).astype(int), labels, num_classes)
-
-
-class _StopAfterJumpStart(EarlyStoppingCallback):
-    """`EarlyStoppingCallback` to which the jump start does not count.
-
-    The best epoch is one of those after it: before, the network is one of plain cross-entropy, and it may be better
-    than the first epochs with the regularizer.
-    """
-
-    def on_epoch_begin(
-        self, args: ExperimentArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if args.is_self_guided and round(state.epoch) == args.jump_start_epochs:
-            state.best_metric = state.best_model_checkpoint = state.best_global_step = None
-
-    def on_evaluate(
-        self,
-        args: ExperimentArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float],
-        **kwargs: Any,
-    ) -> None:
-        if not args.is_self_guided or state.epoch > args.jump_start_epochs:
-            super().on_evaluate(args, state, control, metrics, **kwargs)

@@ -88,9 +88,8 @@ class LabelTree:
         # The paths from the root to two successive classes of the walk part at the shallowest parent of the nodes
         # between them.
         parent_depths = np.where(parents[walk] >= 0, depths[parents[walk]], 0.0)
-        self._fork_depths = np.array(
-            [parent_depths[a + 1 : b + 1].min() for a, b in pairwise(np.flatnonzero(is_class))]
-        )
+        forks = [parent_depths[a + 1 : b + 1].min() for a, b in pairwise(np.flatnonzero(is_class))]
+        self._fork_depths = np.array(forks)
 
     @classmethod
     def from_nested(cls, nested: Mapping[str, Any] | Sequence[Any]) -> LabelTree:
@@ -115,12 +114,11 @@ class LabelTree:
             for child_name, value in _items_of_group(content, name):
                 child = len(parents)
                 parents.append(node)
+                lengths.append(float(value) if isinstance(value, (int, float)) else 1.0)
                 if value is None or isinstance(value, (int, float)):
-                    lengths.append(1.0 if value is None else float(value))
                     classes.append(child)
                     names.append(str(child_name))
                 else:
-                    lengths.append(1.0)
                     add_group(child, value, repr(child_name))
 
         add_group(0, nested, "the root")
@@ -185,9 +183,8 @@ class LabelTree:
 
         Args:
             graph: a tree; the edges of a directed one go from parent to child.
-            root: of an undirected tree. It changes no distance. Default: a node that is no leaf.
-            class_names: the nodes that are classes, in the order of the labels. Default: the leaves but for ``root``,
-                in the order of the graph.
+            root: of an undirected tree. It changes neither distances nor classes. Default: a node that is no leaf.
+            class_names: the nodes that are classes, in the order of the labels. Default: the leaves, as they come.
 
         Returns:
             The tree; the names of the classes are the nodes as text.
@@ -206,8 +203,8 @@ class LabelTree:
         if root is not None and root not in graph:
             raise ValueError(f"root must be a node of the label tree; it has no {root!r}.")
         if class_names is None:
-            degree = graph.out_degree if graph.is_directed() else graph.degree
-            class_names = [node for node in graph if node != root and degree(node) <= (not graph.is_directed())]
+            degree, most = (graph.out_degree, 0) if graph.is_directed() else (graph.degree, 1)
+            class_names = [node for node in graph if degree(node) <= most]
         if graph.is_directed():
             parents = {child: parent for parent, child in graph.edges}
         else:
@@ -250,9 +247,8 @@ class LabelTree:
         Returns:
             (K, K) float64, in the unit of the lengths. O(K^2) time and memory.
         """
-        num_classes = self.num_classes
-        distances = np.zeros((num_classes, num_classes))  # in the order of the walk
-        for i in range(num_classes - 1):
+        distances = np.zeros((self.num_classes, self.num_classes))  # in the order of the walk
+        for i in range(self.num_classes - 1):
             forks = np.minimum.accumulate(self._fork_depths[i:])  # depth at which class i and each later one part
             row = np.maximum(self._class_depths[i] + self._class_depths[i + 1 :] - 2 * forks, 0)
             distances[i, i + 1 :] = distances[i + 1 :, i] = row

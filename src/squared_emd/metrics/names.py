@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["LOSSES", "METRICS", "TABLES", "Metric", "loss_name", "network_name", "network_of"]
+__all__ = ["LOSSES", "METRICS", "TABLES", "Metric", "less_is_better", "loss_name", "network_name", "network_of"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ TABLES = ("adience", "images_of_groups", "aadb", "imagenet", "own_data", "text_r
 _NETWORK_NAMES = {"alxs": "ALXs", "alx": "ALX", "vgg_f": "VGG_F", "res": "RES", "res_f": "RES_F"}
 # As PRETRAINED in vision/paper_networks.py, which needs torch; a test holds the two against each other.
 _PRETRAINED = {"timm/vgg16.tv_in1k": "vgg_f", "timm/resnetv2_50.a1h_in1k": "res_f"}
+
+
+def less_is_better(metric: str) -> bool:
+    """Whether a metric is an error of those that this package measures, whatever prefix it has.
+
+    >>> less_is_better("eval_validation_mae"), less_is_better("aem")
+    (True, False)
+    """
+    errors = r"(?:^|_)(?:mae|emd|ranked_probability_score|top_\d+_error|loss_ce|loss_mse)$"
+    return re.search(errors, metric) is not None
 
 
 def network_of(model: str) -> str:

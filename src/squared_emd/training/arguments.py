@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from ..metrics.names import less_is_better
+
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
@@ -182,6 +184,8 @@ class EMDTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         self.check_fields()
+        if self.greater_is_better is None and less_is_better(self.metric_for_best_model or ""):
+            self.greater_is_better = False  # Of an error; Trainer knows it of the loss only.
         super().__post_init__()  # Last, because it imports for seconds the first time.
 
     def check_fields(self) -> None:
@@ -193,7 +197,13 @@ class EMDTrainingArguments(TrainingArguments):
         for name, (is_valid, requirement) in _REQUIREMENTS.items():
             value = getattr(self, name)
             may_be_none = getattr(type(self), name) is None  # by default
-            if not (value is None and may_be_none) and not is_valid(value):
+            if value is None and may_be_none:
+                continue
+            try:
+                valid = is_valid(value)
+            except (AttributeError, TypeError):  # It is of another type, as an entry of a .json file may be.
+                valid = False
+            if not valid:
                 raise ValueError(f"{name} must be {requirement}, got {value!r}.")
         if self.regularizer_weight != "auto":
             self.regularizer_weight = float(self.regularizer_weight)
@@ -327,6 +337,14 @@ def _number(text: Any) -> float:
         return math.nan
 
 
+def _is_positive(number: float) -> bool:
+    return 0 < number < math.inf
+
+
+def _is_whole(number: float, least: int) -> bool:
+    return number % 1 == 0 and number >= least
+
+
 def _are_weights(numbers: Sequence[float]) -> bool:
     return all(0 <= number < math.inf for number in numbers) and any(numbers)
 
@@ -344,15 +362,18 @@ _REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda weight: weight == "auto" or 0 <= _number(weight) < math.inf,
         '"auto" or a number of at least 0',
     ),
-    "regularizer_ratio": (lambda ratio: ratio > 0, "greater than 0"),
-    "omega": (lambda omega: omega > 0, "greater than 0"),
+    "regularizer_ratio": (_is_positive, "greater than 0 and finite"),
+    "omega": (_is_positive, "greater than 0 and finite"),
+    "mu": (math.isfinite, "finite"),
+    "true_class_cost": (lambda cost: 0 <= cost < math.inf, "at least 0 and finite"),
     "jump_start_ratio": (lambda ratio: 0 <= ratio < 1, "at least 0 and less than 1"),
-    "jump_start_epochs": (lambda epochs: epochs >= 0, "at least 0"),
-    "ground_distance_update_steps": (lambda steps: steps >= 1, "at least 1"),
-    "nan_steps": (lambda steps: steps >= 1, "at least 1"),
-    "sinkhorn_iterations": (lambda iterations: iterations >= 1, "at least 1"),
-    "entropic_strength": (lambda strength: 0 < strength < math.inf, "greater than 0 and finite"),
-    "label_smoothing_temperature": (lambda value: 0 < value < math.inf, "greater than 0 and finite"),
+    "jump_start_epochs": (lambda epochs: _is_whole(epochs, 0), "a whole number of at least 0"),
+    "ground_distance_update_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
+    "nan_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
+    "sinkhorn_iterations": (lambda iterations: _is_whole(iterations, 1), "a whole number of at least 1"),
+    "entropic_strength": (_is_positive, "greater than 0 and finite"),
+    "label_smoothing_factor": (lambda share: 0 <= share <= 1, "between 0 and 1"),
+    "label_smoothing_temperature": (_is_positive, "greater than 0 and finite"),
     "prior_weight": (lambda weight: 0 <= weight <= 1, "between 0 and 1"),
     "prior_decay": (lambda decay: 0 < decay <= 1, "greater than 0 and at most 1"),
     "spacing": (_are_weights, "finite gaps, none negative and not all 0"),

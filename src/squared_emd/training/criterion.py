@@ -169,6 +169,16 @@ class EMDCriterion(nn.Module):
             return self.jump_start_steps is None or self.step < self.jump_start_steps
         return self.args.is_self_guided and self.epoch < self.args.jump_start_epochs
 
+    def has_only_jump_start(self, epochs: float) -> bool:
+        """Whether no step so far had a regularizer, though later ones will.
+
+        Args:
+            epochs: completed by the run, those before this criterion began included.
+        """
+        if self.args.loss == "xemd":
+            return self.jump_start_steps is None or self.step <= self.jump_start_steps
+        return self.args.is_self_guided and epochs <= self.first_epoch + self.args.jump_start_epochs
+
     def forward(self, logits: Tensor, labels: Tensor, finite: Tensor | None = None) -> dict[str, Tensor]:
         """The components of the loss, per sample; the loss is their sum.
 

@@ -53,6 +53,13 @@ class GroundDistanceCallback(TrainerCallback):
         """Remember the step at which the epoch begins."""
         self._first_step = state.global_step
 
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Forget which evaluation was the best one as long as the jump start has brought it."""
+        if self.criterion.has_only_jump_start(state.epoch):
+            state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Refresh D within an epoch, where the criterion needs it."""
         self.criterion.end_step(state.global_step)
