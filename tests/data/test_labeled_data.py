@@ -17,7 +17,6 @@ from squared_emd.data.labeled_data import (
     load_labeled_table,
     load_labeled_texts,
 )
-from squared_emd.data.labels import check_class_names
 
 OR_SKIP = ", or leave them out with --skip_incomplete (skip_incomplete=True)."
 KEYWORDS = "train, training, validation, valid, dev, val, test, testing, eval, evaluation, holdout"
@@ -330,27 +329,6 @@ class TestImages:
 
 
 class TestLabels:
-    def test_numbers_are_ordered_as_numbers(self, tmp_path, caplog):
-        rows = Dataset.from_dict({"text": list("abcdef"), "label": ["10", "-1", "2.5", "9", "010", "2.50"]})
-        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        loaded = load_as_every_split(tmp_path / "rows.jsonl")
-        assert loaded.class_names == ("-1", "2.5", "9", "10")
-        assert loaded.dataset["label"][:] == [3, 0, 1, 2, 3, 1]
-        assert "ordered by" not in caplog.text
-        loaded = load_as_every_split(tmp_path / "rows.jsonl", classes=["9", "10.0", "-1", "2.5"])
-        assert loaded.dataset["label"][:] == [1, 2, 3, 0, 1, 3]
-
-    def test_a_guessed_order_is_a_warning(self, tmp_path, caplog):
-        file = csv_file(tmp_path / "t.csv", text=list("abcdef"), label=["low", "high", "10"] * 2)
-        assert load_as_every_split(file).class_names == ("10", "high", "low")
-        assert (
-            "does not define an order of its classes; they are ordered by the alphabet: 10, high, low. If this is "
-            "wrong, list the classes in their order with --classes (classes=...)."
-        ) in warnings_in(caplog)[0]
-        caplog.clear()
-        load_as_every_split(file, classes=["low", "10", "high"])
-        assert "ordered by" not in caplog.text
-
     def test_classes_without_rows(self, tmp_path, caplog):
         file = csv_file(tmp_path / "t.csv", text=list("abc"), label=[1, 2, 3], split=["train", "train", "test"])
         with pytest.raises(ValueError, match="has no validation split"):
@@ -360,13 +338,6 @@ class TestLabels:
         )
         assert load_labeled_texts(file, classes=[1, 2, 3, 4]).class_names == ("1", "2", "3", "4")
         assert warnings_in(caplog)[-1] == f"{file} has no training row of the classes 3, 4."
-
-    @pytest.mark.parametrize("classes", [["a"], ["a", "a"], ["a", " "], ["1", "1.0"], "abc"])
-    def test_class_names(self, classes):
-        given = [classes] if isinstance(classes, str) else [name.strip() for name in classes]
-        assert error_of(ValueError, check_class_names, classes) == (
-            f"classes must be at least two different names, got {given}."
-        )
 
     def test_votes_in_columns(self, tmp_path):
         votes = {"bad": [1, 0.5, 0, 2], "good": [3, 0, 1e308, 0], "fair": [0, 0.5, 1e308, 0]}
@@ -382,6 +353,18 @@ class TestLabels:
                 ValueError, load_labeled_texts, file, classes=list(votes), label_column="label", text_column="text"
             )
             == f"{file}, split train, row 0: the label must be one of bad, good, fair; got '?'."
+        )
+
+    def test_votes_stored_as_text(self, tmp_path):
+        path = tmp_path / "t.parquet"
+        rows = {"x": [1, 2, 3, 4] * 5, "bad": ["1", "0", "2.5", "1"] * 5, "good": ["3", " 4", "2.5", "1e3"] * 5}
+        Dataset.from_dict(rows).to_parquet(path)
+        labels = load_labeled_table(path, classes=["bad", "good"]).dataset["label"][:4]
+        np.testing.assert_allclose(labels, [[0.25, 0.75], [0, 1], [0.5, 0.5], [1 / 1001, 1000 / 1001]], rtol=1e-6)
+        Dataset.from_dict(rows | {"good": ["many"] * 20}).to_parquet(path)
+        assert error_of(ValueError, load_labeled_table, path, classes=["bad", "good"]) == (
+            f"{path}, split train, row 0: a soft label must be 2 numbers, one for each of bad, good, none negative and "
+            "not all 0; got 1, many."
         )
 
     def test_lists_of_numbers(self, tmp_path):
@@ -426,15 +409,56 @@ class TestLabels:
         )
 
 
-def load_as_every_split(file, **options):
-    """Texts with one split, of which too few rows remain for others: all that matters are the labels."""
-    rows = pd.read_json(file, lines=True, dtype=False) if file.suffix == ".jsonl" else pd.read_csv(file)
-    twice = pd.concat([rows.assign(split=split) for split in ("train", "validation", "test")])
-    copy = file.with_name(f"splits_of_{file.stem}.parquet")
-    Dataset.from_pandas(twice, preserve_index=False).to_parquet(copy)
-    copy_of = load_labeled_texts(copy, **options)
-    first = copy_of.dataset.select(range(len(rows)))
-    return copy_of._replace(dataset=first)
+class TestIncompleteRows:
+    """Rows 1, 4 and 7 lack something; an error after they are left out still counts as the file does."""
+
+    @pytest.mark.parametrize(
+        ("load", "lacking", "what"),
+        [
+            (load_labeled_texts, {"text": [None, " ", ""]}, "text"),
+            (load_labeled_sounds, {"audio": [None, " ", ""]}, "sound"),
+            (load_labeled_images, {"image": [None, " ", ""]}, "image"),
+            (load_labeled_table, {"label": [None, " ", ""]}, "label"),
+            (load_labeled_table, {"group": [None, " ", ""]}, "group"),
+            (load_labeled_table, {"label": [None, None, None], "x": [None] * 3}, "label"),
+        ],
+    )
+    def test_they_are_counted(self, load, lacking, what, tmp_path, caplog):
+        write_image(tmp_path / "a.png")
+        columns = {"label": [1, 2, 3] * 10, "group": ["p", "q", "r"] * 10, "x": [0.5, 1.5, 2.5] * 10}
+        columns |= {"text": ["a"] * 30} if what == "text" else {}
+        columns |= {what: ["a.png"] * 30} if what == "image" else {"audio": ["a.png"] * 30} if what == "sound" else {}
+        rows = pd.DataFrame(columns).astype(dict.fromkeys(lacking, object))
+        for name, values in lacking.items():
+            rows.loc[[1, 4, 7], name] = values
+        rows.to_csv(tmp_path / "t.csv", index=False)
+        options = {} if load is not load_labeled_texts else {"text_column": "text"}
+        advice = "Give each row one, remove the column" if what == "group" else "Remove such rows"
+        assert error_of(ValueError, load, tmp_path / "t.csv", **options) == (
+            f"{tmp_path / 't.csv'}, split train, row 1: there is no {what} (in 3 of 30 rows). {advice}{OR_SKIP}"
+        )
+        options["skip_incomplete"] = True
+        loaded = load(tmp_path / "t.csv", **options)
+        expected = [k for i, k in enumerate([0, 1, 2] * 10) if i not in (1, 4, 7)]
+        assert loaded.dataset["label"][:] == expected
+        assert warnings_in(caplog)[0] == f"{tmp_path / 't.csv'}: 3 of 30 rows without a {what} are left out."
+        assert error_of(ValueError, load, tmp_path / "t.csv", classes=[1, 2], **options) == (
+            f"{tmp_path / 't.csv'}, split train, row 2: the label must be one of 1, 2; got '3'."
+        )
+
+    def test_votes(self, tmp_path, caplog):
+        path = csv_file(tmp_path / "t.csv", x=[1, 2] * 10, bad=[1, None] * 10, good=[3, 1] * 10)
+        assert error_of(ValueError, load_labeled_table, path, classes=["bad", "good"]) == (
+            f"{path}, split train, row 1: there is no vote for a class (in 10 of 20 rows). Remove such rows{OR_SKIP}"
+        )
+        loaded = load_labeled_table(path, classes=["bad", "good"], skip_incomplete=True)
+        assert loaded.dataset["label"][:] == [[0.25, 0.75]] * 10
+
+    def test_nothing_would_be_left(self, tmp_path):
+        path = csv_file(tmp_path / "t.csv", text=["a", "b"], label=[None, None])
+        assert error_of(ValueError, load_labeled_texts, path, skip_incomplete=True).startswith(
+            f"{path}, split train, row 0: there is no label (in 2 of 2 rows). "
+        )
 
 
 class TestSplits:
@@ -604,7 +628,37 @@ class TestTables:
             f"{path}: feature_columns must be columns of numbers or text other than label, group and split; got grade, "
             "y. Choose from: x, kind."
         )
+        assert error_of(ValueError, load_labeled_table, path, **options, feature_columns=[]) == (
+            f"{path} must have a column of numbers or text, its columns are x, kind, grade, list."
+        )
         bare = csv_file(tmp_path / "b.csv", label=[0, 1])
         assert error_of(ValueError, load_labeled_table, bare) == (
             f"{bare} must have a column of numbers or text, its columns are label."
         )
+
+    @pytest.mark.parametrize(
+        ("column", "is_input"),
+        [
+            ({"nr": range(5, 25)}, False),
+            ({"nr": range(25, 5, -1)}, False),
+            ({"patient_id": [k * k for k in range(20)]}, False),
+            ({"ID": [f"p{k}" for k in range(20)]}, False),
+            ({"name": [f"p{k}" for k in range(20)]}, False),
+            ({"__index_level_0__": [0, 0] * 10}, False),
+            ({"income": [k * k for k in range(20)]}, True),
+            ({"name": [f"p{k // 2}" for k in range(20)]}, True),
+            ({"share": [k / 20 for k in range(20)]}, True),
+            ({"age": [*range(19), 3]}, True),
+        ],
+    )
+    def test_columns_that_are_ids(self, column, is_input, tmp_path, caplog):
+        path = tmp_path / "t.parquet"
+        Dataset.from_dict({"x": [0.5, 1] * 10, **column, "label": [1, 2] * 10}).to_parquet(path)
+        (name,) = column
+        assert load_labeled_table(path).dataset.column_names == ["x", *[name] * is_input, "label", "split"]
+        message = (
+            f"{path}: columns that number or name the rows are left out: {name}. To learn from them, name all inputs "
+            "with --feature_columns."
+        )
+        assert warnings_in(caplog)[: 1 - is_input] == [message] * (not is_input)
+        assert name in load_labeled_table(path, feature_columns=["x", name]).dataset.column_names

@@ -7,6 +7,7 @@ from squared_emd.data.table_encoder import TableEncoder
 
 TRAIN = Dataset.from_dict({"x": [1.0, None, 3.0], "same": [5, 5, 5], "kind": ["b", "a", None], "label": [0, 1, 0]})
 ADVICE = "Name the columns to learn from with --feature_columns"
+OUTSIDE = f"whose standard deviation is outside the range of float64. Scale them. {ADVICE}."
 
 
 def test_by_hand(tmp_path):
@@ -33,6 +34,9 @@ def test_by_hand(tmp_path):
     [
         ({"x": [None, None]}, f"the column x has no value in the training rows. {ADVICE}."),
         ({"x": [1.0, np.inf]}, f"the column x has infinite values. {ADVICE}."),
+        ({"x": [1.0, 1e308]}, f"the column x has values from 1.0 to 1e+308, {OUTSIDE}"),
+        ({"x": [-1.7e308, 1.7e308]}, f"the column x has values from -1.7e+308 to 1.7e+308, {OUTSIDE}"),
+        ({"x": [1e-200, 2e-200]}, f"the column x has values from 1e-200 to 2e-200, {OUTSIDE}"),
         (
             {"name": [f"{k}" for k in range(60)]},
             f"the column name has 60 different texts in 60 training rows, at most 50 can be encoded. {ADVICE}, without "
@@ -47,6 +51,42 @@ def test_columns_that_cannot_be_encoded(columns, message):
     with pytest.raises(ValueError) as caught:
         TableEncoder(Dataset.from_dict(columns | {"label": [0] * count}, features=features))
     assert str(caught.value) == message
+
+
+def test_values_within_the_limits():
+    """Mean 2e150 and deviation 1e150; a constant, however large, has the deviation 0."""
+    rows = Dataset.from_dict({"x": [1e150, 3e150], "same": [1e300, 1e300], "label": [0, 1]})
+    assert TableEncoder(rows).encode(rows)["features"][:] == [[-1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("value", [1e300, -1e16])
+def test_values_far_from_those_of_training(value):
+    encoder = TableEncoder(Dataset.from_dict({"other": [1, 2], "x": [-1.0, 1.0], "label": [0, 1]}))
+    with pytest.raises(ValueError) as caught:
+        encoder.encode(Dataset.from_dict({"other": [1, 2], "x": [0.0, value], "label": [0, 1]}))
+    assert str(caught.value) == (
+        f"the column x has the value {value} (row 1 of 2), too far from those of the training rows. {ADVICE}, or "
+        "correct it."
+    )
+
+
+def test_what_training_has_not_seen(caplog):
+    encoder = TableEncoder(Dataset.from_dict({"x": [1.0, 3.0], "kind": ["a", "b"], "label": [0, 1]}))
+    rows = {"x": [3.0, None, 1.0, None], "kind": ["c", None, "d", "c"], "label": [0, 1, 0, 1]}
+    encoded = encoder.encode(Dataset.from_dict(rows))
+    assert encoded["features"][:] == [[1, 0, 0], [0, 0, 0], [-1, 0, 0], [0, 0, 0]]
+    assert [record.getMessage() for record in caplog.records] == [
+        "3 of 4 rows have a kind that no training row has, and are encoded as if they had none: 'c', 'd'.",
+        "2 of 4 rows have no x, which every training row has; the mean takes its place.",
+    ]
+
+
+@pytest.mark.parametrize(("values", "end"), [(["1", "2", "x"], ", without 'x'."), (["1", "2"], ".")])
+def test_numbers_stored_as_text(values, end, caplog):
+    TableEncoder(Dataset.from_dict({"x": values, "label": [0] * len(values)}))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the column x is encoded as text, though most of its values are numbers. Store it as numbers{end}"
+    ]
 
 
 def test_infinite_values_after_training():

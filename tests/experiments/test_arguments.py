@@ -51,6 +51,22 @@ def test_each_of_several_losses_gets_its_own(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("fields", "needs_order"),
+    [
+        ({"loss": "xe,xemd2"}, False),
+        ({"loss": "xe,emd"}, True),
+        ({"loss": "reg"}, True),
+        ({"loss": "xemd2", "geometry": "circle", "prior_weight": 0.5}, True),
+        ({"loss": "emd", "geometry": "tree.json"}, False),
+        ({"loss": "xe,xemd", "geometry": "tree.json"}, False),
+        ({"loss": "xe,xemd"}, True),
+    ],
+)
+def test_which_losses_need_an_order(fields, needs_order, tmp_path):
+    assert arguments(tmp_path, **fields).needs_order is needs_order
+
+
+@pytest.mark.parametrize(
     "fields",
     [{"load_best_model_at_end": True, "save_strategy": "epoch"}, {"lr_scheduler_type": "reduce_lr_on_plateau"}],
 )

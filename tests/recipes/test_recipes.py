@@ -371,6 +371,19 @@ class TestRefused:
         said = refused(monkeypatch, recipe, *options, "--output_dir", tmp_path / "out")
         assert said.startswith(f"{recipe}.py: {message}")
 
+    @pytest.mark.parametrize("recipe", ["tabular", "own_data"])
+    def test_an_order_guessed_from_the_alphabet(self, recipe, monkeypatch, tmp_path):
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+        grades = ("bad", "excellent", "fair", "good", "poor") * 4
+        (tmp_path / "t.csv").write_text("\n".join(["image,x,label", *(f"a.png,1,{grade}" for grade in grades)]))
+        options = ("--dataset" if recipe == "tabular" else "--data_dir", tmp_path / "t.csv", "--loss", "xe,emd")
+        assert refused(monkeypatch, recipe, *options, "--output_dir", tmp_path / "o") == (
+            f"{recipe}.py: {tmp_path / 't.csv'} does not define an order of its classes, which the loss or geometry "
+            "chosen needs. Give it with --classes (classes=...); the alphabet's, which is a guess, is: --classes bad "
+            "excellent fair good poor"
+        )
+        assert not (tmp_path / "o").exists()
+
     @pytest.mark.parametrize("recipe", ["adience", *DRAWN, *GENERATED])
     def test_no_such_data(self, recipe, monkeypatch, tmp_path):
         option = "--dataset" if recipe in GENERATED else "--data_dir"

@@ -188,7 +188,8 @@ def load_labeled_table(
     free = {name: kind for name, kind in reader.features.items() if name not in reader.used}
     usable = [name for name, kind in free.items() if is_number(kind) or is_text(kind)]
     ids = id_columns(reader.dataset.select_columns(usable)) if feature_columns is None else []
-    columns = list(dict.fromkeys(feature_columns or [name for name in usable if name not in ids]))
+    inputs = [name for name in usable if name not in ids] if feature_columns is None else feature_columns
+    columns = list(dict.fromkeys(inputs))
     unusable = [name for name in columns if name not in usable]
     if unusable:
         raise ValueError(

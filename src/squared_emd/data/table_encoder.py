@@ -81,10 +81,11 @@ class TableEncoder:
             )
             if name in self.incomplete:
                 steps.append((f"{name} is missing", MissingIndicator(), [name]))
-        categories = [sorted(table[name].dropna().unique()) for name in self.texts]
-        one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False)
+        self.categories = {name: sorted(table[name].dropna().unique()) for name in self.texts}
+        one_hot = OneHotEncoder(categories=list(self.categories.values()), handle_unknown="ignore", sparse_output=False)
         steps.append(("texts", one_hot, self.texts))
-        self.transformer = ColumnTransformer(steps).fit(table)
+        with np.errstate(over="ignore"):  # in scikit-learn's search for constants, if these are large
+            self.transformer = ColumnTransformer(steps).fit(table)
         self.num_features = len(self.transformer.get_feature_names_out())
 
     def encode(self, rows: Dataset) -> Dataset:
@@ -114,8 +115,7 @@ class TableEncoder:
 
     def _warn_about_new(self, table: pd.DataFrame) -> None:
         """Logs a warning about values that are encoded as if they were none, or the mean, and not marked."""
-        known = dict(zip(self.texts, self.transformer.named_transformers_["texts"].categories_, strict=True))
-        for name, values in known.items():
+        for name, values in self.categories.items():
             new = table[name][table[name].notna() & ~table[name].isin(values)]
             if len(new):
                 logger.warning(
@@ -145,8 +145,7 @@ class TableEncoder:
         if self.incomplete:
             parts.append(f"missing values are the mean and marked in {', '.join(self.incomplete)}")
         if self.texts:
-            categories = self.transformer.named_transformers_["texts"].categories_
-            counts = [f"{name} ({len(found)})" for name, found in zip(self.texts, categories, strict=True)]
+            counts = [f"{name} ({len(values)})" for name, values in self.categories.items()]
             parts.append(f"one column per value for {', '.join(counts)}")
         return "; ".join(parts) + "."
 

@@ -194,8 +194,9 @@ class ExperimentArguments(EMDTrainingArguments):
     @property
     def needs_order(self) -> bool:
         """Whether one of the losses is computed from the order of the classes."""
-        by_order = self.geometry is None and "emd" in self.losses
-        return "reg" in self.losses or by_order or self.geometry in ("line", "circle")
+        geometries = {loss: self.options_of(loss).get("geometry", self.geometry) for loss in self.losses}
+        along = {"line", "circle"} & set(geometries.values())
+        return bool(along) or "reg" in self.losses or geometries.get("emd", "none of the losses") is None
 
     @property
     def run_seeds(self) -> range:

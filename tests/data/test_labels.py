@@ -1,0 +1,118 @@
+"""The order of classes and the class of each row, from labels as they stand in a column."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from squared_emd.data.labels import check_class_names, hard_labels
+
+LIST_THEM = "list the classes in their order with --classes (classes=...)"
+
+
+def classes_of(texts, classes=None, **options):
+    codes, names = hard_labels(pd.Series(texts), classes, "row {}".format, "t.csv", **{"ordered": True} | options)
+    return codes.tolist(), names
+
+
+@pytest.mark.parametrize(
+    ("texts", "classes", "codes", "names"),
+    [
+        (["10", "-1", "2.5", "9", "010", "2.50"], None, [3, 0, 1, 2, 3, 1], ("-1", "2.5", "9", "10")),
+        (["10", "-1", "2.5", "9", "010"], ["9", "10.0", "-1", "2.5"], [1, 2, 3, 0, 1], ("9", "10.0", "-1", "2.5")),
+        (["1.0", "2.0", "1e1"], None, [0, 1, 2], ("1", "2", "1e1")),
+        (["10-19", "3-9", "0-2"], None, [2, 1, 0], ("0-2", "3-9", "10-19")),
+        (["low", "high", "10"], None, [2, 1, 0], ("10", "high", "low")),
+        (["a", "A"], ["A", "a"], [1, 0], ("A", "a")),
+        (["Gro\u0308ße", "klein"], ["klein", "Größe"], [1, 0], ("klein", "Größe")),  # one is decomposed, as by macOS
+    ],
+)
+def test_classes(texts, classes, codes, names):
+    assert classes_of(texts, classes) == (codes, names)
+
+
+@pytest.mark.parametrize("classes", [["a"], ["a", "a"], ["a", " "], ["1", "1.0"], ["é", "e\u0301"], "abc"])
+def test_class_names(classes):
+    given = [classes] if isinstance(classes, str) else [name.strip() for name in classes]
+    with pytest.raises(ValueError) as caught:
+        check_class_names(classes)
+    assert str(caught.value) == f"classes must be at least two different names, got {given}."
+
+
+ALIKE = (
+    "t.csv: the labels {} differ by case, spaces or Unicode form only. Write them alike, or " + LIST_THEM + ", each in "
+    "one spelling."
+)
+VOTES = (
+    "t.csv: labels such as {} are votes stored as text. Store one column of numbers for each class and name these "
+    "columns with --classes (classes=...), or lists of numbers in a .json file."
+)
+NO_CLASSES = (
+    "t.csv has {}: these are scores or ids, not classes. Name another --label_column, store scores as the classes they "
+    "fall into, or " + LIST_THEM + "."
+)
+NO_ORDER = (
+    "t.csv does not define an order of its classes, which the loss or geometry chosen needs. Give it with --classes "
+    "(classes=...); the alphabet's, which is a guess, is: --classes excellent fair 'very bad'"
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        (["bad", "worst"], {"classes": ["bad", "ok"]}, "row 1: the label must be one of bad, ok; got 'worst'."),
+        (["bad", "Bad"], {}, ALIKE.format("'Bad', 'bad'")),
+        (["bad ", "bad", "good"], {}, ALIKE.format("'bad', 'bad '")),
+        (["é", "e\u0301"], {}, ALIKE.format("'e\u0301', 'é'")),
+        (["[1, 0, 3]", "[0, 2, 2]"], {}, VOTES.format("'[1, 0, 3]'")),
+        (["0.2 .3 0.5", "1 0 0"], {}, VOTES.format("'0.2 .3 0.5'")),
+        (
+            [str(k / 8) for k in range(21)] * 3,
+            {},
+            NO_CLASSES.format("21 different labels in 63 rows, such as '0.0', '0.125', '0.25', '0.375', '0.5'"),
+        ),
+        (
+            [f"p{k}" for k in range(11)] + ["p0"] * 9,
+            {},
+            NO_CLASSES.format("11 different labels in 20 rows, such as 'p0', 'p1', 'p2', 'p3', 'p4'"),
+        ),
+        (["very bad", "excellent", "fair"], {"needs_order": True}, NO_ORDER),
+    ],
+)
+def test_labels_that_are_refused(texts, options, message):
+    with pytest.raises(ValueError) as caught:
+        classes_of(texts, **options)
+    assert str(caught.value) == message
+
+
+GUESSED = (
+    "t.csv does not define an order of its classes; they are ordered by {}: {}. If this is wrong, list the classes in "
+    "their order with --classes (classes=...)."
+)
+SINGLE = "t.csv: only one row has the label {}. If this is a mistake, correct it, or " + LIST_THEM + "."
+NEAR = "t.csv: 1 labels differ from a class by case, spaces or Unicode form only, and are taken for it: 'BAD' for bad."
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "warnings"),
+    [
+        (["b", "c", "a"], {}, [GUESSED.format("the alphabet", "a, b, c")]),
+        (["1 b", "10 c", "2 a"], {"needs_order": True}, [GUESSED.format("their first numbers", "1 b, 2 a, 10 c")]),
+        (["b", "c", "a"], {"ordered": False}, []),
+        (["b", "c", "a"], {"classes": ["c", "b", "a"], "needs_order": True}, []),
+        (["1", "2"] * 10 + ["22"], {}, [SINGLE.format("'22'")]),
+        (["0.5", "1.0", "1.5"] * 20, {"needs_order": True}, []),  # half stars
+        ([str(age) for age in range(90)] * 3, {"needs_order": True}, []),
+        (["BAD ", "good", " bad"], {"classes": ["bad", "good"]}, [NEAR]),
+    ],
+)
+def test_warnings(texts, options, warnings, caplog):
+    classes_of(texts, **options)
+    assert [record.getMessage() for record in caplog.records] == warnings
+
+
+def test_near_spellings_of_listed_classes():
+    """`Bad` is near to two classes, hence none of them."""
+    with pytest.raises(ValueError, match=r"^row 1: the label must be one of bad, BAD; got 'Bad'\.$"):
+        classes_of(["bad", "Bad"], ["bad", "BAD"])
+    assert classes_of(["BAD", "ok"], ["ok", "bad"])[0] == [1, 0]
+    assert np.unique(classes_of(["bad", "BAD"], ["bad", "BAD"])[0]).tolist() == [0, 1]
