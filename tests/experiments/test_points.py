@@ -135,7 +135,8 @@ class TestAllLosses:
         folder.mkdir(parents=True)
         (folder / "settings.json").write_text("{")
         said = refused(point_arguments(tmp_path, loss="xe"), point_experiment())
-        assert said.startswith(f"{folder / 'settings.json'} must hold JSON, reading it gave: Expecting property name")
+        assert said.startswith(f"{folder / 'settings.json'} must be JSON in UTF-8; reading it gave: Expecting property")
+        assert said.endswith("; write it again, delete it, or give --redo.")
 
 
 @pytest.mark.parametrize("loss", ["xemd2"])

@@ -138,9 +138,21 @@ def test_a_file_that_holds_no_tree(tmp_path):
         LabelTree.from_json(path)
     assert str(error.value) == f"a label tree must be a .json file; there is no {path}."
     path.write_text("[")
-    with pytest.raises(ValueError, match="must hold a label tree as JSON; reading it gave"):
+    with pytest.raises(ValueError, match="must be JSON in UTF-8; reading it gave: Expecting value"):
         LabelTree.from_json(path)
     path.write_text('{"a": []}')
     with pytest.raises(ValueError) as error:
         LabelTree.from_json(path)
     assert str(error.value).startswith(f"{path}: 'a' of the label tree must hold")
+
+
+def test_groups_nested_too_deep(tmp_path):
+    nested = {"a": None}
+    for _ in range(5000):
+        nested = {"group": nested}
+    with pytest.raises(ValueError) as error:
+        LabelTree.from_nested(nested)
+    assert str(error.value) == (
+        "the label tree must have fewer levels, got groups nested too deep to be read; give each node's parent "
+        "instead, see from_parents."
+    )

@@ -5,10 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.training.tiny import K, arguments, images, tiny_vit, train
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForImageClassification, PretrainedConfig
 
 from squared_emd import EMDTrainer, load_ground_distance
-from squared_emd.ground_distance.saved import read_ground_distance
+from squared_emd.ground_distance.given import as_ground_distance
+from squared_emd.ground_distance.saved import ground_distance_of_model, read_ground_distance
 
 AGES = ["baby", "child", "adult", "senior"]
 
@@ -28,25 +29,121 @@ def test_reads_a_matrix_from_every_kind_of_file(tmp_path):
 
 
 def test_files_that_hold_no_matrix(tmp_path):
-    missing, text, row = tmp_path / "no.npy", tmp_path / "text.json", tmp_path / "row.json"
-    text.write_text("[1, 2")
-    row.write_text("[1, 2]")
+    missing = tmp_path / "no.npy"
     with pytest.raises(FileNotFoundError) as error:
         read_ground_distance(missing)
     assert str(error.value) == (
         "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved with a "
         f"ground distance; there is no {missing}."
     )
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"")
     with pytest.raises(ValueError) as error:
-        read_ground_distance(text)
-    assert str(error.value) == (
-        f"{text} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object with "
-        "such a list under 'ground_distance'); reading it gave JSONDecodeError: Expecting ',' delimiter: line 1 column "
-        "6 (char 5)"
+        read_ground_distance(broken)
+    assert str(error.value).startswith(
+        f"{broken} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object "
+        "with such a list under 'ground_distance'); reading it gave SafetensorError: "
     )
-    with pytest.raises(ValueError) as error:
-        read_ground_distance(row)
-    assert str(error.value) == f"{row} must hold a (K, K) matrix, got shape (2,)."
+
+
+NO_NUMBERS = (
+    "must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object with such a list "
+    "under 'ground_distance'); reading it gave "
+)
+NO_DISTANCES = [
+    (
+        "[1, 2",
+        "must be JSON in UTF-8; reading it gave: Expecting ',' delimiter: line 1 column 6 (char 5); write it again",
+    ),
+    ("[1, 2]", "must hold a (K, K) matrix, got shape (2,)."),
+    ("7", "must hold a (K, K) matrix, got shape ()."),
+    ("[[0, 1]]", "must hold a (K, K) matrix, got shape (1, 2)."),
+    ("[[0, 1], [1]]", NO_NUMBERS + "ValueError: setting an array element with a sequence."),
+    ('[["0", "1"], ["1", "0"]]', NO_NUMBERS + "TypeError: can't convert np.ndarray of type numpy.str_."),
+    ("[[0, null], [1, 0]]", NO_NUMBERS + "TypeError: can't convert np.ndarray of type numpy.object_."),
+    ("[[false, true], [true, false]]", "must hold real numbers, got torch.bool."),
+    ("[[0, NaN], [NaN, 0]]", "must be finite, got D[0, 1] = nan and D[1, 0] = nan."),
+    ("[[0, Infinity], [Infinity, 0]]", "must be finite, got D[0, 1] = inf and D[1, 0] = inf."),
+    ("[[0, -1], [-1, 0]]", "must be non-negative, got D[0, 1] = -1 and D[1, 0] = -1."),
+    ("[[0, 1], [2, 0]]", "must be symmetric, got D[0, 1] = 1 and D[1, 0] = 2."),
+    ("[[0, 1], [1, 2]]", "must be 0 on the diagonal, got D[1, 1] = 2 and D[1, 1] = 2."),
+]
+
+
+class TestNoDistances:
+    @pytest.mark.parametrize(("text", "message"), NO_DISTANCES)
+    def test_in_a_file(self, tmp_path, text, message):
+        path = tmp_path / "d.json"
+        path.write_text(text)
+        with pytest.raises(ValueError) as error:
+            read_ground_distance(path)
+        assert str(error.value).startswith(f"{path} {message}")
+
+    @pytest.mark.parametrize(("text", "message"), NO_DISTANCES[3:])
+    def test_in_a_config(self, tmp_path, text, message):
+        path = tmp_path / "config.json"
+        path.write_text(f'{{"ground_distance": {text}}}')
+        for read in (load_ground_distance, read_ground_distance):
+            with pytest.raises(ValueError) as error:
+                read(tmp_path)
+            assert str(error.value).startswith(f"config.json of {tmp_path} {message}")
+        with pytest.raises(ValueError) as error:
+            ground_distance_of_model(PretrainedConfig(ground_distance=json.loads(text)), None)
+        assert str(error.value).startswith(f"config.json of the model {message}")
+
+    @pytest.mark.parametrize("dtype", [np.complex64, np.bool_])
+    def test_in_an_array(self, tmp_path, dtype):
+        matrix = np.array([[0, 1], [1, 0]], dtype)
+        np.save(tmp_path / "d.npy", matrix)
+        for read in (lambda: read_ground_distance(tmp_path / "d.npy"), lambda: as_ground_distance(matrix, 2)):
+            with pytest.raises(ValueError, match=r"must hold real numbers, got torch\.(complex64|bool)\."):
+                read()
+
+    def test_of_other_classes_than_the_config_counts(self, tmp_path):
+        (tmp_path / "config.json").write_text('{"ground_distance": [[0, 1], [1, 0]], "num_labels": 3}')
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == (
+            f"the ground distance of {tmp_path} must be (3, 3), one row for each of the model's classes, got shape "
+            "(2, 2): num_labels was changed after it was learned. Train again."
+        )
+
+    @pytest.mark.parametrize("by_id", [["0", "1"], {"a": 0, "b": 1}, "01"])
+    def test_classes_that_are_not_named_by_number(self, tmp_path, by_id):
+        (tmp_path / "config.json").write_text(json.dumps({"ground_distance": [[0, 1], [1, 0]], "id2label": by_id}))
+        with pytest.raises(ValueError, match=r"id2label must name each of the classes 0 \.\. 1, got the keys"):
+            load_ground_distance(tmp_path)
+
+    def test_a_config_that_is_a_list(self, tmp_path):
+        (tmp_path / "config.json").write_text("[1]")
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == f"config.json of {tmp_path} must be a JSON object, got [1]. Save the model again."
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/secret.safetensors", "d.safetensors", ""])
+def test_a_config_that_names_another_file(tmp_path, name):
+    """Whoever wrote the config would have any file of this machine read."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    matrix = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    for path in (tmp_path / "secret.safetensors", folder / "d.safetensors"):
+        save_file({"ground_distance": matrix}, path)
+    name = str(tmp_path / name[1:]) if name.startswith("/") else name
+    (folder / "config.json").write_text(json.dumps({"ground_distance": name}))
+    reads = [
+        (folder, lambda: load_ground_distance(folder)),
+        (folder, lambda: read_ground_distance(folder / "config.json")),
+        ("the model", lambda: ground_distance_of_model(PretrainedConfig(ground_distance=name), None)),
+    ]
+    for source, read in reads:
+        with pytest.raises(ValueError) as error:
+            read()
+        assert str(error.value) == (
+            f"'ground_distance' in the config.json of {source} must be K rows of K numbers, or "
+            f"'ground_distance.safetensors', the file beside it; got {name!r:.80}, which is not read. Save the model "
+            "again, or take the entry out."
+        )
 
 
 @pytest.fixture(scope="module")

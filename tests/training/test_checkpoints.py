@@ -1,22 +1,133 @@
 """Which checkpoint is whole, which is the last, and whose weights it holds."""
 
+import json
+import os
+import shlex
+import shutil
+from collections import namedtuple
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.training.tiny import tiny_vit
+from tests.training.tiny import images, tiny_vit, train
 from torch import nn
 from transformers import ViTForImageClassification
 
-from squared_emd.training.checkpoints import last_complete_checkpoint, load_weights, mark_complete, validate_checkpoint
+from squared_emd import EMDTrainer
+from squared_emd.training.checkpoints import (
+    checkpoint_to_resume,
+    last_complete_checkpoint,
+    load_weights,
+    mark_complete,
+    replace_files,
+    validate_checkpoint,
+    why_not_written,
+)
 
 
-def test_validate_checkpoint(tmp_path):
-    assert validate_checkpoint(tmp_path / "none") == "there is no such folder"
-    (tmp_path / "a").write_text("12")
-    mark_complete(tmp_path)
-    assert validate_checkpoint(tmp_path) is None
-    (tmp_path / "files.json").write_text('{"a": ')
-    assert validate_checkpoint(tmp_path) == "files.json is incomplete"
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A complete checkpoint of three files."""
+    folder = tmp_path / "checkpoint-2"
+    (folder / "shards").mkdir(parents=True)
+    for name in ("config.json", "optimizer.pt", "shards/0"):
+        (folder / name).write_text("0123456789")
+    mark_complete(folder)
+    assert validate_checkpoint(folder) is None
+    return folder
+
+
+def test_what_is_no_checkpoint(checkpoint):
+    with pytest.raises(FileNotFoundError) as error:
+        mark_complete(checkpoint / "none")
+    none = checkpoint / "none"
+    assert str(error.value) == f"a checkpoint to be marked complete must be a folder, there is no {none}."
+    assert validate_checkpoint(checkpoint / "none") == "there is no such folder"
+    for text in ('{"a": ', "[1]", "[" * 10_000, "null"):
+        (checkpoint / "files.json").write_text(text)
+        assert validate_checkpoint(checkpoint) == "files.json is incomplete"
+
+
+@pytest.mark.parametrize("name", ["config.json", "optimizer.pt", "shards/0"])
+@pytest.mark.parametrize(
+    ("content", "change"),
+    [
+        (None, "is missing"),
+        ("01234", "has 5 bytes in place of 10"),
+        ("\0" * 10, "has as many bytes as it was written with, and other ones"),  # after a power loss
+        ("0123456788", "has as many bytes as it was written with, and other ones"),  # one bit flipped
+    ],
+)
+def test_a_file_that_changed(checkpoint, name, content, change):
+    (checkpoint / name).unlink() if content is None else (checkpoint / name).write_text(content)
+    problem = validate_checkpoint(checkpoint)
+    assert problem == (
+        f"{name} {change} (if you changed the checkpoint on purpose, accept it as it is: python -c 'from "
+        f"squared_emd.training.checkpoints import mark_complete; mark_complete('\"'\"'{checkpoint}'\"'\"')')"
+    )
+    assert last_complete_checkpoint(checkpoint.parent) is None
+    # What the message says is what helps.
+    code = shlex.split(problem[problem.index("python -c") : -1])[2]
+    exec(code)
+    assert checkpoint_to_resume(True, checkpoint.parent) == str(checkpoint)
+
+
+@pytest.mark.parametrize("size", [10, None])
+def test_a_manifest_of_an_earlier_version_has_sizes_alone(checkpoint, size):
+    (checkpoint / "files.json").write_text(json.dumps({"config.json": size, "optimizer.pt": 10}))
+    assert validate_checkpoint(checkpoint) is None
+    (checkpoint / "optimizer.pt").write_text("0")
+    assert validate_checkpoint(checkpoint).startswith("optimizer.pt has 1 bytes in place of 10 (")
+
+
+@pytest.mark.parametrize("kill", [1, 2, 3])
+def test_files_are_replaced_in_a_checkpoint_that_stays_complete(checkpoint, tmp_path, monkeypatch, kill):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "config.json").write_text("a longer config")
+    (tmp_path / "new" / "ground_distance.safetensors").write_text("new")
+    replace, calls = os.replace, []
+
+    def counted(*paths):
+        calls.append(paths)
+        if len(calls) == kill:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    monkeypatch.setattr("os.replace", counted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_files(checkpoint, tmp_path / "new")
+    assert validate_checkpoint(checkpoint) is None
+    replace_files(checkpoint, tmp_path / "new")
+    assert validate_checkpoint(checkpoint) is None
+    assert (checkpoint / "ground_distance.safetensors").read_text() == "new"
+    assert not list(checkpoint.glob(".*"))
+    (checkpoint / "config.json").write_text("another  config")
+    assert "config.json has as many bytes" in validate_checkpoint(checkpoint)
+
+
+class TestNotWritten:
+    @pytest.mark.parametrize(
+        ("error", "free", "reason"),
+        [
+            (OSError(28, "No space left on device"), 2**30,
+             "the disk is full (OSError: [Errno 28] No space left on device). Free some space"),
+            (RuntimeError("I/O error: Disk quota exceeded (os error 122)"), 2**30,
+             "the disk is full (RuntimeError: I/O error: Disk quota exceeded (os error 122)). Free some space"),
+            (RuntimeError("PytorchStreamWriter failed writing file"), 4096,
+             "the disk is full (RuntimeError: PytorchStreamWriter failed writing file). Free some space"),
+            (RuntimeError("a bug"), 2**30, "RuntimeError: a bug"),
+        ],
+    )  # fmt: skip
+    def test_why_and_what_next(self, checkpoint, monkeypatch, error, free, reason):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "free")(free))
+        failed = checkpoint.parent / "checkpoint-3"
+        assert why_not_written(str(failed), error) == (
+            f"{failed} could not be written: {reason}. resume_from_checkpoint=True then goes on from {checkpoint}."
+        )
+        failed = checkpoint.parent / "new" / "checkpoint-1"
+        assert why_not_written(str(failed), error) == (
+            f"{failed} could not be written: {reason}. There is no complete checkpoint yet: start again."
+        )
 
 
 def test_the_last_is_the_highest_number(tmp_path):
@@ -27,6 +138,34 @@ def test_the_last_is_the_highest_number(tmp_path):
     (tmp_path / "checkpoint-best").mkdir()
     (tmp_path / "checkpoint-1000").write_text("no folder")
     assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+
+
+def test_a_checkpoint_that_its_owner_changed(tmp_path):
+    trainer = train(tmp_path, tiny_vit(), images(), loss="emd", save_strategy="epoch", num_train_epochs=2)
+    folder = tmp_path / "checkpoint-3"
+    (folder / "optimizer.pt").unlink()
+    (folder / "model.safetensors").unlink()
+    changed = tiny_vit()
+    torch.nn.init.constant_(changed.classifier.bias, 7.0)
+    config = (folder / "config.json").read_bytes()
+    changed.save_pretrained(folder, max_shard_size="1KB")
+    (folder / "config.json").write_bytes(config)
+    state = json.loads((folder / "trainer_state.json").read_text())
+    (folder / "trainer_state.json").write_text(json.dumps(state | {"best_metric": 1.0}))
+    trainer = EMDTrainer(tiny_vit(), trainer.args, train_dataset=images())
+    trainer.args.learning_rate = 0.0
+    with pytest.raises(ValueError) as error:
+        trainer.train(resume_from_checkpoint=folder)
+    assert str(error.value) == (
+        f"resume_from_checkpoint must name a complete checkpoint; {folder} is none: model.safetensors is missing (if "
+        "you changed the checkpoint on purpose, accept it as it is: python -c 'from squared_emd.training.checkpoints "
+        f"""import mark_complete; mark_complete('"'"'{folder}'"'"')'). resume_from_checkpoint=True takes the last """
+        "complete one of output_dir."
+    )
+    mark_complete(folder)
+    trainer.train(resume_from_checkpoint=folder)
+    assert trainer.state.global_step == 6 and trainer.state.best_metric == 1.0
+    assert (trainer.model.classifier.bias > 6).all()
 
 
 class NeedsMore(ViTForImageClassification):

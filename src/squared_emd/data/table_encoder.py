@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -13,6 +12,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from ..ground_distance.files import write_aside
 
 __all__ = ["TableEncoder", "id_columns"]
 
@@ -137,8 +138,8 @@ class TableEncoder:
 
     def save(self, path: str | os.PathLike) -> None:
         """Saves the transformer; `joblib.load(path)` gives it back."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        joblib.dump(self.transformer, path)
+        with write_aside(path) as unfinished:
+            joblib.dump(self.transformer, unfinished)
 
     def __str__(self) -> str:
         parts = [f"{len(self.numbers)} standardized columns of numbers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..ground_distance.history import HISTORY_FILE
+from ..ground_distance.files import write_aside
+from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..training.criterion import EMDCriterion
 
 __all__ = ["RunRecorder"]
+
+logger = logging.getLogger(__name__)
 
 
 class RunRecorder(TrainerCallback):
@@ -47,10 +51,13 @@ class RunRecorder(TrainerCallback):
     ) -> None:
         """Take up what a resumed run had written."""
         if state.global_step and self._writes(state) and self.path.is_file():
-            with np.load(self.path) as earlier:
-                kept = earlier["epochs"] <= state.epoch
-                self.epochs = earlier["epochs"][kept].tolist()
-                self.matrices = list(earlier["ground_distance"][kept])
+            try:
+                epochs, matrices = read_epoch_distances(self.path, self.criterion.num_classes)
+            except ValueError as error:  # it is only drawn, and training goes on without it
+                logger.warning("D of the earlier epochs is not kept: %s.", error)
+                return
+            kept = epochs <= state.epoch
+            self.epochs, self.matrices = epochs[kept].tolist(), list(matrices[kept].astype(np.float32))
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -68,8 +75,8 @@ class RunRecorder(TrainerCallback):
         if self._writes(state) and matrix is not None:
             self.epochs.append(state.epoch)
             self.matrices.append(matrix.cpu().numpy().astype(np.float32))
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(self.path, epochs=self.epochs, ground_distance=np.stack(self.matrices))  # (E, K, K)
+            with write_aside(self.path) as path:
+                np.savez_compressed(path, epochs=self.epochs, ground_distance=np.stack(self.matrices))  # (E, K, K)
 
     def _writes(self, state: TrainerState) -> bool:
         learns = self.criterion.learns_ground_distance and self.criterion.num_classes <= MAX_CLASSES_IN_CONFIG

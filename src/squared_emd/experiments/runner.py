@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
 from ..data.score_metrics import ScoreMetrics
+from ..ground_distance.files import write_aside
 from ..hub.results import digests_of_weights, facts_of_arguments
 from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
@@ -236,7 +237,8 @@ def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
         )
     metrics = outcome.samples.compute_metrics
     if isinstance(metrics, ScoreMetrics):
-        np.savez_compressed(run.folder / SCORES_FILE, predicted=metrics.expected_scores, true=metrics.true_scores)
+        with write_aside(run.folder / SCORES_FILE) as path:
+            np.savez_compressed(path, predicted=metrics.expected_scores, true=metrics.true_scores)
     write_json(run.folder / RESULTS_FILE, results)
     for checkpoint in run.folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import Audio, Dataset, Image
 from transformers import TrainingArguments
 
+from ..ground_distance.files import read_json, write_aside
 from ..ground_distance.saved import read_ground_distance
 from ..metrics.logs import RESULTS_FILE
 
@@ -132,16 +132,14 @@ def read_results(folder: Path) -> Any:
 
 def write_json(path: Path, content: dict | list) -> None:
     """Write a file that is complete or not there at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    with write_aside(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ValueError(f"{path} must hold JSON, reading it gave: {error}. Delete the file, or give --redo.") from None
+        raise ValueError(f"{error}, delete it, or give --redo.") from None

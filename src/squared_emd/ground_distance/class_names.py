@@ -27,7 +27,7 @@ def class_names_of(config: PretrainedConfig | Mapping[str, Any] | None) -> list[
     """
     fields = config if isinstance(config, Mapping) else {"id2label": getattr(config, "id2label", None)}
     by_id = fields.get("id2label") or dict(enumerate(fields.get("label_names") or ()))
-    if len({str(key) for key in by_id} & {str(k) for k in range(len(by_id))}) != len(by_id):
+    if not isinstance(by_id, Mapping) or {str(key) for key in by_id} != {str(k) for k in range(len(by_id))}:
         raise ValueError(
             f"id2label must name each of the classes 0 .. {len(by_id) - 1}, got the keys "
             f"{abbreviate(list(by_id))}. Number the classes from 0, as the outputs of the model are."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .files import read_json
 
 if TYPE_CHECKING:
     from networkx import DiGraph, Graph
@@ -121,7 +122,13 @@ class LabelTree:
                 else:
                     add_group(child, value, repr(child_name))
 
-        add_group(0, nested, "the root")
+        try:
+            add_group(0, nested, "the root")
+        except RecursionError:
+            raise ValueError(
+                "the label tree must have fewer levels, got groups nested too deep to be read; give each node's parent "
+                "instead, see from_parents."
+            ) from None
         return cls(parents, classes, names, lengths)
 
     @classmethod
@@ -231,10 +238,7 @@ class LabelTree:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"a label tree must be a .json file; there is no {path}.")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} must hold a label tree as JSON; reading it gave {error}") from error
+        content = read_json(path)
         is_flat = isinstance(content, dict) and {"parents"} <= content.keys() <= {"parents", "class_names", "lengths"}
         try:
             return cls.from_parents(**content) if is_flat else cls.from_nested(content)

@@ -193,8 +193,10 @@ def check_ground_distance(ground_distance: Tensor, num_classes: int, *, source: 
         source: what the message calls the matrix, such as the file it came from.
 
     Raises:
-        ValueError: it is not (K, K), finite, non-negative, symmetric and 0 on the diagonal.
+        ValueError: it is not (K, K), of real numbers, finite, non-negative, symmetric and 0 on the diagonal.
     """
+    if ground_distance.is_complex() or ground_distance.dtype == torch.bool:
+        raise ValueError(f"{source} must hold real numbers, got {ground_distance.dtype}.")
     if ground_distance.shape != (num_classes, num_classes):
         raise ValueError(
             f"{source} must be ({num_classes}, {num_classes}), one row a class of the model, "

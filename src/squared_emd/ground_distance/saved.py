@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -20,7 +19,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from .class_names import abbreviate, check_class_order, class_names_differ, class_names_of
-from .learned import blocks_of_rows, matrix_dtype
+from .emd_block import emd_block_of
+from .files import read_json, write_aside
+from .learned import blocks_of_rows, check_ground_distance, matrix_dtype
 
 __all__ = [
     "GROUND_DISTANCE_FILE",
@@ -63,8 +64,8 @@ def write_ground_distance(
         stored = _as_stored(matrix)
         emd[_DIGEST] = _digest(stored)
         if folder is not None:
-            path = os.path.join(folder, GROUND_DISTANCE_FILE)
-            save_file({"ground_distance": stored}, path, metadata={"format": "pt"})
+            with write_aside(Path(folder, GROUND_DISTANCE_FILE)) as path:
+                save_file({"ground_distance": stored}, path, metadata={"format": "pt"})
     if config is None:
         return
     config.emd = emd
@@ -100,13 +101,13 @@ def read_ground_distance(path: str | Path) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file, or none with a D in the folder.
-        ValueError: the file holds no matrix, or the folder one of other classes.
+        ValueError: the file holds no ground distance, or the folder one of other classes.
     """
     path = Path(path)
+    folder = path.parent if path.name == _CONFIG_FILE else path
+    if (folder / _CONFIG_FILE).is_file():
+        return _of_config(read_json(folder / _CONFIG_FILE), str(folder), lambda name: folder / name)
     if path.is_dir():
-        config = path / _CONFIG_FILE
-        if config.is_file():
-            return _of_config(_read_json(config), str(path), lambda name: path / name)
         path = path / GROUND_DISTANCE_FILE  # of a module without a config
     if not path.is_file():
         raise FileNotFoundError(
@@ -114,10 +115,12 @@ def read_ground_distance(path: str | Path) -> Tensor:
             f"with a ground distance; there is no {path}."
         )
     if path.suffix == ".json":
-        rows = _read_json(path)
+        rows = read_json(path)
         return _as_matrix(rows.get("ground_distance") if isinstance(rows, dict) else rows, path)
+    if path.suffix != ".npy":
+        return _as_matrix(_load_tensor(path), path)
     try:
-        matrix = np.load(path, allow_pickle=False) if path.suffix == ".npy" else load_file(path)["ground_distance"]
+        matrix = np.load(path, allow_pickle=False)
     except Exception as error:
         raise _no_matrix(path, error) from error
     return _as_matrix(matrix, path)
@@ -150,7 +153,7 @@ def load_ground_distance(
             )
         return read_ground_distance(folder)
     find = _on_hub(str(repo_or_dir), revision, token)
-    return _of_config(_read_json(find(_CONFIG_FILE)), str(repo_or_dir), find)
+    return _of_config(read_json(find(_CONFIG_FILE)), str(repo_or_dir), find)
 
 
 def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = None) -> Callable[[str], Path]:
@@ -170,21 +173,25 @@ def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = N
 
 def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
     """The D in a config.json, or in the file that it names, checked against the classes in it."""
-    config = config if isinstance(config, dict) else {}
-    entry, emd = config.get("ground_distance"), config.get("emd") or {}
+    if not isinstance(config, dict):
+        raise ValueError(f"{_CONFIG_FILE} of {source} must be a JSON object, got {config!r:.80}. Save the model again.")
+    entry, emd = config.get("ground_distance"), emd_block_of(config, source)
     if entry is None:
         raise ValueError(
             f"{source} was saved without a ground distance: its {_CONFIG_FILE} has none. Models trained with the "
             "losses xemd, xemd1, xemd2 and a-emd have one."
         )
     if isinstance(entry, str):
+        if entry != GROUND_DISTANCE_FILE:  # which might lie anywhere on the disk
+            raise ValueError(
+                f"'ground_distance' in the {_CONFIG_FILE} of {source} must be K rows of K numbers, or "
+                f"{GROUND_DISTANCE_FILE!r}, the file beside it; got {entry!r:.80}, which is not read. Save the model "
+                "again, or take the entry out."
+            )
         path = find(entry)
         if not path.is_file():
             raise FileNotFoundError(f"{source} must hold the file {entry} that its config names; there is none.")
-        try:
-            stored = load_file(path)["ground_distance"]
-        except Exception as error:
-            raise _no_matrix(path, error) from error
+        stored = _load_tensor(path)
         if emd.get(_DIGEST) not in (None, _digest(stored)):
             raise ValueError(
                 f"{GROUND_DISTANCE_FILE} of {source} must be the one that was saved with its config; it is of another "
@@ -194,9 +201,10 @@ def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
     else:
         matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
     names = class_names_of(config) or []
-    if names and len(names) != len(matrix):
+    num_classes = len(names) or config.get("num_labels", len(matrix))
+    if num_classes != len(matrix):
         raise ValueError(
-            f"the ground distance of {source} must be ({len(names)}, {len(names)}), one row for each of the model's "
+            f"the ground distance of {source} must be ({num_classes}, {num_classes}), one row for each of the model's "
             f"classes, got shape {tuple(matrix.shape)}: num_labels was changed after it was learned. Train again."
         )
     check_class_order(emd.get("class_names"), names, source=source)
@@ -216,8 +224,7 @@ def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -
     config = Path(path, _CONFIG_FILE) if Path(path).is_dir() else Path(path)
     if config.name != _CONFIG_FILE or not config.is_file():
         return
-    emd = _read_json(config).get("emd") or {}
-    saved = emd.get("class_names")
+    saved = emd_block_of(read_json(config), str(path)).get("class_names")
     check_class_order(saved, class_names, source=str(path))
     if class_names_differ(saved, class_names):
         raise ValueError(
@@ -241,47 +248,49 @@ def ground_distance_of_model(config: PretrainedConfig | None, class_names: Seque
     Raises:
         ValueError: the classes are the same in another order; D and the classifier head have the old one.
     """
-    entry = getattr(config, "ground_distance", None)
+    entry, emd = getattr(config, "ground_distance", None), emd_block_of(config)
     if entry is None:
         return None
-    source = getattr(config, "_name_or_path", "")
-    emd, names = getattr(config, "emd", None) or {}, list(class_names or [])
+    source, names = getattr(config, "_name_or_path", ""), list(class_names or [])
     check_class_order(emd.get("class_names"), names, source=source or "the model")
     find = (lambda name: Path(source, name)) if Path(source or ".").is_dir() else _on_hub(source)
+    bare, problem = {"ground_distance": entry, "emd": {_DIGEST: emd.get(_DIGEST)}}, None
     try:
-        if isinstance(entry, str) and not source:
-            raise ValueError(f"its config names the file {entry}, and nothing says where that lies")
-        bare = {"ground_distance": entry, "emd": {_DIGEST: emd.get(_DIGEST)}}
+        if entry == GROUND_DISTANCE_FILE and not source:
+            raise FileNotFoundError(f"its config names the file {entry}, and nothing says where that lies")
         matrix = _of_config(bare, source or "the model", find)
+    except OSError as error:
+        problem = str(error).rstrip(".")
+    else:
         if len(matrix) != config.num_labels:
-            raise ValueError(f"it is of {len(matrix)} classes, the model has {config.num_labels}")
-        if class_names_differ(emd.get("class_names"), names):
-            raise ValueError(
-                f"it is of the classes {abbreviate(emd['class_names'])}, the model has {abbreviate(names)}"
-            )
-    except (OSError, ValueError) as error:
-        logger.warning("The ground distance in the model's config is taken out: %s.", str(error).rstrip("."))
-        del config.ground_distance
-        return None
-    return matrix
+            problem = f"it is of {len(matrix)} classes, the model has {config.num_labels}"
+        elif class_names_differ(emd.get("class_names"), names):
+            problem = f"it is of the classes {abbreviate(emd['class_names'])}, the model has {abbreviate(names)}"
+    if problem is None:
+        return matrix
+    logger.warning("The ground distance in the model's config is taken out: %s.", problem)
+    del config.ground_distance
+    return None
 
 
-def _read_json(path: Path) -> Any:
+def _load_tensor(path: Path) -> Tensor:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return load_file(path)["ground_distance"]
+    except Exception as error:
         raise _no_matrix(path, error) from error
 
 
 def _as_matrix(rows: Any, source: Any) -> Tensor:
     try:
-        is_array = isinstance(rows, (Tensor, np.ndarray))
-        matrix = torch.as_tensor(rows, dtype=None if is_array else torch.float64)
+        if not isinstance(rows, Tensor):
+            rows = np.asarray(rows)
+            rows = torch.as_tensor(rows.astype(np.float64) if rows.dtype.kind in "iuf" else rows)
     except Exception as error:
         raise _no_matrix(source, error) from error
-    if matrix.dim() != 2:
-        raise ValueError(f"{source} must hold a (K, K) matrix, got shape {tuple(matrix.shape)}.")
-    return matrix.to(matrix_dtype(len(matrix)))
+    if rows.dim() != 2 or len(rows) != rows.shape[1]:
+        raise ValueError(f"{source} must hold a (K, K) matrix, got shape {tuple(rows.shape)}.")
+    check_ground_distance(rows, len(rows), source=str(source))
+    return rows.to(matrix_dtype(len(rows)))
 
 
 def _no_matrix(source: Any, error: Exception) -> ValueError:

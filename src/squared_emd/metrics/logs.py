@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from .names import METRICS
 
-__all__ = ["RESULTS_FILE", "STATE_FILE", "epoch_to_reach", "points", "read_json"]
+__all__ = ["RESULTS_FILE", "STATE_FILE", "epoch_to_reach", "points"]
 
 RESULTS_FILE = "all_results.json"
 STATE_FILE = "trainer_state.json"
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; an error names the file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of UTF-8
-        raise ValueError(f"{path} must be JSON in UTF-8; reading it gave: {error}; write it again") from error
 
 
 def points(history: Sequence[Mapping[str, Any]], metric: str) -> dict[float, float]:

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..ground_distance.files import write_aside
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -24,7 +26,8 @@ _DPI = 150
 def save_figure(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
     """The figure, which is also written to `path` unless that is None."""
     if path is not None:
-        figure.savefig(path, dpi=_DPI)
+        with write_aside(path) as unfinished:
+            figure.savefig(unfinished, dpi=_DPI)
     return figure
 
 

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from PIL.Image import Dither
 from torch import Tensor
 
+from ..ground_distance.files import read_json, write_aside
 from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
 from ..ground_distance.saved import read_ground_distance
-from ..metrics.logs import STATE_FILE, points, read_json
+from ..metrics.logs import STATE_FILE, points
 from .figures import BLUE, place_epochs, render, save_figure, short_names
 from .heat_maps import SERIATED, color_limits, heat_map_figure, replace_heat_map, show_matrix
 from .matrices import check_matrix, check_order, known_classes, seriation
@@ -182,7 +183,8 @@ def _save_animation(
         replace_heat_map(figure, matrices[index], title=heading, note=note)
         frames.append(render(figure, _FRAME_DPI).quantize(128, dither=Dither.NONE))
     durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(3000 * seconds)]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    with write_aside(path) as unfinished:
+        frames[0].save(unfinished, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
 def _read_run(path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[str, Any]], Sequence[str] | None]:

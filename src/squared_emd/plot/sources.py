@@ -15,8 +15,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from ..ground_distance.class_names import class_names_of
+from ..ground_distance.files import read_json
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, load_ground_distance, read_ground_distance
-from ..metrics.logs import RESULTS_FILE, read_json
+from ..metrics.logs import RESULTS_FILE
 
 __all__ = ["Source", "as_array", "checkpoints_of", "names_in_folder", "names_or_numbers", "read_source"]
 

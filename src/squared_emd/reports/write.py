@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..ground_distance.files import write_aside
 from ..metrics.logs import points
 from ..metrics.names import METRICS, network_name
 from .figures import Figures, draw_figures
@@ -50,9 +51,11 @@ def write_report(folders: Sequence[str | os.PathLike[str]], output: str | os.Pat
     target.mkdir(parents=True, exist_ok=True)
     prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
     figures = [draw_figures(s, target, prefix=prefix) for s, prefix in zip(sections, prefixes, strict=True)]
-    cells_frame(sections).to_csv(target / TABLE_FILE, index=False)
-    runs_frame(runs).to_csv(target / RUNS_FILE, index=False)
-    (target / REPORT_FILE).write_text(_markdown(sections, figures, folders), encoding="utf-8")
+    for name, frame in ((TABLE_FILE, cells_frame(sections)), (RUNS_FILE, runs_frame(runs))):
+        with write_aside(target / name) as path:
+            frame.to_csv(path, index=False)
+    with write_aside(target / REPORT_FILE) as path:
+        path.write_text(_markdown(sections, figures, folders), encoding="utf-8")
     count = sum(len(files) for of_section in figures for files in of_section.files.values())
     where = f"Written to {target}: {REPORT_FILE}, {TABLE_FILE}, {RUNS_FILE}, figures: {count}."
     return "\n\n".join([*map(_text, sections, figures), where])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import weakref
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
@@ -17,13 +17,15 @@ from transformers.trainer_utils import TrainOutput, has_length, rotate_checkpoin
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from .checkpoints import (
+    MANIFEST,
     STATE_FILE,
-    last_complete_checkpoint,
+    checkpoint_to_resume,
     load_weights,
     mark_complete,
     mark_incomplete,
-    validate_checkpoint,
+    why_not_written,
 )
+from .main_process import on_main_process
 
 __all__ = ["CheckpointingMixin"]
 
@@ -102,22 +104,9 @@ class CheckpointingMixin:
         Raises:
             ValueError: there is no complete checkpoint, or the given one is incomplete.
         """
-        if resume_from_checkpoint is True:
-            found = [last_complete_checkpoint(self.args.output_dir)]
-            resume_from_checkpoint = broadcast_object_list(found)[0]  # all ranks resume from the same
-            if resume_from_checkpoint is None:
-                raise ValueError(
-                    f"resume_from_checkpoint=True needs a complete checkpoint in {self.args.output_dir}; there is "
-                    "none. Start without it."
-                )
-        elif resume_from_checkpoint:
-            resume_from_checkpoint = os.fspath(resume_from_checkpoint)
-            problem = validate_checkpoint(resume_from_checkpoint)
-            if problem is not None:
-                raise ValueError(
-                    f"resume_from_checkpoint must name a complete checkpoint; {resume_from_checkpoint} is none: "
-                    f"{problem}. resume_from_checkpoint=True takes the last complete one of output_dir."
-                )
+        if resume_from_checkpoint:  # all ranks resume from the same one, and one of them reads it through
+            find = partial(checkpoint_to_resume, resume_from_checkpoint, self.args.output_dir)
+            resume_from_checkpoint = on_main_process(find, ValueError)
         self._resumed_from = resume_from_checkpoint or None
         self._stream_position, self._restored_generators = None, False
         output = super().train(resume_from_checkpoint, *args, **kwargs)
@@ -141,14 +130,7 @@ class CheckpointingMixin:
             self.args.save_total_limit = None  # the older ones are deleted when this one is complete
             super()._save_checkpoint(model, trial)
         except Exception as error:
-            logger.error(
-                "%s could not be written (%s: %s). The last complete one is %s: resume_from_checkpoint=True resumes "
-                "from there.",
-                folder,
-                type(error).__name__,
-                error,
-                last_complete_checkpoint(run_folder),
-            )
+            logger.error("%s", why_not_written(folder, error))
             raise
         finally:
             self.args.save_total_limit = limit
@@ -160,7 +142,8 @@ class CheckpointingMixin:
         """Write the manifest of a checkpoint, once all ranks have written their part."""
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            mark_complete(folder)
+            if not os.path.exists(os.path.join(folder, MANIFEST)):  # one that is pushed has it already
+                mark_complete(folder)
             self.last_checkpoint = folder
 
     def _write_state(self, folder: str) -> None:

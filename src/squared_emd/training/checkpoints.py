@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
+import shlex
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from datasets.fingerprint import Hasher
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..ground_distance.saved import GROUND_DISTANCE_FILE
+from ..ground_distance.files import read_json, write_aside
 
 __all__ = [
+    "MANIFEST",
     "STATE_FILE",
+    "checkpoint_to_resume",
     "last_complete_checkpoint",
     "load_weights",
     "mark_complete",
     "mark_incomplete",
+    "replace_files",
     "validate_checkpoint",
+    "why_not_written",
 ]
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "emd_state.safetensors"  # the first file that is written
-MANIFEST = "files.json"  # names and sizes of all files; the last file that is written
-REPLACED = ("config.json", GROUND_DISTANCE_FILE)  # may be replaced in a complete checkpoint: of any size
+MANIFEST = "files.json"  # of each file the size and digest that it may have; the last file that is written
 
 
 def mark_complete(folder: str | Path) -> None:
-    """Write the manifest of a checkpoint: every file and its size.
+    """Write the manifest of a checkpoint: every file, with its size and a digest of its content.
 
     Args:
-        folder: the checkpoint, once all ranks have written their part.
+        folder: the checkpoint, once all ranks have written their part, or once its owner has changed it.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
     """
     folder = Path(folder)
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    names = {path: path.relative_to(folder).as_posix() for path in files if path.name != MANIFEST}
-    sizes = {name: None if name in REPLACED else path.stat().st_size for path, name in names.items()}
-    (folder / MANIFEST).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"a checkpoint to be marked complete must be a folder, there is no {folder}.")
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
+    with ThreadPoolExecutor() as pool:
+        contents = list(pool.map(_content, files))
+    names = [path.relative_to(folder).as_posix() for path in files]
+    _write_manifest(folder, {name: [content] for name, content in zip(names, contents, strict=True)})
 
 
 def mark_incomplete(folder: str | Path) -> None:
@@ -52,6 +69,23 @@ def mark_incomplete(folder: str | Path) -> None:
         folder: the checkpoint; it need not exist.
     """
     (Path(folder) / MANIFEST).unlink(missing_ok=True)
+
+
+def replace_files(folder: str | Path, replacements: str | Path) -> None:
+    """Move files into a complete checkpoint, which is complete all the time.
+
+    Args:
+        folder: the checkpoint.
+        replacements: a folder of files, on the same disk.
+    """
+    folder, files = Path(folder), sorted(Path(replacements).iterdir())
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for path in files:
+        if isinstance(manifest.get(path.name), list):  # a kill may leave either of both
+            manifest[path.name].append(_content(path))
+    _write_manifest(folder, manifest)
+    for path in files:
+        os.replace(path, folder / path.name)
 
 
 def validate_checkpoint(folder: str | Path) -> str | None:
@@ -68,22 +102,76 @@ def validate_checkpoint(folder: str | Path) -> str | None:
         return "there is no such folder"
     if (folder / MANIFEST).is_file():
         try:
-            sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except ValueError:
+            manifest = dict(read_json(folder / MANIFEST))
+        except (OSError, TypeError, ValueError):
             return f"{MANIFEST} is incomplete"
-        for name, size in sizes.items():
-            if not (folder / name).is_file():
-                return f"{name} is missing"
-            if size is not None and (folder / name).stat().st_size != size:
-                return f"{name} has {(folder / name).stat().st_size} bytes in place of {size}"
+        for name, contents in manifest.items():
+            if (change := _change(folder / name, contents)) is not None:
+                source = f"from {mark_complete.__module__} import {mark_complete.__name__}"
+                accept = shlex.join(["python", "-c", f"{source}; {mark_complete.__name__}({str(folder)!r})"])
+                return f"{name} {change} (if you changed the checkpoint on purpose, accept it as it is: {accept})"
         return None
     if (folder / STATE_FILE).exists():
         return "it has no manifest"
     try:  # a plain Trainer writes this after the weights and the optimizer
-        json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        read_json(folder / "trainer_state.json")
     except (OSError, ValueError):
         return "it has no readable trainer_state.json"
     return None
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    with write_aside(folder / MANIFEST) as path:
+        path.write_text(json.dumps(manifest) + "\n", encoding="utf-8")
+
+
+def _content(path: Path) -> list[int | str]:
+    """Size and XXH64 digest, which finds any damage and takes little more time than reading does."""
+    with path.open("rb") as file:
+        return [path.stat().st_size, Hasher.hash_bytes(iter(partial(file.read, 2**20), b""))]
+
+
+def _change(path: Path, contents: Any) -> str | None:
+    """What has become of a file whose size and digest are given; of earlier versions the size alone, or None."""
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    if isinstance(contents, list):
+        sizes = [content[0] for content in contents]
+    else:
+        sizes = [size if contents is None else contents]
+    if size not in sizes:
+        return f"has {size} bytes in place of {sizes[-1]}"
+    if isinstance(contents, list) and _content(path) not in contents:
+        return "has as many bytes as it was written with, and other ones"
+    return None
+
+
+def checkpoint_to_resume(given: str | os.PathLike[str] | bool, output_dir: str) -> str:
+    """The checkpoint that a run is resumed from.
+
+    Args:
+        given: a checkpoint, or True for the last complete one.
+        output_dir: of the run.
+
+    Raises:
+        ValueError: there is no complete checkpoint, or the given one is incomplete.
+    """
+    if given is True:
+        last = last_complete_checkpoint(output_dir)
+        if last is None:
+            raise ValueError(
+                f"resume_from_checkpoint=True needs a complete checkpoint in {output_dir}; there is none. Start "
+                "without it."
+            )
+        return last
+    problem = validate_checkpoint(given)
+    if problem is not None:
+        raise ValueError(
+            f"resume_from_checkpoint must name a complete checkpoint; {given} is none: {problem}. "
+            "resume_from_checkpoint=True takes the last complete one of output_dir."
+        )
+    return os.fspath(given)
 
 
 def last_complete_checkpoint(folder: str | Path) -> str | None:
@@ -106,6 +194,19 @@ def last_complete_checkpoint(folder: str | Path) -> str | None:
             return str(path)
         logger.warning("%s is skipped: %s.", path, problem)
     return None
+
+
+def why_not_written(checkpoint: str, error: Exception) -> str:
+    """Why a checkpoint could not be written, and from where the run goes on."""
+    reason, run = f"{type(error).__name__}: {error}", Path(checkpoint).absolute().parent
+    is_full = any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
+    # torch.save does not say why it failed.
+    if is_full or shutil.disk_usage(next(path for path in (run, *run.parents) if path.exists())).free < 2**20:
+        reason = f"the disk is full ({reason}). Free some space"
+    last = last_complete_checkpoint(run)
+    if last is None:
+        return f"{checkpoint} could not be written: {reason}. There is no complete checkpoint yet: start again."
+    return f"{checkpoint} could not be written: {reason}. resume_from_checkpoint=True then goes on from {last}."
 
 
 def load_weights(model: PreTrainedModel, folder: str | Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import write_ground_distance
 from .arguments import SELF_GUIDED
+from .checkpoints import replace_files
 from .criterion import EMDCriterion
 
 __all__ = ["emd_block", "replace_config_entries", "write_config_entries"]
@@ -43,8 +44,7 @@ def replace_config_entries(checkpoint: str, model: nn.Module, criterion: EMDCrit
         write_config_entries(temporary, model, criterion, loaded, is_trained=True)
         if getattr(model, "config", None) is not None:
             model.config.save_pretrained(temporary)
-        for name in os.listdir(temporary):
-            os.replace(os.path.join(temporary, name), os.path.join(checkpoint, name))
+        replace_files(checkpoint, temporary)
 
 
 def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""Files on disk: JSON whose errors name the file, and writing that a kill leaves undone or done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_json", "write_aside"]
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no JSON, no UTF-8, or nested too deep to be read; the message names the file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{path} must be JSON in UTF-8; reading it gave: {error}; write it again") from error
+
+
+@contextmanager
+def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file beside its place and move it there, so that a kill or a full disk leaves the old one or the new one.
+
+    Args:
+        path: of the file; its folder is made.
+
+    Yields:
+        The path to write to, with the same ending.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished.{path.name}")
+    try:
+        yield unfinished
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())  # else a power loss may keep the move and lose the content
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

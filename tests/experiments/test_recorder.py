@@ -1,0 +1,63 @@
+"""The history of D that a run keeps, however often it is killed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerState
+
+from squared_emd.experiments.recorder import RunRecorder
+from squared_emd.ground_distance.history import read_epoch_distances
+
+D = torch.tensor([[0.0, 0.5], [0.5, 0.0]], dtype=torch.float64)
+
+
+def train_epochs(recorder, first, last):
+    """Epochs of three steps, after each of which D is the epoch's number times `D`."""
+    recorder.on_train_begin(None, state_after(first - 1), None)
+    for epoch in range(first, last + 1):
+        recorder.on_epoch_begin(None, state_after(epoch - 1), None)
+        recorder.criterion.ground_distance = epoch * D
+        recorder.on_epoch_end(None, state_after(epoch), None)
+
+
+def state_after(epoch):
+    return TrainerState(epoch=float(epoch), global_step=3 * epoch, is_world_process_zero=True)
+
+
+@pytest.fixture
+def criterion():
+    return SimpleNamespace(learns_ground_distance=True, num_classes=2, ground_distance=None)
+
+
+def test_a_kill_while_it_is_written(tmp_path, criterion, monkeypatch):
+    train_epochs(RunRecorder(criterion, tmp_path), 1, 2)
+
+    def half(path, **arrays):
+        path.write_bytes(b"PK half of it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(np, "savez_compressed", half)
+        train_epochs(RunRecorder(criterion, tmp_path), 3, 3)
+    recorder = RunRecorder(criterion, tmp_path)
+    train_epochs(recorder, 2, 4)  # from the checkpoint of the first epoch
+    epochs, matrices = read_epoch_distances(recorder.path, 2)
+    assert epochs.tolist() == [1, 2, 3, 4]
+    assert (matrices[:, 0, 1] == 0.5 * epochs).all()
+    assert recorder.steps == 9
+
+
+def test_one_that_a_power_loss_left_broken(tmp_path, criterion, caplog):
+    recorder = RunRecorder(criterion, tmp_path)
+    train_epochs(recorder, 1, 2)
+    recorder.path.write_bytes(bytes(100))
+    recorder = RunRecorder(criterion, tmp_path)
+    train_epochs(recorder, 3, 4)
+    assert read_epoch_distances(recorder.path)[0].tolist() == [3, 4]
+    (message,) = caplog.messages
+    assert message.startswith(
+        f"D of the earlier epochs is not kept: {recorder.path} must hold the arrays 'epochs' and 'ground_distance'; "
+        "reading it gave: "
+    )
