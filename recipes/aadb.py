@@ -72,9 +72,9 @@ def main() -> None:
     from datasets import Dataset
 
     from squared_emd.data.bins import balanced_bins
-    from squared_emd.data.score_metrics import ScoreMetrics
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, image_network, report_table, run_table, write_ensembles
+    from squared_emd.metrics import ScoreMetrics
     from squared_emd.vision.networks import SMALL
 
     train_side, test_side = published_split(images)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.score_metrics import ensemble_spearman
+from ..metrics import correlation
 from ..metrics.logs import RESULTS_FILE
 from .arguments import ExperimentArguments
 from .settings import write_json
@@ -48,5 +48,5 @@ def write_ensembles(args: ExperimentArguments, results: Sequence[dict[str, Any]]
         place = Path(runs[0]["folder"])  # <network>/<variant>/<loss>/fold_<k>/seed_<n>
         folder = place.parents[3] / variant.replace(" ", "_") / Path(*place.parts[-3:])
         result = {name: runs[0][name] for name in _SAME_FIELDS} | {"variant": variant}
-        result |= {"eval_spearman": ensemble_spearman(predicted, true)}
+        result |= {"eval_spearman": correlation(np.mean(predicted, axis=0), true)}
         write_json(folder / RESULTS_FILE, result | {"members": [len(run["class_names"]) for run in runs]})

@@ -15,9 +15,9 @@ import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
-from ..data.score_metrics import ScoreMetrics
 from ..ground_distance.files import write_aside
 from ..hub.results import digests_of_weights, facts_of_arguments
+from ..metrics import ScoreMetrics
 from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
 from ..reports import write_report

@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import set_seed
 
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
-from ..metrics import confusion_matrix
+from ..metrics import ScoreMetrics, confusion_matrix
 from ..training.early_stopping import EMDEarlyStopping
 from ..training.trainer import EMDTrainer
 from .arguments import ExperimentArguments
@@ -125,7 +125,7 @@ def _confusion(outputs: Any, labels: np.ndarray, samples: Samples) -> np.ndarray
     labels = labels.argmax(1) if labels.shape[1:] == (num_classes,) else labels.reshape(-1)
     if outputs.shape[1:] == (num_classes,):
         return confusion_matrix(outputs.argmax(1), labels, num_classes)
-    outputs, bins = outputs.reshape(-1), getattr(samples.compute_metrics, "bins", None)  # a regression
-    if bins is not None:  # of the score itself
-        return confusion_matrix(bins.labels(outputs), bins.labels(labels), num_classes)
+    outputs, metrics = outputs.reshape(-1), samples.compute_metrics  # a regression
+    if isinstance(metrics, ScoreMetrics):  # of the score itself
+        return confusion_matrix(metrics.bins_of(outputs), metrics.bins_of(labels), num_classes)
     return confusion_matrix(np.rint(outputs).clip(0, num_classes - 1).astype(int), labels, num_classes)

@@ -10,11 +10,13 @@ from .calibration import (
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
 from .kappa import weighted_kappa
+from .score_metrics import ScoreMetrics
 from .top_k import ranks_of_truth, top_k_error
 from .trainer_metrics import ordinal_metrics, top_k_metrics
 
 __all__ = [
     "ReliabilityBins",
+    "ScoreMetrics",
     "accuracy_per_class",
     "confusion_matrix",
     "correlation",

@@ -30,14 +30,14 @@ _ENTRIES = 2**22  # logits that are worked on at a time: 34 MB in float64
 Samples = dict[str, np.ndarray]  # what the metrics need of each sample, (N,) each
 
 
-class _TrainerMetrics:
+class TrainerMetrics:
     """Reduces each batch to ``samples(logits, labels)``, and all of them to ``summary(samples, num_outputs)``."""
 
     def __init__(
         self, samples: Callable[[np.ndarray, Any], Samples], summary: Callable[[Samples, int], dict[str, float]]
     ) -> None:
-        self._samples = samples
-        self._summary = summary
+        self.samples = samples
+        self.summary = summary
         self._batches: list[Samples] = []
 
     def restart(self) -> None:
@@ -46,7 +46,7 @@ class _TrainerMetrics:
 
     def check_outputs(self, num_outputs: int) -> None:
         """Raises what an evaluation of a network with so many outputs would; `EMDTrainer` calls it before training."""
-        self._samples(np.zeros((1, num_outputs)), np.zeros(1, np.int64))
+        self.samples(np.zeros((1, num_outputs)), np.zeros(1, np.int64))
 
     def __call__(self, evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
         """The metrics of an evaluation.
@@ -65,7 +65,7 @@ class _TrainerMetrics:
         logits = evaluation.predictions
         logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
         try:
-            self._batches.append(self._samples(logits, evaluation.label_ids))
+            self._batches.append(self.samples(logits, evaluation.label_ids))
         except ValueError:
             self.restart()  # this evaluation is over
             raise
@@ -73,7 +73,7 @@ class _TrainerMetrics:
             return {}
         samples = {name: np.concatenate([batch[name] for batch in self._batches]) for name in self._batches[0]}
         self.restart()
-        return self._summary(samples, logits.shape[-1])
+        return self.summary(samples, logits.shape[-1])
 
 
 def ordinal_metrics(
@@ -116,7 +116,7 @@ def ordinal_metrics(
             "true": references.argmax(1) if is_soft else references,
             "squared_emd": squared_emd(probabilities, references, reduction="none"),
         }
-        if not _is_regression(logits):  # which gives no probabilities
+        if not is_regression(logits):  # which gives no probabilities
             found["confidence"] = probabilities.max(1)
             found["nll"] = negative_log_likelihood(probabilities, references, reduction="none")
         if scores is not None:
@@ -142,7 +142,7 @@ def ordinal_metrics(
             metrics["spearman"] = correlation(samples["expected_score"], samples["true_score"])
         return metrics
 
-    return _TrainerMetrics(samples, summary)
+    return TrainerMetrics(samples, summary)
 
 
 def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]:
@@ -180,7 +180,7 @@ def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]
     def summary(samples: Samples, num_outputs: int) -> dict[str, float]:
         return {f"top_{k}_error": top_k_error(samples["ranks"], k) for k in ks if k < num_outputs}
 
-    return _TrainerMetrics(samples, summary)
+    return TrainerMetrics(samples, summary)
 
 
 def in_parts(evaluation: Any) -> list[SimpleNamespace]:
@@ -199,14 +199,14 @@ def in_parts(evaluation: Any) -> list[SimpleNamespace]:
     return [SimpleNamespace(predictions=logits[i : i + rows], label_ids=labels[i : i + rows]) for i in starts]
 
 
-def _is_regression(outputs: np.ndarray) -> bool:
+def is_regression(outputs: np.ndarray) -> bool:
     """Whether they are those of a network with one output."""
     return outputs.ndim == 1 or outputs.shape[1:] == (1,)
 
 
 def _probabilities(logits: np.ndarray, class_names: Sequence[str] | None) -> np.ndarray:
     """(N, K) softmax of a classifier's logits; of a regression's outputs all of the mass on the nearest class."""
-    if _is_regression(logits):
+    if is_regression(logits):
         if not class_names:
             raise ValueError("a network with one output needs ordinal_metrics(class_names=...) to know its classes.")
         nearest = np.rint(as_reals(logits.reshape(-1), "outputs")).clip(0, len(class_names) - 1).astype(int)

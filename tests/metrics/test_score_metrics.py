@@ -5,13 +5,13 @@ import pytest
 import torch
 from datasets import Dataset
 from scipy.stats import spearmanr
+from tests.data.files import message_of
 from tests.ranks import on_ranks
 from torch import nn
 from transformers import EvalPrediction, Trainer, TrainingArguments
 
 from squared_emd.data.bins import ScoreBins, balanced_bins
-from squared_emd.data.score_metrics import ScoreMetrics, ensemble_spearman
-from squared_emd.metrics import ordinal_metrics
+from squared_emd.metrics import ScoreMetrics, ordinal_metrics
 
 RNG = np.random.default_rng(0)
 TRUE = RNG.integers(0, 21, 40) / 20  # with ties, as raters make them
@@ -21,13 +21,6 @@ LOGITS = RNG.normal(size=(40, 5)) + 2 * np.eye(5)[LABELS]
 P = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
 NAMES = {"spearman", "score_mae", "aem", "aeo", "mae", "squared_emd", "nll", "ece"}
 ADVICE = "Evaluate the very data that true_scores are of."
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)
 
 
 def evaluation(predictions=LOGITS, label_ids=LABELS):
@@ -139,71 +132,45 @@ def test_another_number_of_predictions():
     assert in_batches(metrics, LOGITS, LABELS) == pytest.approx(ScoreMetrics(TRUE, BINS)(evaluation()))  # afresh
 
 
-def test_labels_of_other_data():
-    rule = (
-        "the labels of an evaluation must be those of true_scores, in their order: the bin of each for a classifier, "
-        "the score itself for a network with one output;"
-    )
-    wrong = LABELS.copy()
-    wrong[3] = (wrong[3] + 1) % 5
-    metrics = ScoreMetrics(TRUE, BINS)
-    assert message_of(ValueError, metrics, evaluation(label_ids=wrong)) == (
-        f"{rule} label 3 is {wrong[3]}, required is {LABELS[3]}. {ADVICE}"
-    )
-    scores = TRUE.copy()
-    scores[2] += 0.01
-    assert message_of(ValueError, metrics, evaluation(TRUE, scores)) == (
-        f"{rule} label 2 is {scores[2]:.6g}, required is {TRUE[2]:.6g}. {ADVICE}"
-    )
-    assert message_of(ValueError, metrics, evaluation(label_ids=LABELS[:30])) == (f"{rule} got shape (30,). {ADVICE}")
+def changed(values, place, value):
+    values = values.copy()
+    values[place] = value
+    return values
 
 
-def test_networks_and_outputs_that_do_not_fit():
-    metrics = ScoreMetrics(TRUE, BINS)
-    assert message_of(ValueError, metrics, evaluation(LOGITS[:, :4])) == (
-        "a network needs one output, or one for each of the 5 bins; got 4. "
-        "Give ScoreMetrics the bins that the network was trained on."
-    )
-    broken = LOGITS.copy()
-    broken[1, 2] = np.nan
-    assert message_of(ValueError, metrics, evaluation(broken)) == (
-        "logits must not hold NaN or infinity; row 1 has nan for class 2."
-    )
-    broken = TRUE.copy()
-    broken[1] = np.inf
-    assert message_of(ValueError, metrics, evaluation(broken, TRUE)) == "outputs must be finite; entry 1 is inf."
+RULE = (
+    "the labels of an evaluation must be those of true_scores, in their order: the bin of each for a classifier, "
+    "the score itself for a network with one output;"
+)
+WRONG = (LABELS[3] + 1) % 5
 
 
-def test_what_it_is_made_from():
-    assert message_of(ValueError, ScoreMetrics, [0.1, np.nan], BINS) == "true_scores must be finite; entry 1 is nan."
-    assert message_of(ValueError, ScoreMetrics, TRUE, [0.1, 0.3, 0.2]) == (
-        "class_scores must be at least two increasing scores, got [0.1, 0.3, 0.2]."
-    )
-    assert message_of(ValueError, ScoreMetrics, TRUE, [0.1]) == (
-        "class_scores must be at least two increasing scores, got [0.1]."
-    )
+@pytest.mark.parametrize(
+    ("predictions", "labels", "message"),
+    [
+        (LOGITS, changed(LABELS, 3, WRONG), f"{RULE} label 3 is {WRONG}, required is {LABELS[3]}. {ADVICE}"),
+        (TRUE, changed(TRUE, 2, 2), f"{RULE} label 2 is 2, required is {TRUE[2]:.6g}. {ADVICE}"),
+        (LOGITS, LABELS[:30], f"{RULE} got shape (30,). {ADVICE}"),
+        (LOGITS[:, :4], LABELS, "a network needs one output, or one for each of the 5 bins; got 4. "
+         "Give ScoreMetrics the bins that the network was trained on."),
+        (changed(LOGITS, (1, 2), np.nan), LABELS, "logits must not hold NaN or infinity; row 1 has nan for class 2."),
+        (changed(TRUE, 1, np.inf), TRUE, "outputs must be finite; entry 1 is inf."),
+    ],
+)  # fmt: skip
+def test_evaluations_that_do_not_fit(predictions, labels, message):
+    assert message_of(ValueError, ScoreMetrics(TRUE, BINS), evaluation(predictions, labels)) == message
 
 
-def test_ensemble_against_scipy():
-    networks = [TRUE + RNG.normal(0, 0.4, 40) for _ in range(8)]
-    alone = [spearmanr(scores, TRUE).statistic for scores in networks]
-    together = ensemble_spearman(networks, TRUE)
-    assert together == pytest.approx(spearmanr(sum(networks) / 8, TRUE).statistic, abs=1e-12)
-    assert together > max(alone)  # the noise averages out
-    assert ensemble_spearman(networks[:1], TRUE) == pytest.approx(alone[0], abs=1e-12)
-    assert ensemble_spearman([np.zeros(40)], TRUE) == 0
-
-
-def test_ensemble_that_does_not_fit():
-    assert message_of(ValueError, ensemble_spearman, [], TRUE) == (
-        "at least one network is required, each with 40 expected scores like the true ones; got []."
-    )
-    assert message_of(ValueError, ensemble_spearman, [TRUE, TRUE[:3]], TRUE) == (
-        "at least one network is required, each with 40 expected scores like the true ones; got [40, 3]."
-    )
-    assert message_of(ValueError, ensemble_spearman, [TRUE, [np.nan] * 40], TRUE) == (
-        "expected_scores[1] must be finite; entry 0 is nan."
-    )
+@pytest.mark.parametrize(
+    ("scores", "bins", "message"),
+    [
+        ([0.1, np.nan], BINS, "true_scores must be finite; entry 1 is nan."),
+        (TRUE, [0.1, 0.3, 0.2], "class_scores must be at least two increasing scores, got [0.1, 0.3, 0.2]."),
+        (TRUE, [0.1], "class_scores must be at least two increasing scores, got [0.1]."),
+    ],
+)
+def test_what_it_is_made_from(scores, bins, message):
+    assert message_of(ValueError, ScoreMetrics, scores, bins) == message
 
 
 class Tiny(nn.Module):
