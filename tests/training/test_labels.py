@@ -4,12 +4,11 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from squared_emd.data.score_metrics import ScoreMetrics
 from tests.training.tiny import K, Network, arguments, features_and_logits, logged, samples, train
 from transformers import default_data_collator
 
 from squared_emd import EMDTrainer, ordinal_metrics
-from squared_emd.metrics import top_k_metrics
+from squared_emd.metrics import ScoreMetrics, top_k_metrics
 from squared_emd.training.labels import check_label_column, class_shares
 
 N = 8
