@@ -20,6 +20,7 @@ from ..decoding import RULES, decode
 from ..ground_distance.class_names import check_class_order, class_names_differ, class_names_of
 from ..ground_distance.learned import check_ground_distance
 from ..ground_distance.saved import ground_distance_of_model
+from ..losses import logits_of
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -203,7 +204,7 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
 
             average_flips(caller)
         with _evaluating(self.model):
-            return {"logits": caller(**model_inputs)["logits"]}  # (B, K)
+            return {"logits": logits_of(caller(**model_inputs))}  # (B, K)
 
     def postprocess(
         self, model_outputs: dict[str, Tensor], rule: str, ground_distance: Tensor | None, scores: Tensor | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,35 @@ from torch import Tensor
 def upcast_to_float32(tensor: Tensor) -> Tensor:
     """Half precision as float32; float32 and float64 stay as they are."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def logits_of(outputs: Any, num_classes: int | None = None) -> Tensor:
+    """The logits in what a model returns.
+
+    Args:
+        outputs: the logits; a tuple that begins with them; or a mapping or an object with ``logits``.
+        num_classes: K, to check the shape; not that of a network with one output.
+
+    Returns:
+        (B, K) as the model gave them.
+
+    Raises:
+        ValueError: there are none.
+
+    >>> logits_of({"features": torch.zeros(1, 2), "logits": torch.ones(1, 3)})
+    tensor([[1., 1., 1.]])
+    """
+    logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
+    logits = logits[0] if isinstance(logits, (tuple, list)) and logits else logits
+    is_tensor = isinstance(logits, Tensor)
+    if is_tensor and (num_classes in (None, 1) or logits.shape[-1:] == (num_classes,)):
+        return logits
+    got = f"the entries {sorted(outputs)}" if isinstance(outputs, Mapping) else f"a {type(outputs).__name__}"
+    got += f", and for logits the shape {tuple(logits.shape)}" if is_tensor else ""
+    raise ValueError(
+        f"the model must return its logits, (B, {num_classes or 'K'}): as a tensor, first in a tuple, or as `logits` "
+        f'of a mapping; got {got}. Return {{"logits": logits}}.'
+    )
 
 
 def mass_difference(probabilities: Tensor, labels: Tensor) -> Tensor:

@@ -189,6 +189,8 @@ def in_parts(evaluation: Any) -> list[SimpleNamespace]:
     All at once would take several copies in float64.
     """
     logits, labels = evaluation.predictions, evaluation.label_ids
+    if isinstance(logits, list) and isinstance(labels, list):  # of batches, with eval_do_concat_batches=False
+        return [SimpleNamespace(predictions=p, label_ids=t) for p, t in zip(logits, labels, strict=True)]
     logits = logits[0] if isinstance(logits, tuple) else logits
     shape = getattr(logits, "shape", ())
     fits = len(shape) == 2 and getattr(labels, "shape", ())[:1] == shape[:1]

@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
@@ -27,6 +27,7 @@ from ..ground_distance.saved import ground_distance_of_model
 from ..hub.results import fingerprint
 from ..hub.training_push import push_checkpoint, push_later, write_card_of_training
 from ..hub.upload import UploadError, create_repository, upload_model
+from ..losses import logits_of
 from .arguments import EMDTrainingArguments
 from .checkpointing import CheckpointingMixin
 from .config_entries import replace_config_entries, write_config_entries
@@ -58,8 +59,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     """A drop-in `transformers.Trainer` with the losses of Hou et al. 2016.
 
     Takes what `Trainer` takes, with `EMDTrainingArguments` for `args`. The model may be any Hugging Face or timm
-    classifier, or an `nn.Module` that returns `{"logits": ...}` and has an attribute `num_classes`; the dataset gives
-    `labels`: (B,) class indices, or (B, K) distributions.
+    classifier, or an `nn.Module` with an attribute `num_classes` that returns (B, K) logits: as a tensor, first in a
+    tuple, or as `logits` of a mapping. The dataset gives `labels`: (B,) class indices, or (B, K) distributions.
 
     The loss of an optimizer step is the mean over all its samples, however they are split into ranks, batches and
     accumulation steps. `loss_ce` and `loss_emd` (whose sum is the loss), `regularizer_weight`, `sdd` and `sdd_relative`
@@ -198,7 +199,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         learns = model.training and self.head_input is not None
         with self.head_input.armed() if learns else nullcontext():
             outputs = model(**inputs)
-        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+        logits = logits_of(outputs, self.criterion.num_classes)
         self.criterion.train(model.training)
         num_unique = len(labels) if num_unique is None else num_unique  # after them come padding duplicates
         if not model.training:
@@ -231,6 +232,10 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             for name, share in shares.items():
                 self.log_sums[name] = self.log_sums.get(name, 0) + share.detach()
         return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
+        """As `Trainer`; the predictions are the logits, or begin with them where the model returns more."""
+        return super().prediction_step(_LogitsFirst(model, self.criterion.num_classes), inputs, *args, **kwargs)
 
     def _transform(self, inputs: dict[str, Any]) -> dict[str, Any]:
         size = len(inputs["labels"])
@@ -488,6 +493,23 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         """
         if self.is_world_process_zero() and Path(self.args.output_dir, "config.json").is_file():
             write_card_of_training(self, *args, **kwargs)
+
+
+class _LogitsFirst:
+    """Calls a model; what it returns becomes a dictionary that begins with the logits."""
+
+    def __init__(self, model: nn.Module, num_classes: int) -> None:
+        self.model, self.num_classes = model, num_classes
+        self.training = model.training
+
+    def __call__(self, **inputs: Any) -> dict[str, Any]:
+        outputs = self.model(**inputs)
+        outputs = outputs._asdict() if hasattr(outputs, "_asdict") else outputs  # of a named tuple
+        others = outputs if isinstance(outputs, Mapping) else {}
+        if isinstance(outputs, (tuple, list)):
+            others = dict(enumerate(outputs[1:]))
+        kept = {name: value for name, value in others.items() if name != "logits" and value is not None}
+        return {"logits": logits_of(outputs, self.num_classes)} | kept
 
 
 def _takes_batches(compute_metrics: Any) -> bool:
