@@ -12,8 +12,7 @@ from tests.training.tiny import K, N, Network, arguments, features_and_logits, i
 from transformers import ViTForImageClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
-from squared_emd.data.score_metrics import ScoreMetrics
-from squared_emd.metrics import top_k_metrics
+from squared_emd.metrics import ScoreMetrics, top_k_metrics
 
 Outputs = namedtuple("Outputs", ["features", "logits"])  # as those of Inception
 

@@ -65,6 +65,14 @@ class ScoreMetrics(TrainerMetrics):
         self._ordinal = ordinal_metrics(class_names=[str(k) for k in range(len(self._means))])
         super().__init__(self._of_batch, self._of_all)
 
+    def check_outputs(self, num_outputs: int) -> None:
+        """Raises where a network with so many outputs cannot be evaluated; `EMDTrainer` calls it before training."""
+        if num_outputs not in (1, len(self._means)):
+            raise ValueError(
+                f"a network needs one output, or one for each of the {len(self._means)} bins; got {num_outputs}. "
+                "Give ScoreMetrics the bins that the network was trained on."
+            )
+
     def _of_batch(self, outputs: np.ndarray, labels: Any) -> Samples:
         labels = as_array(labels, "label_ids")
         one_output = is_regression(outputs)
@@ -72,11 +80,7 @@ class ScoreMetrics(TrainerMetrics):
             scores = as_reals(outputs.reshape(-1), "outputs")  # (B,)
         else:
             logits = as_scores(outputs, "logits")
-            if logits.shape[1] != len(self._means):
-                raise ValueError(
-                    f"a network needs one output, or one for each of the {len(self._means)} bins; got "
-                    f"{logits.shape[1]}. Give ScoreMetrics the bins that the network was trained on."
-                )
+            self.check_outputs(logits.shape[1])
             scores = expected_score(softmax(logits), self._means)  # (B,)
         start = sum(len(batch["score"]) for batch in self._batches)
         true_scores = self.true_scores[start : start + len(scores)]  # (B,)
