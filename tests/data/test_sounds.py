@@ -1,11 +1,16 @@
+import os
+import struct
 import sys
+import tracemalloc
+import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import soundfile
 from transformers import Wav2Vec2FeatureExtractor
 
-from squared_emd.data.sounds import AudioCollator, audio_decoder, decode_audio
+from squared_emd.data.sounds import AudioCollator, audio_decoder, check_sounds, decode_audio
 
 RATE = 8000
 
@@ -60,6 +65,68 @@ def test_errors(tmp_path, monkeypatch):
     assert refused(ImportError, empty) == (
         'squared_emd.data.sounds needs soundfile, which is not installed: pip install "squared-emd[recipes]"'
     )
+
+
+def test_headers_that_claim_the_impossible(tmp_path):
+    """Refused, or read no further than the file goes, in little memory and time."""
+
+    def changed(name, start, value):
+        content = bytearray(tone(tmp_path / name).read_bytes())
+        content[start : start + len(value)] = value
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    expected = decode_audio(tone(tmp_path / "t.wav"), RATE)
+    for rate in (1, 999, 768_001, 2**31 - 1):
+        path = changed("rate.wav", 24, struct.pack("<I", rate))
+        with pytest.raises(ValueError) as caught:
+            decode_audio(path, RATE)
+        assert str(caught.value) == (
+            f"{path} must be a sound of 1000 to 768000 samples per second, its header says {rate}."
+        )
+    np.testing.assert_array_equal(decode_audio(changed("size.wav", 40, b"\xff" * 4), RATE), expected)
+    # The last 36 of 64 bits after the ten bytes of block and frame sizes say how many samples there are.
+    claim = changed("count.flac", 22, b"\xff" * 4)
+    tracemalloc.start()
+    with suppress(ValueError):
+        assert len(decode_audio(claim, RATE)) == len(expected)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_no_sound_is_read_further_than_needed(tmp_path):
+    path = tone(tmp_path / "long.wav", seconds=30)
+    whole = decode_audio(path, 11025)
+    tracemalloc.start()
+    np.testing.assert_array_equal(decode_audio(path, 11025, 0.5), whole[: 11025 // 2])
+    assert tracemalloc.get_traced_memory()[1] < 2**19  # the sound takes 2**20
+    tracemalloc.stop()
+
+
+def test_sounds_are_checked_before_training(tmp_path):
+    good, loud = tone(tmp_path / "good.wav"), tmp_path / "loud.wav"
+    soundfile.write(loud, np.array([0.0, np.inf]), RATE, subtype="FLOAT")
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "raw.raw").write_bytes(bytes(100))
+    bad = {
+        loud: "must have finite samples, it has NaN or infinite ones. Leave it out or repair it.",
+        tmp_path / "pipe.wav": "must be a sound, it is not a regular file.",
+        tmp_path / "raw.raw": "must be a sound that libsndfile decodes: ",
+    }
+    with pytest.raises(ValueError) as caught:
+        check_sounds([str(path) for path in (good, *bad, tmp_path / "no.wav")], "x")
+    message = str(caught.value)
+    assert message.startswith("4 of 5 sounds of x are missing or cannot be decoded, the first: ")
+    assert all(f"{path} {reason}" in message for path, reason in bad.items())
+    assert message.endswith(f" There is no sound {tmp_path}/no.wav.")
+    assert check_sounds([str(good)], "x") == check_sounds([{"path": None, "bytes": good.read_bytes()}], "x")
+
+
+def test_a_sound_in_an_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "sounds.zip", "w") as archive:
+        archive.write(tone(tmp_path / "t.wav"), "t.wav")
+    archived = {"path": f"zip://t.wav::{tmp_path / 'sounds.zip'}", "bytes": None}
+    np.testing.assert_array_equal(decode_audio(archived, RATE), decode_audio(tmp_path / "t.wav", RATE))
 
 
 def test_batches_are_padded():

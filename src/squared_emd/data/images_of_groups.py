@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 from datasets import ClassLabel, Dataset, Image, Value
 
-from squared_emd.data.images import bad_images, describe_bad_images, find_bad_images
+from squared_emd.data.images import check_images, describe_bad_images, find_bad_images
 from squared_emd.data.prepared import prepare_once
 from squared_emd.data.published_files import (
     AS_PUBLISHED,
@@ -300,7 +300,7 @@ def _crop_name(index: int) -> str:
 def _cut_out(faces: list[_Face], root: Path, folder: Path, skip_bad_images: bool) -> None:
     paths = [str(face.source) for face in faces]
     if skip_bad_images:
-        found = bad_images(paths)  # The warning comes whenever the crops are loaded.
+        found = check_images(list(dict.fromkeys(paths))).bad  # The warning comes whenever the crops are loaded.
     else:
         found = find_bad_images(paths, root, skip=False, advice="Unpack the archive again")
     bad = {_inside(Path(path), root): reason for path, reason in found.items()}

@@ -2,57 +2,86 @@
 
 import inspect
 import io
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
+from datasets.utils.file_utils import xopen
 from scipy.signal import resample_poly
 from torch import Tensor
 from transformers import FeatureExtractionMixin
 
-__all__ = ["AudioCollator", "audio_decoder", "decode_audio"]
+from squared_emd.data.duplicates import content_digest
+
+__all__ = ["AudioCollator", "audio_decoder", "check_sounds", "decode_audio"]
 
 
-def decode_audio(sound: str | os.PathLike | Mapping[str, Any], sampling_rate: int) -> np.ndarray:
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Samples per second; resampling from others could take all memory.
+MARGIN = 0.1  # Seconds that resampling looks ahead, at most.
+BLOCK = 2**20  # Samples of all channels that are read at once: a header may claim more than the file has.
+MAX_NAMED = 5
+
+
+def decode_audio(
+    sound: str | os.PathLike | Mapping[str, Any], sampling_rate: int, max_seconds: float = math.inf
+) -> np.ndarray:
     """Decodes a sound to one channel at a sampling rate.
 
     Args:
         sound: A path, or `path` and `bytes` as `datasets.Audio(decode=False)` gives them.
         sampling_rate: Samples per second of the result.
+        max_seconds: Longer sounds are cut off here, and not read further.
 
     Returns:
         (T,) float32, mostly within -1 .. 1.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be decoded, or has no samples.
+        ValueError: It cannot be decoded, or has no samples, samples that are not finite or an impossible rate.
         ImportError: soundfile is not installed.
     """
-    try:
-        import soundfile
-    except ImportError as error:
-        raise ImportError(
-            'squared_emd.data.sounds needs soundfile, which is not installed: pip install "squared-emd[recipes]"'
-        ) from error
-    path, content = (sound["path"], sound["bytes"]) if isinstance(sound, Mapping) else (sound, None)
-    name = "a sound of the dataset" if path is None else str(path)
-    if content is None and not os.path.isfile(name):
-        raise FileNotFoundError(f"There is no sound {name}.")
-    try:
-        file = name if content is None else io.BytesIO(content)
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)  # (T, channels)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(
-            f"{name} must be a sound that libsndfile decodes: {error} Convert it to WAV, FLAC, Ogg or MP3."
-        ) from None
-    if not len(samples):
-        raise ValueError(f"{name} must be a sound, it has no samples.")
-    mono = samples.mean(1)  # (T,)
+    mono, rate = _read(sound, max_seconds + MARGIN)  # (T,)
     if rate != sampling_rate:
         mono = resample_poly(mono, sampling_rate, rate)  # (T * sampling_rate / rate,)
+    if max_seconds < math.inf:
+        mono = mono[: int(max_seconds * sampling_rate)]
     return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def check_sounds(sounds: Sequence[str | Mapping[str, Any]], source: str | os.PathLike) -> list[bytes]:
+    """Decodes every sound, so that a damaged one is found before training.
+
+    Args:
+        sounds: See `decode_audio`.
+        source: Where they are listed, for the message.
+
+    Returns:
+        The digest of the content of each sound.
+
+    Raises:
+        ValueError: Some are missing or cannot be decoded; the first are named.
+    """
+
+    def check(sound: str | Mapping[str, Any]) -> bytes | str:
+        try:
+            _read(sound, math.inf)
+            return content_digest(sound)
+        except (FileNotFoundError, ValueError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests = list(pool.map(check, sounds))
+    errors = [error for error in digests if isinstance(error, str)]
+    if errors:
+        raise ValueError(
+            f"{len(errors)} of {len(sounds)} sounds of {source} are missing or cannot be decoded, the first: "
+            f"{' '.join(errors[:MAX_NAMED])}"
+        )
+    return digests
 
 
 def audio_decoder(sampling_rate: int, max_seconds: float) -> Callable[[dict[str, list]], dict[str, list]]:
@@ -65,10 +94,9 @@ def audio_decoder(sampling_rate: int, max_seconds: float) -> Callable[[dict[str,
     Returns:
         A function of a batch with `audio` (see `decode_audio`) that returns it with `audio` as (T,) float32 arrays.
     """
-    longest = int(max_seconds * sampling_rate)
 
     def decode(batch: dict[str, list]) -> dict[str, list]:
-        return batch | {"audio": [decode_audio(sound, sampling_rate)[:longest] for sound in batch["audio"]]}
+        return batch | {"audio": [decode_audio(sound, sampling_rate, max_seconds) for sound in batch["audio"]]}
 
     return decode
 
@@ -103,3 +131,47 @@ class AudioCollator:
         rate = self.feature_extractor.sampling_rate
         inputs = self.feature_extractor(sounds, sampling_rate=rate, return_tensors="pt", **self.options)
         return dict(inputs) | {"labels": torch.as_tensor([row["label"] for row in rows])}
+
+
+def _read(sound: str | os.PathLike | Mapping[str, Any], max_seconds: float) -> tuple[np.ndarray, int]:
+    """The mean of the channels of a sound, (T,), and the samples per second."""
+    try:
+        import soundfile
+    except ImportError as error:
+        raise ImportError(
+            'squared_emd.data.sounds needs soundfile, which is not installed: pip install "squared-emd[recipes]"'
+        ) from error
+    path, content = (sound["path"], sound["bytes"]) if isinstance(sound, Mapping) else (sound, None)
+    name = "a sound of the dataset" if path is None else str(path)
+    if content is None and "://" in name:  # In an archive.
+        with xopen(name, "rb") as archived:
+            content = archived.read()
+    if content is None and not os.path.isfile(name):
+        if os.path.exists(name):
+            raise ValueError(f"{name} must be a sound, it is not a regular file.")
+        raise FileNotFoundError(f"There is no sound {name}.")
+    try:
+        with soundfile.SoundFile(name if content is None else io.BytesIO(content)) as file:
+            rate = file.samplerate
+            if not MIN_RATE <= rate <= MAX_RATE:
+                raise ValueError(
+                    f"{name} must be a sound of {MIN_RATE} to {MAX_RATE} samples per second, its header says {rate}."
+                )
+            missing, blocks = max_seconds * rate, [np.zeros(0, np.float32)]
+            while missing > 0:
+                size = min(math.ceil(min(missing, BLOCK)), max(BLOCK // file.channels, 1))
+                block = file.read(size, dtype="float32", always_2d=True)  # (size, channels)
+                if not len(block):
+                    break
+                blocks.append(block.mean(1))
+                missing -= len(block)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: it has no header.
+        raise ValueError(
+            f"{name} must be a sound that libsndfile decodes: {error} Convert it to WAV, FLAC, Ogg or MP3."
+        ) from None
+    mono = np.concatenate(blocks)  # (T,)
+    if not len(mono):
+        raise ValueError(f"{name} must be a sound, it has no samples.")
+    if not np.isfinite(mono).all():
+        raise ValueError(f"{name} must have finite samples, it has NaN or infinite ones. Leave it out or repair it.")
+    return mono, rate

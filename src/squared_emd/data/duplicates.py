@@ -1,0 +1,96 @@
+"""The same image or sound in several rows, by the content of the files."""
+
+import hashlib
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from datasets.utils.file_utils import xopen
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["content_digest", "join_duplicates", "warn_about_duplicates"]
+
+logger = logging.getLogger(__name__)
+
+MAX_NAMED = 3
+BLOCK = 2**20  # Bytes.
+
+
+def content_digest(source: Mapping[str, Any] | str | os.PathLike) -> bytes:
+    """The SHA-256 of a file: a path, or `path` and `bytes` as `datasets` gives a file that is not decoded."""
+    content, path = (source["bytes"], source["path"]) if isinstance(source, Mapping) else (None, source)
+    if content is not None:
+        return hashlib.sha256(content).digest()
+    digest = hashlib.sha256()
+    with xopen(str(path), "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.digest()
+
+
+def join_duplicates(groups: np.ndarray | None, digests: Sequence[bytes]) -> np.ndarray | None:
+    """Joins the groups whose rows have the same content, so that duplicates stay on one side of a split.
+
+    Args:
+        groups: (N,) groups whose rows stay together; None if each row is one of its own.
+        digests: N digests of contents.
+
+    Returns:
+        (N,) groups, each named by one of those that it joins, or by a row; `groups` if all contents differ.
+
+    >>> join_duplicates(np.array(["ann", "bob", "bob", "eve"]), [b"1", b"1", b"2", b"3"]).tolist()
+    ['ann', 'ann', 'ann', 'eve']
+    >>> join_duplicates(None, [b"1", b"2", b"1"]).tolist()
+    ['row 0', 'row 1', 'row 0']
+    """
+    if len(set(digests)) == len(digests):
+        return groups
+    names = np.array([f"row {i}" for i in range(len(digests))]) if groups is None else groups
+    contents = np.unique(np.array(digests, dtype=object), return_inverse=True)[1]
+    members = len(contents) + np.unique(names, return_inverse=True)[1]
+    size = 2 * len(contents)
+    edges = coo_array((np.ones(len(contents)), (contents, members)), shape=(size, size))
+    joined = connected_components(edges, directed=False)[1][contents]  # (N,)
+    _, first, part = np.unique(joined, return_index=True, return_inverse=True)
+    return names[first[part]]
+
+
+def warn_about_duplicates(
+    digests: Sequence[bytes], places: Sequence[str], labels: np.ndarray, splits: np.ndarray, source: Any, noun: str
+) -> None:
+    """Logs how many rows are copies of others, and how many of them are in another split or class.
+
+    Args:
+        digests: N digests of contents.
+        places: N paths or places of rows, for messages.
+        labels: (N,) class indices.
+        splits: (N,) splits.
+        source: For messages.
+        noun: What the rows hold, for messages: "images".
+    """
+    rows_of = defaultdict(list)
+    for i, digest in enumerate(digests):
+        rows_of[digest].append(i)
+    copies = [rows for rows in rows_of.values() if len(rows) > 1]
+    if not copies:
+        return
+    apart = [rows for rows in copies if len(set(splits[rows].tolist())) > 1]
+    torn = [rows for rows in copies if len(set(labels[rows].tolist())) > 1]
+    first = dict.fromkeys(" = ".join(places[i] for i in rows[:2]) for rows in apart + torn + copies)
+    logger.warning(
+        "%s: %d of %d %s are copies of others by their content; %d are in more than one split, %d in more than "
+        "one class. The first: %s. A split that is made keeps copies together; results on a test split that shares %s "
+        "with training are too good.",
+        source,
+        sum(map(len, copies)) - len(copies),
+        len(digests),
+        noun,
+        len(apart),
+        len(torn),
+        "; ".join(list(first)[:MAX_NAMED]),
+        noun,
+    )
