@@ -1,6 +1,9 @@
 """The user's own data: every kind of source, column and label, for every modality."""
 
+import itertools
 import json
+import os
+import shutil
 from collections import Counter
 
 import datasets
@@ -19,6 +22,7 @@ from squared_emd.data.labeled_data import (
 )
 
 OR_SKIP = ", or leave them out with --skip_incomplete (skip_incomplete=True)."
+NUMBERS = itertools.count()
 KEYWORDS = "train, training, validation, valid, dev, val, test, testing, eval, evaluation, holdout"
 
 
@@ -39,8 +43,16 @@ def warnings_in(caplog):
 
 
 def write_image(path):
+    """Each image has another content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 3)).save(path)
+    Image.new("RGB", (4, 3), (*divmod(next(NUMBERS), 256), 0)).save(path)
+
+
+def write_sound(path):
+    """Each sound has another content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(80, next(NUMBERS) / 2**15), 8000)
+    return path.read_bytes()
 
 
 def image_folder(root, counts):
@@ -180,8 +192,7 @@ class TestFolders:
     def test_sounds(self, tmp_path, caplog):
         for k in range(10):
             for grade in ("1 bad", "2 fair", "10 good"):
-                (tmp_path / "own" / grade).mkdir(parents=True, exist_ok=True)
-                soundfile.write(tmp_path / "own" / grade / f"{k}.WAV", np.zeros(80), 8000)
+                write_sound(tmp_path / "own" / grade / f"{k}.WAV")
         loaded = load_labeled_sounds(tmp_path / "own")
         assert loaded.class_names == ("1 bad", "2 fair", "10 good")
         assert "they are ordered by their first numbers: 1 bad, 2 fair, 10 good." in caplog.text
@@ -241,6 +252,65 @@ class TestImages:
         for row in loaded.dataset:
             assert f"/own/{loaded.class_names[row['label']]}/" in row["image"].filename
         assert any("2 of 12 images" in text and "They are left out." in text for text in warnings_in(caplog))
+
+    def test_files_that_are_no_images_although_they_look_so(self, tmp_path):
+        """A pipe would be read without end; a float image of 700 has no place in 0 .. 255."""
+        root = image_folder(tmp_path / "own", {"1": 6, "2": 6})
+        os.mkfifo(root / "1" / "pipe.png")
+        (root / "1" / "gone.png").symlink_to(root / "nowhere")
+        Image.new("F", (2, 2), 700).save(root / "2" / "deep.tiff")
+        assert error_of(ValueError, load_labeled_images, root) == (
+            f"3 of 15 images of {root} are missing or cannot be decoded, the first: {root}/1/gone.png (missing); "
+            f"{root}/1/pipe.png (cannot be decoded: it is not a regular file); {root}/2/deep.tiff (cannot be decoded: "
+            "gray levels of the mode 'F' must lie within 0 .. 1, got 700 .. 700. Rescale them first.). Repair them, or "
+            "leave them out with --skip_bad_images (skip_bad_images=True)."
+        )
+        assert len(load_labeled_images(root, skip_bad_images=True).dataset) == 12
+
+    def test_bad_images_of_a_table(self, tmp_path, caplog):
+        """What is in a parquet file is checked as files are."""
+        rows = image_dataset(label=[0, 1] * 6).cast_column("image", datasets.Image(decode=False))
+        images = [*rows["image"][:11], {"bytes": b"<html>", "path": "11.png"}]
+        Dataset.from_dict({"image": images, "label": rows["label"][:]}).to_parquet(tmp_path / "t.parquet")
+        file = tmp_path / "own.parquet"
+        Dataset.from_parquet(str(tmp_path / "t.parquet")).cast_column("image", datasets.Image()).to_parquet(file)
+        what = f"1 of 12 images of {file} are missing or cannot be decoded, the first: {file}, split train, row 11"
+        assert error_of(ValueError, load_labeled_images, file) == (
+            f"{what} (not an image). Repair them, or leave them out with --skip_bad_images (skip_bad_images=True)."
+        )
+        loaded = load_labeled_images(file, skip_bad_images=True)
+        assert [image.getpixel((0, 0))[0] for image in loaded.dataset["image"]] == list(range(11))
+        assert f"{what} (not an image). They are left out." in warnings_in(caplog)
+
+    def test_the_same_image_in_several_rows(self, tmp_path, caplog):
+        root = image_folder(tmp_path / "own", {"1": 10, "2": 10})
+        for k in ("1", "2"):
+            for i in range(3):
+                shutil.copy(root / k / f"{i}.png", root / k / f"copy of {i}.png")
+        loaded = load_labeled_images(root)
+        files = [image.filename for image in loaded.dataset["image"]]
+        splits = dict(zip(files, loaded.dataset["split"], strict=True))
+        assert "test" in splits.values()
+        groups = dict(zip(files, loaded.dataset["group"], strict=True))
+        for k in ("1", "2"):
+            for i in range(3):
+                pair = str(root / k / f"{i}.png"), str(root / k / f"copy of {i}.png")
+                assert splits[pair[0]] == splits[pair[1]] and groups[pair[0]] == groups[pair[1]]
+        assert len(set(groups.values())) == 20
+        copied = f"{root}/1/0.png = {root}/1/copy of 0.png"
+        assert next(text for text in warnings_in(caplog) if "copies" in text).startswith(
+            f"{root}: 6 of 26 images are copies of others by their content; 0 are in more than one split, 0 in more "
+            f"than one class. The first: {copied}; "
+        )
+        given = image_folder(tmp_path / "given", {"train/1": 2, "train/2": 2, "test/1": 1, "test/2": 1})
+        shutil.copy(given / "train" / "1" / "0.png", given / "test" / "2" / "x.png")
+        caplog.clear()
+        assert Counter(load_labeled_images(given).dataset["split"]) == {"train": 4, "test": 3}
+        assert warnings_in(caplog) == [
+            f"{given}: 1 of 7 images are copies of others by their content; 1 are in more than one split, 1 in more "
+            f"than one class. The first: {given}/train/1/0.png = {given}/test/2/x.png. A split that is made keeps "
+            "copies together; results on a test split that shares images with training are too good."
+        ]
 
     def test_only_bad_images(self, tmp_path):
         file = csv_file(tmp_path / "data.csv", image=["0.png", "1.png"], label=[1, 2])
@@ -424,10 +494,12 @@ class TestIncompleteRows:
         ],
     )
     def test_they_are_counted(self, load, lacking, what, tmp_path, caplog):
-        write_image(tmp_path / "a.png")
+        for i in range(30):
+            write_image(tmp_path / f"{i}.png") if what == "image" else write_sound(tmp_path / f"{i}.wav")
         columns = {"label": [1, 2, 3] * 10, "group": ["p", "q", "r"] * 10, "x": [0.5, 1.5, 2.5] * 10}
         columns |= {"text": ["a"] * 30} if what == "text" else {}
-        columns |= {what: ["a.png"] * 30} if what == "image" else {"audio": ["a.png"] * 30} if what == "sound" else {}
+        columns |= {"image": [f"{i}.png" for i in range(30)]} if what == "image" else {}
+        columns |= {"audio": [f"{i}.wav" for i in range(30)]} if what == "sound" else {}
         rows = pd.DataFrame(columns).astype(dict.fromkeys(lacking, object))
         for name, values in lacking.items():
             rows.loc[[1, 4, 7], name] = values
@@ -580,24 +652,31 @@ class TestTexts:
 class TestSounds:
     def test_a_file_of_paths(self, tmp_path):
         names = [f"wav/{k}.wav" for k in range(12)]
-        (tmp_path / "wav").mkdir()
         for name in names:
-            soundfile.write(tmp_path / name, np.zeros(80), 8000)
+            write_sound(tmp_path / name)
         path = csv_file(tmp_path / "s.csv", path=names, grade=[0, 1] * 6)
         loaded = load_labeled_sounds(path, label_column="grade")
         assert loaded.dataset["audio"][:] == [str(tmp_path / name) for name in names]
         (tmp_path / "wav" / "3.wav").unlink()
-        assert error_of(FileNotFoundError, load_labeled_sounds, path, label_column="grade") == (
-            f"1 of 12 sounds of {path} are missing, the first: {tmp_path / 'wav' / '3.wav'}. Paths are relative to "
-            f"{tmp_path}."
+        assert error_of(ValueError, load_labeled_sounds, path, label_column="grade") == (
+            f"1 of 12 sounds of {path} are missing or cannot be decoded, the first: There is no sound "
+            f"{tmp_path / 'wav' / '3.wav'}."
         )
 
     def test_bytes_in_a_table(self, tmp_path):
-        table = Dataset.from_dict({"sound": [{"bytes": b"RIFF", "path": None}] * 10, "label": [0, 1] * 5})
+        contents = [write_sound(tmp_path / "s.wav") for _ in range(10)]
+        table = Dataset.from_dict({"sound": [{"bytes": c, "path": None} for c in contents], "label": [0, 1] * 5})
         table.cast_column("sound", Audio(decode=False)).save_to_disk(tmp_path / "saved")
         loaded = load_labeled_sounds(tmp_path / "saved")
         assert loaded.dataset.column_names == ["audio", "label", "split"]
-        assert loaded.dataset[0]["audio"] == {"bytes": b"RIFF", "path": None}
+        assert loaded.dataset[0]["audio"] == {"bytes": contents[0], "path": None}
+        broken = Dataset.from_dict({"audio": [{"bytes": b"RIFF", "path": None}] * 2, "label": [0, 1]})
+        broken.cast_column("audio", Audio(decode=False)).save_to_disk(tmp_path / "broken")
+        reason = "must be a sound that libsndfile decodes: Format not recognised. Convert it to WAV, FLAC, Ogg or MP3."
+        rows = " ".join(f"{tmp_path / 'broken'}, split train, row {i} {reason}" for i in range(2))
+        assert error_of(ValueError, load_labeled_sounds, tmp_path / "broken") == (
+            f"2 of 2 sounds of {tmp_path / 'broken'} are missing or cannot be decoded, the first: {rows}"
+        )
 
     def test_a_missing_sound(self, tmp_path):
         holes = tmp_path / "holes.parquet"

@@ -60,34 +60,33 @@ def join_duplicates(groups: np.ndarray | None, digests: Sequence[bytes]) -> np.n
 
 
 def warn_about_duplicates(
-    digests: Sequence[bytes], places: Sequence[str], labels: np.ndarray, splits: np.ndarray, source: Any, noun: str
+    contents: Sequence[tuple[str, bytes]], labels: np.ndarray, splits: np.ndarray, source: Any, noun: str
 ) -> None:
     """Logs how many rows are copies of others, and how many of them are in another split or class.
 
     Args:
-        digests: N digests of contents.
-        places: N paths or places of rows, for messages.
+        contents: N places, for messages, and digests.
         labels: (N,) class indices.
         splits: (N,) splits.
         source: For messages.
         noun: What the rows hold, for messages: "images".
     """
     rows_of = defaultdict(list)
-    for i, digest in enumerate(digests):
+    for i, (_, digest) in enumerate(contents):
         rows_of[digest].append(i)
     copies = [rows for rows in rows_of.values() if len(rows) > 1]
     if not copies:
         return
     apart = [rows for rows in copies if len(set(splits[rows].tolist())) > 1]
     torn = [rows for rows in copies if len(set(labels[rows].tolist())) > 1]
-    first = dict.fromkeys(" = ".join(places[i] for i in rows[:2]) for rows in apart + torn + copies)
+    first = dict.fromkeys(" = ".join(contents[i][0] for i in rows[:2]) for rows in apart + torn + copies)
     logger.warning(
         "%s: %d of %d %s are copies of others by their content; %d are in more than one split, %d in more than "
         "one class. The first: %s. A split that is made keeps copies together; results on a test split that shares %s "
         "with training are too good.",
         source,
         sum(map(len, copies)) - len(copies),
-        len(digests),
+        len(contents),
         noun,
         len(apart),
         len(torn),

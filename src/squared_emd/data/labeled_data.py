@@ -2,14 +2,15 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from datasets import Audio, Dataset, Features, Image, Value
 from datasets.packaged_modules.audiofolder.audiofolder import AudioFolder
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
-from squared_emd.data.images import find_bad_images
+from squared_emd.data.images import check_images, report_bad_images
 from squared_emd.data.row_reader import TEXTS, LabeledData, RowReader, is_number, is_text
 from squared_emd.data.table_encoder import id_columns
 
@@ -17,6 +18,7 @@ __all__ = ["LabeledData", "load_labeled_images", "load_labeled_sounds", "load_la
 
 logger = logging.getLogger(__name__)
 
+BATCH = 256
 PATH_COLUMNS = ("image", "audio", "path", "file", "file_name")
 
 
@@ -38,7 +40,8 @@ def load_labeled_images(
     The classes are in the order of `classes`; else of a `ClassLabel`; else of their numbers, if all labels are numbers
     or begin with one; else of the alphabet. 1, 01 and 1.0 are one number, hence one class. If there is no test split, a
     fifth of each class of the training rows becomes one, by whole groups if there are groups; a single split counts as
-    no split. Image files are decoded once, so that a damaged one is found here.
+    no split. Every image is decoded once, so that a damaged one is found here. Images with the same content are one
+    group, and counted in a warning.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
@@ -52,7 +55,7 @@ def load_labeled_images(
             is made.
         needs_order: Refuses the order of the alphabet, as for a loss that uses the order.
         skip_incomplete: Leaves out, with a warning, rows without an input, a label or a group.
-        skip_bad_images: Leaves out, with a warning, image files that are missing or cannot be decoded.
+        skip_bad_images: Leaves out, with a warning, images that are missing or cannot be decoded.
         progress: Called as `progress(done, total)` after each image that was checked.
 
     Returns:
@@ -65,13 +68,24 @@ def load_labeled_images(
     reader = RowReader(source, "images", classes, label_column, group_column, skip_incomplete, ImageFolder)
     column = reader.find_input(Image, TEXTS, image_column, PATH_COLUMNS, "image_column")
     inputs = reader.inputs(column, "image")
-    if not isinstance(inputs.features["image"], Image):
-        paths = reader.absolute_paths(inputs["image"])
-        bad = find_bad_images(paths, source, skip=skip_bad_images, advice="Repair them", progress=progress)
-        reader.select(np.array([path not in bad for path in paths]))
-        paths = [path for path in paths if path not in bad]
-        inputs = Dataset.from_dict({"image": paths}, features=Features({"image": Image()}))
-    return reader.finish(inputs, ordered=ordered, needs_order=needs_order, with_validation=False, with_groups=True)
+    if isinstance(inputs.features["image"], Image):
+        names = [reader.place(i) for i in range(len(inputs))]
+        checked = check_images(names, _values(inputs.cast_column("image", Image(decode=False)), "image"), progress)
+    else:
+        names = reader.absolute_paths(inputs["image"])
+        checked = check_images(list(dict.fromkeys(names)), progress=progress)
+        inputs = Dataset.from_dict({"image": names}, features=Features({"image": Image()}))
+    report_bad_images(checked.bad, len(set(names)), source, skip=skip_bad_images, advice="Repair them")
+    keep = np.array([name not in checked.bad for name in names])
+    reader.select(keep)
+    return reader.finish(
+        inputs.select(np.flatnonzero(keep)),
+        ordered=ordered,
+        needs_order=needs_order,
+        with_validation=False,
+        with_groups=True,
+        contents=[(name, checked.digests[name]) for name in names if name not in checked.bad],
+    )
 
 
 def load_labeled_texts(
@@ -121,7 +135,8 @@ def load_labeled_sounds(
 ) -> LabeledData:
     """Loads the user's own sounds, with ordered classes, a test split and a validation split.
 
-    Nothing is decoded here, see `squared_emd.data.sounds.audio_decoder`; files must exist.
+    Every sound is decoded once, so that a damaged one is found here; `squared_emd.data.sounds.audio_decoder` decodes
+    them for training. Sounds with the same content stay together when a split is made.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
@@ -140,19 +155,20 @@ def load_labeled_sounds(
         FileNotFoundError: There is no such file, folder, dataset or sound.
         ValueError: The source is none of the above, or a row has no sound, label, split or group; it is named.
     """
+    from squared_emd.data.sounds import check_sounds  # Here, because it imports transformers.
+
     reader = RowReader(source, "sounds", classes, label_column, group_column, skip_incomplete, AudioFolder)
     inputs = reader.inputs(reader.find_input(Audio, TEXTS, audio_column, PATH_COLUMNS, "audio_column"), "audio")
     if isinstance(inputs.features["audio"], Audio):
-        return reader.finish(inputs.cast_column("audio", Audio(decode=False)), needs_order=needs_order)
-    paths = reader.absolute_paths(inputs["audio"])
-    missing = [path for path in paths if not os.path.isfile(path)]
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} sounds of {source} are missing, the first: {missing[0]}. Paths are "
-            f"relative to {reader.rows.folder}."
-        )
-    inputs = Dataset.from_dict({"audio": paths}, features=Features({"audio": Value("string")}))
-    return reader.finish(inputs, needs_order=needs_order)
+        inputs = inputs.cast_column("audio", Audio(decode=False))
+        names = [reader.place(i) for i in range(len(inputs))]
+        named = zip(names, _values(inputs, "audio"), strict=True)
+        sounds = (sound | {"path": sound["path"] or name} for name, sound in named)
+    else:
+        sounds = names = reader.absolute_paths(inputs["audio"])
+        inputs = Dataset.from_dict({"audio": names}, features=Features({"audio": Value("string")}))
+    digests = check_sounds(sounds, source)
+    return reader.finish(inputs, needs_order=needs_order, contents=list(zip(names, digests, strict=True)))
 
 
 def load_labeled_table(
@@ -213,3 +229,9 @@ def load_labeled_table(
     inputs = reader.dataset.select_columns(columns)
     clashes = {name: f"{name} (input)" for name in columns if name in ("label", "split")}
     return reader.finish(inputs.rename_columns(clashes), needs_order=needs_order)
+
+
+def _values(dataset: Dataset, column: str) -> Iterator[Any]:
+    """The values of a column, of which few are in memory at once."""
+    for batch in dataset.iter(BATCH):
+        yield from batch[column]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, List, Value
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 
+from squared_emd.data.duplicates import join_duplicates, warn_about_duplicates
 from squared_emd.data.labels import (
     alike,
     check_class_names,
@@ -34,7 +35,7 @@ class LabeledData(NamedTuple):
     """Rows with their classes.
 
     `dataset` has the inputs, `label` (`ClassLabel`, or K float32 that sum to 1: a soft label), `split` (`train`,
-    `validation` or `test`) and, for images with groups, `group`. `class_names` are the K names in order.
+    `validation` or `test`) and, for images with groups or duplicates, `group`. `class_names` are the K names in order.
     """
 
     dataset: Dataset
@@ -148,8 +149,9 @@ class RowReader:
         needs_order: bool = False,
         with_validation: bool = True,
         with_groups: bool = False,
+        contents: Sequence[tuple[str, bytes]] = (),
     ) -> LabeledData:
-        """Adds the labels and the splits to the inputs."""
+        """Adds the labels and the splits to the inputs; `contents` has the place and the digest of each file."""
         labels, names = self._labels(ordered, needs_order)
         groups = None
         if self.group:
@@ -162,13 +164,16 @@ class RowReader:
                 )
         likeliest = labels.argmax(1) if labels.ndim == 2 else labels  # (N,)
         wanted = ("test", "validation") if with_validation else ("test",)
-        splits = complete_splits(self._splits(), likeliest, groups, self.source, wanted)
+        splits = self._splits()
+        warn_about_duplicates(contents, likeliest, splits, self.source, self.noun)
+        together = join_duplicates(groups, [digest for _, digest in contents]) if contents else groups
+        splits = complete_splits(splits, likeliest, together, self.source, wanted)
         warn_about_splits(splits, likeliest, groups, names, self.source)
         kind = ClassLabel(names=list(names)) if labels.ndim == 1 else List(Value("float32"), length=len(names))
         dataset = inputs.add_column("label", labels.tolist(), feature=kind)
         dataset = dataset.add_column("split", splits.tolist(), feature=Value("string"))
-        if with_groups and groups is not None:
-            dataset = dataset.add_column("group", groups.tolist(), feature=Value("string"))
+        if with_groups and together is not None:
+            dataset = dataset.add_column("group", together.tolist(), feature=Value("string"))
         return LabeledData(dataset, names)
 
     def _labels(self, ordered: bool, needs_order: bool) -> tuple[np.ndarray, tuple[str, ...]]:

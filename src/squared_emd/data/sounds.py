@@ -4,8 +4,9 @@ import inspect
 import io
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Samples per second; resampling from other
 MARGIN = 0.1  # Seconds that resampling looks ahead, at most.
 BLOCK = 2**20  # Samples of all channels that are read at once: a header may claim more than the file has.
 MAX_NAMED = 5
+CHUNK = 256  # Sounds in memory at once.
 
 
 def decode_audio(
@@ -52,7 +54,7 @@ def decode_audio(
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
-def check_sounds(sounds: Sequence[str | Mapping[str, Any]], source: str | os.PathLike) -> list[bytes]:
+def check_sounds(sounds: Iterable[str | Mapping[str, Any]], source: str | os.PathLike) -> list[bytes]:
     """Decodes every sound, so that a damaged one is found before training.
 
     Args:
@@ -73,12 +75,14 @@ def check_sounds(sounds: Sequence[str | Mapping[str, Any]], source: str | os.Pat
         except (FileNotFoundError, ValueError) as error:
             return str(error)
 
+    digests, remaining = [], iter(sounds)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = list(pool.map(check, sounds))
+        while chunk := list(islice(remaining, CHUNK)):
+            digests += pool.map(check, chunk)
     errors = [error for error in digests if isinstance(error, str)]
     if errors:
         raise ValueError(
-            f"{len(errors)} of {len(sounds)} sounds of {source} are missing or cannot be decoded, the first: "
+            f"{len(errors)} of {len(digests)} sounds of {source} are missing or cannot be decoded, the first: "
             f"{' '.join(errors[:MAX_NAMED])}"
         )
     return digests
@@ -166,8 +170,9 @@ def _read(sound: str | os.PathLike | Mapping[str, Any], max_seconds: float) -> t
                 blocks.append(block.mean(1))
                 missing -= len(block)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: it has no header.
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
         raise ValueError(
-            f"{name} must be a sound that libsndfile decodes: {error} Convert it to WAV, FLAC, Ogg or MP3."
+            f"{name} must be a sound that libsndfile decodes: {reason}. Convert it to WAV, FLAC, Ogg or MP3."
         ) from None
     mono = np.concatenate(blocks)  # (T,)
     if not len(mono):
