@@ -42,6 +42,12 @@ def test_what_is_read(name, encoding, lines, x, kind, tmp_path):
     assert (dataset["x"][:2], dataset["kind"][:2], dataset["label"][:2]) == (x, kind, [0, 1])
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n\n"])
+def test_ends_of_lines(end, tmp_path):
+    (tmp_path / "t.csv").write_bytes(end.join(["x;label", *['"a\nb";low', "c;high"] * 5]).encode())
+    assert load_labeled_table(tmp_path / "t.csv", classes=["low", "high"]).dataset["x"][:2] == ["a\nb", "c"]
+
+
 def test_a_folder_of_files(tmp_path):
     """Types are those of all files together: the first has numbers only."""
     for split, lines in {"train": ("x;label", "1,5;None", "2;1"), "validation": ("x;label", "a;1"),

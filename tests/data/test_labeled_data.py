@@ -710,6 +710,11 @@ class TestTables:
         assert error_of(ValueError, load_labeled_table, path, **options, feature_columns=[]) == (
             f"{path} must have a column of numbers or text, its columns are x, kind, grade, list."
         )
+        ids = csv_file(tmp_path / "i.csv", index=range(20), label=[0, 1] * 10)
+        assert error_of(ValueError, load_labeled_table, ids) == (
+            f"{ids} must have a column of numbers or text, its columns are index, label."
+        )
+        assert "columns that number or name the rows are left out: index." in warnings_in(caplog)[-1]
         bare = csv_file(tmp_path / "b.csv", label=[0, 1])
         assert error_of(ValueError, load_labeled_table, bare) == (
             f"{bare} must have a column of numbers or text, its columns are label."
@@ -724,6 +729,7 @@ class TestTables:
             ({"ID": [f"p{k}" for k in range(20)]}, False),
             ({"name": [f"p{k}" for k in range(20)]}, False),
             ({"__index_level_0__": [0, 0] * 10}, False),
+            ({"size": [f"{k / 8}" for k in range(19)] + ["?"]}, True),  # the encoder asks for numbers
             ({"income": [k * k for k in range(20)]}, True),
             ({"name": [f"p{k // 2}" for k in range(20)]}, True),
             ({"share": [k / 20 for k in range(20)]}, True),

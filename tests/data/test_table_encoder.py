@@ -85,7 +85,7 @@ def test_what_training_has_not_seen(caplog):
 def test_numbers_stored_as_text(values, end, caplog):
     TableEncoder(Dataset.from_dict({"x": values, "label": [0] * len(values)}))
     assert [record.getMessage() for record in caplog.records] == [
-        f"the column x is encoded as text, though most of its values are numbers. Store it as numbers{end}"
+        f"the column x is taken for text, though most of its values are numbers. Store it as numbers{end}"
     ]
 
 

@@ -72,7 +72,7 @@ def _read(path: str) -> pd.DataFrame:
 
 def _separator(path: str, encoding: str) -> str:
     """The separator that divides the header, and as many rows as can be into as many fields."""
-    with open(path, encoding=encoding, newline="") as file:
+    with open(path, encoding=encoding) as file:
         head = file.read(2**16).replace("\0", "")
 
     def fit(separator: str) -> tuple[bool, float, int]:

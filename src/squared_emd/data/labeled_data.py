@@ -185,8 +185,8 @@ def load_labeled_table(
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
-        feature_columns: The inputs. Default: all columns of numbers or text except label, group and split; other
-            columns are left out with a warning.
+        feature_columns: The inputs. Default: all columns of numbers or text except label, group and split, but
+            those that number or name the rows; what is left out is a warning.
         classes: See `load_labeled_images`, also for the other arguments.
         label_column: Column of the labels.
         group_column: Column of the groups, as of patients.
@@ -212,13 +212,6 @@ def load_labeled_table(
             f"{source}: feature_columns must be columns of numbers or text other than label, group and split; got "
             f"{', '.join(unusable)}. Choose from: {', '.join(usable) or 'none'}."
         )
-    if not columns:
-        raise ValueError(
-            f"{source} must have a column of numbers or text, its columns are {', '.join(reader.features)}."
-        )
-    left_out = [name for name in free if name not in usable]
-    if feature_columns is None and left_out:
-        logger.warning("%s: columns of neither numbers nor text are left out: %s.", source, ", ".join(left_out))
     if ids:
         logger.warning(
             "%s: columns that number or name the rows are left out: %s. To learn from them, name all inputs with "
@@ -226,6 +219,13 @@ def load_labeled_table(
             source,
             ", ".join(ids),
         )
+    if not columns:
+        raise ValueError(
+            f"{source} must have a column of numbers or text, its columns are {', '.join(reader.features)}."
+        )
+    left_out = [name for name in free if name not in usable]
+    if feature_columns is None and left_out:
+        logger.warning("%s: columns of neither numbers nor text are left out: %s.", source, ", ".join(left_out))
     inputs = reader.dataset.select_columns(columns)
     clashes = {name: f"{name} (input)" for name in columns if name in ("label", "split")}
     return reader.finish(inputs.rename_columns(clashes), needs_order=needs_order)

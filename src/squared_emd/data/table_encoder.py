@@ -171,7 +171,9 @@ def _is_id(values: pd.Series) -> bool:
     """Whether a column has another value in each row, and these are texts, or count, or are called an id."""
     if len(values) < MIN_ROWS or values.isna().any() or not values.is_unique:
         return False
-    if values.dtype == object or re.fullmatch(ID_NAME, values.name):
+    if values.dtype == object:
+        return _are_numbers(values).mean() <= 0.5
+    if re.fullmatch(ID_NAME, values.name):
         return True
     return bool((values % 1 == 0).all() and values.max() - values.min() == len(values) - 1)
 
@@ -197,16 +199,20 @@ def _check_texts(values: pd.Series) -> None:
     """Raises a ValueError if a column has no value or too many; warns of numbers that are stored as text."""
     _check_present(values)
     unique = pd.Series(values.dropna().unique())
+    are_numbers = _are_numbers(unique)
+    if are_numbers.mean() > 0.5:
+        others = ", ".join(map(repr, unique[~are_numbers][:MAX_NAMED]))
+        logger.warning(
+            "the column %s is taken for text, though most of its values are numbers. Store it as numbers%s.",
+            values.name,
+            f", without {others}" if others else "",
+        )
     if len(unique) > MAX_CATEGORIES:
         raise ValueError(
             f"the column {values.name} has {len(unique)} different texts in {len(values)} training rows, at most "
             f"{MAX_CATEGORIES} can be encoded. {ADVICE}, without it."
         )
-    numbers = pd.to_numeric(unique, errors="coerce").notna()
-    if numbers.mean() > 0.5:
-        others = ", ".join(map(repr, unique[~numbers][:MAX_NAMED]))
-        logger.warning(
-            "the column %s is encoded as text, though most of its values are numbers. Store it as numbers%s.",
-            values.name,
-            f", without {others}" if others else "",
-        )
+
+
+def _are_numbers(texts: pd.Series) -> pd.Series:
+    return pd.to_numeric(texts, errors="coerce").notna()
