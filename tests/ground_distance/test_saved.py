@@ -118,7 +118,7 @@ class TestNoDistances:
         (tmp_path / "config.json").write_text("[1]")
         with pytest.raises(ValueError) as error:
             load_ground_distance(tmp_path)
-        assert str(error.value) == f"config.json of {tmp_path} must be a JSON object, got [1]. Save the model again."
+        assert str(error.value) == f"{tmp_path / 'config.json'} must hold a JSON object; got [1]; write it again"
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/secret.safetensors", "d.safetensors", ""])

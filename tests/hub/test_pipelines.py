@@ -267,12 +267,15 @@ class TestManyClasses:
         (folder / "ground_distance.safetensors").unlink()
         assert pipe(pictures(), rule="min_distance") == median
 
-    @pytest.mark.parametrize("how", ["missing", "of another model"])
-    def test_without_its_file(self, folder, how, caplog):
+    def test_with_the_file_of_another_model(self, folder):
+        pipe = pipeline(TASK, model=str(folder), device="cpu")
+        save_file({"ground_distance": torch.ones(self.K, self.K)}, folder / "ground_distance.safetensors")
+        with pytest.raises(ValueError, match="must be the one that was saved with its config"):
+            pipe(pictures()[0], rule="min_distance")
+
+    def test_without_its_file(self, folder, caplog):
         pipe = pipeline(TASK, model=str(folder), device="cpu")
         (folder / "ground_distance.safetensors").unlink()
-        if how == "of another model":
-            save_file({"ground_distance": torch.ones(self.K, self.K)}, folder / "ground_distance.safetensors")
         with pytest.raises(ValueError, match=r'^rule "min_distance" needs a ground distance, and the model has none'):
             pipe(pictures()[0], rule="min_distance")
         assert "The ground distance in the model's config is taken out" in caplog.text
@@ -359,12 +362,12 @@ class Unread:
         ),
         (
             {"ground_distance": "D.npy"},
-            "ground_distance must be numbers, in a tensor, an array or lists of equal lengths, got 'D.npy'. Give such.",
+            "ground_distance must be (K, K) numbers or a LabelTree, got str: new(): invalid data type 'str'",
         ),
         (
             {"ground_distance": [[0, 1], [1]]},
-            "ground_distance must be numbers, in a tensor, an array or lists of equal lengths, got [[0, 1], [1]]. "
-            "Give such.",
+            "ground_distance must be (K, K) numbers or a LabelTree, got list: expected sequence of length 2 at dim 1 "
+            "(got 1)",
         ),
         (
             {"scores": [1, 2, 3]},

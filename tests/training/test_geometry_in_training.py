@@ -82,6 +82,8 @@ def test_the_trainer_takes_d_itself(tmp_path, given):
     trainer.train()
     assert trainer.criterion.ground_distance.equal(matrix)
     assert trainer.head_input is None  # nothing is learned, nothing is caught
+    block = emd_block(trainer.model, trainer.criterion, has_distance=True)
+    assert block.get("geometry") == ("tree" if given is tree else None)
 
 
 def test_a_tree_follows_the_names_of_the_model(tmp_path):
@@ -222,6 +224,7 @@ def test_a_tree_in_python_is_the_geometry_of_the_loss_emd(tmp_path):
     loss, logits = evaluated(tmp_path, geometry=tree_file(tmp_path))
     assert trainer.evaluate()["eval_loss"] == pytest.approx(loss)
     assert loss == pytest.approx(float(tree_emd_loss(logits, LABELS, tree)), rel=1e-5)
+    assert emd_block(trainer.model, trainer.criterion, has_distance=False)["geometry"] == "tree"
 
 
 def test_a_model_trained_under_a_given_d_is_evaluated_as_it_was(tmp_path):

@@ -7,13 +7,14 @@ from tests.training.tiny import Network, arguments, images, samples, tiny_bert, 
 from transformers import AutoModelForImageClassification, PretrainedConfig, PreTrainedModel
 
 from squared_emd import EMDTrainer, ordinal_metrics
+from squared_emd.hub import card
 from squared_emd.hub.results import facts_of_training
 from squared_emd.vision import average_flips
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
 
 
-def card_of(folder, model, data, **others):
+def written_card(folder, model, data, **others):
     trainer = EMDTrainer(model, arguments(folder, loss="emd"), train_dataset=data, eval_dataset=data, **others)
     trainer.train()
     metrics = trainer.evaluate()
@@ -23,7 +24,7 @@ def card_of(folder, model, data, **others):
 
 
 def test_images(tmp_path):
-    card, metrics = card_of(tmp_path, tiny_vit(), images(), compute_metrics=ordinal_metrics())
+    card, metrics = written_card(tmp_path, tiny_vit(), images(), compute_metrics=ordinal_metrics())
     assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
     noted = json.loads((tmp_path / "card_results.json").read_text())["results"]
     assert (noted["num_test"], noted["num_train"]) == (len(images()), len(images()))
@@ -48,7 +49,7 @@ class OwnModel(PreTrainedModel):
 def test_an_architecture_that_transformers_does_not_know(tmp_path):
     data = [{"features": torch.full((4,), float(k)), "labels": k % 3} for k in range(6)]
     model = OwnModel(OwnConfig(num_labels=3))
-    card, metrics = card_of(tmp_path, model, data, compute_metrics=ordinal_metrics())
+    card, metrics = written_card(tmp_path, model, data, compute_metrics=ordinal_metrics())
     assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
     assert "OwnModel" in card
 
@@ -81,6 +82,39 @@ def test_the_best_weights_have_the_evaluation_of_their_step(tmp_path):
     with torch.no_grad():
         trainer.model.classifier.weight.zero_()
     assert "eval_squared_emd" not in facts_of_training(trainer)
+
+
+def test_weights_are_read_only_where_something_is_pushed_or_a_card_is_written(tmp_path, monkeypatch):
+    model, read, reduce = tiny_vit(), [], torch.Tensor.sum
+    monkeypatch.setattr(card, "digests_of_weights", lambda folder: read.append(folder) or {})
+    places = {weight.data_ptr() for weight in model.parameters()}
+
+    def noted(tensor, *args, **kwargs):
+        if tensor.data_ptr() in places:
+            read.append(tensor)
+        return reduce(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "sum", noted)
+    fields = {"eval_strategy": "epoch", "save_strategy": "epoch", "max_grad_norm": 0.0, "nan_policy": "skip"}
+    args = arguments(tmp_path, loss="emd", load_best_model_at_end=True, **fields)
+    trainer = EMDTrainer(model, args, train_dataset=images(), eval_dataset=images())
+    trainer.train()
+    trainer.evaluate()
+    trainer.save_model()
+    assert not read
+    monkeypatch.undo()
+    trainer.create_model_card()
+    assert json.loads((tmp_path / "card_results.json").read_text())["results"]["num_test"] == len(images())
+
+
+def test_a_training_that_leaves_no_trace_in_the_weights_is_noticed(tmp_path):
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=images(), eval_dataset=images())
+    trainer.evaluate()
+    before = trainer.weights_version
+    assert trainer.weights_version == before
+    trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)  # as one with kernels of its own
+    trainer.train()
+    assert facts_of_training(trainer)["num_test"] is None
 
 
 def test_other_weights_in_the_folder_than_were_evaluated(tmp_path):
@@ -146,7 +180,7 @@ def test_a_checkpoint_that_cannot_be_pushed_does_not_end_training(tmp_path, capl
 
 
 def test_text(tmp_path):
-    card, metrics = card_of(tmp_path, tiny_bert(), WORDS, compute_metrics=ordinal_metrics())
+    card, metrics = written_card(tmp_path, tiny_bert(), WORDS, compute_metrics=ordinal_metrics())
     assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
     assert "pipeline_tag: text-classification" in card and "image" not in card
 

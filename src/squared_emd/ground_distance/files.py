@@ -9,7 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "write_aside"]
+__all__ = ["read_json", "read_object", "read_text", "write_aside"]
+
+
+def read_text(path: Path) -> str:
+    """What a file of text holds.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no UTF-8; the message names the file.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be text in UTF-8; reading it gave: {error}; write it again") from error
 
 
 def read_json(path: Path) -> Any:
@@ -26,6 +39,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (RecursionError, ValueError) as error:
         raise ValueError(f"{path} must be JSON in UTF-8; reading it gave: {error}; write it again") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """What a JSON file with an object holds, as :func:`read_json`."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object; got {content!r:.80}; write it again")
+    return content
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from transformers import PretrainedConfig
 
 from .class_names import abbreviate, check_class_order, class_names_differ, class_names_of
 from .emd_block import emd_block_of
-from .files import read_json, write_aside
+from .files import read_json, read_object, write_aside
 from .learned import blocks_of_rows, check_ground_distance, matrix_dtype
 
 __all__ = [
@@ -106,7 +106,7 @@ def read_ground_distance(path: str | Path) -> Tensor:
     path = Path(path)
     folder = path.parent if path.name == _CONFIG_FILE else path
     if (folder / _CONFIG_FILE).is_file():
-        return _of_config(read_json(folder / _CONFIG_FILE), str(folder), lambda name: folder / name)
+        return _of_config(read_object(folder / _CONFIG_FILE), str(folder), lambda name: folder / name)
     if path.is_dir():
         path = path / GROUND_DISTANCE_FILE  # of a module without a config
     if not path.is_file():
@@ -153,7 +153,7 @@ def load_ground_distance(
             )
         return read_ground_distance(folder)
     find = _on_hub(str(repo_or_dir), revision, token)
-    return _of_config(read_json(find(_CONFIG_FILE)), str(repo_or_dir), find)
+    return _of_config(read_object(find(_CONFIG_FILE)), str(repo_or_dir), find)
 
 
 def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = None) -> Callable[[str], Path]:
@@ -171,10 +171,8 @@ def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = N
     return find
 
 
-def _of_config(config: Any, source: str, find: Callable[[str], Path]) -> Tensor:
+def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path]) -> Tensor:
     """The D in a config.json, or in the file that it names, checked against the classes in it."""
-    if not isinstance(config, dict):
-        raise ValueError(f"{_CONFIG_FILE} of {source} must be a JSON object, got {config!r:.80}. Save the model again.")
     entry, emd = config.get("ground_distance"), emd_block_of(config, source)
     if entry is None:
         raise ValueError(
@@ -224,7 +222,7 @@ def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -
     config = Path(path, _CONFIG_FILE) if Path(path).is_dir() else Path(path)
     if config.name != _CONFIG_FILE or not config.is_file():
         return
-    saved = emd_block_of(read_json(config), str(path)).get("class_names")
+    saved = emd_block_of(read_object(config), str(path)).get("class_names")
     check_class_order(saved, class_names, source=str(path))
     if class_names_differ(saved, class_names):
         raise ValueError(

@@ -5,7 +5,7 @@ Importing this package registers the pipeline ``ordinal-image-classification`` w
 
 from .card import write_card
 from .pipelines import OrdinalImageClassificationPipeline, ordinal_prediction
-from .results import digests_of_weights, facts_of_arguments, facts_of_training, fingerprint
+from .results import digests_of_weights, facts_of_arguments, facts_of_training
 from .upload import UploadError, create_repository, files_to_upload, push_model, upload_model
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "facts_of_arguments",
     "facts_of_training",
     "files_to_upload",
-    "fingerprint",
     "ordinal_prediction",
     "push_model",
     "upload_model",

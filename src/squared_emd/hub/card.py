@@ -16,6 +16,7 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto import modeling_auto
 
+from ..ground_distance.files import read_object, read_text, write_aside
 from ..ground_distance.saved import read_ground_distance
 from ..metrics.names import loss_name, network_name, network_of
 from .card_content import (
@@ -134,7 +135,8 @@ def write_card(
             check_weights(folder, results["weights"], "results")
         known = verify_results(results, config, "results")
         kept = {"results": {**results, "weights": digests_of_weights(folder)}, "license": license, "metadata": metadata}
-        (folder / _KEPT_FILE).write_text(json.dumps(kept, indent=2, default=float) + "\n", encoding="utf-8")
+        with write_aside(folder / _KEPT_FILE) as path:
+            path.write_text(json.dumps(kept, indent=2, default=float) + "\n", encoding="utf-8")
     elif kept := _kept_results(folder):
         known = verify_results(kept["results"], config, _KEPT_FILE)
         license, given = license or kept["license"], (kept["metadata"] or {}) | given
@@ -154,29 +156,38 @@ def write_card(
     }
     figures = _draw(folder, matrices, known["class_names"])
     text = _render(config, known, why_not_run, [path.stem for path in figures], repo_id, license, given)
-    card.write_text(text, encoding="utf-8", newline="\n")
+    with write_aside(card) as path:
+        path.write_text(text, encoding="utf-8", newline="\n")
     return [card, *figures]
 
 
 def is_generated(card: str | os.PathLike[str]) -> bool:
     """Whether a README.md was written by this package or by `transformers.Trainer`, or is the empty one of the Hub."""
-    text = Path(card).read_text(encoding="utf-8")
+    text = read_text(Path(card))
     body = re.sub(r"\A---\n.*?\n---\s*", "", text, flags=re.DOTALL)
     return not body.strip() or any(mark in text for mark in (_MARK, _MARK_OF_TRAINER))
 
 
 def _read_config(folder: Path) -> PretrainedConfig:
     """The config of any model, also of an architecture that transformers does not know; no code is executed."""
+    path = folder / "config.json"
+    fields = read_object(path)
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except ValueError:
-        return PretrainedConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        try:
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        except ValueError:
+            return PretrainedConfig.from_dict(fields)
+    except Exception as error:
+        raise ValueError(
+            f"{path} must be the config of a model; reading it gave {type(error).__name__}: {error}; save the model "
+            "again"
+        ) from error
 
 
 def _kept_results(folder: Path) -> dict[str, Any] | None:
     """What an earlier call kept, unless the weights are others now."""
     path = folder / _KEPT_FILE
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    kept = read_object(path) if path.is_file() else {}
     return kept if kept and kept["results"]["weights"] == digests_of_weights(folder) else None
 
 

@@ -18,7 +18,8 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..decoding import RULES, decode
 from ..ground_distance.class_names import check_class_order, class_names_differ, class_names_of
-from ..ground_distance.learned import check_ground_distance
+from ..ground_distance.emd_block import emd_block_of
+from ..ground_distance.given import as_ground_distance
 from ..ground_distance.saved import ground_distance_of_model
 from ..losses import logits_of
 
@@ -124,7 +125,7 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
                 'values take pipeline("image-classification", function_to_apply="none").'
             )
         self._class_names = class_names_of(model.config)
-        emd = getattr(model.config, "emd", None) or {}
+        emd = emd_block_of(model.config)
         check_class_order(emd.get("class_names"), self._class_names, source=model.config.name_or_path or "the model")
         if class_names_differ(emd.get("class_names"), self._class_names):
             emd = {}
@@ -166,8 +167,7 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
                     f"class, got {scores.tolist()}. Give such scores."
                 )
         if ground_distance is not None:
-            ground_distance = _as_tensor(ground_distance, "ground_distance")
-            check_ground_distance(ground_distance, num_classes)
+            ground_distance = as_ground_distance(ground_distance, num_classes)
         else:
             ground_distance = self._defaults["ground_distance"]
         if rule == "min_distance" and ground_distance is None:
@@ -188,7 +188,6 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
                 f"ground_distance, a ({num_classes}, {num_classes}) matrix, or take a rule that works without one: "
                 "argmax, median or expected."
             )
-        check_ground_distance(matrix, len(self._class_names), source="ground_distance of the model's config")
         return matrix
 
     def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import platform
@@ -22,6 +21,8 @@ from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from ..ground_distance.class_names import class_names_of
+from ..ground_distance.emd_block import emd_block_of
+from ..ground_distance.files import read_object
 from ..metrics.names import TABLES
 
 __all__ = [
@@ -30,10 +31,10 @@ __all__ = [
     "digests_of_weights",
     "facts_of_arguments",
     "facts_of_training",
-    "fingerprint",
     "hide_paths",
     "read_results",
     "verify_results",
+    "weights_version",
 ]
 
 RESULTS_FILE = "all_results.json"
@@ -57,15 +58,10 @@ def digests_of_weights(folder: str | os.PathLike[str]) -> dict[str, str]:
     return digests
 
 
-def fingerprint(model: nn.Module) -> str:
-    """A digest of the sums of a model's weights, which is the same for the same values."""
-    sums: list[torch.Tensor] = []
-    for tensor in (*model.parameters(), *model.buffers()):
-        values = tensor.detach()
-        values = values.to_local() if hasattr(values, "to_local") else values  # The shard of this rank.
-        sums += [values.float().sum(), values.float().abs().sum()]
-    values = torch.stack([value.to(sums[0].device) for value in sums]).tolist() if sums else []
-    return hashlib.sha256(repr(values).encode()).hexdigest()
+def weights_version(model: nn.Module) -> int:
+    """What changes whenever PyTorch writes to a model's weights or buffers; nothing is read of them, on no device."""
+    tensors = (*model.parameters(), *model.buffers())
+    return hash((id(model), *(0 if tensor.is_inference() else tensor._version for tensor in tensors)))
 
 
 def facts_of_arguments(args: TrainingArguments) -> dict[str, Any]:
@@ -95,14 +91,14 @@ def facts_of_training(trainer: Any) -> dict[str, Any]:
     """What an `EMDTrainer` knows of its run, with the last evaluation of the weights that its model has now.
 
     Args:
-        trainer: before or after training. Its `evaluated` maps the :func:`fingerprint` of weights to their metrics and
-            the number of samples.
+        trainer: before or after training. Its `evaluated` maps versions of the weights to their metrics and the number
+            of samples.
 
     Returns:
         Keys as in `all_results.json`; no `eval_...` if these weights were not evaluated.
     """
     args, state = trainer.args, trainer.state
-    metrics, num_test = trainer.evaluated.get(fingerprint(trainer.model), ({}, None))
+    metrics, num_test = trainer.evaluated.get(trainer.weights_version, ({}, None))
     facts = {**facts_of_arguments(args), "num_test": num_test, **metrics}
     name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
@@ -133,12 +129,7 @@ def read_results(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], str | 
     path = Path(folder, RESULTS_FILE)
     if not path.is_file():
         return {}, f"There is no {RESULTS_FILE} beside the weights."
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{RESULTS_FILE} must hold JSON; reading it gave: {error}; run the recipe again") from None
-    if not isinstance(results, dict):
-        raise ValueError(f"{RESULTS_FILE} must hold a JSON object; got {_abbreviate(results)}; run the recipe again")
+    results = read_object(path)
     if results.get("weights") is None:
         known = {name: results[name] for name in _IDENTITY if name in results}
         return known, f"{RESULTS_FILE} does not say which weights it was measured with."
@@ -195,13 +186,9 @@ def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: 
         _refuse(where, "fold", f"less than 'folds', {known['folds']}", known["fold"])
     if known.get("eval_aeo", 1) < known.get("eval_aem", 0) - 1e-6:
         _refuse(where, "eval_aeo", f"at least 'eval_aem', {known['eval_aem']}", known["eval_aeo"])
-    emd = getattr(config, "emd", None) or {}
-    for name in ("omega", "mu", "regularizer_weight", "entropic_strength", "sdd"):
-        if emd.get(name) is not None and not _is_number(emd[name]):
-            _refuse("config.json", f"emd.{name}", "a finite number, or null", emd[name])
-    scores = emd.get("scores")
-    if scores is not None and not (len(scores) == (len(class_names) or len(scores)) and all(map(_is_number, scores))):
-        _refuse("config.json", "emd.scores", "a finite number for each class, or null", scores)
+    emd = emd_block_of(config)
+    if emd.get("scores") and class_names and len(emd["scores"]) != len(class_names):
+        _refuse("config.json", "emd.scores", "a number for each class, or null", emd["scores"])
     if emd.get("loss") is not None and known.get("loss", emd["loss"]) != emd["loss"]:
         _refuse(where, "loss", f"that of the config, {emd['loss']!r}", known["loss"])
     if results.get("confusion_matrix") is not None:

@@ -12,8 +12,9 @@ from huggingface_hub import HfApi
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
+from ..ground_distance.files import write_aside
 from .card import write_card
-from .results import facts_of_training, fingerprint
+from .results import facts_of_training
 from .upload import files_to_upload, upload_model
 
 __all__ = ["push_checkpoint", "push_later", "write_card_of_training"]
@@ -39,7 +40,7 @@ def write_card_of_training(
     `Trainer.create_model_card` takes; `model_name`, `tasks`, `dataset` and `dataset_args` are not used.
     """
     folder, results = trainer.args.output_dir, facts_of_training(trainer)
-    if trainer.saved_weights != fingerprint(trainer.model):  # other weights were saved than were evaluated
+    if trainer.saved_weights != trainer.weights_version:  # other weights were saved than were evaluated
         results = _without_metrics(results)
     given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
     metadata = {name: value for name, value in given.items() if value is not None}
@@ -72,8 +73,9 @@ def push_checkpoint(trainer: Any, checkpoint: str) -> None:
     message = f"Training in progress, step {trainer.state.global_step}"
     try:
         for name in files_to_upload(checkpoint):  # a checkpoint may be deleted while it is uploaded
-            shutil.copy(Path(checkpoint, name), Path(args.output_dir, name))
-        trainer.saved_weights = fingerprint(trainer.model)
+            with write_aside(Path(args.output_dir, name)) as path:
+                shutil.copy(Path(checkpoint, name), path)
+        trainer.saved_weights = trainer.weights_version
         trainer.create_model_card()
     except (OSError, ValueError) as error:
         logger.error("%s is not pushed: %s", checkpoint, error)

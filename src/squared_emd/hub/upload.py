@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import re
 import shlex
 from pathlib import Path
 
 import httpx2
+import transformers
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_download
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -17,13 +18,21 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RevisionNotFoundError,
 )
+from transformers.dynamic_module_utils import get_relative_imports
 
+from ..ground_distance.files import read_object, read_text
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, HUB_ERRORS
 from .card import CARD_FILE, is_generated, write_card
 from .results import digests_of_weights
 
 __all__ = ["UploadError", "create_repository", "files_to_upload", "push_model", "upload_model"]
 
+logger = logging.getLogger(__name__)
+
+_CONFIGS = {
+    "config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
+    "video_preprocessor_config.json",
+}  # fmt: skip
 _WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _OTHERS = {
     "config.json", "generation_config.json", "adapter_config.json", GROUND_DISTANCE_FILE, CARD_FILE,
@@ -46,11 +55,13 @@ class UploadError(RuntimeError):
 def files_to_upload(folder: str | os.PathLike[str]) -> list[str]:
     """The names of the files of a saved model that go to the Hub, sorted.
 
-    Weights as safetensors, config, D, image processor or tokenizer, the card and its figures: no optimizer state, no
-    results, logs or arguments, which may name folders of this machine, and no other file.
+    Weights as safetensors, config, D, image processor or tokenizer, the card and its figures, and the code of classes
+    that were registered with `register_for_auto_class`: no optimizer state, no results, logs or arguments, which may
+    name folders of this machine, and no other file.
 
     Raises:
-        FileNotFoundError: there are no weights in the folder.
+        FileNotFoundError: there are no weights in the folder, or not all of the code.
+        ValueError: a config or the card cannot be read; the message names it.
     """
     folder = Path(folder)
     names = {path.name for path in folder.glob("*") if path.is_file()}
@@ -60,11 +71,56 @@ def files_to_upload(folder: str | os.PathLike[str]) -> list[str]:
             f"{folder} must hold a saved model, with its weights as model.safetensors; there are none. Name the folder "
             "of a run that is done, or save the model there."
         )
-    figures = set(_FIGURE.findall((folder / CARD_FILE).read_text(encoding="utf-8"))) if CARD_FILE in names else set()
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if "config.json" in names else {}
+    figures = set(_FIGURE.findall(read_text(folder / CARD_FILE))) if CARD_FILE in names else set()
+    config = read_object(folder / "config.json") if "config.json" in names else {}
     if config and config.get("ground_distance") != GROUND_DISTANCE_FILE:
         names.discard(GROUND_DISTANCE_FILE)  # It is of an earlier model in this folder.
-    return sorted(weights | (names & (_OTHERS | figures)))
+    code = set().union(*(_code_files(folder / name) for name in names & _CONFIGS))
+    if missing := sorted(code - names):
+        raise FileNotFoundError(
+            f"{folder} must hold {', '.join(missing)}, the code of the model's own classes; it is not there. Save "
+            "the model again, with these classes in a module that lies in one folder with what it imports from '.'."
+        )
+    return sorted(weights | (names & (_OTHERS | figures)) | code)
+
+
+def _code_files(config: Path) -> set[str]:
+    """The names of the files with the code that a config names, and of those that it imports."""
+    entries = read_object(config).get("auto_map") or {}
+    if not isinstance(entries, dict):
+        raise ValueError(f"{config} must have an object under 'auto_map'; got {entries!r:.80}; save the model again")
+    files = set()
+    for entry in entries.values():
+        for reference in entry if isinstance(entry, list) else [entry]:
+            if reference is None or "--" in str(reference):  # The code is in another repository.
+                continue
+            if not isinstance(reference, str) or not re.fullmatch(r"\w+\.\w+", reference):  # It may lead elsewhere.
+                raise ValueError(
+                    f"{config} must name code as module.Class under 'auto_map'; got {reference!r:.80}; save the model "
+                    "again"
+                )
+            needed = [f"{reference.split('.')[0]}.py"]
+            while needed:
+                name = needed.pop()
+                files.add(name)
+                path = config.with_name(name)
+                imported = get_relative_imports(path) if path.is_file() else []
+                needed += [f"{module}.py" for module in imported if f"{module}.py" not in files]
+    return files
+
+
+def _warn_about_missing_code(folder: Path) -> None:
+    config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
+    classes = [name for name in config.get("architectures") or [] if not hasattr(transformers, name)]
+    if classes and not any(name.startswith("AutoModel") for name in config.get("auto_map") or {}):
+        logger.warning(
+            "%s has no code of the class %s, which transformers does not know: only who has it can load the model. To "
+            "push it too, put it into a module of its own, call %s.register_for_auto_class(...) and save the model "
+            "again.",
+            folder,
+            ", ".join(classes),
+            classes[0],
+        )
 
 
 def create_repository(
@@ -109,6 +165,7 @@ def upload_model(
         UploadError: it failed; the message says why and how to try again.
     """
     names = files_to_upload(folder)
+    _warn_about_missing_code(Path(folder))
     try:
         api = HfApi(token=token)
         present = api.list_repo_files(repo_id, revision=revision)

@@ -47,6 +47,8 @@ class CheckpointingMixin:
         reduced_log_sums: those of all ranks, while the log is written.
         steps_to_log: the steps that they are of.
         last_checkpoint: that this process has written in this training.
+        first_step: from which this training goes on.
+        steps_made: optimizer steps of this process, of all its trainings.
     """
 
     summed_state: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ class CheckpointingMixin:
         self.reduced_log_sums: dict[str, float] = {}
         self.steps_to_log = 0
         self.last_checkpoint: str | None = None
+        self.first_step = self.steps_made = 0
         self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
         self._epochs_ended = 0
         self._steps_in_epoch = 0
@@ -212,6 +215,7 @@ class CheckpointingMixin:
         """When training begins: continue the log where it was interrupted; end an epoch that only lacked its end."""
         checkpoint = self._resumed_from
         self.last_checkpoint = None  # That of an earlier training belongs to another run.
+        self.first_step = self.state.global_step
         self._is_over = self.state.global_step >= self.state.max_steps
         state = None if checkpoint is None else _read_state(checkpoint)
         if state is not None and not has_length(self.train_dataset):
@@ -296,6 +300,7 @@ class _Progress(TrainerCallback):
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._steps_in_epoch += 1
+        self.trainer.steps_made += 1
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._epochs_ended += 1

@@ -61,8 +61,8 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
         block |= {"rank": args.ranks, "sdd": criterion.sdd, "regularizer_weight": criterion.regularizer_weight}
     if args.loss in SELF_GUIDED:
         block["omega"], block["mu"] = args.self_guided_parameters()
-    if args.geometry is not None:
-        block["geometry"] = args.geometry if args.geometry in ("line", "circle") else "tree"
+    if args.geometry is not None or criterion.geometry.tree is not None:
+        block["geometry"] = "tree" if criterion.geometry.tree is not None else args.geometry
     if args.prior is not None and criterion.is_given_ground_distance:
         block["prior_weight"], block["prior_decay"] = args.prior
     if args.loss == "a-emd":

@@ -136,6 +136,8 @@ def given_ground_distance(
                 "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
             )
         matrix, source = as_ground_distance(given, geometry.num_classes), "ground_distance"
+        if isinstance(given, LabelTree):
+            geometry.use_tree(given)  # which the config of the model tells
         if not needs_matrix:
             raise ValueError(
                 "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "

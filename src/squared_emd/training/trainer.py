@@ -24,7 +24,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import ground_distance_of_model
-from ..hub.results import fingerprint
+from ..hub.results import weights_version
 from ..hub.training_push import push_checkpoint, push_later, write_card_of_training
 from ..hub.upload import UploadError, create_repository, upload_model
 from ..losses import logits_of
@@ -82,8 +82,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     Attributes:
         criterion: holds D, the class centroids and lambda.
-        evaluated: by fingerprint of the weights, the metrics of their last evaluation and its number of samples.
-        saved_weights: fingerprint of the weights in the output folder.
+        evaluated: by `weights_version`, the metrics of the last evaluation of these weights and its number of samples.
+        saved_weights: `weights_version` of the weights in the output folder; None: there are none.
 
     Raises:
         TypeError: `args` are no `EMDTrainingArguments`.
@@ -121,8 +121,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
                 "Use transformers.Trainer for a loss of your own."
             )
         self.model_accepts_loss_kwargs = False  # the samples of a step are counted here
-        self.evaluated: dict[str, tuple[dict[str, float], int]] = {}
-        self.saved_weights = ""
+        self.evaluated: dict[tuple[int, int], tuple[dict[str, float], int]] = {}
+        self.saved_weights: tuple[int, int] | None = None
         self.criterion = EMDCriterion(
             args,
             num_classes_of(self.model),
@@ -345,7 +345,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         if description == "Evaluation" and "eval_loss" in output.metrics:
             times = ("eval_loss", "eval_model_preparation_time")
             metrics = {name: value for name, value in output.metrics.items() if name not in times}
-            self.evaluated[fingerprint(self.model)] = metrics, output.num_samples
+            self.evaluated[self.weights_version] = metrics, output.num_samples
         return output
 
     def _count_classes(self) -> None:
@@ -373,7 +373,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             os.makedirs(folder, exist_ok=True)
             self._write_config_entries(folder)
         if output_dir in (None, self.args.output_dir):
-            self.saved_weights = fingerprint(self.model)
+            self.saved_weights = self.weights_version
         super().save_model(output_dir, _internal_call)
 
     def _write_config_entries(self, folder: str | None) -> None:
@@ -384,7 +384,17 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
+        best = self.state.best_global_step
+        steps_made = self.steps_made - (self.state.global_step - best)
+        earlier = [version for version in self.evaluated if version[1] == steps_made]
+        if earlier and best > self.first_step:  # these weights were evaluated when they were new
+            self.evaluated[self.weights_version] = self.evaluated[earlier[-1]]
         self._write_config_entries(None)  # only the config that is in use
+
+    @property
+    def weights_version(self) -> tuple[int, int]:
+        """What changes whenever the weights do, and costs no look at them."""
+        return weights_version(self.model), self.steps_made
 
     @property
     def _unwrapped(self) -> nn.Module:
@@ -464,22 +474,27 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         """As `Trainer`, on all ranks; uploaded is `squared_emd.hub.upload.files_to_upload` of the output folder.
 
         Raises:
-            UploadError: the upload failed; the message says how to try again. On the main process, and where
-                `blocking` is False by the `result()` of what is returned.
+            UploadError: the upload failed, on all ranks; the message says how to try again. Where `blocking` is False,
+                the `result()` of what the main process gets raises it.
         """
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         if self.hub_model_id is None:
             self.init_hf_repo(token=token, private=private)
         self._finish_current_push()  # it reads the files that are replaced now
         self.save_model(_internal_call=True)
-        if not self.is_world_process_zero():
-            return None
-        self.create_model_card(**kwargs)
         options = {"token": token or self.args.hub_token, "revision": revision or self.args.hub_revision}
         options["message"] = commit_message or "End of training"
-        if blocking:
-            return upload_model(self.args.output_dir, self.hub_model_id, **options)
-        return push_later(HfApi(), self, **options)
+        pushed = []
+
+        def push() -> None:
+            self.create_model_card(**kwargs)
+            if blocking:
+                pushed.append(upload_model(self.args.output_dir, self.hub_model_id, **options))
+            else:
+                pushed.append(push_later(HfApi(), self, **options))
+
+        on_main_process(push, UploadError)
+        return pushed[0] if pushed else None
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         self.complete_checkpoint(checkpoint_folder)  # what is uploaded can be resumed
