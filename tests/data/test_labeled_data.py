@@ -425,18 +425,6 @@ class TestLabels:
             == f"{file}, split train, row 0: the label must be one of bad, good, fair; got '?'."
         )
 
-    def test_votes_stored_as_text(self, tmp_path):
-        path = tmp_path / "t.parquet"
-        rows = {"x": [1, 2, 3, 4] * 5, "bad": ["1", "0", "2.5", "1"] * 5, "good": ["3", " 4", "2.5", "1e3"] * 5}
-        Dataset.from_dict(rows).to_parquet(path)
-        labels = load_labeled_table(path, classes=["bad", "good"]).dataset["label"][:4]
-        np.testing.assert_allclose(labels, [[0.25, 0.75], [0, 1], [0.5, 0.5], [1 / 1001, 1000 / 1001]], rtol=1e-6)
-        Dataset.from_dict(rows | {"good": ["many"] * 20}).to_parquet(path)
-        assert error_of(ValueError, load_labeled_table, path, classes=["bad", "good"]) == (
-            f"{path}, split train, row 0: a soft label must be 2 numbers, one for each of bad, good, none negative and "
-            "not all 0; got 1, many."
-        )
-
     def test_lists_of_numbers(self, tmp_path):
         path = tmp_path / "saved"
         Dataset.from_dict({"text": list("abc") * 4, "label": [[1, 3], [0, 2], [5, 5]] * 4}).save_to_disk(path)
@@ -446,18 +434,6 @@ class TestLabels:
         assert error_of(ValueError, load_labeled_texts, path, classes=["no", "yes", "both"]) == (
             f"{path}, split train, row 0: a soft label must be 3 numbers, one for each of no, yes, both, none negative "
             "and not all 0; got 1, 3."
-        )
-
-    @pytest.mark.parametrize("votes", [[0, 0, 0], [1, -1, 3], [1, float("inf"), 3]])
-    def test_votes_that_are_none(self, tmp_path, votes):
-        path = tmp_path / "t.parquet"
-        rows = [[1.0, 2.0, 3.0], votes]
-        Dataset.from_dict(
-            {"text": ["x", "y"]} | {name: [row[k] for row in rows] for k, name in enumerate("abc")}
-        ).to_parquet(path)
-        assert error_of(ValueError, load_labeled_texts, path, classes=list("abc")).startswith(
-            f"{path}, split train, row 1: a soft label must be 3 numbers, one for each of a, b, c, none negative and "
-            "not all 0; got "
         )
 
     @pytest.mark.parametrize(
@@ -719,31 +695,3 @@ class TestTables:
         assert error_of(ValueError, load_labeled_table, bare) == (
             f"{bare} must have a column of numbers or text, its columns are label."
         )
-
-    @pytest.mark.parametrize(
-        ("column", "is_input"),
-        [
-            ({"nr": range(5, 25)}, False),
-            ({"nr": range(25, 5, -1)}, False),
-            ({"patient_id": [k * k for k in range(20)]}, False),
-            ({"ID": [f"p{k}" for k in range(20)]}, False),
-            ({"name": [f"p{k}" for k in range(20)]}, False),
-            ({"__index_level_0__": [0, 0] * 10}, False),
-            ({"size": [f"{k / 8}" for k in range(19)] + ["?"]}, True),  # the encoder asks for numbers
-            ({"income": [k * k for k in range(20)]}, True),
-            ({"name": [f"p{k // 2}" for k in range(20)]}, True),
-            ({"share": [k / 20 for k in range(20)]}, True),
-            ({"age": [*range(19), 3]}, True),
-        ],
-    )
-    def test_columns_that_are_ids(self, column, is_input, tmp_path, caplog):
-        path = tmp_path / "t.parquet"
-        Dataset.from_dict({"x": [0.5, 1] * 10, **column, "label": [1, 2] * 10}).to_parquet(path)
-        (name,) = column
-        assert load_labeled_table(path).dataset.column_names == ["x", *[name] * is_input, "label", "split"]
-        message = (
-            f"{path}: columns that number or name the rows are left out: {name}. To learn from them, name all inputs "
-            "with --feature_columns."
-        )
-        assert warnings_in(caplog)[: 1 - is_input] == [message] * (not is_input)
-        assert name in load_labeled_table(path, feature_columns=["x", name]).dataset.column_names

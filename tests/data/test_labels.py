@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from squared_emd.data.labels import check_class_names, hard_labels
+from squared_emd.data.labels import check_class_names, hard_labels, soft_labels_from_votes
 
 LIST_THEM = "list the classes in their order with --classes (classes=...)"
 
@@ -116,3 +116,21 @@ def test_near_spellings_of_listed_classes():
         classes_of(["bad", "Bad"], ["bad", "BAD"])
     assert classes_of(["BAD", "ok"], ["ok", "bad"])[0] == [1, 0]
     assert np.unique(classes_of(["bad", "BAD"], ["bad", "BAD"])[0]).tolist() == [0, 1]
+
+
+def test_votes():
+    """Numbers stored as text are numbers, and large ones do not overflow."""
+    votes = [["1", "3"], ("0", " 4"), [2.5, 2.5], [1, "1e3"], [1e308, 1e308]]
+    labels, names = soft_labels_from_votes(votes, ["bad", "good"], "row {}".format)
+    np.testing.assert_allclose(labels, [[0.25, 0.75], [0, 1], [0.5, 0.5], [1 / 1001, 1000 / 1001], [0.5, 0.5]])
+    assert names == ("bad", "good")
+
+
+@pytest.mark.parametrize("row", [[0, 0, 0], [1, -1, 3], [1, None, 3], [1, float("inf"), 3], [1, 2], ["1", "2", "many"]])
+def test_votes_that_are_none(row):
+    with pytest.raises(ValueError) as caught:
+        soft_labels_from_votes([[1.0, 2.0, 3.0], row], ["a", "b", "c"], "row {}".format)
+    assert str(caught.value) == (
+        "row 1: a soft label must be 3 numbers, one for each of a, b, c, none negative and not all 0; got "
+        f"{', '.join(map(str, row))}."
+    )

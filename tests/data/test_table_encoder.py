@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, Value
 
-from squared_emd.data.table_encoder import TableEncoder
+from squared_emd.data.table_encoder import TableEncoder, id_columns
 
 TRAIN = Dataset.from_dict({"x": [1.0, None, 3.0], "same": [5, 5, 5], "kind": ["b", "a", None], "label": [0, 1, 0]})
 ADVICE = "Name the columns to learn from with --feature_columns"
@@ -93,3 +93,28 @@ def test_infinite_values_after_training():
     encoder = TableEncoder(Dataset.from_dict({"x": [1.0, 2.0], "label": [0, 1]}))
     with pytest.raises(ValueError, match="the column x has infinite values"):
         encoder.encode(Dataset.from_dict({"x": [-np.inf], "label": [0]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_id"),
+    [
+        ("nr", range(5, 25), True),
+        ("nr", range(25, 5, -1), True),
+        ("patient_id", [k * k for k in range(20)], True),
+        ("ID", [f"p{k}" for k in range(20)], True),
+        ("name", [f"p{k}" for k in range(20)], True),
+        ("Unnamed: 0", [7, 8] * 10, True),
+        ("__index_level_0__", [0.5] * 20, True),
+        ("income", [k * k for k in range(20)], False),
+        ("patient_id", [k // 2 for k in range(20)], False),
+        ("name", [f"p{k // 2}" for k in range(20)], False),
+        ("share", [k / 20 for k in range(20)], False),
+        ("age", [*range(19), 3], False),
+        ("age", [*range(19), None], False),
+        ("nr", range(9), False),  # few rows
+        ("size", [*(f"{k / 8}" for k in range(19)), "?"], False),  # of these the encoder asks for numbers
+    ],
+)
+def test_id_columns(name, values, is_id):
+    rows = Dataset.from_dict({"x": [0.5] * len(values), name: list(values), "label": [1] * len(values)})
+    assert id_columns(rows) == [name] * is_id
