@@ -14,12 +14,12 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import Subset
 from transformers import AutoModelForImageClassification, TrainerCallback
 
-from squared_emd import EMDTrainer
+from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.training.checkpoints import last_complete_checkpoint
 from squared_emd.training.ground_distance_callback import check_ranks_agree
-from squared_emd.training.nonfinite import FiniteCheck
+from squared_emd.training.nonfinite import FiniteCheck, nonfinite_weights
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 
 
 def poisoned(*positions, value=NAN):
@@ -77,10 +77,27 @@ class TestWholeBatches:
             train(tmp_path, data=poisoned(12), loss="emd", train_sampling_strategy="sequential", save_strategy="steps",
                   save_steps=1)  # fmt: skip
         assert str(error.value) == (
-            "at step 2 the weights body.weight are NaN or infinite, so no checkpoint is written over good ones. Lower "
-            "learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN in the data."
+            "at step 2 the weights body.weight are NaN or infinite, so they are not saved over good ones. Lower "
+            "learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN in the data. nan_policy='skip' "
+            "leaves out what would make them so."
         )
         assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-1")
+
+    def test_no_nan_is_saved_at_the_end_of_a_short_run(self, tmp_path):
+        run = partial(train, data=poisoned(0), loss="emd", max_steps=2, train_sampling_strategy="sequential")
+        trainer = run(tmp_path / "raise")
+        with pytest.raises(
+            FloatingPointError, match=r"at step 2 the weights body\.weight are NaN or infinite, so they"
+        ):
+            trainer.save_model()
+        assert not list((tmp_path / "raise").glob("*.safetensors"))
+        run(tmp_path / "skip", nan_policy="skip").save_model()
+        assert list((tmp_path / "skip").glob("*.safetensors"))
+
+    def test_statistics_of_batches_count_as_weights(self):
+        layer = torch.nn.BatchNorm1d(3)
+        layer(torch.full((2, 3), NAN))
+        assert nonfinite_weights(layer) == ["running_mean", "running_var"]
 
     def test_skip_goes_on(self, tmp_path):
         trainer = train(
@@ -102,6 +119,55 @@ class TestWholeBatches:
             False,
             False,
         ]
+        logits = torch.tensor([[-INF, 0, 1], [-INF, -INF, -INF], [INF, 0, 0], [NAN, -INF, 0]])
+        assert check.check(logits).tolist() == [True, False, False, False]
+        assert check.check(torch.zeros(4, 2), logits).tolist() == [False] * 4  # of features
+
+
+class Masked(Network):
+    """Its last class is out of the question."""
+
+    def forward(self, inputs):
+        return {"logits": super().forward(inputs)["logits"].index_fill(1, torch.tensor([K - 1]), -INF)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"loss": "xe"}, {"loss": "emd"}, {"loss": "xemd2"}, {"loss": "xemd"}, {"loss": "a-emd", "geometry": "line"}],
+)
+@pytest.mark.parametrize("soft", [False, True])
+def test_masked_classes_do_not_end_a_run(tmp_path, soft, fields):
+    data = samples(labels=[0, 1, 2] * 8)
+    if soft:
+        spread = torch.tensor([[0.8, 0.2, 0, 0], [0.1, 0.8, 0.1, 0], [0, 0.2, 0.8, 0]])
+        data = [sample | {"labels": spread[sample["labels"]]} for sample in data]
+    trainer = train(tmp_path, Masked(), data, nan_steps=1, head="head", **fields)
+    assert trainer.state.global_step == 12
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+    assert not logged(trainer, "non_finite_samples")
+    assert np.isfinite(logged(trainer, "loss")).all()
+    trainer.compute_metrics = ordinal_metrics()
+    assert all(np.isfinite(value) for value in trainer.evaluate(data).values())
+
+
+class TestDropLast:
+    def test_evaluation_is_of_all_samples(self, tmp_path):
+        model, data = Network(), samples(count=21)
+        whole, dropped = (
+            EMDTrainer(model, arguments(tmp_path, loss="xe", dataloader_drop_last=drop), train_dataset=data)
+            for drop in (False, True)
+        )
+        assert len(dropped.predict(data).predictions) == 21
+        assert dropped.evaluate(data)["eval_loss"] == whole.evaluate(data)["eval_loss"]
+        assert len(dropped.get_train_dataloader()) == 2
+
+    def test_no_batch_is_left(self, tmp_path):
+        with pytest.raises(ValueError) as error:
+            train(tmp_path, data=samples(count=7), loss="xe", dataloader_drop_last=True)
+        assert str(error.value) == (
+            "dataloader_drop_last=True leaves no batch of the 7 training samples: a batch of all ranks has 8. Lower "
+            "per_device_train_batch_size, or leave dataloader_drop_last out."
+        )
 
 
 class TestLabels:

@@ -78,6 +78,14 @@ def ordered(rank, folder, world_size):
     fields = {"per_device_train_batch_size": size, "per_device_eval_batch_size": size}
     trainer = trained(OrderedTrainer, folder / "out", Augmented(samples(count=21)), **fields)
     metrics = trainer.evaluate(samples(count=21))
+    if world_size > 1:
+        with pytest.raises(ValueError) as error:
+            trained(OrderedTrainer, folder / "out", samples(), accelerator_config={"even_batches": False})
+        assert str(error.value) == (
+            "even_batches=False in accelerator_config gives the ranks different numbers of batches, so that some would "
+            "wait for others without end. Leave it out: the duplicates that even them out count neither in a loss nor "
+            "in a metric."
+        )
     found = {"weights": trainer.model.head.weight.tolist(), "eval_loss": metrics["eval_loss"]}
     (folder / f"{world_size}_{rank}.json").write_text(json.dumps(found | {"loss": logged(trainer, "loss")}))
 

@@ -48,6 +48,11 @@ METRICS: dict[str, Metric] = {
 }
 """Key in `all_results.json` -> how it is shown; in the order of the columns."""
 
+_ERRORS = (
+    *(name.removeprefix("eval_") for name, metric in METRICS.items() if metric.less_is_better),
+    *("emd", "loss_ce", "loss_mse", "ranked_probability_score", r"top_\d+_error"),
+)
+
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
 """The paper's losses, in the order of its Table 1, and ours."""
 
@@ -65,8 +70,7 @@ def less_is_better(metric: str) -> bool:
     >>> less_is_better("eval_validation_mae"), less_is_better("aem")
     (True, False)
     """
-    errors = r"(?:^|_)(?:mae|emd|ranked_probability_score|top_\d+_error|loss_ce|loss_mse)$"
-    return re.search(errors, metric) is not None
+    return re.search(rf"(?:^|_)(?:{'|'.join(_ERRORS)})$", metric) is not None
 
 
 def network_of(model: str) -> str:

@@ -165,9 +165,9 @@ class EMDTrainingArguments(TrainingArguments):
         metadata={
             "choices": ("raise", "skip"),
             "help": "What happens where features or logits are NaN or infinite. Such a sample never enters the "
-            "centroids and is counted in the log. raise: the run ends when all samples of a rank were such for "
-            "nan_steps steps, and before weights that are not finite are saved. skip: their loss counts as 0, and a "
-            "step whose gradient is not finite gets a gradient of 0.",
+            "centroids and is counted in the log; a logit of -inf masks its class, and is none. raise: the run ends "
+            "when all samples of a rank were such for nan_steps steps, and weights that are not finite are not saved. "
+            "skip: their loss counts as 0, and a step whose gradient is not finite gets a gradient of 0.",
         },
     )
     nan_steps: int = field(

@@ -37,6 +37,12 @@ class DataOrderMixin:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.accelerator.num_processes > 1 and not self.accelerator.even_batches:
+            raise ValueError(
+                "even_batches=False in accelerator_config gives the ranks different numbers of batches, so that some "
+                "would wait for others without end. Leave it out: the duplicates that even them out count neither in "
+                "a loss nor in a metric."
+            )
         self._sampler: NumberedSampler | None = None
         device = "cpu" if self.args.device.type == "mps" else self.args.device  # MPS has no float64
         self._evaluated = torch.zeros(2, dtype=torch.float64, device=device)  # sum of the losses, number of samples
@@ -69,6 +75,12 @@ class DataOrderMixin:
     def _get_dataloader(
         self, dataset: Dataset, description: str, *args: Any, is_training: bool = False, **kwargs: Any
     ) -> DataLoader:
+        if self.args.dataloader_drop_last and not is_training:  # An evaluation is of all samples.
+            self.args.dataloader_drop_last = False
+            try:
+                return self._get_dataloader(dataset, description, *args, **kwargs)
+            finally:
+                self.args.dataloader_drop_last = True
         make = super()._get_dataloader
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         if isinstance(dataset, IterableDataset):
@@ -91,6 +103,12 @@ class DataOrderMixin:
         batches = SeededBatches(dataset, seed, self.batch_check)
         sampler_fn = make_sampler and (lambda _: make_sampler(original))
         loader = make(batches, description, *args, is_training=True, sampler_fn=sampler_fn, **kwargs)
+        if not len(loader):
+            raise ValueError(
+                f"dataloader_drop_last=True leaves no batch of the {len(dataset)} training samples: a batch of all "
+                f"ranks has {self.args.train_batch_size * self.accelerator.num_processes}. Lower "
+                "per_device_train_batch_size, or leave dataloader_drop_last out."
+            )
         self._sampler = batches.attach(loader, collate)
         return loader
 
@@ -184,7 +202,7 @@ def _count_unique(size: int, accelerator: Any) -> int:
         shard = getattr(loader, "batch_sampler", None)
         while shard is not None and not isinstance(shard, BatchSamplerShard):
             shard = getattr(shard, "batch_sampler", None)
-        if shard is None or shard.batch_size is None or shard.drop_last or not shard.even_batches:
+        if shard is None or shard.batch_size is None or shard.drop_last:
             return size
         step = shard.batch_size * (1 if shard.split_batches else shard.num_processes)
         remainder = len(shard.batch_sampler.sampler) % step or step

@@ -52,17 +52,20 @@ class FiniteCheck:
         return int(self._on_host)
 
     @torch.no_grad()
-    def check(self, *tensors: Tensor, num_unique: int | None = None) -> Tensor:
+    def check(self, logits: Tensor, *features: Tensor, num_unique: int | None = None) -> Tensor:
         """Check the samples of a batch in one pass over the values, with no temporary of their size.
 
         Args:
-            tensors: each (B, n) or (B,).
+            logits: (B, K) or (B,). Some of a row may be -inf, as those of masked classes are, but not all.
+            features: each (B, n) or (B,).
             num_unique: number of samples that count; those after them are padding duplicates. Default: B.
 
         Returns:
-            (B,) bool: the samples that count and whose values are all finite.
+            (B,) bool: the samples that count and whose values are all finite, masked classes aside.
         """
-        finite = torch.stack([bound for tensor in tensors for bound in _row_bounds(tensor)]).isfinite().all(0)  # (B,)
+        largest = logits if logits.dim() == 1 else logits.amax(1)  # (B,) NaN where a logit is
+        bounds = [largest, *(bound for tensor in features for bound in _row_bounds(tensor))]
+        finite = torch.stack(bounds).isfinite().all(0)  # (B,)
         samples = len(finite) if num_unique is None else num_unique
         if samples < len(finite):
             finite[samples:] = False
@@ -144,7 +147,7 @@ def local_part(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def nonfinite_weights(model: nn.Module) -> list[str]:
-    """The names of the weights, sharded or not, of which this rank holds NaN or infinite values.
+    """The names of the weights, sharded or not, that are NaN or infinite on this rank, and of the buffers that are NaN.
 
     Examples:
         >>> layer = nn.Linear(1, 1)
@@ -152,4 +155,6 @@ def nonfinite_weights(model: nn.Module) -> list[str]:
         >>> nonfinite_weights(layer)
         ['bias']
     """
-    return [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]
+    weights = [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]
+    # A buffer may hold infinity on purpose, as the mask of an attention does.
+    return weights + [name for name, buffer in model.named_buffers() if local_part(buffer).isnan().any()]

@@ -367,7 +367,13 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         return WeightedRandomSampler(torch.from_numpy(draws), len(draws))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As `Trainer`; the config carries D and the `emd` block."""
+        """As `Trainer`; the config carries D and the `emd` block.
+
+        Raises:
+            FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
+        """
+        if self.args.nan_policy == "raise":
+            self._check_weights()
         if self.args.should_save:
             folder = output_dir or self.args.output_dir
             os.makedirs(folder, exist_ok=True)
@@ -375,6 +381,18 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         if output_dir in (None, self.args.output_dir):
             self.saved_weights = self.weights_version
         super().save_model(output_dir, _internal_call)
+
+    def _check_weights(self) -> None:
+        broken = nonfinite_weights(self.model)
+        number = len(broken)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:  # All ranks stop with the one that holds them.
+            number = self.accelerator.reduce(torch.tensor(number, device=self.args.device), "sum")
+        if number:
+            raise FloatingPointError(
+                f"at step {self.state.global_step} the weights {broken[0] if broken else 'of another rank'} are NaN or "
+                "infinite, so they are not saved over good ones. Lower learning_rate, raise warmup_steps, lower "
+                "max_grad_norm, or look for NaN in the data. nan_policy='skip' leaves out what would make them so."
+            )
 
     def _write_config_entries(self, folder: str | None) -> None:
         is_trained = self.state.global_step > 0
@@ -401,20 +419,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         return self.accelerator.unwrap_model(self.model)
 
     def checkpoint_state(self) -> dict[str, Tensor]:
-        """The state of the criterion.
-
-        Raises:
-            FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
-        """
-        if self.args.nan_policy == "raise":
-            broken = nonfinite_weights(self.model)
-            # where the weights are sharded, all ranks stop with the one that holds them
-            if self.accelerator.reduce(torch.tensor(len(broken), device=self.args.device), "sum"):
-                raise FloatingPointError(
-                    f"at step {self.state.global_step} the weights {broken[0] if broken else 'of another rank'} are "
-                    "NaN or infinite, so no checkpoint is written over good ones. Lower learning_rate, raise "
-                    "warmup_steps, lower max_grad_norm, or look for NaN in the data."
-                )
+        """The state of the criterion."""
         return self.criterion.state()
 
     def load_checkpoint_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
