@@ -165,10 +165,24 @@ class TestFolders:
             ("3", "train"): 4, ("4", "train"): 4, ("3", "test"): 1, ("4", "test"): 1,
         }  # fmt: skip
 
+    def test_a_source_that_is_a_pipe(self, tmp_path):
+        os.mkfifo(tmp_path / "data.csv")
+        assert error_of(ValueError, load_labeled_texts, tmp_path / "data.csv").startswith(
+            f"{tmp_path}/data.csv is neither a regular file nor a folder. Own texts are "
+        )
+
     def test_metadata_and_split_folders(self, tmp_path, caplog):
         """The split is that of the folder, the label that of the metadata, wherever they lie."""
         root = image_folder(tmp_path / "own", {"train": 3, "holdout": 2})
-        csv_file(root / "metadata.csv", file_name=["train/0.png", "train/1.png", "holdout/0.png"], label=[10, 9, 9])
+        names = ["train/0.png", "train/1.png", "holdout/0.png"]
+        csv_file(root / "metadata.csv", file_name=[*names, "holdout/9.png"], label=[10, 9, 9, 9])
+        assert error_of(ValueError, load_labeled_images, root) == (
+            f"1 of 4 images of {root} are missing or cannot be decoded, the first: {root}, split test, row 1, "
+            f"{root}/holdout/9.png (missing). Repair them, or leave them out with --skip_bad_images "
+            "(skip_bad_images=True)."
+        )
+        csv_file(root / "metadata.csv", file_name=names, label=[10, 9, 9])
+        caplog.clear()
         loaded = load_labeled_images(root)
         assert loaded.class_names == ("9", "10")
         assert counts_of(loaded) == {("10", "train"): 1, ("9", "train"): 1, ("9", "test"): 1}
@@ -253,6 +267,15 @@ class TestImages:
             assert f"/own/{loaded.class_names[row['label']]}/" in row["image"].filename
         assert any("2 of 12 images" in text and "They are left out." in text for text in warnings_in(caplog))
 
+    def test_every_format_that_pillow_opens(self, tmp_path):
+        endings = ("AVIF", "bmp", "dib", "gif", "JFIF", "jp2", "jpeg", "pgm", "Png", "qoi", "tga", "tif", "webp")
+        (tmp_path / "1").mkdir()
+        for k, ending in enumerate(endings):
+            image = Image.new("RGB", (16, 16), (k, 0, 0))
+            image.save(tmp_path / "1" / f"{k}.{ending}", Image.registered_extensions()[f".{ending.lower()}"])
+        image_folder(tmp_path, {"2": 5})
+        assert sum(name == "1" for name in names_of(load_labeled_images(tmp_path))) == len(endings)
+
     def test_files_that_are_no_images_although_they_look_so(self, tmp_path):
         """A pipe would be read without end; a float image of 700 has no place in 0 .. 255."""
         root = image_folder(tmp_path / "own", {"1": 6, "2": 6})
@@ -274,7 +297,9 @@ class TestImages:
         Dataset.from_dict({"image": images, "label": rows["label"][:]}).to_parquet(tmp_path / "t.parquet")
         file = tmp_path / "own.parquet"
         Dataset.from_parquet(str(tmp_path / "t.parquet")).cast_column("image", datasets.Image()).to_parquet(file)
-        what = f"1 of 12 images of {file} are missing or cannot be decoded, the first: {file}, split train, row 11"
+        what = (
+            f"1 of 12 images of {file} are missing or cannot be decoded, the first: {file}, split train, row 11, 11.png"
+        )
         assert error_of(ValueError, load_labeled_images, file) == (
             f"{what} (not an image). Repair them, or leave them out with --skip_bad_images (skip_bad_images=True)."
         )

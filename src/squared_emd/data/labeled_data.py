@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from datasets import Audio, Dataset, Features, Image, Value
 from datasets.packaged_modules.audiofolder.audiofolder import AudioFolder
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
@@ -69,7 +70,7 @@ def load_labeled_images(
     column = reader.find_input(Image, TEXTS, image_column, PATH_COLUMNS, "image_column")
     inputs = reader.inputs(column, "image")
     if isinstance(inputs.features["image"], Image):
-        names = [reader.place(i) for i in range(len(inputs))]
+        names = _names(reader, inputs, "image")
         checked = check_images(names, _values(inputs.cast_column("image", Image(decode=False)), "image"), progress)
     else:
         names = reader.absolute_paths(inputs["image"])
@@ -161,7 +162,7 @@ def load_labeled_sounds(
     inputs = reader.inputs(reader.find_input(Audio, TEXTS, audio_column, PATH_COLUMNS, "audio_column"), "audio")
     if isinstance(inputs.features["audio"], Audio):
         inputs = inputs.cast_column("audio", Audio(decode=False))
-        names = [reader.place(i) for i in range(len(inputs))]
+        names = _names(reader, inputs, "audio")
         named = zip(names, _values(inputs, "audio"), strict=True)
         sounds = (sound | {"path": sound["path"] or name} for name, sound in named)
     else:
@@ -235,3 +236,9 @@ def _values(dataset: Dataset, column: str) -> Iterator[Any]:
     """The values of a column, of which few are in memory at once."""
     for batch in dataset.iter(BATCH):
         yield from batch[column]
+
+
+def _names(reader: RowReader, inputs: Dataset, column: str) -> list[str]:
+    """The place of each row, and the path of its image or sound if there is one."""
+    paths = pc.struct_field(inputs.with_format("arrow")[:][column], "path").to_pylist()
+    return [f"{reader.place(i)}, {path}" if path else reader.place(i) for i, path in enumerate(paths)]

@@ -94,6 +94,8 @@ def read_rows(
     )
     if path.is_file() and path.suffix.lower() not in BUILDERS:
         raise ValueError(f"A file must be one of {', '.join(BUILDERS)}, got {path}. {supported}.")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError(f"{path} is neither a regular file nor a folder. {supported}.")
     if not path.exists() and (name.endswith(tuple(BUILDERS)) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name)):
         raise FileNotFoundError(f"There is no {path}. {supported}.")
     try:

@@ -111,12 +111,12 @@ class EvalTransform(_CroppedView):
         crop: side of the crop, as a share of the shorter side, in (0, 1].
 
     Returns:
-        When called on an image of any size and mode of 8 bits, a PIL image, a path or what
-        ``datasets.Image(decode=False)`` gives: (3, size, size), float32, normalized.
+        When called on an image of any size and mode, a PIL image, a path or what ``datasets.Image(decode=False)``
+        gives: (3, size, size), float32, normalized.
 
     Raises:
         FileNotFoundError: when called: there is no such file.
-        ValueError: when called: the image cannot be decoded, or has more than 8 bits a channel.
+        ValueError: when called: the image cannot be decoded.
     """
 
     def __call__(self, source: ImageSource) -> Tensor:
