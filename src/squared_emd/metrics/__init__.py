@@ -7,6 +7,7 @@ from .calibration import (
     negative_log_likelihood,
     reliability,
 )
+from .comparison import Difference, paired_difference
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
 from .kappa import weighted_kappa
@@ -15,6 +16,7 @@ from .top_k import ranks_of_truth, top_k_error
 from .trainer_metrics import ordinal_metrics, top_k_metrics
 
 __all__ = [
+    "Difference",
     "ReliabilityBins",
     "ScoreMetrics",
     "accuracy_per_class",
@@ -27,6 +29,7 @@ __all__ = [
     "mean_absolute_error",
     "negative_log_likelihood",
     "ordinal_metrics",
+    "paired_difference",
     "ranked_probability_score",
     "ranks_of_truth",
     "reliability",

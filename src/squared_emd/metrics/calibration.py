@@ -54,8 +54,8 @@ def negative_log_likelihood(
         ValueError: the lengths differ or are 0; a row is no distribution, a label no class; ``reduction`` is something
             else.
 
-    >>> negative_log_likelihood(np.array([[0.5, 0.25, 0.25]]), np.array([0])) == np.log(2)
-    True
+    >>> round(negative_log_likelihood(np.array([[0.5, 0.25, 0.25]]), np.array([0])), 6)  # log 2
+    0.693147
     """
     if reduction not in ("mean", "none"):
         raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}.')
@@ -99,6 +99,25 @@ def expected_calibration_error(
     return reliability(probabilities.max(1), probabilities.argmax(1) == references, bins=bins).error
 
 
+def calibration_terms(confidences: np.ndarray, hits: np.ndarray, *, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """The calibration error as a mean over samples: ``hit - confidence``, with the sign of its sum over the bin.
+
+    Args:
+        confidences: (N,) probability of each predicted class.
+        hits: (N,) whether it is the true one.
+        bins: how many.
+
+    Returns:
+        (N,) values whose mean is the expected calibration error.
+
+    >>> calibration_terms(np.array([0.75, 0.75]), np.array([True, False])).tolist()  # the bin is 0.5 too sure
+    [-0.25, 0.75]
+    """
+    places = _bins_of(confidences, bins)
+    gaps = hits - confidences  # (N,)
+    return gaps * np.sign(np.bincount(places, gaps))[places]
+
+
 def reliability(
     confidences: np.ndarray,
     hits: np.ndarray,
@@ -126,9 +145,14 @@ def reliability(
     (bins,) = as_whole_numbers(bins, "bins", 1)
     weights = as_weights(sample_weight, len(confidences))
     weights = np.ones(len(confidences)) if weights is None else weights
-    places = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)  # (N,)
+    places = _bins_of(confidences, bins)
     totals, confidence, accuracy = (
         np.bincount(places, weights * values, minlength=bins) for values in (1, confidences, hits)
     )
     held = totals > 0
     return ReliabilityBins(confidence[held] / totals[held], accuracy[held] / totals[held], totals[held] / totals.sum())
+
+
+def _bins_of(confidences: np.ndarray, bins: int) -> np.ndarray:
+    """(N,) the bin of each confidence."""
+    return np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
