@@ -71,6 +71,14 @@ class ExperimentArguments(EMDTrainingArguments):
             "best epoch. Counts after the jump start. Default: train all epochs."
         },
     )
+    metric: str = field(
+        default="mae",
+        metadata={
+            "choices": ("mae", "aem", "aeo"),
+            "help": "What the rule that decides between the classes (likeliest class, median ...) is chosen by, on "
+            "validation data where there are any.",
+        },
+    )
     validate: bool = field(default=False, metadata={"help": "Test on validation data, never on the test data."})
     dry_run: bool = field(default=False, metadata={"help": "List the runs, and which of them are done; train nothing."})
     hub_license: str | None = field(

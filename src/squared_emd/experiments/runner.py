@@ -21,6 +21,7 @@ from ..metrics import ScoreMetrics
 from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
 from ..reports import write_report
+from ..reports.predictions import write_predictions
 from .arguments import ExperimentArguments
 from .ensemble import SCORES_FILE
 from .experiment import Experiment, Run, path_to_ground_distance, plan
@@ -99,9 +100,9 @@ def report_table(args: ExperimentArguments) -> None:
     """
     if args.should_save:
         with user_errors():
-            print(f"\n{write_report([args.output_dir])}")
+            report = write_report([args.output_dir], metric=f"eval_{args.metric}")
         fold = "" if args.has_validation_data else "fold_<k>/"
-        print(f"\nEach run's model lies in {args.output_dir}/<network>/<loss>/{fold}seed_<n>.")
+        print(f"\nEach run's model lies in {args.output_dir}/<network>/<loss>/{fold}seed_<n>.\n\n{report}")
 
 
 class _Table:
@@ -227,7 +228,7 @@ def _command(argv: Sequence[str]) -> str:
 
 
 def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
-    """The figure of D, the scores and last the results; the checkpoints are no longer needed."""
+    """The figure of D, what was predicted, the scores and last the results; the checkpoints are no longer needed."""
     if run.loss in ("xemd", "xemd1", "xemd2"):
         heat_map(
             outcome.trainer.criterion.ground_distance.cpu().numpy(),
@@ -235,6 +236,8 @@ def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
             path=run.folder / "ground_distance.png",
             title=f"Ground distance learned by {run.loss.upper()}, {run.experiment.data}",
         )
+    if "test" in outcome.predictions:
+        write_predictions(run.folder, outcome.predictions)
     metrics = outcome.samples.compute_metrics
     if isinstance(metrics, ScoreMetrics):
         with write_aside(run.folder / SCORES_FILE) as path:

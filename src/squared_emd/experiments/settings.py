@@ -94,16 +94,21 @@ def digest_of_rows(*parts: Dataset) -> str:
     for part in parts:
         digest.update(f"{len(part)}".encode())
         for name, feature in part.features.items():
-            column = part.select_columns(name).with_format(None)
             if isinstance(feature, Image | Audio):
-                column = column.cast_column(name, type(feature)(decode=False))
-                if not len(part) or column[0][name]["path"] is None:
-                    continue  # the files lie in the table itself
-                values = "\n".join("/".join(Path(file["path"] or "").parts[-2:]) for file in column[:][name])
+                digest.update("\n".join(file_names(part, name) or []).encode())
             else:
-                values = f"{name} {feature} {column[:][name]}"
-            digest.update(values.encode())
+                column = part.select_columns(name).with_format(None)
+                digest.update(f"{name} {feature} {column[:][name]}".encode())
     return digest.hexdigest()[:16]
+
+
+def file_names(rows: Dataset, column: str) -> list[str] | None:
+    """The files of a column of images or sounds, with their folders; None where they lie in the table itself."""
+    files = rows.select_columns(column).with_format(None)
+    files = files.cast_column(column, type(rows.features[column])(decode=False))
+    if not len(rows) or files[0][column]["path"] is None:
+        return None
+    return ["/".join(Path(file["path"] or "").parts[-2:]) for file in files[:][column]]
 
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:

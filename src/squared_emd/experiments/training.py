@@ -7,19 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Audio, Dataset, Image
+from scipy.special import softmax
 from transformers import set_seed
+from transformers.trainer_utils import PredictionOutput
 
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..metrics import ScoreMetrics, confusion_matrix
+from ..reports.predictions import Predictions
 from ..training.early_stopping import EMDEarlyStopping
 from ..training.trainer import EMDTrainer
 from .arguments import ExperimentArguments
 from .experiment import Experiment, Samples
 from .launch import user_errors
 from .recorder import RunRecorder
+from .settings import file_names
 
 __all__ = ["Outcome", "arguments_of_run", "train"]
+
+MAX_PREDICTIONS = 2**24  # probabilities, 67 MB, that a run leaves on disk
+_GROUP_COLUMNS = ("user_id", "group")  # of rows that belong together
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Outcome:
     Args:
         trainer: after training and the test.
         metrics: `eval_...` on the rows to test on, and `validation_...` where the data have a validation split.
+        predictions: `test`, and `validation` where there were such rows -> what was predicted; none of more than
+            `MAX_PREDICTIONS` probabilities.
         confusion: (K, K) counts of the test, or None above 256 classes.
         seconds_per_step: see `RunRecorder`.
         samples: what it was trained and tested on.
@@ -37,6 +46,7 @@ class Outcome:
 
     trainer: EMDTrainer
     metrics: dict[str, float]
+    predictions: dict[str, Predictions]
     confusion: np.ndarray | None
     seconds_per_step: float | None
     samples: Samples
@@ -102,30 +112,55 @@ def train(
     trainer.add_callback(recorder)
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()  # the curves; what comes now is no part of them
-    metrics = {}
+    metrics, predictions = {}, {}
     # `evaluate` would reuse the loader of the validation data where its workers persist, hence `predict`.
-    if args.has_validation_data and validates:
-        metrics |= trainer.predict(network.eval_view(samples.test), metric_key_prefix="validation").metrics
     if validates:
+        validated = trainer.predict(network.eval_view(samples.test), metric_key_prefix="validation")
+        _, predictions["validation"] = _decisions_and_predictions(validated, samples)
+        metrics |= validated.metrics if args.has_validation_data else {}
         samples = experiment.samples(train_rows, test_rows, args.loss)
         trainer.compute_metrics = samples.compute_metrics
     tested = trainer.predict(network.eval_view(samples.test), metric_key_prefix="eval")
-    confusion = _confusion(tested.predictions, tested.label_ids, samples)
-    metrics |= tested.metrics
+    (decisions, labels), predictions["test"] = _decisions_and_predictions(tested, samples)
+    num_classes = len(samples.class_names)
     return Outcome(
-        trainer, metrics, confusion, recorder.seconds_per_step, samples, len(chosen_by) if validates else None
+        trainer,
+        metrics | tested.metrics,
+        {part: of for part, of in predictions.items() if of is not None},
+        confusion_matrix(decisions, labels, num_classes) if num_classes <= MAX_CLASSES_IN_CONFIG else None,
+        recorder.seconds_per_step,
+        samples,
+        len(chosen_by) if validates else None,
     )
 
 
-def _confusion(outputs: Any, labels: np.ndarray, samples: Samples) -> np.ndarray | None:
-    num_classes = len(samples.class_names)
-    if num_classes > MAX_CLASSES_IN_CONFIG:
-        return None
-    outputs = np.asarray(outputs[0] if isinstance(outputs, tuple) else outputs)
-    labels = labels.argmax(1) if labels.shape[1:] == (num_classes,) else labels.reshape(-1)
-    if outputs.shape[1:] == (num_classes,):
-        return confusion_matrix(outputs.argmax(1), labels, num_classes)
-    outputs, metrics = outputs.reshape(-1), samples.compute_metrics  # a regression
-    if isinstance(metrics, ScoreMetrics):  # of the score itself
-        return confusion_matrix(metrics.bins_of(outputs), metrics.bins_of(labels), num_classes)
-    return confusion_matrix(np.rint(outputs).clip(0, num_classes - 1).astype(int), labels, num_classes)
+def _decisions_and_predictions(
+    tested: PredictionOutput, samples: Samples
+) -> tuple[tuple[np.ndarray, np.ndarray], Predictions | None]:
+    """The decided and the true classes of the rows to test on, (N,) each, and what was predicted of them."""
+    num_classes, metrics = len(samples.class_names), samples.compute_metrics
+    outputs = np.asarray(tested.predictions[0] if isinstance(tested.predictions, tuple) else tested.predictions)
+    labels = np.asarray(tested.label_ids)
+    is_regression = outputs.shape[1:] != (num_classes,)
+    if is_regression:
+        outputs, labels = outputs.reshape(-1), labels.reshape(-1)
+        if isinstance(metrics, ScoreMetrics):  # of the score itself
+            decisions, labels = metrics.bins_of(outputs), metrics.bins_of(labels)
+        else:
+            decisions = np.rint(outputs).clip(0, num_classes - 1)
+        decisions, labels = decisions.astype(np.int64), labels.astype(np.int64)
+    else:
+        decisions = outputs.argmax(1)
+    true_classes = labels.argmax(1) if labels.shape[1:] == (num_classes,) else labels.reshape(-1)
+    if len(decisions) * num_classes > MAX_PREDICTIONS:
+        return (decisions, true_classes), None
+    probabilities = np.eye(num_classes)[decisions] if is_regression else softmax(outputs, axis=1)
+    rows = samples.test
+    media = next((name for name, feature in rows.features.items() if isinstance(feature, Image | Audio)), None)
+    names = None if media is None else file_names(rows, media)
+    group = next((column for column in _GROUP_COLUMNS if column in rows.column_names), None)
+    groups = None if group is None else np.asarray(rows[group], dtype=str)
+    predictions = Predictions(
+        probabilities.astype(np.float32), labels, None if names is None else np.asarray(names), groups
+    )
+    return (decisions, true_classes), predictions

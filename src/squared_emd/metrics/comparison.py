@@ -9,6 +9,7 @@ import numpy as np
 from .inputs import as_array
 
 CONFIDENCE = 0.95
+UNCLEAR = "no clear difference"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Difference:
         if self.low is None or self.high is None:
             return "one seed"
         if self.low <= 0 <= self.high:
-            return "no clear difference"
+            return UNCLEAR
         return "better" if (self.high < 0) == less_is_better else "worse"
 
 

@@ -8,10 +8,20 @@ import pandas as pd
 
 from ..metrics.logs import points
 from ..metrics.names import METRICS, loss_name, network_name
+from .predictions import RULES
 from .records import Run
 from .summary import Cell, Section
+from .verdict import Comparison
 
-__all__ = ["cells_frame", "details_frame", "escape_markdown", "markdown_table", "results_frame", "runs_frame"]
+__all__ = [
+    "cells_frame",
+    "decisions_frame",
+    "details_frame",
+    "escape_markdown",
+    "markdown_table",
+    "results_frame",
+    "runs_frame",
+]
 
 NOT_RUN = "not run"
 NONE = "-"
@@ -70,6 +80,20 @@ def details_frame(section: Section, network: str) -> pd.DataFrame:
     columns = [*headings, "step time / XE's", "SDD", "SDD / mean distance"]
     frame = _frame(rows, [loss_name(cell.loss, cell.variant) for cell in cells], columns, network)
     return frame.loc[:, (frame != NONE).any()]
+
+
+def decisions_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """What each rule that decides between the classes gives, as text, one row a loss and rule."""
+    decisions = {name: rules for comparison in comparisons for name, rules in comparison.decisions.items()}
+    rows = {
+        f"{name}, {RULES[rule]}": {
+            METRICS[metric].heading: f"{METRICS[metric].shown(value):.{METRICS[metric].digits}f}"
+            for metric, value in metrics.items()
+        }
+        for name, rules in decisions.items()
+        for rule, metrics in rules.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="decided by")
 
 
 def cells_frame(sections: Sequence[Section]) -> pd.DataFrame:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..ground_distance.files import read_json
 from ..ground_distance.saved import read_ground_distance
-from ..metrics.comparison import CONFIDENCE, Difference, paired_difference
-from ..metrics.logs import RESULTS_FILE, read_json
+from ..metrics.comparison import CONFIDENCE, UNCLEAR, Difference, paired_difference
+from ..metrics.logs import RESULTS_FILE
 from ..metrics.names import METRICS, loss_name
-from ..metrics.predictions import (
+from .predictions import (
     PREDICTIONS_FILE,
     RULES,
     Predictions,
@@ -70,6 +71,7 @@ class Comparison:
         num_samples: that both were tested on.
         num_groups: of them, or None.
         differences: decision rule, or `probabilities` -> key in `METRICS` -> what came out.
+        decisions: name -> decision rule -> key in `METRICS` -> mean over samples and seeds.
         chosen_rules: name -> the rule chosen on validation data; empty where there are none.
     """
 
@@ -79,6 +81,7 @@ class Comparison:
     num_samples: int
     num_groups: int | None
     differences: Mapping[str, Mapping[str, Difference]]
+    decisions: Mapping[str, Mapping[str, Mapping[str, float]]]
     chosen_rules: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,18 +96,28 @@ class Comparison:
         return vars(self) | {"differences": differences, "confidence": CONFIDENCE, "sentence": self.sentence()}
 
     def sentence(self) -> str:
-        """What came out, in words: of the probabilities, and of the chosen rule or else of the likeliest class."""
+        """What came out, in words: of the probabilities, and of the chosen rule or else of the likeliest class.
+
+        The first metric and those that differ clearly have their figures, the others are named.
+        """
         found = {**self.differences[CHOSEN if self.chosen_rules else "argmax"], **self.differences[PROBABILITIES]}
         groups = f" of {self.num_groups:,} groups" if self.num_groups else ""
         seeds = f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else "one seed, which decides nothing"
         rules = [f"{name} decides by the {RULES[rule]}" for name, rule in self.chosen_rules.items()]
         about = ", ".join([f"{self.num_samples:,} test samples{groups}", seeds, *rules])
-        results = "; ".join(_phrase(metric, found[metric]) for metric in _ORDER if metric in found)
-        return f"{self.name} against {self.baseline} on {about}: {results}."
+        first, *others = [metric for metric in _ORDER if metric in found]
+        unclear = [metric for metric in others if _verdict(metric, found[metric]) == UNCLEAR]
+        results = "; ".join(_phrase(metric, found[metric]) for metric in (first, *others) if metric not in unclear)
+        text = f"{self.name} against {self.baseline} on {about}: {results}."
+        return f"{text} No clear difference in {_listed(unclear)}." if unclear else text
 
 
-def compare_losses(section: Section) -> list[Comparison]:
+def compare_losses(section: Section, *, metric: str = "eval_mae") -> list[Comparison]:
     """Each loss of a section against cross-entropy on the same network, where both left predictions.
+
+    Args:
+        section: the results.
+        metric: key in `METRICS` by which the decision rule is chosen on validation data.
 
     Raises:
         ValueError: a file of a run is damaged, or runs of one fold were not tested on the same samples.
@@ -124,7 +137,7 @@ def compare_losses(section: Section) -> list[Comparison]:
         runs, of_baseline = measured[network, variant, loss], measured[network, variant, _BASELINE]
         if {run.seed for run in runs} & {run.seed for run in of_baseline}:
             name, by = (loss_name(of, variant) for of in (loss, _BASELINE))
-            comparisons.append(compare_runs(name, runs, by, of_baseline))
+            comparisons.append(compare_runs(name, runs, by, of_baseline, metric=metric))
     return comparisons
 
 
@@ -189,6 +202,14 @@ def compare_runs(
             for metric in common
         }
 
+    decisions = {
+        which: {
+            rule: {metric: float(values(of, rule, metric).mean()) for metric in metrics}
+            for rule, metrics in of[seeds[0]][folds[0]].test.items()
+            if rule != PROBABILITIES
+        }
+        for which, of in ((baseline, theirs), (name, ours))
+    }
     found = {rule: differences(rule, rule) for rule in runs[0].test if rule in first[0].test}
     chosen = [_best_rule([of[seed][fold] for seed in seeds for fold in folds], metric) for of in (ours, theirs)]
     if all(chosen):
@@ -200,6 +221,7 @@ def compare_runs(
         sum(len(run.labels) for run in first),
         None if groups is None else len(np.unique(groups)),
         found,
+        decisions,
         dict(zip((name, baseline), chosen, strict=True)) if all(chosen) else {},
     )
 
@@ -269,7 +291,7 @@ def _runs_below(folder: Path) -> list[MeasuredRun]:
     if not runs:
         raise ValueError(
             f"there must be a {PREDICTIONS_FILE} in or below {folder}; got none. Recipes write one for each run; "
-            "squared_emd.metrics.predictions.write_predictions does for runs of your own."
+            "squared_emd.reports.predictions.write_predictions does for runs of your own."
         )
     return runs
 
@@ -295,6 +317,11 @@ def _best_rule(runs: Sequence[MeasuredRun], metric: str) -> str | None:
 
 def _verdict(metric: str, difference: Difference) -> str:
     return difference.verdict(less_is_better=METRICS[metric].less_is_better)
+
+
+def _listed(metrics: Sequence[str]) -> str:
+    *names, last = [METRICS[metric].heading.removesuffix(" %") for metric in metrics]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _phrase(metric: str, found: Difference) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import textwrap
 from collections.abc import Sequence
@@ -15,26 +16,42 @@ from ..metrics.names import METRICS, network_name
 from .figures import Figures, draw_figures
 from .records import read_runs
 from .summary import Cell, Section, summarize
-from .tables import cells_frame, details_frame, escape_markdown, markdown_table, results_frame, runs_frame
+from .tables import (
+    cells_frame,
+    decisions_frame,
+    details_frame,
+    escape_markdown,
+    markdown_table,
+    results_frame,
+    runs_frame,
+)
+from .verdict import Comparison, compare_losses
 
 __all__ = ["write_report"]
 
-REPORT_FILE, TABLE_FILE, RUNS_FILE = "report.md", "table.csv", "runs.csv"
+REPORT_FILE, TABLE_FILE, RUNS_FILE, VERDICT_FILE = "report.md", "table.csv", "runs.csv", "verdict.json"
 _WIDTH = 120
 _MOST_METRICS = 4  # in the terminal
 _MOST_CLASSES = 20  # of a matrix that is printed
 _PAPER = 'Hou, Yu & Samaras, "Squared Earth Mover\'s Distance-based Loss for Training Deep Neural Networks" (2016)'
 
 
-def write_report(folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str] | None = None) -> str:
+def write_report(
+    folders: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    metric: str = "eval_mae",
+) -> str:
     """Writes what came out of runs, from what they left on disk: nothing is trained.
 
     `report.md` with tables in the paper's arrangement and figures, `table.csv` with the same tables, `runs.csv` with
-    one row a run, and the figures as PNG (after Hou et al. 2016, Tables 1 to 5 and Figure 2).
+    one row a run, the figures as PNG (after Hou et al. 2016, Tables 1 to 5 and Figure 2), and `verdict.json`: each loss
+    against cross-entropy, paired over the samples that both were tested on and over seeds.
 
     Args:
         folders: the runs lie in or below them, see `read_runs`.
         output: where to write; the first of `folders` by default.
+        metric: key in `METRICS` by which the decision rule is chosen, where there are validation data.
 
     Returns:
         The tables as text for the terminal, and where the files are.
@@ -54,19 +71,33 @@ def write_report(folders: Sequence[str | os.PathLike[str]], output: str | os.Pat
     for name, frame in ((TABLE_FILE, cells_frame(sections)), (RUNS_FILE, runs_frame(runs))):
         with write_aside(target / name) as path:
             frame.to_csv(path, index=False)
-    with write_aside(target / REPORT_FILE) as path:
-        path.write_text(_markdown(sections, figures, folders), encoding="utf-8")
+    comparisons = [compare_losses(section, metric=metric) for section in sections]
+    verdict = [
+        {"results": _title(section), **comparison.as_dict()}
+        for section, of in zip(sections, comparisons, strict=True)
+        for comparison in of
+    ]
+    texts = {
+        REPORT_FILE: _markdown(sections, figures, comparisons, folders),
+        VERDICT_FILE: json.dumps(verdict, indent=2) + "\n",
+    }
+    for name, text in texts.items():
+        with write_aside(target / name) as path:
+            path.write_text(text, encoding="utf-8")
     count = sum(len(files) for of_section in figures for files in of_section.files.values())
-    where = f"Written to {target}: {REPORT_FILE}, {TABLE_FILE}, {RUNS_FILE}, figures: {count}."
-    return "\n\n".join([*map(_text, sections, figures), where])
+    where = f"Written to {target}: {', '.join((*texts, TABLE_FILE, RUNS_FILE))}, figures: {count}."
+    sentences = [_wrap(comparison.sentence()) for of in comparisons for comparison in of]
+    return "\n\n".join([*map(_text, sections, figures, comparisons), where, *sentences])
 
 
-def _text(section: Section, figures: Figures) -> str:
+def _text(section: Section, figures: Figures, comparisons: Sequence[Comparison]) -> str:
     parts = [f"{_title(section)}\n{_wrap(_about(section))}"]
     for network in section.networks():
         if section.cells_of(network):
             frames = results_frame(section, network, most_metrics=_MOST_METRICS), details_frame(section, network)
             parts += [_ascii(frame) for frame in frames if not frame.empty]
+    decisions = decisions_frame(comparisons)
+    parts += [] if decisions.empty else [_ascii(decisions)]
     for title, matrix, names in figures.learned:
         if len(names) <= _MOST_CLASSES:
             short = [textwrap.shorten(name, 20, placeholder="...") for name in names]
@@ -78,7 +109,10 @@ def _text(section: Section, figures: Figures) -> str:
 
 
 def _markdown(
-    sections: Sequence[Section], figures: Sequence[Figures], folders: Sequence[str | os.PathLike[str]]
+    sections: Sequence[Section],
+    figures: Sequence[Figures],
+    comparisons: Sequence[Sequence[Comparison]],
+    folders: Sequence[str | os.PathLike[str]],
 ) -> str:
     count = sum(len(section.runs) for section in sections)
     where = ", ".join(escape_markdown(str(folder)) for folder in folders)
@@ -91,13 +125,16 @@ def _markdown(
         'a mean over fewer folds than the dataset has. "not run": nobody ran it. "-": there is no such figure. Step '
         "times are relative to those of XE in the same command, the median over commands."
     )
-    for section, drawn in zip(sections, figures, strict=True):
+    for section, drawn, compared in zip(sections, figures, comparisons, strict=True):
         blocks.append(f"## {escape_markdown(_title(section))}")
         for network in section.networks():
             frames = results_frame(section, network), details_frame(section, network)
             blocks += [f"### {escape_markdown(network_name(network))}"]
             blocks += [markdown_table(frame) for frame in frames if not frame.empty]
             blocks += [f"![{escape_markdown(title)}]({file})" for file, title in drawn.files.get(network, ())]
+        if compared:
+            blocks += ["### Does it help?", markdown_table(decisions_frame(compared))]
+            blocks += [escape_markdown(comparison.sentence()) for comparison in compared]
         notes = [*_footnotes(section), *drawn.missing]
         blocks += ["\n".join(f"- {escape_markdown(note)}" for note in notes)] if notes else []
     return "\n\n".join(blocks) + "\n"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..decoding import decode
-from .calibration import calibration_terms, negative_log_likelihood
-from .emd import squared_emd
+from ..ground_distance.files import write_aside
+from ..metrics.calibration import calibration_terms, negative_log_likelihood
+from ..metrics.emd import squared_emd
 
 __all__ = [
     "PREDICTIONS_FILE",
@@ -74,11 +75,8 @@ def write_predictions(folder: str | os.PathLike[str], parts: Mapping[str, Predic
         for name, array in vars(predictions).items()
         if array is not None
     }
-    path = Path(folder, PREDICTIONS_FILE)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(unfinished, path)
+    with write_aside(Path(folder, PREDICTIONS_FILE)) as path:
+        np.savez_compressed(path, **arrays)
 
 
 def read_predictions(folder: str | os.PathLike[str], part: str = "test") -> Predictions | None:
