@@ -1,4 +1,4 @@
-"""The console script ``squared-emd``: reports of runs, uploads to the Hub, and Spaces of the metrics."""
+"""The console script ``squared-emd``: reports and comparisons of runs, uploads to the Hub, Spaces of the metrics."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+METRICS = ("mae", "aem", "aeo")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one of the commands ``report``, ``push`` and ``space``.
+    """Runs one of the commands ``report``, ``compare``, ``push`` and ``space``.
 
     Args:
         arguments: of the command line; those of this process by default.
@@ -20,6 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     report.add_argument("folders", nargs="+", metavar="DIR", help="a folder with runs in or below it")
     report.add_argument("--output", metavar="DIR", help="where the report is written; the first DIR by default")
+    compare = commands.add_parser(
+        "compare",
+        help="say whether one way to train is better than another",
+        description="Compares runs that predicted the same samples, paired over samples and seeds, and says in a "
+        "sentence whether the difference is clear. Nothing is trained.",
+    )
+    compare.add_argument(
+        "folders",
+        nargs="+",
+        metavar="DIR",
+        help="runs of one way to train, each with predictions.npz; the baseline first",
+    )
+    compare.add_argument("--output", metavar="FILE", help="write what came out as JSON too")
+    for command in (report, compare):
+        what = "that the rule to decide between classes is chosen by, on validation data; mae by default"
+        command.add_argument("--metric", choices=METRICS, default="mae", help=what)
     push = commands.add_parser(
         "push",
         help="upload the model of a run to the Hub",
@@ -44,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.command == "report":  # each takes seconds to import: not for --help
             from .reports import write_report
 
-            print(write_report(given.folders, given.output))
+            print(write_report(given.folders, given.output, metric=f"eval_{given.metric}"))
+        elif given.command == "compare":
+            from .reports import write_comparison
+
+            print(write_comparison(given.folders, given.output, metric=f"eval_{given.metric}"))
         elif given.command == "space":
             from .evaluate_modules import write_space
 

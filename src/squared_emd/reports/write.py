@@ -25,9 +25,9 @@ from .tables import (
     results_frame,
     runs_frame,
 )
-from .verdict import Comparison, compare_losses
+from .verdict import Comparison, compare_folders, compare_losses
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report"]
 
 REPORT_FILE, TABLE_FILE, RUNS_FILE, VERDICT_FILE = "report.md", "table.csv", "runs.csv", "verdict.json"
 _WIDTH = 120
@@ -77,10 +77,9 @@ def write_report(
         for section, of in zip(sections, comparisons, strict=True)
         for comparison in of
     ]
-    texts = {
-        REPORT_FILE: _markdown(sections, figures, comparisons, folders),
-        VERDICT_FILE: json.dumps(verdict, indent=2) + "\n",
-    }
+    texts = {REPORT_FILE: _markdown(sections, figures, comparisons, folders)}
+    if verdict:
+        texts[VERDICT_FILE] = json.dumps(verdict, indent=2) + "\n"
     for name, text in texts.items():
         with write_aside(target / name) as path:
             path.write_text(text, encoding="utf-8")
@@ -88,6 +87,29 @@ def write_report(
     where = f"Written to {target}: {', '.join((*texts, TABLE_FILE, RUNS_FILE))}, figures: {count}."
     sentences = [_wrap(comparison.sentence()) for of in comparisons for comparison in of]
     return "\n\n".join([*map(_text, sections, figures, comparisons), where, *sentences])
+
+
+def write_comparison(
+    folders: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    metric: str = "eval_mae",
+) -> str:
+    """Compares runs of one's own, see `compare_folders`: the first folder is the baseline of the others.
+
+    Args:
+        folders: with runs in or below them.
+        output: the JSON file to write, as `verdict.json` of a report.
+        metric: key in `METRICS` by which the decision rule is chosen, where there are validation data.
+
+    Returns:
+        What each rule gives and what came out, as text for the terminal.
+    """
+    comparisons = compare_folders(folders, metric=metric)
+    if output is not None:
+        with write_aside(output) as path:
+            path.write_text(json.dumps([c.as_dict() for c in comparisons], indent=2) + "\n", encoding="utf-8")
+    return "\n\n".join([_ascii(decisions_frame(comparisons)), *(_wrap(c.sentence()) for c in comparisons)])
 
 
 def _text(section: Section, figures: Figures, comparisons: Sequence[Comparison]) -> str:

@@ -1,0 +1,195 @@
+"""Losses compared from what their runs predicted: by hand, and what cannot be compared."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+from tests.reports.run_folders import write_run
+
+from squared_emd.__main__ import main
+from squared_emd.metrics import expected_calibration_error
+from squared_emd.reports import write_report
+from squared_emd.reports.predictions import Predictions, read_predictions, write_predictions
+from squared_emd.reports.verdict import CHOSEN, compare_folders
+
+K, N = 3, 150
+LABELS = np.arange(N) % K
+LINE = abs(np.subtract.outer(np.arange(K), np.arange(K)))
+
+
+def distributions(seed, sharpness=1.0):
+    """Probabilities that lean to the true class."""
+    logits = np.random.default_rng(seed).normal(size=(N, K)) + sharpness * np.eye(K)[LABELS]
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+
+def write_tested_run(folder, probabilities, *, validation=None, labels=LABELS, **results):
+    names = {"ids", "groups"} & results.keys()
+    extra = {name: np.asarray(results.pop(name)) for name in names}
+    write_run(folder, **results)
+    parts = {"test": Predictions(np.asarray(probabilities), labels, **extra)}
+    if validation is not None:
+        parts["validation"] = Predictions(validation, labels)
+    write_predictions(folder, parts)
+
+
+def write_two_losses(folder, num_seeds=3, **fields):
+    """xemd is sharper than xe in every seed."""
+    for seed in range(num_seeds):
+        for loss, sharpness in (("xe", 1.0), ("xemd", 3.0)):
+            write_tested_run(folder / loss / str(seed), distributions(seed, sharpness), loss=loss, seed=seed, **fields)
+
+
+def interval(differences):
+    """By the equation of `paired_difference`, in the other order."""
+    num_seeds, num_samples = differences.shape
+    table = differences - differences.mean()
+    leftover = table - table.mean(1, keepdims=True) - table.mean(0)
+    per_entry = (leftover**2).sum() / (num_seeds - 1) / (num_samples - 1) / num_seeds / num_samples
+    of_seeds = stats.t.ppf(0.975, num_seeds - 1) ** 2 * stats.sem(differences.mean(1)) ** 2
+    of_samples = stats.t.ppf(0.975, num_samples - 1) ** 2 * max(stats.sem(differences.mean(0)) ** 2 - per_entry, 0)
+    half = (of_seeds + of_samples) ** 0.5
+    return differences.mean() - half, differences.mean() + half
+
+
+def test_a_report_ends_with_the_verdict_and_writes_it(tmp_path):
+    write_two_losses(tmp_path)
+    text = write_report([tmp_path])
+    (found,) = json.loads((tmp_path / "verdict.json").read_text())
+    assert (found["name"], found["baseline"], found["seeds"], found["num_samples"]) == ("XEMD", "XE", [0, 1, 2], N)
+    off = {
+        sharpness: np.stack([abs(distributions(seed, sharpness).argmax(1) - LABELS) for seed in range(3)])
+        for sharpness in (1.0, 3.0)
+    }
+    mae = found["differences"]["argmax"]["eval_mae"]
+    assert (mae["baseline"], mae["value"]) == pytest.approx((off[1.0].mean(), off[3.0].mean()))
+    assert (mae["low"], mae["high"]) == pytest.approx(interval(off[3.0] - off[1.0]))
+    assert mae["verdict"] == "better"
+    ece = found["differences"]["probabilities"]["eval_ece"]
+    expected = np.mean([expected_calibration_error(distributions(seed, 3.0), LABELS) for seed in range(3)])
+    assert ece["value"] == pytest.approx(expected)
+    aem = np.mean(off[1.0] == 0)
+    assert found["decisions"]["XE"]["argmax"]["eval_aem"] == pytest.approx(aem)
+    assert found["decisions"]["XE"].keys() == {"argmax", "median", "expected"}  # it has no D
+    percent, (low, high) = 100 / off[1.0].mean(), interval(off[3.0] - off[1.0])
+    assert found["sentence"].startswith(
+        f"XEMD against XE on 150 test samples, 3 seeds: MAE {off[3.0].mean():.3f} instead of {off[1.0].mean():.3f} "
+        f"({percent * mae['difference']:+.1f} %, 95 % interval {percent * low:.1f} to {percent * high:.1f}): better; "
+    )
+    assert " ".join(text.split()).endswith(found["sentence"])
+    assert f"XE, likeliest class {100 * aem:.1f}" in " ".join(text.split())
+    assert "### Does it help?" in (tmp_path / "report.md").read_text()
+
+
+def test_unclear_metrics_are_named_and_one_seed_decides_nothing(tmp_path):
+    for seed in range(3):
+        for n, name in enumerate(("a", "b")):
+            write_tested_run(tmp_path / name / str(seed), distributions(20 * n + seed), seed=seed)
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    assert found.sentence().endswith(": no clear difference. No clear difference in EMD2, AEM, AEO, NLL and ECE.")
+    for name in ("a", "b"):
+        write_tested_run(tmp_path / "one" / name, distributions(0), seed=0)
+    (found,) = compare_folders([tmp_path / "one/a", tmp_path / "one/b"])
+    assert found.differences["argmax"]["eval_mae"].low is None
+    assert "150 test samples, one seed, which decides nothing: MAE" in found.sentence()
+
+
+def test_the_rule_is_chosen_on_validation_data(tmp_path, monkeypatch, capsys):
+    """Each for itself: the median for one that puts more than half of its mass above the likeliest class."""
+    shy = np.tile([0.4, 0.25, 0.35], (N, 1))
+    for seed in range(2):
+        write_tested_run(tmp_path / "a" / str(seed), distributions(seed), validation=distributions(seed), seed=seed)
+        write_tested_run(tmp_path / "b" / str(seed), shy, validation=shy, seed=seed)
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    off = abs(1 - LABELS).mean()  # of the median; that of class 0 is 1
+    assert found.chosen_rules[str(tmp_path / "b")] == "median"
+    assert found.differences[CHOSEN]["eval_mae"].value == pytest.approx(off)
+    monkeypatch.chdir(tmp_path)
+    main(["compare", "a", "b", "--metric", "aem", "--output", "v.json"])
+    printed = " ".join(capsys.readouterr().out.split())
+    (written,) = json.loads((tmp_path / "v.json").read_text())
+    assert printed.endswith(written["sentence"])
+
+
+def test_folds_are_joined_and_groups_kept_together(tmp_path):
+    for name, sharpness in (("a", 1.0), ("b", 2.0)):
+        for seed in range(2):
+            for fold in range(2):
+                write_tested_run(
+                    tmp_path / name / f"{seed}{fold}",
+                    distributions(10 * fold + seed, sharpness),
+                    seed=seed,
+                    fold=fold,
+                    groups=[f"{fold}-{n // 3}" for n in range(N)],
+                )
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    assert (found.num_samples, found.num_groups, list(found.seeds)) == (2 * N, 2 * N // 3, [0, 1])
+
+
+def test_the_least_expected_distance_needs_a_d(tmp_path):
+    for name in ("a", "b"):
+        for seed in range(2):
+            write_tested_run(tmp_path / name / str(seed), distributions(seed), seed=seed, ground_distance=LINE)
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    # On a line with equal gaps the least expected distance is at the median.
+    decisions = found.decisions[str(tmp_path / "a")]
+    assert decisions["min_distance"] == pytest.approx(decisions["median"])
+
+
+def test_classes_without_order_are_compared_by_errors(tmp_path):
+    write_two_losses(tmp_path, table="imagenet", fold=0, folds=1)
+    write_report([tmp_path])
+    (found,) = json.loads((tmp_path / "verdict.json").read_text())
+    assert found["differences"].keys() == {"probabilities", "argmax"}
+    assert found["differences"]["argmax"].keys() == {"eval_top_1_error"}
+    assert found["differences"]["probabilities"].keys() == {"eval_nll", "eval_ece"}
+
+
+def test_what_cannot_be_compared(tmp_path):
+    def refused(*folders):
+        with pytest.raises((ValueError, FileNotFoundError)) as error:
+            compare_folders([tmp_path / folder for folder in folders])
+        return str(error.value)
+
+    for seed in range(2):
+        write_tested_run(tmp_path / "a" / str(seed), distributions(seed), seed=seed)
+        write_tested_run(tmp_path / "other seeds" / str(seed), distributions(seed), seed=7)
+        write_tested_run(tmp_path / "other labels" / str(seed), distributions(seed), seed=seed, labels=LABELS[::-1])
+        write_tested_run(tmp_path / "other ids" / str(seed), distributions(seed), seed=seed, ids=np.arange(N))
+    write_run(tmp_path / "none")
+    assert refused("a") == "a comparison needs at least two folders, the baseline first; got 1."
+    assert refused("a", "missing").startswith(f"a folder with runs must exist; there is no folder {tmp_path}/missing")
+    assert refused("a", "none").startswith(f"there must be a predictions.npz in or below {tmp_path}/none; got none.")
+    assert refused("a", "other seeds") == (
+        f"{tmp_path}/other seeds must have one run of each seed and fold; got {tmp_path}/other seeds/0 and "
+        f"{tmp_path}/other seeds/1, both seed 7, fold 0. Name the folders of one loss each."
+    )
+    for other in ("other labels", "other ids"):
+        assert refused("a", other) == (
+            "runs that are compared must be tested on the same samples, in the same order; those of "
+            f"{tmp_path}/{other}/0 and {tmp_path}/a/0 differ."
+        )
+    assert refused("a", "other seeds/0") == (
+        f"{tmp_path}/other seeds/0 and {tmp_path}/a must have a seed and a fold in common; got the seeds [7] and "
+        "[0, 1]."
+    )
+
+
+def test_predictions_come_back_and_a_damaged_file_is_named(tmp_path):
+    probabilities = distributions(0).astype(np.float32)
+    test = Predictions(probabilities, np.eye(K)[LABELS], np.array(["a.png"] * N), np.array(["x"] * N))
+    write_predictions(tmp_path, {"test": test})
+    back = read_predictions(tmp_path)
+    for name, array in vars(test).items():
+        np.testing.assert_array_equal(getattr(back, name), array)
+    np.testing.assert_array_equal(back.true_classes, LABELS)
+    assert read_predictions(tmp_path, "validation") is None
+    assert read_predictions(tmp_path / "none") is None
+    path = tmp_path / "predictions.npz"
+    np.savez(path, test_labels=LABELS)
+    with pytest.raises(ValueError, match="must hold test_probabilities and test_labels; got \\['labels'\\] of them"):
+        read_predictions(tmp_path)
+    path.write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"predictions\.npz must hold arrays as NumPy writes them; reading it gave"):
+        read_predictions(tmp_path)
