@@ -450,6 +450,29 @@ class TestLabels:
             == f"{file}, split train, row 0: the label must be one of bad, good, fair; got '?'."
         )
 
+    @pytest.mark.parametrize(
+        ("names", "ordered"),
+        [
+            (["1", "10", "2"], ("1", "2", "10")),
+            (["0-2", "10-19", "3-9"], ("0-2", "3-9", "10-19")),
+            (["b", "c", "a"], ("b", "c", "a")),
+            (["2", "1", "3"], ("2", "1", "3")),
+        ],
+    )
+    def test_class_labels_that_are_sorted_as_text(self, names, ordered, tmp_path):
+        features = Features({"x": Value("float32"), "label": ClassLabel(names=names)})
+        Dataset.from_dict({"x": [0.5] * 30, "label": [0, 1, 2] * 10}, features).save_to_disk(tmp_path / "saved")
+        dataset, class_names = load_labeled_table(tmp_path / "saved", needs_order=True)
+        assert class_names == ordered and [class_names[k] for k in dataset["label"][:3]] == names
+
+    def test_a_class_label_in_the_order_of_the_alphabet(self, tmp_path):
+        rows = Dataset.from_dict({"x": [0.5] * 20, "label": ["bad", "poor", "fair", "good"] * 5})
+        rows.class_encode_column("label").save_to_disk(tmp_path / "saved")
+        assert error_of(ValueError, load_labeled_table, tmp_path / "saved", needs_order=True) == (
+            f"{tmp_path / 'saved'} does not define an order of its classes, which the loss or geometry chosen needs. "
+            "Give it with --classes (classes=...); the alphabet's, which is a guess, is: --classes bad fair good poor"
+        )
+
     def test_lists_of_numbers(self, tmp_path):
         path = tmp_path / "saved"
         Dataset.from_dict({"text": list("abc") * 4, "label": [[1, 3], [0, 2], [5, 5]] * 4}).save_to_disk(path)

@@ -75,7 +75,7 @@ NO_ORDER = (
             {},
             NO_CLASSES.format("11 different labels in 20 rows, such as 'p0', 'p1', 'p2', 'p3', 'p4'"),
         ),
-        (["very bad", "excellent", "fair"], {"needs_order": True}, NO_ORDER),
+        (["very bad", "excellent", "fair", "fair"], {"needs_order": True}, NO_ORDER),
     ],
 )
 def test_labels_that_are_refused(texts, options, message):
@@ -97,6 +97,7 @@ NEAR = "t.csv: 1 labels differ from a class by case, spaces or Unicode form only
     [
         (["b", "c", "a"], {}, [GUESSED.format("the alphabet", "a, b, c")]),
         (["1 b", "10 c", "2 a"], {"needs_order": True}, [GUESSED.format("their first numbers", "1 b, 2 a, 10 c")]),
+        (["b", "c", "b"], {"needs_order": True}, [GUESSED.format("the alphabet", "b, c")]),
         (["b", "c", "a"], {"ordered": False}, []),
         (["b", "c", "a"], {"classes": ["c", "b", "a"], "needs_order": True}, []),
         (["1", "2"] * 10 + ["22"], {}, [SINGLE.format("'22'")]),

@@ -81,7 +81,14 @@ def test_what_training_has_not_seen(caplog):
     ]
 
 
-@pytest.mark.parametrize(("values", "end"), [(["1", "2", "x"], ", without 'x'."), (["1", "2"], ".")])
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [
+        (["1", "2", "x"], ", without 'x'."),
+        (["1", "2"], "."),
+        (["1,234.5", "7%", "1e3"], ", without '1,234.5', '7%'."),
+    ],
+)
 def test_numbers_stored_as_text(values, end, caplog):
     TableEncoder(Dataset.from_dict({"x": values, "label": [0] * len(values)}))
     assert [record.getMessage() for record in caplog.records] == [
@@ -112,6 +119,8 @@ def test_infinite_values_after_training():
         ("age", [*range(19), 3], False),
         ("age", [*range(19), None], False),
         ("nr", range(9), False),  # few rows
+        ("day", [f"2020-01-{k}" for k in range(10, 30)], True),
+        ("price", [f"{k},234.5 €" for k in range(20)], False),
         ("size", [*(f"{k / 8}" for k in range(19)), "?"], False),  # of these the encoder asks for numbers
     ],
 )

@@ -14,7 +14,15 @@ from datasets import ClassLabel
 
 from squared_emd.data.csv_files import MISSING_MARKERS
 
-__all__ = ["alike", "check_class_names", "column_as_text", "hard_labels", "missing_labels", "soft_labels_from_votes"]
+__all__ = [
+    "alike",
+    "check_class_names",
+    "column_as_text",
+    "hard_labels",
+    "missing_labels",
+    "order_by_names",
+    "soft_labels_from_votes",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +110,43 @@ def alike(names: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_order: bool) -> list[str]:
+    """Puts classes in the order of their numbers, of the numbers they begin with, or of the alphabet.
+
+    Args:
+        texts: Names of classes, spellings of a number more than once.
+        source: For messages.
+        ordered: Whether an order that is guessed is worth a warning.
+        needs_order: Whether the order of the alphabet is refused.
+
+    Raises:
+        ValueError: More than two classes would be in the order of the alphabet, and `needs_order`.
+    """
+    spellings = {}
+    for text in sorted(texts, key=lambda text: (len(text), text)):
+        key = _key(text)
+        spellings.setdefault(key, re.sub(r"\.0*$", "", text) if isinstance(key, float) else text)
+    if all(isinstance(key, float) for key in spellings):
+        return [spellings[key] for key in sorted(spellings)]
+    starts = {name: re.match(r"\d+", name, re.ASCII) for name in spellings.values()}
+    by_number = all(starts.values())  # as 0-2, 3-9, 10-19
+    names = sorted(starts, key=lambda name: (int(starts[name][0]), name) if by_number else name)
+    if needs_order and not by_number and len(names) > 2:  # Two classes are as far apart either way.
+        raise ValueError(
+            f"{source} does not define an order of its classes, which the loss or geometry chosen needs. Give it with "
+            f"--classes (classes=...); the alphabet's, which is a guess, is: --classes {shlex.join(names)}"
+        )
+    if ordered:
+        logger.warning(
+            "%s does not define an order of its classes; they are ordered by %s: %s. If this is wrong, list the "
+            "classes in their order with --classes (classes=...).",
+            source,
+            "their first numbers" if by_number else "the alphabet",
+            ", ".join(names),
+        )
+    return names
+
+
 def hard_labels(
     texts: pd.Series,
     classes: Sequence[str] | None,
@@ -131,7 +176,7 @@ def hard_labels(
     if not classes:
         _check_undefined_classes(texts, source)
     texts = texts.str.strip()
-    names = list(classes) if classes else _names_in_order(texts, source, ordered, needs_order)
+    names = list(classes or order_by_names(texts.unique(), source, ordered=ordered, needs_order=needs_order))
     if len(names) < 2:
         raise ValueError(f"{source} must have at least two classes, it has: {', '.join(names) or 'none'}.")
     index = {_key(name): k for k, name in enumerate(names)}
@@ -223,30 +268,3 @@ def _check_undefined_classes(texts: pd.Series, source: Any) -> None:
             ", only one ".join(map(repr, sorted(single)[:MAX_NAMED])),
             LIST_THEM,
         )
-
-
-def _names_in_order(texts: pd.Series, source: Any, ordered: bool, needs_order: bool) -> list[str]:
-    """The names in the order of their numbers, of the numbers they begin with, or of the alphabet."""
-    spellings = {}
-    for text in sorted(texts.unique(), key=lambda text: (len(text), text)):
-        key = _key(text)
-        spellings.setdefault(key, re.sub(r"\.0*$", "", text) if isinstance(key, float) else text)
-    if all(isinstance(key, float) for key in spellings):
-        return [spellings[key] for key in sorted(spellings)]
-    starts = {name: re.match(r"\d+", name, re.ASCII) for name in spellings.values()}
-    by_number = all(starts.values())  # as 0-2, 3-9, 10-19
-    names = sorted(starts, key=lambda name: (int(starts[name][0]), name) if by_number else name)
-    if needs_order and not by_number:
-        raise ValueError(
-            f"{source} does not define an order of its classes, which the loss or geometry chosen needs. Give it with "
-            f"--classes (classes=...); the alphabet's, which is a guess, is: --classes {shlex.join(names)}"
-        )
-    if ordered:
-        logger.warning(
-            "%s does not define an order of its classes; they are ordered by %s: %s. If this is wrong, list the "
-            "classes in their order with --classes (classes=...).",
-            source,
-            "their first numbers" if by_number else "the alphabet",
-            ", ".join(names),
-        )
-    return names

@@ -18,6 +18,7 @@ from squared_emd.data.labels import (
     column_as_text,
     hard_labels,
     missing_labels,
+    order_by_names,
     soft_labels_from_votes,
 )
 from squared_emd.data.sources import SPLIT_NAMES, find_column, find_optional_column, read_rows
@@ -182,8 +183,11 @@ class RowReader:
             columns = self.dataset.select_columns(self.labels)[:]
             rows = list(zip(*columns.values(), strict=True)) if self.votes else columns[self.labels[0]]
             return soft_labels_from_votes(rows, self.classes, self.place)
-        texts = self.as_text(self.labels[0])
-        return hard_labels(texts, self.defined, self.place, self.source, ordered=ordered, needs_order=needs_order)
+        texts, classes = self.as_text(self.labels[0]), self.defined
+        options = {"ordered": ordered, "needs_order": needs_order}
+        if classes and not self.classes and classes == sorted(classes):  # as an image folder and class_encode_column do
+            classes = order_by_names(classes, self.source, **options)
+        return hard_labels(texts, classes, self.place, self.source, **options)
 
     def _splits(self) -> np.ndarray:
         if not self.split:

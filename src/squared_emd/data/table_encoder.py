@@ -24,6 +24,7 @@ MAX_DEVIATIONS = 1e15  # Beyond them a network's sums and squares may leave floa
 MAX_NAMED = 5
 MIN_ROWS = 10  # With fewer rows a column may number them by chance.
 UNNAMED = r"Unnamed: \d+|__index_level_\d+__"  # what pandas calls an index that it saved, or a column without a name
+NUMBER_LIKE = r"[-+]?\s*[\d.,' ]*\d[\d.,' ]*[%€$£]?"
 ID_NAME = r"(?i)(.*[ _-])?(id|index|idx|uuid|key|row)"
 ADVICE = "Name the columns to learn from with --feature_columns"
 
@@ -201,7 +202,7 @@ def _check_texts(values: pd.Series) -> None:
     unique = pd.Series(values.dropna().unique())
     are_numbers = _are_numbers(unique)
     if are_numbers.mean() > 0.5:
-        others = ", ".join(map(repr, unique[~are_numbers][:MAX_NAMED]))
+        others = ", ".join(map(repr, unique[pd.to_numeric(unique, errors="coerce").isna()][:MAX_NAMED]))
         logger.warning(
             "the column %s is taken for text, though most of its values are numbers. Store it as numbers%s.",
             values.name,
@@ -215,4 +216,4 @@ def _check_texts(values: pd.Series) -> None:
 
 
 def _are_numbers(texts: pd.Series) -> pd.Series:
-    return pd.to_numeric(texts, errors="coerce").notna()
+    return pd.to_numeric(texts, errors="coerce").notna() | texts.str.fullmatch(NUMBER_LIKE)
