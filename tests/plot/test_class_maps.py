@@ -7,7 +7,7 @@ import pytest
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from tests.plot.matrices import AGES, NAN, of_groups, of_line, of_points, refused, shown_names, without
-from tests.reports.pictures import assert_good_png
+from tests.reports.images import assert_good_png
 
 from squared_emd.plot import class_map, dendrogram
 from squared_emd.plot.class_maps import embed_classes

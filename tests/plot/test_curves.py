@@ -2,7 +2,7 @@
 
 import pytest
 from tests.plot.matrices import refused
-from tests.reports.pictures import assert_good_png
+from tests.reports.images import assert_good_png
 
 from squared_emd.metrics.names import LOSSES
 from squared_emd.plot import learning_curves

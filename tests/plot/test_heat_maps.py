@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 from tests.plot.matrices import AGES, NAN, of_groups, of_line, refused, shown_names, without
-from tests.reports.pictures import assert_good_png
+from tests.reports.images import assert_good_png
 
 from squared_emd.data.adience import AGE_GROUPS
 from squared_emd.plot import confusion_matrix, heat_map

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 from tests.plot.matrices import AGES, NAN, of_line, refused
-from tests.reports.pictures import assert_good_png
+from tests.reports.images import assert_good_png
 from transformers import PretrainedConfig
 
 from squared_emd import plot

@@ -87,9 +87,8 @@ def names_or_numbers(given: Sequence[str] | None, saved: Sequence[str] | None, n
 def names_in_folder(folder: Path) -> Sequence[str] | None:
     """The names of the classes, as the config of a saved model or the results of a run have them."""
     for name, find in ((_CONFIG_FILE, _names_in_config), (RESULTS_FILE, lambda content: content.get("class_names"))):
-        content = read_json(folder / name) if (folder / name).is_file() else None
-        names = find(content) if isinstance(content, dict) else None
-        if names:
+        content = _read_object(folder / name)
+        if names := find(content):
             return names
     return None
 
@@ -102,8 +101,14 @@ def checkpoints_of(folder: Path) -> list[Path]:
 
 
 def _has_distance(folder: Path) -> bool:
-    config = read_json(folder / _CONFIG_FILE) if (folder / _CONFIG_FILE).is_file() else {}
-    return bool(config.get("ground_distance")) or (folder / GROUND_DISTANCE_FILE).is_file()
+    has_file = (folder / GROUND_DISTANCE_FILE).is_file()
+    return has_file or bool(_read_object(folder / _CONFIG_FILE).get("ground_distance"))
+
+
+def _read_object(path: Path) -> Mapping[str, Any]:
+    """The content of a JSON file; empty where there is none or it holds something else."""
+    content = read_json(path) if path.is_file() else None
+    return content if isinstance(content, dict) else {}
 
 
 def _names_in_config(config: Mapping[str, Any]) -> Sequence[str] | None:
@@ -143,8 +148,7 @@ def _read_path(
         return read_ground_distance(path), names_in_folder(path)
     if path.suffix in _FILE_SUFFIXES or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(source)):
         matrix = read_ground_distance(path)
-        content = read_json(path) if path.suffix == ".json" else None
-        return matrix, _names_in_config(content) if isinstance(content, dict) else None
+        return matrix, _names_in_config(_read_object(path)) if path.suffix == ".json" else None
     matrix = load_ground_distance(source, revision=revision, token=token)
     config = hf_hub_download(str(source), _CONFIG_FILE, revision=revision, token=token)  # it is here already
-    return matrix, _names_in_config(read_json(Path(config)))
+    return matrix, _names_in_config(_read_object(Path(config)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -165,17 +165,15 @@ def _section(key: tuple, runs: Sequence[Run]) -> Section:
     for run in runs:
         groups[run.network, run.variant, run.loss].append(run)
     _check_agreement(runs, "folds")
-    averaged = {name: _cell(name, group, LAYOUTS[key[0]].curves) for name, group in groups.items()}
-    cells = {}
-    for (network, variant, loss), cell in averaged.items():
-        baseline = (network, variant, "xe")
-        reached = _reached(cell, averaged.get(baseline), LAYOUTS[key[0]].curves)
-        time = _relative_time(groups[network, variant, loss], groups.get(baseline, []))
-        cells[network, variant, loss] = replace(cell, reached=reached, relative_time=time)
+    cells: dict[tuple[str, str, str], Cell] = {}
+    for name in sorted(groups, key=lambda name: name[2] != "xe"):  # what XE reaches is known before the others
+        baseline = (*name[:2], "xe")
+        time = _relative_time(groups[name], groups.get(baseline, []))
+        cells[name] = _cell(groups[name], cells.get(baseline), time)
     return Section(*key, runs=runs, cells=cells)
 
 
-def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]) -> Cell:
+def _cell(runs: Sequence[Run], baseline: Cell | None, relative_time: float | None) -> Cell:
     _check_agreement(runs, "class_names")
     folds_of: dict[int, set[int]] = defaultdict(set)
     for run in runs:
@@ -187,9 +185,13 @@ def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]
     metrics = [metric for metric in METRICS if all(metric in run.metrics for run in kept)]
     values = pd.DataFrame([run.metrics for run in kept])[metrics].groupby([run.seed for run in kept]).mean()
     spread = values.std() if len(seeds) > 1 else dict.fromkeys(metrics)  # (n - 1) in the denominator
+    curves = LAYOUTS[runs[0].table].curves
+    history = _mean_history([run.log for run in kept], curves)
+    xe = baseline.history if baseline is not None and baseline.folds == folds else ()
+    final = {metric: list(points(xe, metric).values())[-1:] for metric in curves}
     sdd = pd.DataFrame([(run.sdd, run.sdd_relative) for run in kept], dtype=float).mean(skipna=False)
     return Cell(
-        *name,
+        *(runs[0].network, runs[0].variant, runs[0].loss),
         runs=tuple(kept),
         left_out=tuple(run for run in runs if run not in kept),
         folds=folds,
@@ -198,9 +200,13 @@ def _cell(name: tuple[str, str, str], runs: Sequence[Run], curves: Sequence[str]
         averages={metric: Average(values[metric].mean(), spread[metric]) for metric in metrics},
         sdd=None if pd.isna(sdd[0]) else sdd[0],
         sdd_relative=None if pd.isna(sdd[1]) else sdd[1],
-        history=_mean_history([run.log for run in kept], curves),
-        reached={},
-        relative_time=None,
+        history=history,
+        reached={
+            metric: epoch_to_reach(history, metric, end[0])
+            for metric, end in final.items()
+            if end and points(history, metric)
+        },
+        relative_time=relative_time,
     )
 
 
@@ -220,17 +226,6 @@ def _mean_history(logs: Sequence[Sequence[Mapping]], metrics: Sequence[str]) -> 
         {"epoch": epoch, **{name: float(column[epoch]) for name, column in means.items() if epoch in column.index}}
         for epoch in epochs
     ]
-
-
-def _reached(cell: Cell, baseline: Cell | None, curves: Sequence[str]) -> dict[str, float | None]:
-    if baseline is None or cell is baseline or cell.folds != baseline.folds:
-        return {}
-    reached = {}
-    for metric in curves:
-        final = list(points(baseline.history, metric).values())[-1:]
-        if final and points(cell.history, metric):
-            reached[metric] = epoch_to_reach(cell.history, metric, final[0])
-    return reached
 
 
 def _relative_time(runs: Sequence[Run], baseline: Sequence[Run]) -> float | None:

@@ -42,8 +42,7 @@ RATER_NOISE = 0.3
 
 MAX_CLUTTER, MAX_BLUR, MAX_TILT = 10, 0.03, 16
 
-VERSION = 1
-"""Goes up when another folder comes out of the same arguments."""
+VERSION = 1  # goes up when another folder comes out of the same arguments
 
 NUM_RATERS, STARS = 5, 4  # the stars above the lowest one
 README = """These are drawn compositions and no photographs: squared_emd.data.synthetic drew them by rule, from
@@ -63,23 +62,7 @@ def draw_compositions(
 ) -> Path:
     """Draws landscapes with a real-valued score by the rule above, laid out as AADB is.
 
-    The same arguments give the same bytes (with the same Pillow, NumPy and SciPy).
-
-    Source: drawn for this library; nothing in it comes from a dataset.
-
-    Args:
-        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
-        num_train: How many images to train on, in `datasetImages_originalSize/`.
-        num_test: How many to test on, in `AADB_newtest_originalSize/`.
-        size: Width and height in pixels.
-        seed: Another seed draws other images.
-
-    Returns:
-        The folder, ready for `load_aadb`; `rule.csv` in it has the properties and the score before the raters.
-
-    Raises:
-        ValueError: There is no image to train or to test on, or `size` is too small to see anything.
-        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    `rule.csv` in the folder has the properties and the score before the raters.
     """
     if min(num_train, num_test) < 1:
         raise ValueError(f"num_train and num_test must be at least 1, got {num_train} and {num_test}.")

@@ -12,8 +12,7 @@ from squared_emd.data.synthetic.cartoon import draw_image, draw_person
 APPARENT_AGE_NOISE = 0.4
 """How far a person looks from their true age: standard deviation, in widths of an age group."""
 
-VERSION = 2
-"""Goes up when another folder comes out of the same arguments."""
+VERSION = 2  # goes up when another folder comes out of the same arguments
 
 ADIENCE_COUNTS = (2519, 2163, 2132, 1655, 4950, 2300, 830, 875)
 MEAN_IMAGES = 4
@@ -32,23 +31,7 @@ def draw_faces(
 
     A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
     and no network gets them all right. Skin, hair, pose, light, blur and noise vary without regard to age. The groups
-    have Adience's proportions; `labels.csv` names each image, its group and its person once more. The same arguments
-    give the same bytes (with the same Pillow and NumPy).
-
-    Source: drawn for this library; nothing in it comes from a data set but the proportions of the age groups.
-
-    Args:
-        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
-        num_faces: How many images.
-        size: Width and height in pixels.
-        seed: Another seed draws other people.
-
-    Returns:
-        The folder, ready for `load_adience`.
-
-    Raises:
-        ValueError: There are too few faces for eight groups and five folds, or `size` is too small to see anything.
-        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    have Adience's proportions; `labels.csv` names each image, its group and its person once more.
     """
     counts = _share_out(num_faces, ADIENCE_COUNTS)
     if min(counts) < NUM_FOLDS:

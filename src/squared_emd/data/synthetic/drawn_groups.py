@@ -16,8 +16,7 @@ AGE_EDGES = (0, 1, 2, 3, 4, 5, 7, 8)
 """Where the seven groups begin and end on the age axis of `draw_person`, whose units are the groups of Adience: 37-65
 takes the two of 38-43 and 48-53."""
 
-VERSION = 1
-"""Goes up when another folder comes out of the same arguments."""
+VERSION = 1  # goes up when another folder comes out of the same arguments
 
 HEAD = 37  # half the height of a grown-up's head, in pixels of the image
 COLUMN, ROW = 2.45, 2.6  # from one head to the next and from one row to the next, in these halves
@@ -34,25 +33,9 @@ def draw_groups(
 ) -> Path:
     """Draws images of 2 to 8 people with seven age groups, laid out as Images of Groups is.
 
-    A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
-    and no network gets them all right. Each person stands in one image, each image in one split, and each group has
-    equally many faces. Heads are 57 to 83 pixels high (those of children up to an eighth less), and lean by some
-    degrees. The same arguments give the same bytes (with the same Pillow, NumPy and SciPy).
-
-    Source: drawn for this library; nothing in it comes from a data set.
-
-    Args:
-        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
-        num_train: How many faces to train on, a multiple of 7.
-        num_test: How many to test on, a multiple of 7.
-        seed: Another seed draws other people.
-
-    Returns:
-        The folder, ready for `load_images_of_groups`.
-
-    Raises:
-        ValueError: A number of faces is no positive multiple of 7.
-        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    A person looks older or younger than they are, as among the drawn faces. Each person stands in one image, each image
+    in one split, and each group has equally many faces, so their numbers must be multiples of 7. Heads are 57 to 83
+    pixels high (those of children up to an eighth less), and lean by some degrees.
     """
     counts = {"train": num_train, "test": num_test}
     for split, count in counts.items():

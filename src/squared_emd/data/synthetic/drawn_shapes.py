@@ -10,8 +10,7 @@ from PIL import Image
 from squared_emd.data.prepared import prepare_once
 from squared_emd.data.synthetic.drawing import Color, Pen, shrink, side_of_canvas, to_image
 
-VERSION = 1
-"""Goes up when another folder comes out of the same arguments."""
+VERSION = 1  # goes up when another folder comes out of the same arguments
 
 # Where a shape is, by x, y, the distance from its center and the angle; it reaches to 1, y points down. In alphabetical
 # order, so that the order says nothing of how they look.
@@ -57,26 +56,9 @@ def draw_shapes(
 ) -> Path:
     """Draws shapes of unordered classes in a training and a validation half, laid out as ImageNet is.
 
-    A class is a shape (`SHAPES`). Its place, size, turn (up to 32 degrees), proportions and colors, what lies behind
-    it, what covers a part of it, blur and noise vary without regard to the class. The classes have equally many
-    images, as near as can be. The same arguments give the same bytes (with the same Pillow and NumPy).
-
-    Source: drawn for this library; nothing in it comes from a dataset.
-
-    Args:
-        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
-        num_classes: How many classes, 2 to 20.
-        num_train: How many images in `train/`.
-        num_validation: How many images in `val/`.
-        size: Width and height in pixels.
-        seed: Another seed draws other images.
-
-    Returns:
-        The folder, ready for `load_imagenet`.
-
-    Raises:
-        ValueError: There are too few or too many classes, a class gets no image, or `size` is too small to see much.
-        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    A class is a shape, one of the first of `SHAPES`. Its place, size, turn (up to 32 degrees), proportions and colors,
+    what lies behind it, what covers a part of it, blur and noise vary without regard to the class. The classes have
+    equally many images, as near as can be.
     """
     if not 2 <= num_classes <= len(SHAPES):
         raise ValueError(f"num_classes must be 2 to {len(SHAPES)}, got {num_classes}.")

@@ -1,4 +1,4 @@
-"""Pictures, judged as pixels."""
+"""Images, judged as pixels."""
 
 from matplotlib.image import imread
 
