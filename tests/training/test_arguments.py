@@ -29,7 +29,7 @@ def test_every_field_of_ours_on_the_command_line(tmp_path):
     (args,) = HfArgumentParser(EMDTrainingArguments).parse_args_into_dataclasses(
         ["--output_dir", str(tmp_path), *words.split()]
     )
-    assert (args.loss, args.omega, args.mu, args.regularizer_weight, args.regularizer_ratio) == (
+    assert (args.loss, args.omega, args.mu, args.fixed_regularizer_weight, args.regularizer_ratio) == (
         "xemd1",
         1.5,
         -0.3,
@@ -53,7 +53,7 @@ def test_every_field_of_ours_on_the_command_line(tmp_path):
 
 def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
     for weight in (2, "2", 2.0):
-        assert EMDTrainingArguments(str(tmp_path), regularizer_weight=weight).regularizer_weight == 2.0
+        assert EMDTrainingArguments(str(tmp_path), regularizer_weight=weight).fixed_regularizer_weight == 2.0
 
 
 @pytest.mark.parametrize(

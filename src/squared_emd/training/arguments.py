@@ -194,6 +194,9 @@ class EMDTrainingArguments(TrainingArguments):
             self.class_weights = [self.class_weights]
         if self.class_weights is not None:
             self.class_weights = [str(entry) for entry in self.class_weights]  # as a command line gives them
+            joined = "".join(self.class_weights)
+            if _counting_scheme([joined]) is not None:  # A hyperparameter search makes a list of a text.
+                self.class_weights = [joined]
         for name, (is_valid, requirement) in _REQUIREMENTS.items():
             value = getattr(self, name)
             may_be_none = getattr(type(self), name) is None  # by default
@@ -205,8 +208,6 @@ class EMDTrainingArguments(TrainingArguments):
                 valid = False
             if not valid:
                 raise ValueError(f"{name} must be {requirement}, got {value!r}.")
-        if self.regularizer_weight != "auto":
-            self.regularizer_weight = float(self.regularizer_weight)
         for conflicts, message in self._conflicts():
             if conflicts:
                 raise ValueError(message)
@@ -265,6 +266,11 @@ class EMDTrainingArguments(TrainingArguments):
                 f"got {self.jump_start_epochs}. Give more epochs, or a number for regularizer_weight.",
             ),
         ]
+
+    def changed_fields(self, other: EMDTrainingArguments) -> list[str]:
+        """The fields of ours that have another value in other arguments."""
+        names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     @property
     def weights_by_count(self) -> tuple[str, float] | None:

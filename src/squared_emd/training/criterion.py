@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ class EMDCriterion(nn.Module):
     refreshes D and, at the end of the jump start, fixes lambda.
 
     Args:
-        args: the run's arguments.
+        args: the run's arguments; later changes of their fields count from the next :meth:`read_arguments`.
         num_classes: K.
         class_names: names for messages; default: the class indices.
         ground_distance: (K, K) D, or a `LabelTree`: given in place of those among the arguments.
@@ -78,21 +79,28 @@ class EMDCriterion(nn.Module):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__()
-        self.args = args
         self.num_classes = num_classes
         self.are_named = class_names is not None
         self.class_names = [str(name) for name in class_names or range(num_classes)]
         self.centroids = ClassCentroids(num_classes, device)
         self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
         self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd and xemd D; float32
-        self.targets = Targets(args, num_classes, device)
-        self.geometry = Geometry(args, num_classes, class_names=class_names, device=device)
-        self._given = given_ground_distance(args, self.geometry, ground_distance, class_names)
-        self._warned: set[int] = set()
-        self.ground_distance: Tensor | None = None
-        self._made_ground_distance = False  # here, by a refresh
         self.to(device)
-        self.restart()  # what it makes lies there, too
+        self._ground_distance = ground_distance
+        self.read_arguments(args)
+
+    def read_arguments(self, args: EMDTrainingArguments) -> None:
+        """Check the arguments and follow them from now on, whatever becomes of them; forget all that was learned."""
+        args.check_fields()
+        self.args = args = copy.copy(args)
+        class_names, device = self.class_names if self.are_named else None, self.known.device
+        self.targets = Targets(args, self.num_classes, device)
+        self.geometry = Geometry(args, self.num_classes, class_names=class_names, device=device)
+        self._given = given_ground_distance(args, self.geometry, self._ground_distance, class_names)
+        self._warned: set[int] = set()
+        self._made_ground_distance = False  # here, by a refresh
+        self._forget_ground_distance()
+        self.restart()
 
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""

@@ -130,16 +130,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             ground_distance=ground_distance,
             device=args.device,
         )
-        if self.criterion.learns_ground_distance and args.n_gpu > 1:
-            raise ValueError(
-                f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
-                f"would use for its {args.n_gpu} GPUs. Start it with `accelerate launch`, one process a GPU."
-            )
-        if args.nan_policy == "skip" and self.is_deepspeed_enabled:
-            raise ValueError(
-                "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
-                "nan_policy='raise' with DeepSpeed."
-            )
+        self._check_engine()
         self.train_batch_transform = train_batch_transform
         self._count_classes()
         self.finite = FiniteCheck(args.device)
@@ -153,6 +144,33 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         handler = weakref.proxy(self.callback_handler)  # which holds the callback: a cycle would keep all of it alive
         self.add_callback(GroundDistanceFigures(self.criterion, handler))
         self.add_callback(NonFiniteCallback(self.finite, args.nan_policy, args.nan_steps))
+
+    def _check_engine(self) -> None:
+        """Raise a ValueError if the arguments do not go with what runs the model."""
+        args = self.args
+        if self.criterion.learns_ground_distance and args.n_gpu > 1:
+            raise ValueError(
+                f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
+                f"would use for its {args.n_gpu} GPUs. Start it with `accelerate launch`, one process a GPU."
+            )
+        if args.nan_policy == "skip" and self.is_deepspeed_enabled:
+            raise ValueError(
+                "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
+                "nan_policy='raise' with DeepSpeed."
+            )
+
+    def _follow_arguments(self) -> None:
+        """Take up the fields that have changed, as in a hyperparameter search, with the checks of construction."""
+        if not self.args.changed_fields(self.criterion.args):
+            return
+        self.criterion.read_arguments(self.args)
+        self._check_engine()
+        self._count_classes()
+        self.criterion.adopt(self._loaded_ground_distance, {})
+        if self.head_input is not None:
+            self.head_input.remove()
+        self.head_input = self._find_head(self.model)
+        self._set_problem_type(self.model)
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
         """As `Trainer`; the features are caught from the new model."""
@@ -261,6 +279,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         Raises:
             ValueError: a label does not fit the model, or `compute_metrics`, if it is one of ours, does not.
         """
+        self._follow_arguments()
         self._check_labels(self.train_dataset, "train_dataset")
         self._check_labels(self.eval_dataset, "eval_dataset")
         if hasattr(self.compute_metrics, "check_outputs") and self.preprocess_logits_for_metrics is None:
@@ -331,6 +350,12 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     def evaluation_loop(self, dataloader: DataLoader, description: str, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """As `Trainer`, in memory that does not grow with the data where `compute_metrics` lets it."""
+        if changed := self.args.changed_fields(self.criterion.args):
+            before, now = ({name: getattr(args, name) for name in changed} for args in (self.criterion.args, self.args))
+            raise ValueError(
+                f"an evaluation needs the arguments of the training before it, {before}; they were changed to {now}. "
+                "Set them back, or call train(), which takes them up."
+            )
         fields = {"eval_accumulation_steps": self.args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
         # Only a loader of Accelerate tells Trainer which batch is the last one.
         if _takes_batches(self.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
