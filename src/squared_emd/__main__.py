@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options = {"private": given.private, "revision": given.revision, "license": given.license}
             commit = push_model(given.folder, given.repository, **options)
             print(f"{given.folder} is at {commit.repo_url}.")
-    except (OSError, RuntimeError, ValueError) as error:  # what the user can mend
+    except (OSError, ValueError) as error:  # what the user can mend
         sys.exit(f"squared-emd {given.command}: {error}")
 
 

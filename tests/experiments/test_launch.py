@@ -7,8 +7,10 @@ import sys
 
 import psutil
 import pytest
+import torch
 
 from squared_emd.experiments.launch import requested_processes, run_program, user_errors
+from squared_emd.hub import UploadError
 
 SCRIPT = """
 import logging, sys
@@ -20,8 +22,8 @@ for choice in sys.argv[1:]:
     try:
         check_ranks(args)
         said = "passed"
-    except RuntimeError as error:
-        said = f"RuntimeError: {error}"
+    except ValueError as error:
+        said = f"ValueError: {error}"
     print(f"<{choice}, requested {requested_processes()}, have {args.world_size}: {said}>", flush=True)
 """
 ALONE = (
@@ -63,7 +65,7 @@ def test_accelerate_on_the_cpu_warns_that_it_starts_one_process(tmp_path):
 def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
     launcher = "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
     said, logged = launch(tmp_path, *launcher, "script.py", "default", "use_cpu")
-    assert said == 2 * [f"default, requested 2, have 1: RuntimeError: {ALONE}"] + 2 * [
+    assert said == 2 * [f"default, requested 2, have 1: ValueError: {ALONE}"] + 2 * [
         "use_cpu, requested 2, have 2: passed"
     ]
     assert not [line for line in logged if "processes were requested" in line]
@@ -110,7 +112,7 @@ class TestRequestedProcesses:
 
 
 class TestUserErrors:
-    @pytest.mark.parametrize("error", [OSError("no room"), RuntimeError("no room"), ValueError("no room")])
+    @pytest.mark.parametrize("error", [OSError("no room"), UploadError("no room"), ValueError("no room")])
     def test_end_with_their_message(self, monkeypatch, error):
         monkeypatch.setattr(sys, "argv", ["folder/train.py", "--loss", "emd"])
         with pytest.raises(SystemExit) as caught, user_errors():
@@ -118,8 +120,9 @@ class TestUserErrors:
         assert caught.value.code == "train.py: no room"
 
     def test_others_keep_their_traceback(self):
-        with pytest.raises(ZeroDivisionError), user_errors():
-            1 / 0  # noqa: B018
+        for error in (ZeroDivisionError(), torch.OutOfMemoryError("no room"), RuntimeError("a bug")):
+            with pytest.raises(type(error)), user_errors():
+                raise error
 
 
 def test_a_program_ends_without_a_group():

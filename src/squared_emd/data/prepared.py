@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from ..ground_distance.files import read_json
+
 SETTINGS_FILE = "prepared.json"
 
 
@@ -64,7 +66,7 @@ def _is_there(target: Path, settings: dict) -> bool:
         return False
     advice = "Give another folder, or move that one away."
     try:
-        found = json.loads((target / SETTINGS_FILE).read_text(encoding="utf-8"))
+        found = read_json(target / SETTINGS_FILE)
         found, files = found["settings"], found["files"]
     except (OSError, ValueError, KeyError, TypeError):
         raise FileExistsError(

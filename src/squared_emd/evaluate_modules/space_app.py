@@ -27,7 +27,7 @@ def build() -> Any:
         except json.JSONDecodeError as error:
             said = f'Each cell holds a number or a list like [0.1, 0.9], settings an object like {{"x": 1}}: {error}'
             raise gr.Error(said, print_exception=False) from None
-        except (ValueError, TypeError, ImportError) as error:
+        except (RecursionError, ValueError, TypeError, ImportError) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     card = re.sub(r"\A---\n.*?\n---\n", "", (FOLDER / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)

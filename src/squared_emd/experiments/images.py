@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..ground_distance.emd_block import emd_block_of
 from ..vision.flip_averaging import average_flips
 from ..vision.networks import load_image_classifier
 from ..vision.transforms import EvalTransform, TrainTransform, with_views
@@ -49,7 +50,7 @@ def image_network(
             network = network.with_central_crop(views[1].crop)
         if samples.class_scores is not None:
             scores = [float(score) for score in samples.class_scores]
-            network.model.config.emd = (getattr(network.model.config, "emd", None) or {}) | {"scores": scores}
+            network.model.config.emd = emd_block_of(network.model.config) | {"scores": scores}
         train_rows, eval_rows = (
             lambda rows, view=view: with_views(rows, view, label_column=samples.label_column) for view in views
         )

@@ -52,13 +52,13 @@ def check_ranks(args: TrainingArguments) -> None:
     machine without a GPU starts several that are not connected and overwrite each other's files: an error.
 
     Raises:
-        RuntimeError: several unconnected processes run the same script.
+        ValueError: several unconnected processes run the same script.
     """
     requested, have = requested_processes(), args.world_size
     if requested <= have:
         return
     if "WORLD_SIZE" in os.environ:
-        raise RuntimeError(
+        raise ValueError(
             f"{requested} processes were started, but this one is connected to none of the others: each would train "
             "alone and overwrite the files of the rest. On a machine without a GPU add --use_cpu True."
         )
@@ -72,10 +72,10 @@ def check_ranks(args: TrainingArguments) -> None:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """An OSError, RuntimeError or ValueError ends the program with its message and status 1, without a traceback."""
+    """An OSError or ValueError ends the program with its message and status 1, without a traceback."""
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 

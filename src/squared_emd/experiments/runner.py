@@ -22,6 +22,7 @@ from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
 from ..reports import write_report
 from ..reports.predictions import write_predictions
+from ..training.main_process import on_main_process
 from .arguments import ExperimentArguments
 from .ensemble import SCORES_FILE
 from .experiment import Experiment, Run, path_to_ground_distance, plan
@@ -162,7 +163,7 @@ def _train_run(
     rows, settings = table.rows(run), table.settings(run)
     if args.validate:
         rows = run.experiment.cut_validation(rows[0], args.seed)
-    checkpoint = broadcast_object_list([run.checkpoint])[0]
+    checkpoint = on_main_process(lambda: run.checkpoint, OSError)
     if args.should_save:
         write_settings(run.folder, settings)
     own |= select_hyperparameters(args, run, rows[0], settings, print_on_main, **own)

@@ -48,7 +48,7 @@ _REPLACED = re.compile(rf"{_WEIGHTS.pattern}|(confusion_matrix|ground_distance)\
 _FIGURE = re.compile(r"!\[[^\]]*\]\(([^):]+\.png)\)")  # A figure of the card in the same folder.
 
 
-class UploadError(RuntimeError):
+class UploadError(OSError):
     """A model could not be pushed to the Hub; in its folder only the card may be new."""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from PIL.Image import Dither
 from torch import Tensor
 
-from ..ground_distance.files import read_json, write_aside
+from ..ground_distance.files import read_object, write_aside
 from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
 from ..ground_distance.saved import read_ground_distance
 from ..metrics.logs import STATE_FILE, points
@@ -199,7 +199,7 @@ def _read_run(path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[str,
         return *read_epoch_distances(path / HISTORY_FILE), _read_log(path), names_in_folder(path)
     checkpoints = checkpoints_of(path)
     if checkpoints:
-        at = np.array([read_json(folder / STATE_FILE)["epoch"] for folder in checkpoints], dtype=np.float64)
+        at = np.array([read_object(folder / STATE_FILE)["epoch"] for folder in checkpoints], dtype=np.float64)
         matrices = np.stack([read_ground_distance(folder).numpy() for folder in checkpoints])
         return at, matrices, _read_log(checkpoints[-1]), names_in_folder(checkpoints[-1])
     log = _read_log(path)
@@ -212,5 +212,5 @@ def _read_run(path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[str,
 
 
 def _read_log(folder: Path) -> Sequence[Mapping[str, Any]]:
-    state = read_json(folder / STATE_FILE) if (folder / STATE_FILE).is_file() else {}
+    state = read_object(folder / STATE_FILE) if (folder / STATE_FILE).is_file() else {}
     return state.get("log_history") or ()

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from ..ground_distance.class_names import class_names_of
+from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_json
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, load_ground_distance, read_ground_distance
 from ..metrics.logs import RESULTS_FILE
@@ -112,7 +113,7 @@ def _read_object(path: Path) -> Mapping[str, Any]:
 
 
 def _names_in_config(config: Mapping[str, Any]) -> Sequence[str] | None:
-    return [str(name) for name in (config.get("emd") or {}).get("class_names") or ()] or class_names_of(config)
+    return [str(name) for name in emd_block_of(config).get("class_names") or ()] or class_names_of(config)
 
 
 def _read_config(config: PretrainedConfig, revision: str | None, token: str | bool | None) -> np.ndarray | Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ground_distance.files import read_json
+from ..ground_distance.files import read_json, read_object
 from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
 from ..ground_distance.saved import read_ground_distance
 from ..metrics.logs import RESULTS_FILE, STATE_FILE
@@ -75,7 +75,7 @@ class Run:
 
     def ground_distance(self) -> np.ndarray | None:
         """The D saved with its model, (K, K) float64; None where it has none."""
-        config = read_json(self.folder / "config.json") if (self.folder / "config.json").is_file() else {}
+        config = read_object(self.folder / "config.json") if (self.folder / "config.json").is_file() else {}
         if config.get("ground_distance") is None:
             return None
         matrix = read_ground_distance(self.folder).numpy()
