@@ -108,6 +108,13 @@ def test_images_in_the_table_of_any_kind_are_upright_and_in_rgb(cache):
     assert [image.getextrema() for image in small[1:]] == [((255, 255),) * 3, ((51, 51),) * 3]
 
 
+@pytest.mark.parametrize("quality", [None, 95])
+def test_gray_levels_of_16_bits_are_scaled(tmp_path, cache, quality):
+    PILImage.new("I;16", (20, 20), 25_700).save(tmp_path / "deep.png")
+    small = small_images(rows([str(tmp_path / "deep.png")]), 8, quality=quality, cache_dir=cache)
+    assert small[0]["image"].getcolors() == [(64, (100, 100, 100))]
+
+
 def test_it_is_made_once(files, cache, monkeypatch):
     first = small_images(rows(files), 32, cache_dir=cache)
     monkeypatch.setattr(module, "_stored", None)

@@ -8,6 +8,7 @@ import pickle
 import struct
 
 import datasets
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -281,7 +282,7 @@ class TestManyClasses:
         assert "The ground distance in the model's config is taken out" in caplog.text
 
 
-def test_images_are_opened_as_in_training(tmp_path):
+def test_images_are_opened_as_in_training(tmp_path, monkeypatch):
     """16 bits are scaled, not clipped to white; EXIF turns an image once, whether or not it could be written again."""
     model = tiny_vit()
     levels = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint16)
@@ -293,11 +294,18 @@ def test_images_are_opened_as_in_training(tmp_path):
     exif = struct.pack("<HHHII HHII I", 2, 0x0112, 3, 1, 6, 0x0128, 4, 1, 70_000, 0)
     gray.save(tmp_path / "odd.png", exif=b"Exif\0\0II*\0" + struct.pack("<I", 8) + exif)
     (turned,) = make(model)([str(tmp_path / "odd.png")])
-    for answer, image in [
-        *((answer, gray) for answer in answers),
-        (turned, gray.transpose(Image.Transpose.ROTATE_270)),
-    ]:
-        assert answer["distribution"] == make(model)(image)["distribution"]
+    assert turned == make(model)(gray.transpose(Image.Transpose.ROTATE_270))
+    assert answers == make(model)([gray] * 4)
+
+    def get(url, timeout, follow_redirects):
+        assert timeout == 7 and follow_redirects
+        content = (tmp_path / "deep.png").read_bytes() if url.endswith("/deep.png") else b""
+        return httpx.Response(200 if content else 404, content=content, request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(httpx, "get", get)
+    assert make(model)("https://example.org/deep.png", timeout=7) == make(model)(gray)
+    with pytest.raises(httpx.HTTPStatusError, match=r"404 Not Found.*https://example\.org/none\.png"):
+        make(model)("https://example.org/none.png", timeout=7)
     with pytest.raises(ValueError) as caught:
         make(model)("no/such.png")
     assert str(caught.value) == (

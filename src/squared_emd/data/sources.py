@@ -72,8 +72,9 @@ def read_rows(
     """Reads a dataset.
 
     Args:
-        source: A folder `<class>/<file>` or `<split>/<class>/<file>`, if there is a `folder_builder`; a .csv, .tsv,
-            .json, .jsonl or .parquet file; a folder that `load_from_disk` or `load_dataset` reads; a Hub dataset.
+        source: A folder `<class>/<file>`, `<split>/<class>/<file>` or `<class>/<split>/<file>`, if there is a
+            `folder_builder`; a .csv, .tsv, .json, .jsonl or .parquet file; a folder that `load_from_disk` or
+            `load_dataset` reads; a Hub dataset.
         noun: What the dataset holds, for messages: "images".
         folder_builder: The builder of `datasets` whose files may lie in folders of classes.
         names: See `squared_emd.data.csv_files.read_csv_files`.
