@@ -100,6 +100,8 @@ def test_smoothing_that_cannot_be():
         with pytest.raises(ValueError) as error:
             smooth_labels(torch.tensor([0]), AGES, **options)
         assert str(error.value) == message
+    with pytest.raises(ValueError, match=r"Cast class indices to integers"):
+        smooth_labels(torch.tensor([0.5]), AGES, share=0.1)
 
 
 @pytest.mark.parametrize("scheme", ["balanced", "effective"])

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .losses import check_labels
+
 __all__ = ["class_weights_from_counts", "smooth_labels", "smoothing_kernel", "soft_labels"]
 
 
@@ -116,7 +118,7 @@ def smooth_labels(
         (B, K) float32 rows that sum to 1.
 
     Raises:
-        ValueError: ``share`` or ``temperature`` is not as above.
+        ValueError: ``labels``, ``share`` or ``temperature`` are not as above.
 
     >>> ground_distance = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     >>> smooth_labels(torch.tensor([0]), ground_distance, share=0.4, temperature=1 / torch.tensor(3.0).log().item())
@@ -124,6 +126,7 @@ def smooth_labels(
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in 0 .. 1, got {share}.")
+    labels = check_labels(labels, len(labels), len(ground_distance))
     return spread(labels, smoothing_kernel(ground_distance, temperature, known=known), share)
 
 
