@@ -14,6 +14,7 @@ from squared_emd.experiments import run_table, runner, selection
 from squared_emd.experiments.experiment import PAPER_RATES, network_name, plan
 from squared_emd.experiments.settings import digest_of_rows
 from squared_emd.ground_distance.saved import read_ground_distance
+from squared_emd.reports.predictions import read_predictions
 
 LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
 
@@ -52,6 +53,10 @@ class TestAllLosses:
             assert {"model.safetensors", "trainer_state.json", "settings.json"} <= {p.name for p in folder.iterdir()}
             assert not list(folder.glob("checkpoint-*"))
             assert np.sum(run["confusion_matrix"]) == 18
+            for part, key in (("test", "eval"), ("validation", "validation")):
+                predictions = read_predictions(folder, part)
+                hits = predictions.probabilities.argmax(1) == predictions.true_classes
+                assert hits.mean() == pytest.approx(run[f"{key}_aem"])
             assert (run["sdd"] is not None) == run["loss"].startswith("xemd")
         assert len({run["job"] for run in results}) == 2  # commands
         assert np.mean([run["eval_aem"] for run in results]) > 0.6  # by chance 1/3
@@ -65,7 +70,7 @@ class TestAllLosses:
             "seconds_per_step", "class_names", "confusion_matrix", "command", "batch_size", "optimizer", "device",
             "ranks", "versions", "weights", "job", "comparison", "num_validation", "non_finite", "folder",
             *(f"{part}_{name}" for part in ("eval", "validation") for name in (
-                "loss", "aem", "aeo", "mae", "squared_emd", "runtime", "samples_per_second", "steps_per_second")),
+                "loss", "aem", "aeo", "mae", "squared_emd", "nll", "ece", "runtime", "samples_per_second", "steps_per_second")),
         }  # fmt: skip
 
     @pytest.mark.parametrize(("prefix", "rows"), [("eval", points(18, 2)), ("validation", points(12, 1))])
@@ -297,7 +302,7 @@ def test_plan_is_in_the_order_of_the_command(tmp_path):
     args = point_arguments(tmp_path, loss="all", seeds=2)
     args.model = ["first", "a/second"]
     runs = plan(args, [point_experiment()])
-    assert len({run.folder for run in runs}) == len(runs) == 2 * 6 * 2
+    assert len({run.folder for run in runs}) == len(runs) == 2 * 7 * 2
     assert str(runs[0]) == "first, xe, seed 3"
-    assert runs[-1].folder == tmp_path / "a--second" / "a-emd" / "seed_4"
+    assert runs[-1].folder == tmp_path / "a--second" / "xemd" / "seed_4"
     assert network_name(str(tmp_path)).startswith(f"{tmp_path.name}-")

@@ -15,7 +15,7 @@ from squared_emd.experiments import DatasetArguments, Experiment, ImageArguments
 
 NAMES = ("low", "middle", "high", "top")
 NUM_ROWS = 60
-RATES = {"xe": 0.1, "reg": 0.01, "emd": 0.1, "xemd1": 0.1, "xemd2": 0.1, "a-emd": 0.1}
+RATES = dict.fromkeys(("xe", "emd", "xemd1", "xemd2", "a-emd", "xemd"), 0.1) | {"reg": 0.01}
 COMMON = {
     "num_train_epochs": 4,
     "jump_start_epochs": 2,
