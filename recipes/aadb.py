@@ -3,8 +3,7 @@
 On drawn compositions:  accelerate launch recipes/aadb.py
 On AADB:                accelerate launch recipes/aadb.py --data_dir DIR --model res res_f vgg_f --loss all
                         --learning_rate select --output_dir DIR
-The ensemble:           accelerate launch recipes/aadb.py --data_dir DIR --model vgg_f --loss emd --bins ensemble
-                        --learning_rate select --output_dir DIR
+The ensemble:           the same with --model vgg_f --loss emd --bins ensemble
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +14,8 @@ from transformers import HfArgumentParser
 from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import run_program, user_errors
 
-# Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn compositions they are those of the
-# drawn faces, but for reg, which learns the score itself and whose rate was chosen on validation data (docs/aadb.md);
-# nobody has chosen any for AADB: --learning_rate select does.
+# Learning rates, one a loss, from the paper's grid (section 4.1): those of the drawn faces, but for reg, which learns
+# the score itself (docs/aadb.md). Nobody has chosen any for AADB: --learning_rate select does.
 DRAWN_RATES = dict.fromkeys(("xe", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2) | {"reg": 10**-3.5, "emd": 10**-2.5}
 REAL_RATES = dict.fromkeys(DRAWN_RATES, 10**-3)
 REAL_MODEL = "res_f"  # Table 4
@@ -84,8 +82,8 @@ def main() -> None:
 
         def samples(train: Dataset, test: Dataset, loss: str) -> Samples:
             learned = {"label_column": "score"} if loss == "reg" else {"class_scores": bins.means}
-            metrics = ScoreMetrics(test["score"], bins)
-            return Samples(bins.label_dataset(train), bins.label_dataset(test), bins.names, metrics, **learned)
+            train, test = map(bins.label_dataset, (train, test))
+            return Samples(train, test, bins.names, ScoreMetrics(test["score"], bins), **learned)
 
         return Experiment(
             table="aadb",

@@ -36,14 +36,16 @@ def write_self_guided(folder, num_classes=3, **results):
     )
 
 
-class TestDrawnData:
-    @pytest.fixture(scope="class")
-    def written(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("runs")
-        write_run(folder / "xe", log=log_of(aem=[0.25, 0.5], aeo=[0.5, 0.75]))
-        write_self_guided(folder / "xemd2")
-        return folder, write_report([folder])
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with a report of two runs on drawn faces, and the text for the terminal."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_run(folder / "xe", log=log_of(aem=[0.25, 0.5], aeo=[0.5, 0.75]))
+    write_self_guided(folder / "xemd2")
+    return folder, write_report([folder])
 
+
+class TestDrawnData:
     def test_text_for_the_terminal(self, written):
         folder, text = written
         assert text.isascii()

@@ -189,14 +189,13 @@ def _save_animation(
 
 def _read_run(path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[str, Any]], Sequence[str] | None]:
     """Epochs, matrices, log and names of the classes, as a run left them."""
-    if path.is_file():
-        return *read_epoch_distances(path), _read_log(path.parent), names_in_folder(path.parent)
+    file = path if path.is_file() else path / HISTORY_FILE
+    if file.is_file():
+        return *read_epoch_distances(file), _read_log(file.parent), names_in_folder(file.parent)
     if not path.is_dir():
         raise FileNotFoundError(
             f"source must name the folder of a run or its {HISTORY_FILE}; there is neither at {path}."
         )
-    if (path / HISTORY_FILE).is_file():
-        return *read_epoch_distances(path / HISTORY_FILE), _read_log(path), names_in_folder(path)
     checkpoints = checkpoints_of(path)
     if checkpoints:
         at = np.array([read_object(folder / STATE_FILE)["epoch"] for folder in checkpoints], dtype=np.float64)
