@@ -115,7 +115,7 @@ NAME = "must be a plain name inside the data folder, got"
     ("number", "line", "message"),
     [
         (1, "user_id\toriginal_image\tgender", f"{COLUMNS} face_id, age, got 'user_id original_image gender'."),
-        (1, "", f"{COLUMNS} user_id, original_image, face_id, age, got ''."),
+        (1, "no header", f"{COLUMNS} user_id, original_image, face_id, age, got 'no header'."),
         (3, "0@N00\t1.jpg\t1\t(4, 6)", "12 tab-separated fields are required, got 4."),
         *(
             (4, row("0@N00", "2.jpg", age), f"{AGE} {age!r}.")
@@ -169,6 +169,8 @@ def test_options_and_folders(tmp_path):
         (FileNotFoundError, {"images": "faces"}, f"The images must lie in faces/ in {tmp_path}. {LAYOUT}."),
     ):
         assert message_of(error, load_adience, tmp_path, **options) == message
+    (tmp_path / "fold_0_data.txt").write_text("")
+    assert "it lacks user_id, original_image, face_id, age, got ''." in message_of(ValueError, load_adience, tmp_path)
     (tmp_path / "aligned").rename(tmp_path / "other")
     assert message_of(FileNotFoundError, load_adience, tmp_path) == (
         f"The images must lie in aligned/ or faces/ in {tmp_path}. {LAYOUT}."

@@ -15,6 +15,7 @@ from squared_emd.data.published_files import (
     data_folder,
     find_together,
     folders_to_search,
+    read_lines,
     read_mat,
     to_dataset,
     usable_rows,
@@ -110,11 +111,7 @@ def _read_info(file: Path) -> list[_Row]:
 def _read_lists(files: list[Path]) -> list[_Row]:
     rows = []
     for split, file in zip(LISTS, files, strict=True):
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            place = f"{file}, line {number}"
+        for place, line in read_lines(file):
             fields = line.rsplit(maxsplit=1)
             try:
                 name, score = fields[0].strip(), float(fields[1])

@@ -12,6 +12,7 @@ from squared_emd.data.published_files import (
     check_name,
     data_folder,
     find_together,
+    read_lines,
     to_dataset,
     usable_rows,
 )
@@ -105,8 +106,8 @@ def _image_folder(root: Path, images: str) -> Path:
 
 
 def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Row]:
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-    header = [name.strip() for name in lines[0].split("\t")]
+    lines = read_lines(file)
+    header = [name.strip() for name in next(lines, ("", ""))[1].split("\t")]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise ValueError(
@@ -114,10 +115,7 @@ def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Ro
             f"it lacks {', '.join(missing)}, got {' '.join(header)[:200]!r}. {AS_PUBLISHED}"
         )
     rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        place = f"{file}, line {number}"
+    for place, line in lines:
         fields = line.split("\t")
         if len(fields) < len(header):
             raise ValueError(f"{place}: {len(header)} tab-separated fields are required, got {len(fields)}.")

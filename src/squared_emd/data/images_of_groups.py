@@ -22,6 +22,7 @@ from squared_emd.data.published_files import (
     check_name,
     data_folder,
     find_together,
+    read_lines,
     read_mat,
     to_dataset,
 )
@@ -225,16 +226,15 @@ def _read_person_data(root: Path) -> dict[str, list[_Face]]:
     faces = defaultdict(list)
     for folder in FOLDERS:
         file, image = root / folder / "PersonData.txt", None
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-        for number, line in enumerate(lines, start=1):
-            fields, place = line.split(), f"{file}, line {number}"
+        for place, line in read_lines(file):
+            fields = line.split()
             numbers = _numbers(fields)
             if len(fields) == 1 and not numbers:
                 image = check_name(fields[0], place)
             elif len(numbers) == 6 and image is not None:
                 face = _Face(root / folder / image, tuple(numbers[:2]), tuple(numbers[2:4]), numbers[4], place)
                 faces[image].append(face)
-            elif fields:
+            else:
                 raise ValueError(
                     f"{place}: the name of an image is required, or after one six numbers (left eye x y, right eye "
                     f"x y, age, gender), got {line.strip()[:200]!r}. {AS_PUBLISHED}"

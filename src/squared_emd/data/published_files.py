@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,6 +90,13 @@ def to_dataset(rows: Iterable[NamedTuple], features: Mapping[str, Any]) -> Datas
     rows = list(rows)
     columns = {name: [getattr(row, name) for row in rows] for name in features}
     return Dataset.from_dict(columns, features=Features(features))
+
+
+def read_lines(file: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a text that are not blank, each after its place, which errors name."""
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1):
+        if line.strip():
+            yield f"{file}, line {number}", line
 
 
 def read_mat(file: Path, names: Sequence[str]) -> dict[str, Any]:
