@@ -165,6 +165,23 @@ class TestFolders:
             ("3", "train"): 4, ("4", "train"): 4, ("3", "test"): 1, ("4", "test"): 1,
         }  # fmt: skip
 
+    def test_a_readme_beside_the_classes(self, tmp_path):
+        """What datasets reads of it is followed, text in another encoding is not read, and broken YAML is named."""
+        root = image_folder(tmp_path / "own", {"a": 5, "b": 5})
+        (root / "README.md").write_bytes(b"Fotos \xfcber alles")
+        assert load_labeled_images(root).class_names == ("a", "b")
+        for name in "ab":
+            csv_file(root / name / "metadata.csv", file_name=[f"{i}.png" for i in range(5)], label=[1, 2, 1, 2, 1])
+        assert Counter(load_labeled_images(root).dataset["split"]) == {"train": 8, "test": 2}
+        files = [{"split": "train", "path": "a/*"}, {"split": "test", "path": "b/*"}]
+        card = {"configs": [{"config_name": "default", "data_files": files}]}
+        (root / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n")
+        assert Counter(load_labeled_images(root).dataset["split"]) == {"train": 5, "test": 5}
+        (root / "README.md").write_text("---\nconfigs: [\n---\n")
+        start = f"{root} cannot be loaded as a dataset: the YAML at the top of {root}/README.md cannot be read: "
+        for load in (load_labeled_images, load_labeled_texts):
+            assert error_of(ValueError, load, root).startswith(start)
+
     def test_a_source_that_is_a_pipe(self, tmp_path):
         os.mkfifo(tmp_path / "data.csv")
         assert error_of(ValueError, load_labeled_texts, tmp_path / "data.csv").startswith(

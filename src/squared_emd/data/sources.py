@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
+import yaml
 from datasets import (
     Dataset,
     DatasetBuilder,
@@ -177,8 +178,9 @@ def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None, names: Co
     """A saved dataset, files in folders of classes, files listed in metadata, or what `load_dataset` finds."""
     if any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
         return load_from_disk(str(root))
+    is_configured = _has_own_configuration(root)
     folder = scan_folder(root, _endings(builder) if builder else ())
-    if folder.files and not _has_own_configuration(root):
+    if folder.files and not is_configured:
         if any(os.path.basename(file) in builder.METADATA_FILENAMES for file in folder.others):
             return _load_metadata(folder, builder)
         noun = {"image": "images", "audio": "sounds"}[builder.BASE_COLUMN_NAME]
@@ -219,7 +221,17 @@ def _load_metadata(folder: MediaFolder, builder: type[FolderBasedBuilder]) -> Da
 def _has_own_configuration(root: Path) -> bool:
     """Whether the README of a dataset says which files are of which split."""
     card = root / "README.md"
-    return card.is_file() and bool(DatasetCard.load(card).data.to_dict().get("configs"))
+    if not card.is_file():
+        return False
+    with card.open("rb") as file:
+        if file.read(3) != b"---":  # The README of an archive, in any encoding.
+            return False
+    try:
+        return bool(DatasetCard.load(card).data.to_dict().get("configs"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"the YAML at the top of {card} cannot be read: {error}. Repair it, or remove the file"
+        ) from error
 
 
 def _endings(builder: type[FolderBasedBuilder]) -> set[str]:
