@@ -55,8 +55,12 @@ def test_activation_checkpointing(tmp_path, plain):
 
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_torch_compile(tmp_path, plain, backend):
-    torch._dynamo.reset()
-    check_same(train(tmp_path, tiny_vit(), images(), torch_compile=True, torch_compile_backend=backend), plain)
+    compiled = {"torch_compile": True, "torch_compile_backend": backend}
+    if backend == "aot_eager":  # The code of another loss, without a hook, fits this model, too.
+        train(tmp_path, tiny_vit(), images()[:8], loss="xe", num_train_epochs=1, **compiled)
+    trainer = train(tmp_path, tiny_vit(), images(), **compiled)
+    check_same(trainer, plain)
+    assert not any(module._forward_hooks for module in trainer.model.modules())
 
 
 SHARDED = {"version": 2, "transformer_layer_cls_to_wrap": ["ViTLayer"]}

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 from tests.ranks import in_fork, on_ranks
-from tests.training.test_head_features import MODELS
-from tests.training.test_head_features import B as BATCH_OF_MODELS
-from tests.training.test_head_features import K as CLASSES_OF_MODELS
-from tests.training.tiny import Augmented, N, Network, arguments, logged, samples
+from tests.training.architectures import MODELS
+from tests.training.architectures import B as BATCH_OF_MODELS
+from tests.training.tiny import Augmented, K, N, Network, arguments, logged, samples
 from torch import nn
 from torch.multiprocessing import ProcessExitedException
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
@@ -328,11 +327,11 @@ class ModelData(torch.utils.data.Dataset):
     def __getitem__(self, index):
         batch = self.inputs[index // BATCH_OF_MODELS]
         row = {name: tensor[index % BATCH_OF_MODELS] for name, tensor in batch.items()}
-        return row | {"labels": index % CLASSES_OF_MODELS}
+        return row | {"labels": index % K}
 
 
 # with batch norm; whose names differ in files; of timm
-OFTEN = ("resnet", "vit", "timm resnet")
+OFTEN = ("ResNetForImageClassification", "ViTForImageClassification", "test_resnet")
 
 
 @pytest.mark.parametrize(
@@ -346,7 +345,7 @@ def test_every_architecture_comes_back_whole(tmp_path, name):
     def train(seed, checkpoint=None, **fields):
         torch.manual_seed(seed)
         model = build()
-        model.num_classes = CLASSES_OF_MODELS
+        model.num_classes = K
         fields |= {"jump_start_epochs": 1, "regularizer_weight": 1.0, "per_device_train_batch_size": BATCH_OF_MODELS}
         fields |= {"num_train_epochs": 3, "learning_rate": 0.5, "max_grad_norm": 0.1, "metric_for_best_model": "aem"}
         args = arguments(tmp_path, **FIELDS | {"save_strategy": "epoch"} | fields)

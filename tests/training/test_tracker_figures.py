@@ -98,8 +98,6 @@ def trained(tmp_path, *callbacks, **fields):
     torch.manual_seed(0)
     fields = {"num_train_epochs": 3, "jump_start_epochs": 2} | fields
     trainer = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=samples())
-    trainer.pop_callback(GroundDistanceFigures)
-    trainer.add_callback(GroundDistanceFigures(trainer.criterion, trainer.callback_handler))
     for callback in callbacks:
         trainer.add_callback(callback)
     trainer.train()

@@ -73,6 +73,8 @@ class RunRecorder(TrainerCallback):
         self.steps += state.global_step - self._began_at
         matrix = self.criterion.ground_distance
         if self._writes(state) and matrix is not None:
+            if state.epoch in self.epochs[-1:]:  # The run was resumed from a checkpoint of the epoch's last step.
+                del self.epochs[-1], self.matrices[-1]
             self.epochs.append(state.epoch)
             self.matrices.append(matrix.cpu().numpy().astype(np.float32))
             with write_aside(self.path) as path:

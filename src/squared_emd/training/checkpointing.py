@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import weakref
 from functools import partial
 from typing import Any
 
@@ -75,7 +74,6 @@ class CheckpointingMixin:
         self._resumed_from: str | None = None
         self._stream_position: tuple[int, int] | None = None  # epochs and steps, where a stream is resumed
         self._restored_generators = False
-        self.add_callback(_Progress(weakref.proxy(self)))  # the Trainer holds the callback: no cycle
 
     def checkpoint_state(self) -> dict[str, Tensor]:
         """What a resumed run needs besides weights, optimizer and log; the entries `summed_state` are of this rank.
@@ -112,7 +110,12 @@ class CheckpointingMixin:
             resume_from_checkpoint = on_main_process(find, ValueError)
         self._resumed_from = resume_from_checkpoint or None
         self._stream_position, self._restored_generators = None, False
-        output = super().train(resume_from_checkpoint, *args, **kwargs)
+        callbacks, own = self.callback_handler.callbacks, (_Progress(self), _Restorer(self))
+        callbacks[:] = own[0], *callbacks, own[1]  # A run is restored when all the others have begun.
+        try:
+            output = super().train(resume_from_checkpoint, *args, **kwargs)
+        finally:
+            callbacks[:] = [callback for callback in callbacks if callback not in own]
         return output._replace(training_loss=self._train_loss)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -234,7 +237,10 @@ class CheckpointingMixin:
             control.should_log = control.should_evaluate = control.should_save = False
             self._load_rng_state(checkpoint)  # evaluation draws from it, and the next epoch continues from there
             self._restored_generators = True
-            self.control = self.callback_handler.on_epoch_end(self.args, self.state, control)
+            self._is_over = self._is_over or control.should_training_stop
+            control.should_training_stop = False  # That was before this epoch, which had steps.
+            self.control = self.callback_handler.on_epoch_begin(self.args, self.state, control)
+            self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
             norm, rate = (state.get(name) for name in ("log.grad_norm", "log.learning_rate"))
             self._maybe_log_save_evaluate(
                 self._tr_loss,
@@ -290,13 +296,10 @@ def _read_state(checkpoint: str) -> dict[str, Tensor] | None:
 
 
 class _Progress(TrainerCallback):
-    """Restores the progress of a resumed run once it is set up, and counts epochs and the steps within one."""
+    """Counts steps, epochs and the steps within one."""
 
     def __init__(self, trainer: CheckpointingMixin) -> None:
         self.trainer = trainer
-
-    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.trainer._restore_progress()
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._steps_in_epoch += 1
@@ -305,3 +308,13 @@ class _Progress(TrainerCallback):
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._epochs_ended += 1
         self.trainer._steps_in_epoch = 0
+
+
+class _Restorer(TrainerCallback):
+    """Restores the progress of a resumed run once it is set up."""
+
+    def __init__(self, trainer: CheckpointingMixin) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer._restore_progress()

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
 
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import write_ground_distance
@@ -15,13 +16,15 @@ from .arguments import SELF_GUIDED
 from .checkpoints import replace_files
 from .criterion import EMDCriterion
 
-__all__ = ["emd_block", "replace_config_entries", "write_config_entries"]
+__all__ = ["config_of", "emd_block", "replace_config_entries", "write_config_entries"]
 
 
 def write_config_entries(
     folder: str | None, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None, *, is_trained: bool
 ) -> None:
     """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written.
+
+    Adapters are saved without a config, and so is a module that is no `PreTrainedModel`: D lies beside them.
 
     Args:
         folder: where the model is saved; None: only the config that is in use changes.
@@ -30,19 +33,22 @@ def write_config_entries(
         loaded: the D that the model was loaded with.
         is_trained: where it is not, a D that was loaded stays as it is.
     """
-    config = getattr(model, "config", None)
+    config = config_of(model)
     if not is_trained and loaded is not None and not criterion.is_given_ground_distance:
-        block = dict(getattr(config, "emd", None) or {}) | {"mirrored": _averages_flips(model)}
-        return write_ground_distance(loaded, folder, config, block)
-    matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
-    write_ground_distance(matrix, folder, config, emd_block(model, criterion, has_distance=matrix is not None))
+        matrix, block = loaded, dict(getattr(config, "emd", None) or {}) | {"mirrored": _averages_flips(model)}
+    else:
+        matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
+        block = emd_block(model, criterion, has_distance=matrix is not None)
+    write_ground_distance(matrix, folder, config, block)
+    if config is not None and not _saves_its_config(model):
+        write_ground_distance(matrix, folder, None, {})
 
 
 def replace_config_entries(checkpoint: str, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None) -> None:
     """Write D and the config into a complete checkpoint, which is complete all the time."""
     with tempfile.TemporaryDirectory(dir=os.path.dirname(checkpoint)) as temporary:
         write_config_entries(temporary, model, criterion, loaded, is_trained=True)
-        if getattr(model, "config", None) is not None:
+        if _saves_its_config(model):
             model.config.save_pretrained(temporary)
         replace_files(checkpoint, temporary)
 
@@ -67,7 +73,7 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
         block["prior_weight"], block["prior_decay"] = args.prior
     if args.loss == "a-emd":
         block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
-    config = getattr(model, "config", None)
+    config = config_of(model)
     names, earlier = class_names_of(config), getattr(config, "emd", None) or {}
     if has_distance and names is not None:
         block["class_names"] = names  # in the order of D, whatever becomes of id2label
@@ -76,6 +82,17 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
     if _averages_flips(model):  # how it is tested
         block["mirrored"] = True
     return block
+
+
+def config_of(model: nn.Module) -> PretrainedConfig | None:
+    """The config of a model that can be saved; None where it has another one, or none."""
+    config = getattr(model, "config", None)
+    return config if isinstance(config, PretrainedConfig) else None
+
+
+def _saves_its_config(model: nn.Module) -> bool:
+    """Whether a Trainer saves config.json with the model; beside an adapter it would be taken for a whole model."""
+    return isinstance(model, PreTrainedModel) and not getattr(model, "_hf_peft_config_loaded", False)
 
 
 def _averages_flips(model: nn.Module) -> bool:

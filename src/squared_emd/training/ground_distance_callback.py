@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 class GroundDistanceCallback(TrainerCallback):
     """Refreshes D at the end of every epoch on every rank, by one all-reduce of class sums and counts.
 
-    `EMDTrainer` adds it by itself. With the epoch strategies, evaluation and checkpoint come after the refresh. The
-    all-reduce is `ClassCentroids.all_reduce`, which `EMDCriterion.refresh` calls.
+    `EMDTrainer` has it by itself while it trains. With the epoch strategies, evaluation and checkpoint come after the
+    refresh. The all-reduce is `ClassCentroids.all_reduce`, which `EMDCriterion.refresh` calls.
 
     Args:
         criterion: the criterion of the run; its D, lambda and SDD change here.
@@ -32,25 +32,26 @@ class GroundDistanceCallback(TrainerCallback):
 
     def __init__(self, criterion: EMDCriterion) -> None:
         self.criterion = criterion
-        self._epoch = 0  # reached by this run; that of the criterion goes back when the best model is loaded
+        self._epoch = 0  # that this run has ended; that of the criterion goes back when the best model is loaded
         self._has_warned = False  # that the classes are hardly related
         self._first_step: int | None = None  # of the running epoch
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Reset what was learned before a new run, and reject one that would end within its jump start."""
+        """Reset what was learned before a new run."""
         if state.global_step == 0:
             self.criterion.restart()
             self._has_warned = False
-        self.criterion.begin(state.global_step, state.max_steps)
-        self._epoch = self.criterion.epoch
-        self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
+        self._epoch, self._first_step = 0, None
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Remember the step at which the epoch begins."""
+        """Remember the step at which the epoch begins; reject a run that would end within its jump start."""
+        if self._first_step is None:  # What a resumed run goes on from is loaded by now.
+            self.criterion.begin(state.global_step, state.max_steps)
+            self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
         self._first_step = state.global_step
 
     def on_step_begin(

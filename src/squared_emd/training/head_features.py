@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+_LAYERS = (nn.Linear, *_CONVOLUTIONS)
 _MAX_LISTED = 6  # layers that an error message names
 
 
@@ -18,11 +20,11 @@ class HeadInput:
     """Gives the features f of a classifier: the input of its final linear layer (Hou et al. 2016, section 3.1).
 
     A forward hook keeps what the training step computes anyway, so there is no second forward pass. The head is found
-    at the first :meth:`take`: of the layers with ``num_outputs`` outputs, the one whose output is the logits. Construct
-    it before ``torch.compile`` first runs the model, because hooks that are added later never run.
+    at the first :meth:`take`: of the layers with ``num_outputs`` outputs, the one whose output is the logits. The hook
+    is on the model while it is armed; of a compiled model, whose code calls it, until :meth:`remove`.
 
     Args:
-        model: the model itself, before DistributedDataParallel or ``torch.compile`` wrap it.
+        model: the model itself, before DistributedDataParallel or ``torch.compile`` wrap it; it may have adapters.
         num_outputs: number of logits, K (1 for a regression).
         head: dotted name of the module whose input to take. None: it is found.
 
@@ -42,9 +44,7 @@ class HeadInput:
     """
 
     def __init__(self, model: nn.Module, num_outputs: int, head: str | None = None) -> None:
-        layers = {
-            name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, *_CONVOLUTIONS))
-        }
+        layers = {name: layer for name, layer in model.named_modules() if isinstance(_unadapted(layer), _LAYERS)}
         candidates = {name: layer for name, layer in layers.items() if _widths(layer)[1] == num_outputs}
         shown = f"Layers with {num_outputs} outputs: {_listing(candidates)}."
         if not candidates:
@@ -65,14 +65,23 @@ class HeadInput:
         self._modules = candidates
         self._armed = False
         self._held: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {}  # input and output of the last call
-        self._handles = {
-            name: module.register_forward_hook(partial(self._hold, name), with_kwargs=True)
-            for name, module in candidates.items()
-        }
+        self._handles: dict[str, RemovableHandle] = {}
+        self._is_traced = False  # a hook, by torch.compile
+        self._has_hooked = False  # since the last remove()
 
     @contextmanager
     def armed(self) -> Iterator[None]:
         """Keep the input of the head during the one forward pass inside the ``with`` block."""
+        if not self._has_hooked:
+            # Code that was compiled for a model of this class does not look for hooks that were added since.
+            torch.compiler.reset()
+            self._has_hooked = True
+        if not self._handles:
+            self._handles = {
+                name: module.register_forward_hook(partial(self._hold, name), with_kwargs=True)
+                for name, module in self._modules.items()
+                if self.head in (None, name)
+            }
         self._held.clear()
         self._armed = True
         try:
@@ -82,6 +91,8 @@ class HeadInput:
             raise
         finally:
             self._armed = False
+            if not self._is_traced:
+                self._unhook()
 
     def take(self, logits: torch.Tensor) -> torch.Tensor:
         """Give the features of the last armed forward pass, and release them.
@@ -104,14 +115,15 @@ class HeadInput:
         if not held or (self.head is not None and self.head not in held):
             raise RuntimeError(
                 f"The head ({self.head or ', '.join(self._modules)}) must run inside `with head_input.armed():` before "
-                f"each take(), but did not. Run the model in that block, and construct HeadInput before compiling it."
+                "each take(), but did not. Run the model in that block, and let head name a layer that always runs."
             )
         if self.head is None:
             self._find(held, logits)
         features = held[self.head][0]
-        if isinstance(self._modules[self.head], _CONVOLUTIONS):
+        head = _unadapted(self._modules[self.head])
+        if isinstance(head, _CONVOLUTIONS):
             rows = features.flatten(2).mean(2) if features.ndim > 2 else features  # (B, d, h, w) -> (B, d)
-        elif isinstance(self._modules[self.head], nn.Linear) or features.ndim < 4:
+        elif isinstance(head, nn.Linear) or features.ndim < 4:
             rows = features.flatten(1, -2).mean(1) if features.ndim > 2 else features  # (B, T, d) -> (B, d)
         else:
             rows = features  # Which axis holds the channels is unknown: rejected below.
@@ -124,25 +136,34 @@ class HeadInput:
         return rows
 
     def remove(self) -> None:
-        """Remove the hooks from the model."""
+        """Remove what a compiled model has kept of the hooks, and release the features."""
+        self._unhook()
+        self._held.clear()
+        self._is_traced = self._has_hooked = False
+
+    def _unhook(self) -> None:
         for handle in self._handles.values():
             handle.remove()
-        self._held.clear()
+        self._handles.clear()
 
     def _hold(self, name: str, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: torch.Tensor) -> None:
         if self._armed:
+            if torch.compiler.is_compiling():
+                self._is_traced = True
             features = args[0] if args else next(iter(kwargs.values()))
             self._held[name] = (features.detach(), output.detach() if self._search else None)
 
     def _find(self, held: dict[str, tuple[torch.Tensor, torch.Tensor]], logits: torch.Tensor) -> None:
         found = [name for name, (_, output) in held.items() if _is_cast_of(output, logits)]
+        # The layer within an adapter gives the logits, too, as long as the adapter adds nothing to them.
+        found = [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
         if len(found) != 1:
             raise ValueError(
                 f"The output of exactly one layer must be the logits, of shape {tuple(logits.shape)}, got "
                 f'{len(found)} such layers among the {len(held)} that ran. Pass head="module.name". {self._shown}'
             )
         self.head = found[0]
-        for name in self._modules.keys() - {self.head}:  # Compiled code still runs these hooks; take() clears them.
+        for name in self._handles.keys() - {self.head}:  # A compiled model is compiled once more.
             self._handles.pop(name).remove()
 
 
@@ -156,7 +177,15 @@ def _is_cast_of(output: torch.Tensor, logits: torch.Tensor) -> bool:
     return torch.allclose(output, logits, rtol=rounding, atol=rounding * largest, equal_nan=True)
 
 
+def _unadapted(module: nn.Module) -> nn.Module:
+    """The layer that an adapter of PEFT, such as LoRA, wraps; else the module itself."""
+    while isinstance(getattr(module, "base_layer", None), nn.Module):
+        module = module.base_layer
+    return module
+
+
 def _widths(layer: nn.Module) -> tuple[int, int]:
+    layer = _unadapted(layer)
     if isinstance(layer, nn.Linear):
         return layer.in_features, layer.out_features
     return layer.in_channels, layer.out_channels

@@ -85,7 +85,7 @@ class FiniteCheck:
 
 
 class NonFiniteCallback(TrainerCallback):
-    """Acts on NaN and infinity as `nan_policy` says; `EMDTrainer` adds it by itself.
+    """Acts on NaN and infinity as `nan_policy` says; `EMDTrainer` has it by itself while it trains.
 
     Args:
         check: counts them while the loss is computed.

@@ -27,8 +27,8 @@ _DPI = 100
 class GroundDistanceFigures(TrainerCallback):
     """Logs D to TensorBoard, Trackio or Weights & Biases at the end of each epoch in which it was refreshed.
 
-    `EMDTrainer` adds it by itself, after the callback that refreshes D. Only the main process draws, and only if such
-    a tracker is active. Without the extra `plot` it warns once.
+    `EMDTrainer` has it by itself while it trains, after the callback that refreshes D. Only the main process draws,
+    and only if such a tracker is active. Without the extra `plot` it warns once.
 
     Args:
         criterion: the criterion of the run.
@@ -38,13 +38,13 @@ class GroundDistanceFigures(TrainerCallback):
     def __init__(self, criterion: EMDCriterion, handler: CallbackHandler) -> None:
         self.criterion = criterion
         self.handler = handler
-        self._last_epoch = 0  # of the criterion, at the last figure
+        self._last_epoch = 0  # of the criterion, when the epoch began or was drawn
         self._can_draw = True
 
-    def on_train_begin(
+    def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Start from the epoch of the criterion."""
+        """Note the epoch of the criterion, which a refresh counts up."""
         self._last_epoch = self.criterion.epoch
 
     def on_epoch_end(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -19,8 +18,8 @@ from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
 from huggingface_hub import CommitInfo, HfApi
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
-from transformers import Trainer
-from transformers.trainer_utils import EvalLoopOutput
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import ground_distance_of_model
@@ -30,7 +29,7 @@ from ..hub.upload import UploadError, create_repository, upload_model
 from ..losses import logits_of
 from .arguments import EMDTrainingArguments
 from .checkpointing import CheckpointingMixin
-from .config_entries import replace_config_entries, write_config_entries
+from .config_entries import config_of, replace_config_entries, write_config_entries
 from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
 from .ground_distance_callback import GroundDistanceCallback
@@ -134,16 +133,29 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         self.train_batch_transform = train_batch_transform
         self._count_classes()
         self.finite = FiniteCheck(args.device)
-        config = getattr(self._unwrapped, "config", None)
+        config = config_of(self._unwrapped)
         self._loaded_ground_distance = ground_distance_of_model(config, class_names_of(config))
         self.criterion.adopt(self._loaded_ground_distance, getattr(config, "emd", None) or {})
         self.head_input = self._find_head(self.model)
         self._set_problem_type(self.model)
         self.label_names = ["labels"]  # also of a module whose forward takes none
-        self.add_callback(GroundDistanceCallback(self.criterion))
-        handler = weakref.proxy(self.callback_handler)  # which holds the callback: a cycle would keep all of it alive
-        self.add_callback(GroundDistanceFigures(self.criterion, handler))
-        self.add_callback(NonFiniteCallback(self.finite, args.nan_policy, args.nan_steps))
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As `Trainer`; afterwards the config of the model has D, and nothing else of ours is left on the model."""
+        own = [
+            GroundDistanceCallback(self.criterion),
+            _ConfigWriter(partial(self._write_config_entries, None)),
+            GroundDistanceFigures(self.criterion, self.callback_handler),
+            NonFiniteCallback(self.finite, self.args.nan_policy, self.args.nan_steps),
+        ]
+        callbacks = self.callback_handler.callbacks
+        callbacks[:0] = own  # The others see the D of the epoch that ends.
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            callbacks[:] = [callback for callback in callbacks if callback not in own]
+            if self.head_input is not None:
+                self.head_input.remove()
 
     def _check_engine(self) -> None:
         """Raise a ValueError if the arguments do not go with what runs the model."""
@@ -392,7 +404,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         return WeightedRandomSampler(torch.from_numpy(draws), len(draws))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As `Trainer`; the config carries D and the `emd` block.
+        """As `Trainer`; the config carries D and the `emd` block, or D lies beside an adapter.
 
         Raises:
             FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
@@ -432,7 +444,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         earlier = [version for version in self.evaluated if version[1] == steps_made]
         if earlier and best > self.first_step:  # these weights were evaluated when they were new
             self.evaluated[self.weights_version] = self.evaluated[earlier[-1]]
-        self._write_config_entries(None)  # only the config that is in use
 
     @property
     def weights_version(self) -> tuple[int, int]:
@@ -475,8 +486,9 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         return self.criterion.learns_ground_distance
 
     def _set_problem_type(self, model: nn.Module) -> None:
-        if hasattr(model, "config"):
-            model.config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
+        config = config_of(model)
+        if config is not None:
+            config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """As `Trainer`, with the `UploadError` of the main process on all ranks."""
@@ -555,6 +567,19 @@ class _LogitsFirst:
             others = dict(enumerate(outputs[1:]))
         kept = {name: value for name, value in others.items() if name != "logits" and value is not None}
         return {"logits": logits_of(outputs, self.num_classes)} | kept
+
+
+class _ConfigWriter(TrainerCallback):
+    """Puts the D of each epoch into the config that is in use, before the callbacks of others save the model."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self.write = write
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        self.write()
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        self.write()  # That of the best model.
 
 
 def _takes_batches(compute_metrics: Any) -> bool:
