@@ -104,7 +104,12 @@ def of_checkpoints():
     model = saved_model("me/age")
     faces("face.jpg", "a.jpg", "b.jpg")
     args = EMDTrainingArguments("age", loss="emd", num_train_epochs=1, save_strategy="no")
-    return {"trainer": EMDTrainer(model, args, train_dataset=pictures(), eval_dataset=pictures())}
+    return {
+        "trainer": EMDTrainer(model, args, train_dataset=pictures(), eval_dataset=pictures()),
+        "network": network(),
+        "args": EMDTrainingArguments("lora", jump_start_epochs=1, num_train_epochs=2, save_strategy="no"),
+        "images": pictures(),
+    }
 
 
 def of_engines():

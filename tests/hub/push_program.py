@@ -15,6 +15,7 @@ import timm
 import torch
 import transformers
 from huggingface_hub import HfApi
+from peft import LoraConfig
 from PIL import Image
 from tests.hub.clients import become_client
 from transformers import (
@@ -111,6 +112,13 @@ def main(hub, folder):
     note("many", trainer)
     seen["distance of many"] = trainer.criterion.ground_distance.half().tolist()
 
+    # An adapter: D lies beside it.
+    trainer = trainer_of(folder / "adapter", "vit", hub_model_id="me/adapter", num_train_epochs=3)
+    trainer.model.add_adapter(LoraConfig(r=2, target_modules=["q_proj", "classifier"]))
+    trainer.train()
+    trainer.push_to_hub()
+    seen["distance of an adapter"] = trainer.criterion.ground_distance.float().tolist()
+
     # Each epoch's model is pushed while training goes on; the first upload fails.
     records = []
     handler = logging.Handler()
@@ -146,6 +154,7 @@ def main(hub, folder):
             seen["no D"][name] = str(error)
     seen["D"] = load_ground_distance("me/age").tolist()
     seen["D at first"] = load_ground_distance("me/age", revision=first.oid).tolist()
+    seen["D of an adapter"] = load_ground_distance("me/adapter").tolist()
     seen["D of many"] = load_ground_distance("me/many").tolist()
 
     classify = transformers.pipeline("ordinal-image-classification", model="me/age")

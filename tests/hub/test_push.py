@@ -131,6 +131,7 @@ class TestLoad:
         _, seen = pushed
         assert seen["D"] == loaded[0]["age"]["ground_distance"]
         assert seen["D at first"] == loaded[0]["age at first"]["ground_distance"]
+        assert seen["D of an adapter"] == seen["distance of an adapter"]
 
     def test_pipeline(self, pushed, loaded):
         _, seen = pushed

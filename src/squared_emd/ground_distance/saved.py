@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import httpx2
 import numpy as np
 import torch
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RemoteEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig
@@ -66,6 +67,8 @@ def write_ground_distance(
         if folder is not None:
             with write_aside(Path(folder, GROUND_DISTANCE_FILE)) as path:
                 save_file({"ground_distance": stored}, path, metadata={"format": "pt"})
+    elif matrix is None and config is None and folder is not None:
+        Path(folder, GROUND_DISTANCE_FILE).unlink(missing_ok=True)
     if config is None:
         return
     config.emd = emd
@@ -131,7 +134,8 @@ def load_ground_distance(
 ) -> Tensor:
     """The ground distance D that was saved with a model, from the Hub or from a folder (Hou et al. 2016, Eq. 13).
 
-    It is in the model's config, or, above 256 classes, in a file beside the weights. Nothing else is downloaded.
+    It is in the model's config, or, above 256 classes and of adapters, in a file beside the weights. Nothing else is
+    downloaded.
 
     Args:
         repo_or_dir: a repository of the Hub, as "me/age", or a folder with a saved model.
@@ -153,7 +157,14 @@ def load_ground_distance(
             )
         return read_ground_distance(folder)
     find = _on_hub(str(repo_or_dir), revision, token)
-    return _of_config(read_object(find(_CONFIG_FILE)), str(repo_or_dir), find)
+    try:
+        config = find(_CONFIG_FILE)
+    except FileNotFoundError as error:
+        if isinstance(error.__cause__, RemoteEntryNotFoundError):  # as where adapters are saved
+            with suppress(FileNotFoundError):
+                return read_ground_distance(find(GROUND_DISTANCE_FILE))
+        raise
+    return _of_config(read_object(config), str(repo_or_dir), find)
 
 
 def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = None) -> Callable[[str], Path]:

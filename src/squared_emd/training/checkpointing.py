@@ -281,6 +281,10 @@ class CheckpointingMixin:
 
     def _load_pretrained(self, model: nn.Module, folder: str) -> bool:
         """Load weights that `save_pretrained` wrote; False where `Trainer` has to load them."""
+        if isinstance(model, PreTrainedModel) and model._hf_peft_config_loaded:  # of `add_adapter`; Trainer loads none
+            for name in model.active_adapters():
+                model.load_adapter(folder, adapter_name=name, hotswap=True, is_trainable=True)
+            return True
         is_pretrained = isinstance(model, PreTrainedModel) and not getattr(model, "hf_quantizer", None)
         names = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
         is_saved = any(os.path.isfile(os.path.join(folder, name)) for name in names)
