@@ -1,60 +1,70 @@
 """The main process acts for all; what it raises reaches every rank."""
 
+import json
 import traceback
-from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.ranks import on_ranks
+from tests.training.tiny import Network, arguments, samples
 
+from squared_emd import EMDTrainer
 from squared_emd.hub import UploadError
-from squared_emd.training import main_process
+from squared_emd.training import trainer as trainer_module
 from squared_emd.training.main_process import on_main_process
 
-
-@pytest.fixture
-def on_two_ranks(monkeypatch):
-    """Plays both ranks one after the other: what rank 0 sent is what rank 1 gets."""
-
-    def play(act, failure):
-        sent, ends = [], []
-        for rank in range(2):
-            state = SimpleNamespace(is_main_process=rank == 0, num_processes=2)
-            monkeypatch.setattr(main_process, "PartialState", lambda state=state: state)
-            send = (lambda values: sent.append(values) or values) if rank == 0 else (lambda values: sent[0])
-            monkeypatch.setattr(main_process, "broadcast_object_list", send)
-            try:
-                ends.append(on_main_process(act, failure))
-            except BaseException as error:
-                ends.append(error)
-        return ends
-
-    return play
+EXPECTED = [OSError("no such file"), ValueError("no such file"), UploadError("no such file")]
+OTHERS = [torch.OutOfMemoryError("out of memory"), RuntimeError("a bug"), KeyError("name"), KeyboardInterrupt("^C")]
 
 
-def test_the_result(on_two_ranks):
-    assert on_two_ranks(lambda: "me/age", UploadError) == ["me/age", "me/age"]
+REFUSED = UploadError("refused")
 
 
-@pytest.mark.parametrize("error", [OSError("no such file"), ValueError("no such file"), UploadError("no such file")])
-def test_an_error_that_was_expected(on_two_ranks, error):
-    def act():
-        raise error
-
-    first, second = on_two_ranks(act, UploadError)
-    assert (type(first), type(second)) == (UploadError, UploadError)
-    assert str(first) == str(second) == "no such file"
-    assert error in (first, first.__cause__)
+def fail(*args, error=REFUSED, **kwargs):
+    raise error
 
 
-@pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("out of memory"), RuntimeError("a bug"), KeyError("name"), KeyboardInterrupt("^C")]
-)
-def test_any_other_error_keeps_its_type_and_traceback(on_two_ranks, error):
-    def act():
-        raise error
+def acts(rank, folder):
+    """Writes down how each act ended on this rank: the type, the text, and the function that raised it."""
+    trainer = EMDTrainer(Network(), arguments(folder, loss="emd"), train_dataset=samples())
+    ends = {"result": on_main_process(lambda: "me/age" if rank == 0 else fail(), UploadError)}
+    trainer.hub_model_id, trainer_module.upload_model = "me/age", fail
+    calls = {repr(error): lambda error=error: on_main_process(lambda: fail(error=error), UploadError)
+             for error in EXPECTED + OTHERS}  # fmt: skip
+    for name, call in (calls | {"push": trainer.push_to_hub}).items():
+        try:
+            call()
+        except BaseException as error:
+            cause = error.__cause__ or error
+            where = traceback.extract_tb(cause.__traceback__)[-1].name
+            ends[name] = type(error).__name__, str(error), where
+    (folder / f"{rank}.json").write_text(json.dumps(ends))
 
-    first, second = on_two_ranks(act, UploadError)
-    assert first is error
-    assert traceback.extract_tb(first.__traceback__)[-1].name == "act"
-    assert type(second) is RuntimeError
-    assert str(second) == f"the main process failed, {type(error).__name__}: {error}"
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ends")
+    on_ranks(2, acts, folder)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_the_result(ends):
+    assert [end["result"] for end in ends] == ["me/age", "me/age"]
+
+
+@pytest.mark.parametrize("error", EXPECTED, ids=repr)
+def test_an_error_that_was_expected(ends, error):
+    first, second = (end[repr(error)] for end in ends)
+    assert first == ["UploadError", "no such file", "fail"]
+    assert second == ["UploadError", "no such file", "on_main_process"]
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=repr)
+def test_any_other_error_keeps_its_type_and_traceback(ends, error):
+    first, second = (end[repr(error)] for end in ends)
+    assert first == [type(error).__name__, str(error), "fail"]
+    assert second == ["RuntimeError", f"the main process failed, {first[0]}: {error}", "on_main_process"]
+
+
+def test_a_push_that_fails(ends):
+    assert [end["push"][:2] for end in ends] == [["UploadError", "refused"]] * 2

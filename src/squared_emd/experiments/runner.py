@@ -164,8 +164,7 @@ def _train_run(
     if args.validate:
         rows = run.experiment.cut_validation(rows[0], args.seed)
     checkpoint = on_main_process(lambda: run.checkpoint, OSError)
-    if args.should_save:
-        write_settings(run.folder, settings)
+    on_main_process(lambda: write_settings(run.folder, settings), OSError)
     own |= select_hyperparameters(args, run, rows[0], settings, print_on_main, **own)
     arguments = arguments_of_run(args, run.experiment, **own, seed=run.seed, output_dir=str(run.folder))
     print_on_main(
@@ -176,9 +175,7 @@ def _train_run(
     outcome.trainer.save_model()
     outcome.trainer.accelerator.wait_for_everyone()
     results = _results(arguments, run, outcome) | {"job": job}
-    if args.should_save:
-        _write_results(run, outcome, results)
-    outcome.trainer.accelerator.wait_for_everyone()  # a-emd reads it
+    on_main_process(lambda: _write_results(run, outcome, results), OSError)  # all ranks wait: a-emd reads them
     outcome.trainer.accelerator.free_memory()
     return results
 

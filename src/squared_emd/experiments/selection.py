@@ -14,6 +14,7 @@ from datasets import Dataset
 
 from ..metrics.logs import RESULTS_FILE
 from ..metrics.names import METRICS
+from ..training.main_process import on_main_process
 from .arguments import ExperimentArguments
 from .experiment import Run
 from .settings import read_results, write_json
@@ -103,9 +104,12 @@ def _result_of_trial(
         if "finite" not in str(error):  # else the metrics, or the automatic weight, met NaN, on all ranks
             raise
         logger.warning("A trial of %s failed: %s", run, error)
-    if trial.should_save:
+
+    def keep() -> None:
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
         content = {"value": value, "metric": run.experiment.selected_by, "settings": settings}
         write_json(folder / RESULTS_FILE, content)
+
+    on_main_process(keep, OSError)
     return value
