@@ -335,7 +335,7 @@ class TestOwnData:
         assert math.isfinite(results_of(tmp_path / "out" / "small" / "xe" / "fold_0" / "seed_42")["eval_aem"])
 
 
-ORDER = "the loss emd needs classes in an order, which these have not; take one of xe, xemd1, xemd2, a-emd."
+ORDER = "the loss emd needs classes in an order, which these have not; take one of xe, xemd1, xemd2, a-emd, xemd."
 
 
 class TestRefused:

@@ -142,16 +142,18 @@ def _decisions_and_predictions(
     outputs = np.asarray(tested.predictions[0] if isinstance(tested.predictions, tuple) else tested.predictions)
     labels = np.asarray(tested.label_ids)
     is_regression = outputs.shape[1:] != (num_classes,)
+    is_soft = labels.shape[1:] == (num_classes,)
     if is_regression:
-        outputs, labels = outputs.reshape(-1), labels.reshape(-1)
+        outputs = outputs.reshape(-1)
         if isinstance(metrics, ScoreMetrics):  # of the score itself
-            decisions, labels = metrics.bins_of(outputs), metrics.bins_of(labels)
+            decisions, labels = metrics.bins_of(outputs), metrics.bins_of(labels.reshape(-1))
         else:
             decisions = np.rint(outputs).clip(0, num_classes - 1)
-        decisions, labels = decisions.astype(np.int64), labels.astype(np.int64)
+        decisions = decisions.astype(np.int64)
+        labels = labels if is_soft else labels.reshape(-1).astype(np.int64)
     else:
         decisions = outputs.argmax(1)
-    true_classes = labels.argmax(1) if labels.shape[1:] == (num_classes,) else labels.reshape(-1)
+    true_classes = labels.argmax(1) if is_soft else labels.reshape(-1)
     if len(decisions) * num_classes > MAX_PREDICTIONS:
         return (decisions, true_classes), None
     probabilities = np.eye(num_classes)[decisions] if is_regression else softmax(outputs, axis=1)
