@@ -11,6 +11,7 @@ from tests.ranks import on_ranks
 from squared_emd import EMDTrainingArguments, GroundDistanceCallback, ground_distance_from_centroids
 from squared_emd.ground_distance import learned
 from squared_emd.training import criterion as criterion_module
+from squared_emd.training import loss_components
 from squared_emd.training.criterion import EMDCriterion
 from squared_emd.training.ground_distance_callback import check_ranks_agree
 
@@ -27,7 +28,7 @@ def epoch_of(criterion, seed):
 
 
 def test_a_refresh_overwrites_a_large_matrix(monkeypatch, tmp_path):
-    for module in (learned, criterion_module):
+    for module in (learned, criterion_module, loss_components):
         monkeypatch.setattr(module, "MAX_CLASSES_IN_FLOAT64", 0)
     criterion, again = criterion_of(tmp_path), criterion_of(tmp_path)
     epoch_of(criterion, 0)

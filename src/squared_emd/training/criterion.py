@@ -20,23 +20,19 @@ from ..ground_distance.learned import (
     matrix_dtype,
     scale_to_mean_one,
 )
-from ..losses import (
-    cross_entropy_loss,
-    energy_distance_loss,
-    entropic_wasserstein_loss,
-    ground_distance_cost,
-    regression_loss,
-    self_guided_regularizer,
-    upcast_to_float32,
-)
+from ..losses import upcast_to_float32
 from .arguments import EMDTrainingArguments
 from .automatic_lambda import AutomaticLambda
 from .geometry import Geometry, given_ground_distance
 from .labels import Targets
+from .loss_components import cost_of, loss_components, regularizer_of
 
 __all__ = ["EMDCriterion"]
 
 logger = logging.getLogger(__name__)
+
+# What of the state is one number, or None.
+_NUMBERS = ("epoch", "first_epoch", "step", "jump_start_steps", "regularizer_weight", "sdd", "sdd_relative")
 
 
 class EMDCriterion(nn.Module):
@@ -204,50 +200,22 @@ class EMDCriterion(nn.Module):
         """
         logits = upcast_to_float32(logits)  # once: the gradients of the components are added before they are rounded
         weights, labels = self.targets.weights_of(labels), self.targets.smoothed(labels)
-        components = self._components(logits, labels)
+        components = loss_components(
+            self.args, self.geometry, logits, labels, cost=self.cost, weight=self.regularizer_weight_in_force
+        )
         if weights is not None:
             components = {name: values * weights for name, values in components.items()}
         if self.training and self._measures_lambda:
             with torch.no_grad():
-                regularizer = self._regularizer(logits, labels)
+                regularizer = regularizer_of(self.args, logits, labels, self.cost)
             regularizer = regularizer if weights is None else regularizer * weights
             self.automatic_lambda.update(components["ce"], regularizer, finite)
         return components
 
-    def _components(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The components by name, each (B,), before class weights."""
-        args = self.args
-        if args.loss == "reg":
-            return {"mse": regression_loss(logits, labels, reduction="none")}
-        if args.loss == "emd":
-            return {"emd": self.geometry.loss(logits, labels)}
-        if args.loss == "a-emd":
-            loss = entropic_wasserstein_loss(
-                logits,
-                labels,
-                self.cost.T,
-                strength=args.entropic_strength,
-                iterations=args.sinkhorn_iterations,
-                reduction="none",
-            )
-            return {"emd": loss}
-        if not self._regularizes:
-            return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
-        entropy = cross_entropy_loss(logits, labels, eps=1e-6, reduction="none")  # eps: section 4.1
-        return {"ce": entropy, "emd": self.regularizer_weight * self._regularizer(logits, labels)}  # Eq. 16
-
-    def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.args.loss == "xemd":
-            return energy_distance_loss(logits, labels, self.cost, reduction="none")
-        # D is symmetric: transposed, the columns of the labels are contiguous rows.
-        return self_guided_regularizer(
-            logits, labels, self.cost.T, true_class_cost=self.args.true_class_cost, reduction="none"
-        )
-
     @property
-    def _regularizes(self) -> bool:
-        ready = self.cost is not None and self.regularizer_weight != 0
-        return self.args.is_self_guided and not self.in_jump_start and ready
+    def regularizer_weight_in_force(self) -> float | None:
+        """Lambda; None in the jump start, and as long as there is no D."""
+        return None if self.in_jump_start or self.cost is None else self.regularizer_weight
 
     @property
     def _measures_lambda(self) -> bool:
@@ -358,16 +326,12 @@ class EMDCriterion(nn.Module):
         """
         copy = self.num_classes <= MAX_CLASSES_IN_FLOAT64
         state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
-        state["epoch"] = torch.tensor(self.epoch)
-        state["first_epoch"] = torch.tensor(self.first_epoch)
-        state["step"] = torch.tensor(self.step)
-        if self.jump_start_steps is not None:
-            state["jump_start_steps"] = torch.tensor(self.jump_start_steps)
         state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
-        for name in ("regularizer_weight", "sdd", "sdd_relative"):
-            if getattr(self, name) is not None:
-                state[name] = torch.tensor(getattr(self, name), dtype=torch.float64)
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None:
+                state[name] = torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else torch.int64)
         if self.ground_distance is not None:
             state["ground_distance"] = self.ground_distance.clone() if copy else self.ground_distance
             state["known"] = self.known.clone()
@@ -385,13 +349,10 @@ class EMDCriterion(nn.Module):
         self.centroids.load_state_dict(
             {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
         )
-        self.epoch = int(state["epoch"])
-        self.first_epoch = int(state["first_epoch"])
-        self.step = int(state.get("step", 0))
-        self.jump_start_steps = int(state["jump_start_steps"]) if "jump_start_steps" in state else None
         self.automatic_lambda.sums = state["measured"].to(self.centroids.device).clone()
-        for name in ("regularizer_weight", "sdd", "sdd_relative"):
-            setattr(self, name, float(state[name]) if name in state else None)
+        for name in _NUMBERS:
+            setattr(self, name, state[name].item() if name in state else None)
+        self.step = self.step or 0  # which earlier versions did not count
         if not self.args.is_self_guided:
             return  # it keeps the D it was given
         if "ground_distance" in state:
@@ -408,20 +369,8 @@ class EMDCriterion(nn.Module):
         self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))
         self._made_ground_distance = False
         self.targets.follow(self.ground_distance, self.known)
-        if not self.args.uses_ground_distance:
-            return
-        if self.args.loss in ("a-emd", "xemd"):
-            cost = self.ground_distance.to(self.known.device, torch.float32)
-            if self.args.loss == "xemd" and not self.known.all():  # The mean distance stands for unknown ones.
-                cost = torch.where(self.known.outer(self.known), cost, 1).fill_diagonal_(0)
-            self.cost = cost
-            return
-        omega, mu = self.args.self_guided_parameters()
-        known = self.known.to(self.centroids.device)
-        cost = self.cost if self.num_classes > MAX_CLASSES_IN_FLOAT64 else None  # a large one is written over
-        if cost is None:
-            cost = torch.empty(self.ground_distance.shape, dtype=torch.float32, device=self.known.device)
-        self.cost = ground_distance_cost(self.ground_distance, omega=omega, mu=mu, known=known, out=cost)
+        if self.args.uses_ground_distance:
+            self.cost = cost_of(self.args, self.ground_distance, self.known, earlier=self.cost)
 
 
 def _known_to(ground_distance: Tensor) -> Tensor:
