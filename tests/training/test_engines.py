@@ -53,7 +53,7 @@ def test_activation_checkpointing(tmp_path, plain):
     check_same(train(tmp_path, tiny_vit(), images(), activation_checkpointing=True), plain)
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_torch_compile(tmp_path, plain, backend):
     compiled = {"torch_compile": True, "torch_compile_backend": backend}
     if backend == "aot_eager":  # The code of another loss, without a hook, fits this model, too.
@@ -66,16 +66,17 @@ def test_torch_compile(tmp_path, plain, backend):
 SHARDED = {"version": 2, "transformer_layer_cls_to_wrap": ["ViTLayer"]}
 ENGINES = {
     "ddp": {},
+    "ddp, bf16": {"bf16": True, "learning_rate": 0.0},
+    "fsdp, bf16": {"fsdp_config": SHARDED, "bf16": True, "learning_rate": 0.0},
+    "fsdp, sharded state": {
+        "fsdp_config": SHARDED | {"state_dict_type": "SHARDED_STATE_DICT", "activation_checkpointing": True}
+    },
     "fsdp": {"fsdp_config": SHARDED},
-    "fsdp_sharded_state": {"fsdp_config": SHARDED | {"state_dict_type": "SHARDED_STATE_DICT"}},
-    "fsdp_activation_checkpointing": {"fsdp_config": SHARDED | {"activation_checkpointing": True}},
-    "fsdp_bf16": {"fsdp_config": SHARDED, "bf16": True, "learning_rate": 0.0},
-    "ddp_bf16": {"bf16": True, "learning_rate": 0.0},
 }
-SHARDING = [name for name in ENGINES if name.startswith("fsdp")]
+SHARDING = ("fsdp", "fsdp, sharded state")
 
 
-def engine_trainer(folder, fields, **others):
+def engine_trainer(folder, fields):
     sharded = "fsdp_config" in fields
     os.environ["ACCELERATE_USE_FSDP"] = str(sharded).lower()
     fields = {
@@ -83,11 +84,12 @@ def engine_trainer(folder, fields, **others):
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2,
         "optim_args": "momentum=0.9",  # of an optimizer without state, PyTorch cannot load the state
-        "save_strategy": "epoch",
+        "num_train_epochs": 3,
+        "save_strategy": "steps",
+        "save_steps": 6,  # the jump start
         "eval_strategy": "epoch",
         **({"fsdp": True} if sharded else {}),
         **fields,
-        **others,
     }
     args = arguments(folder, **fields)
     if sharded:
@@ -103,7 +105,7 @@ def engine_outcome(trainer):
         "log": {name: logged(trainer, name) for name in names},
         "ground_distance": trainer.criterion.ground_distance.tolist(),
         "weight": trainer.criterion.regularizer_weight,
-        "type": type(next(trainer.model.parameters())).__name__,
+        "types": sorted({type(parameter).__name__ for parameter in trainer.model.parameters()}),
     }
 
 
@@ -118,9 +120,10 @@ def engine_runs(rank, folder):
             found["resumed"] = engine_outcome(resumed)
         (folder / f"{name}_{rank}.json").write_text(json.dumps(found))
     if rank == 0:
-        local_part(next(resumed.model.parameters())).data[0] = float("nan")
+        parameters = resumed.model.vit.layers[0].parameters()
+        local_part(next(parameters)).data[0] = float("nan")
     try:
-        resumed.checkpoint_state()
+        resumed.save_model(str(folder / "broken"))
     except FloatingPointError as error:
         (folder / f"nan_{rank}").write_text(str(error))
 
@@ -138,12 +141,12 @@ def of_engine(folder, name, rank):
 
 @pytest.mark.xdist_group("engines")
 class TestFSDP2:
-    @pytest.mark.parametrize("name", [name for name in SHARDING if "bf16" not in name])
+    @pytest.mark.parametrize("name", SHARDING)
     def test_is_ddp(self, engines, name):
         expected = of_engine(engines, "ddp", 0)["whole"]
         for rank in range(2):
             got = of_engine(engines, name, rank)["whole"]
-            assert (got["type"], expected["type"]) == ("DTensor", "Parameter")
+            assert "DTensor" in got["types"] and expected["types"] == ["Parameter"]
             assert got["ground_distance"] == expected["ground_distance"]
             np.testing.assert_allclose(got["weight"], expected["weight"], rtol=1e-4)
             for key, values in expected["log"].items():
@@ -151,7 +154,7 @@ class TestFSDP2:
 
     def test_bf16_is_ddp_but_for_its_rounding(self, engines):
         # FSDP2 keeps all in bfloat16 where autocast keeps some in float32: 8 bits, so a percent of a distance
-        expected, got = (of_engine(engines, f"{name}_bf16", 0)["whole"] for name in ("ddp", "fsdp"))
+        expected, got = (of_engine(engines, f"{name}, bf16", 0)["whole"] for name in ("ddp", "fsdp"))
         for key in ("loss_ce", "sdd"):
             np.testing.assert_allclose(got["log"][key], expected["log"][key], rtol=0.02)
 
@@ -163,4 +166,4 @@ class TestFSDP2:
 
     def test_all_ranks_stop_at_a_weight_that_one_holds(self, engines):
         whose = [(engines / f"nan_{rank}").read_text().split(" are NaN")[0].rpartition(" ")[2] for rank in range(2)]
-        assert whose == ["vit.embeddings.cls_token", "rank"]
+        assert whose == ["vit.layers.0.attention.q_proj.weight", "rank"]
