@@ -70,7 +70,7 @@ class TestAllLosses:
             "seconds_per_step", "class_names", "confusion_matrix", "command", "batch_size", "optimizer", "device",
             "ranks", "versions", "weights", "job", "comparison", "num_validation", "non_finite", "folder",
             *(f"{part}_{name}" for part in ("eval", "validation") for name in (
-                "loss", "aem", "aeo", "mae", "squared_emd", "nll", "ece", "runtime", "samples_per_second",
+                "loss", "loss_ce", "aem", "aeo", "mae", "squared_emd", "nll", "ece", "runtime", "samples_per_second",
                 "steps_per_second")),
         }  # fmt: skip
 

@@ -354,41 +354,9 @@ class TestSaving:
             Network(), args, train_dataset=samples(), eval_dataset=samples(), compute_metrics=compute_metrics
         )
         trainer.train()
-        assert trainer.criterion.epoch == 2
-        assert torch.equal(trainer.criterion.ground_distance, matrices[1])
-        assert not torch.equal(matrices[1], matrices[3])
-
-    def test_best_model_within_the_jump_start_has_none(self, tmp_path, caplog):
-        metrics = iter([0.9, 0.1, 0.1, 0.1, 0.9])
-        args = arguments(
-            tmp_path,
-            jump_start_epochs=2,
-            save_strategy="steps",
-            save_steps=1,
-            eval_strategy="steps",
-            eval_steps=1,
-            max_steps=9,
-            load_best_model_at_end=True,
-            metric_for_best_model="aem",
-        )
-        trainer = EMDTrainer(
-            tiny_vit(),
-            args,
-            train_dataset=images(),
-            eval_dataset=images(),
-            compute_metrics=lambda _: {"aem": next(metrics, 0.1)},
-        )
-        trainer.train()
-        criterion = trainer.criterion
-        assert (criterion.epoch, criterion.ground_distance, criterion.regularizer_weight) == (0, None, None)
-        assert not hasattr(trainer.model.config, "ground_distance")
-        assert trainer.model.config.emd["epoch"] == 0
-        assert "within its jump start" not in caplog.text  # the run went on past it
-        assert trainer.evaluate()["eval_loss"] == pytest.approx(logged(trainer, "eval_loss")[0], rel=1e-6)
-        trainer.save_model()
-        config = json.loads((tmp_path / "config.json").read_text())
-        assert (config["emd"]["epoch"], config["emd"]["sdd"]) == (0, None)
-        assert "ground_distance" not in config
+        assert trainer.criterion.epoch == 3  # the first two are the jump start
+        assert torch.equal(trainer.criterion.ground_distance, matrices[2])
+        assert not torch.equal(matrices[2], matrices[3])
 
 
 class TestOtherUses:

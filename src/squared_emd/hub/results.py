@@ -40,7 +40,10 @@ __all__ = [
 RESULTS_FILE = "all_results.json"
 _PACKAGES = ("squared-emd", "torch", "transformers", "timm", "datasets", "accelerate")
 _ORDINAL_METRICS = {"eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"}
-_OF_TRAINER = {"eval_loss", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_samples"}
+_OF_TRAINER = {
+    *("eval_loss", "eval_loss_ce", "eval_loss_emd", "eval_loss_mse", "eval_runtime"),
+    *("eval_samples_per_second", "eval_steps_per_second", "eval_samples"),
+}
 _IDENTITY = ("table", "data", "stand_in", "variant", "model", "loss", "class_names")  # known without the weights
 _START = r"(?:file:/+|~?/|~\\|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\)"
 _PATH = re.compile(rf"'{_START}[^']*'|\"{_START}[^\"]*\"|(?<![\w:/.\\~-]){_START}(?:\\.|[^\s'\"`\\])+")
@@ -91,15 +94,17 @@ def facts_of_training(trainer: Any) -> dict[str, Any]:
     """What an `EMDTrainer` knows of its run, with the last evaluation of the weights that its model has now.
 
     Args:
-        trainer: before or after training. Its `evaluated` maps versions of the weights to their metrics and the number
-            of samples.
+        trainer: before or after training. Its `evaluated` maps versions of the weights and prefixes to metrics and the
+            number of samples.
 
     Returns:
         Keys as in `all_results.json`; no `eval_...` if these weights were not evaluated.
     """
     args, state = trainer.args, trainer.state
-    metrics, num_test = trainer.evaluated.get(trainer.weights_version, ({}, None))
-    facts = {**facts_of_arguments(args), "num_test": num_test, **metrics}
+    evaluations = trainer.evaluated.get(trainer.weights_version, {}).values()  # several, of as many sets
+    facts = facts_of_arguments(args) | {"num_test": sum(number for _, number in evaluations) or None}
+    for metrics, _ in evaluations:
+        facts |= metrics
     name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
         facts["model"] = name  # A repository of the Hub.

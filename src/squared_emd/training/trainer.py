@@ -51,6 +51,7 @@ __all__ = ["EMDTrainer"]
 logger = logging.getLogger(__name__)
 
 _NOT_FINITE = "not finite"  # among the sums for the log: the number of samples that were NaN or infinite
+_COMPONENTS = ("ce", "emd", "mse")  # of losses, in the order in which an evaluation sums them up
 _BATCHES_ON_DEVICE = 16  # outputs of an evaluation that leave the device together
 
 
@@ -63,7 +64,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     The loss of an optimizer step is the mean over all its samples, however they are split into ranks, batches and
     accumulation steps. `loss_ce` and `loss_emd` (whose sum is the loss), `regularizer_weight`, `sdd` and `sdd_relative`
-    are logged with it, and `non_finite_samples` where there are any. Interrupted runs resume to the same bits.
+    are logged with it, and `non_finite_samples` where there are any; an evaluation has `eval_loss_ce` and
+    `eval_loss_emd` beside `eval_loss`. Interrupted runs resume to the same bits.
 
     A `compute_metrics` that has a method `restart()` and an optional argument `compute_result`, such as
     `ordinal_metrics`, gets each batch of `evaluate()` at once, as with `batch_eval_metrics=True`. Outputs that have to
@@ -81,7 +83,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     Attributes:
         criterion: holds D, the class centroids and lambda.
-        evaluated: by `weights_version`, the metrics of the last evaluation of these weights and its number of samples.
+        evaluated: by `weights_version` and prefix, the metrics of the last evaluation of these weights, as `eval_...`,
+            and its number of samples.
         saved_weights: `weights_version` of the weights in the output folder; None: there are none.
 
     Raises:
@@ -120,7 +123,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
                 "Use transformers.Trainer for a loss of your own."
             )
         self.model_accepts_loss_kwargs = False  # the samples of a step are counted here
-        self.evaluated: dict[tuple[int, int], tuple[dict[str, float], int]] = {}
+        self.evaluated: dict[tuple[int, int], dict[str, tuple[dict[str, float], int]]] = {}
+        self._evaluated_components = self._evaluated.new_zeros(len(_COMPONENTS), 2)  # sums of losses, and of samples
         self.saved_weights: tuple[int, int] | None = None
         self.criterion = EMDCriterion(
             args,
@@ -234,8 +238,13 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         num_unique = len(labels) if num_unique is None else num_unique  # after them come padding duplicates
         if not model.training:
             self._need_ground_distance()
+            components = self.criterion(logits, labels)  # name -> (B,)
+            for name, values in components.items():
+                sums = self._evaluated_components[_COMPONENTS.index(name)]
+                sums[0] += values[:num_unique].sum().to(sums)
+                sums[1] += num_unique
             # The loss of a batch of duplicates alone is not used.
-            loss = sum(self.criterion(logits, labels).values())[: max(num_unique, 1)].mean()
+            loss = sum(components.values())[: max(num_unique, 1)].mean()
             return (loss, outputs) if return_outputs else loss
 
         features = [self.head_input.take(logits)] if learns else []
@@ -360,14 +369,25 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         # It is filled on the device: no copy waits for it.
         return batches, self.accelerator.reduce(torch.full((), samples, device=self.args.device), "sum")
 
-    def evaluation_loop(self, dataloader: DataLoader, description: str, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """As `Trainer`, in memory that does not grow with the data where `compute_metrics` lets it."""
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """As `Trainer`, with the components of the loss, in memory that does not grow with the data where it need not.
+
+        `compute_metrics` decides whether it grows.
+        """
         if changed := self.args.changed_fields(self.criterion.args):
             before, now = ({name: getattr(args, name) for name in changed} for args in (self.criterion.args, self.args))
             raise ValueError(
                 f"an evaluation needs the arguments of the training before it, {before}; they were changed to {now}. "
                 "Set them back, or call train(), which takes them up."
             )
+        self._evaluated_components.zero_()
         fields = {"eval_accumulation_steps": self.args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
         # Only a loader of Accelerate tells Trainer which batch is the last one.
         if _takes_batches(self.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
@@ -376,14 +396,31 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         before = {name: getattr(self.args, name) for name in fields}
         try:
             vars(self.args).update(fields)
-            output = super().evaluation_loop(dataloader, description, *args, **kwargs)
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+            )
         finally:
             vars(self.args).update(before)
-        if description == "Evaluation" and "eval_loss" in output.metrics:
-            times = ("eval_loss", "eval_model_preparation_time")
-            metrics = {name: value for name, value in output.metrics.items() if name not in times}
-            self.evaluated[self.weights_version] = metrics, output.num_samples
+        if f"{metric_key_prefix}_loss" in output.metrics:
+            if description == "Evaluation":
+                self._keep_for_card(output, metric_key_prefix)
+            sums = self.accelerator.reduce(self._evaluated_components, "sum").tolist()
+            for name, (total, samples) in zip(_COMPONENTS, sums, strict=True):
+                if samples:
+                    output.metrics[f"{metric_key_prefix}_loss_{name}"] = total / samples
         return output
+
+    def _keep_for_card(self, output: EvalLoopOutput, prefix: str) -> None:
+        """Keep an evaluation of these weights in place of earlier ones, but beside those of other evaluation sets."""
+        evaluations = self.evaluated.setdefault(self.weights_version, {})
+        is_one_of_several = prefix.startswith("eval_")  # as Trainer has it where eval_dataset is a dictionary
+        for other in [name for name in evaluations if not (is_one_of_several and name.startswith("eval_"))]:
+            del evaluations[other]
+        metrics = {name.removeprefix(f"{prefix}_"): value for name, value in output.metrics.items()}
+        beginning = prefix if is_one_of_several else "eval"
+        others = ("loss", "model_preparation_time")
+        metrics = {f"{beginning}_{name}": value for name, value in metrics.items() if name not in others}
+        evaluations[prefix] = metrics, output.num_samples
 
     def _count_classes(self) -> None:
         """Fix the weights of the classes where they come from the training data; without those nothing is weighed."""
