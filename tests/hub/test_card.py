@@ -1,7 +1,5 @@
 """Model cards: what is on them was measured on the weights beside them, or is "not run"."""
 
-import hashlib
-import json
 import math
 import re
 
@@ -11,36 +9,26 @@ import torch
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
-from transformers import AutoConfig, TimmWrapperConfig, ViTConfig, ViTForImageClassification, ViTImageProcessor
+from tests.hub.card_folders import (
+    DISTANCES,
+    EMD,
+    FOUND,
+    METRIC_NAMES,
+    NAMES,
+    RESULTS,
+    card_of,
+    cells,
+    config,
+    model_folder,
+    run_folder,
+    section,
+)
+from transformers import AutoConfig, TimmWrapperConfig, ViTForImageClassification, ViTImageProcessor
 
 from squared_emd import plot
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub import write_card
 from squared_emd.hub.card_content import escape
-from squared_emd.hub.results import check_confusion_matrix, hide_paths, verify_results
-
-NAMES = ["young", "grown", "old"]
-COUNTS = [[2, 1, 0], [0, 1, 0], [1, 0, 1]]  # 4 of 6 right, 5 within one class; off by 1 and by 2: 3 / 6
-DISTANCES = [[0, 0.25, 0.6875], [0.25, 0, 0.3125], [0.6875, 0.3125, 0]]
-EMD = {
-    "loss": "xemd2", "epoch": 7, "version": "0.1.0", "omega": 2.0, "mu": -0.25, "rank": "strict", "sdd": 0.0123,
-    "regularizer_weight": 4.56, "mirrored": True,
-}  # fmt: skip
-RESULTS = {
-    "table": "adience", "data": "drawn faces", "stand_in": True, "variant": "", "model": "small", "loss": "xemd2",
-    "fold": 2, "folds": 5, "seed": 11, "tested_on": "test fold", "num_train": 19, "num_test": 6,
-    "learning_rate": 0.00316, "entropic_strength": None, "eval_aem": 4 / 6, "eval_aeo": 5 / 6, "eval_mae": 0.5,
-    "eval_squared_emd": 0.4321, "eval_loss": -0.9, "eval_runtime": 9.87, "epochs": 7.0, "sdd": 0.0123,
-    "sdd_relative": 0.789, "regularizer_weight": 4.56, "seconds_per_step": 0.0543, "device": "cpu",
-    "class_names": NAMES, "job": "a job", "confusion_matrix": COUNTS, "batch_size": 17,
-    "command": "python recipes/adience.py --loss xemd2", "optimizer": "sgd (momentum=0.98), linear schedule",
-    "versions": {"squared_emd": "0.1.0", "torch": "2.15.0"},
-}  # fmt: skip
-WEIGHTS = b"not really weights"
-DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
-FOUND = "all_results.json"
-AGAIN = "run the recipe again"
-METRIC_NAMES = ["AEM", "AEO", "MAE", "Squared EMD"]
 
 
 @pytest.fixture(autouse=True)
@@ -50,43 +38,6 @@ def drawn(request, monkeypatch):
         return
     for name in ("confusion_matrix", "heat_map"):
         monkeypatch.setattr(plot, name, lambda matrix, class_names, path: path.write_bytes(b"a figure"))
-
-
-def model_folder(folder, *, names=NAMES, emd=EMD, distances=DISTANCES, **fields):
-    """The folder of a saved model, as far as a card reads it."""
-    folder.mkdir(exist_ok=True)
-    fields = {"id2label": dict(enumerate(names)), "emd": emd} | fields
-    if distances is not None:
-        fields["ground_distance"] = distances
-    (folder / "config.json").write_text(json.dumps({"model_type": "vit"} | fields))
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
-    return folder
-
-
-def run_folder(folder, *, changes=(), **fields):
-    model_folder(folder, **fields)
-    results = RESULTS | {"weights": {"model.safetensors": DIGEST}} | dict(changes)
-    (folder / FOUND).write_text(json.dumps(results))
-    return folder
-
-
-def card_of(folder, **arguments):
-    write_card(folder, **arguments)
-    return (folder / "README.md").read_text()
-
-
-def section(card, heading):
-    return card.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
-def cells(card, name):
-    """The value and the interval of a metric."""
-    row = next(line for line in section(card, "Results").splitlines() if line.startswith(f"| {name} |"))
-    return [cell.strip() for cell in row.split("|")[2:4]]
-
-
-def config(**fields):
-    return ViTConfig(**{"id2label": dict(enumerate(NAMES)), "emd": EMD} | fields)
 
 
 class TestMeasuredResults:
@@ -146,101 +97,8 @@ class TestMeasuredResults:
         assert "Confusion matrix: not run." in card and "confusion_matrix.png" not in card
         assert len(ModelCard(card).data.eval_results) == 3
 
-    @pytest.mark.parametrize(
-        ("name", "value", "message"),
-        [
-            (
-                "table",
-                "faces",
-                "'table' must be one of adience, images_of_groups, aadb, imagenet, own_data, text_ratings, "
-                "audio_grades, tabular, or null; got 'faces'",
-            ),
-            ("eval_aem", 66.7, "'eval_aem' must be a number, 0 to 1, or null; got 66.7"),
-            ("eval_aem", -0.1, "'eval_aem' must be a number, 0 to 1, or null; got -0.1"),
-            ("eval_aem", math.nan, "'eval_aem' must be a number, 0 to 1, or null; got nan"),
-            ("eval_aem", True, "'eval_aem' must be a number, 0 to 1, or null; got True"),
-            ("eval_aeo", "0.9", "'eval_aeo' must be a number, 0 to 1, or null; got '0.9'"),
-            ("eval_aeo", 0.5, f"'eval_aeo' must be at least 'eval_aem', {4 / 6}; got 0.5"),
-            ("eval_mae", 2.5, "'eval_mae' must be a number, 0 to 2, or null; got 2.5"),
-            ("eval_squared_emd", math.inf, "'eval_squared_emd' must be a number, 0 to 2, or null; got inf"),
-            ("eval_spearman", -1.5, "'eval_spearman' must be a number, -1 to 1, or null; got -1.5"),
-            ("eval_score_mae", -1, "'eval_score_mae' must be a finite number, 0 or more, or null; got -1"),
-            ("num_test", 6.0, "'num_test' must be an integer, 1 or more, or null; got 6.0"),
-            ("fold", 5, "'fold' must be less than 'folds', 5; got 5"),
-            ("stand_in", 1, "'stand_in' must be true or false, or null; got 1"),
-            ("device", 3, "'device' must be text, or null; got 3"),
-            ("versions", {"torch": 2.15}, "'versions' must be names of packages, each with a version, or null; "
-             "got {'torch': 2.15}"),
-            ("loss", "emd", "'loss' must be that of the config, 'xemd2'; got 'emd'"),
-            ("class_names", ["old", "grown", "young"], f"'class_names' must be those of the config, {NAMES}; "
-             "got ['old', 'grown', 'young']"),
-            ("confusion_matrix", [[6]], "'confusion_matrix' must be 3 rows of 3 counts, not all 0; got [[6]]"),
-            ("confusion_matrix", [[2, 1, 0], [0, 1, 0], [1, 0, 1.5]], "'confusion_matrix' must be 3 rows of 3 counts, "
-             "not all 0; got [[2, 1, 0], [0, 1, 0], [1, 0, 1.5]]"),
-            ("confusion_matrix", [[2, 1, 0], [0, 1, 0], [1, 0, 2]], "'confusion_matrix' must be one whose sum is "
-             "'num_test', 6; got 7.0"),
-            ("confusion_matrix", [[3, 0, 0], [0, 1, 0], [1, 0, 1]], "'confusion_matrix' must be one whose share on the "
-             f"diagonal is 'eval_aem', 0.6666666667; got {5 / 6}"),
-            ("confusion_matrix", [[2, 0, 1], [0, 1, 0], [1, 0, 1]], "'confusion_matrix' must be one whose share on and "
-             f"beside the diagonal is 'eval_aeo', 0.8333333333; got {4 / 6}"),
-        ],
-    )  # fmt: skip
-    def test_contradictions_are_refused(self, tmp_path, name, value, message):
-        run_folder(tmp_path, changes={name: value})
-        with pytest.raises(ValueError, match=f"^{re.escape(f'{FOUND}: {message}; {AGAIN}')}$"):
-            write_card(tmp_path)
-        assert not (tmp_path / "README.md").exists()
-
-    def test_contradictions_of_the_config_are_refused(self):
-        message = f"config.json: 'emd.scores' must be a number for each class, or null; got [1, 2]; {AGAIN}"
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            verify_results(RESULTS, config(emd=EMD | {"scores": [1, 2]}))
-
-    def test_errors_are_compared_without_an_order(self):
-        with pytest.raises(ValueError, match=r"share off the diagonal is 'eval_top_1_error', 0\.1; got 0\.25"):
-            check_confusion_matrix([[2, 1], [0, 1]], 2, {"eval_top_1_error": 0.1})
-
-    def test_numpy_numbers_are_numbers(self):
-        measured = {"table": "own_data", "eval_aem": np.float32(0.5), "num_test": np.int64(4)}
-        assert verify_results(measured, config())["eval_aem"] == 0.5
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [("[1]", r"must hold a JSON object; got \[1\]"), ("{", "must be JSON in UTF-8; reading it gave: Expecting .*")],
-    )
-    def test_a_file_without_results(self, tmp_path, text, message):
-        run_folder(tmp_path)
-        (tmp_path / FOUND).write_text(text)
-        with pytest.raises(ValueError, match=f"^{tmp_path / FOUND} {message}; write it again$"):
-            write_card(tmp_path)
-
 
 class TestWhoseWeights:
-    @pytest.mark.parametrize(
-        ("weights", "name", "there", "got"),
-        [
-            ({"model.safetensors": "0" * 64}, "model.safetensors", DIGEST, "0" * 64),
-            ({"model.safetensors": DIGEST, "model-2.safetensors": DIGEST}, "model-2.safetensors", "not there", DIGEST),
-            ({"other_model.safetensors": DIGEST}, "model.safetensors", DIGEST, "none"),
-        ],
-    )
-    @pytest.mark.parametrize("where", [FOUND, "results"])
-    def test_results_of_other_weights_are_refused(self, tmp_path, weights, name, there, got, where):
-        run_folder(tmp_path, changes={"weights": weights})
-        message = (
-            f"{where}: 'weights' must have the sha256 of the weights in the folder, {name}: {there}; got {got}; they "
-            f"were measured with other weights: evaluate these, or {AGAIN}"
-        )
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            write_card(tmp_path, results=RESULTS | {"weights": weights} if where == "results" else None)
-
-    @pytest.mark.parametrize("weights", [{}, [], {"model.safetensors": 1}])
-    def test_digests_that_are_none_are_refused(self, tmp_path, weights):
-        run_folder(tmp_path, changes={"weights": weights})
-        message = f"{FOUND}: 'weights' must be file names, each with its sha256; got {weights!r}; {AGAIN}"
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            write_card(tmp_path)
-
     def test_results_that_name_no_weights(self, tmp_path):
         card = card_of(run_folder(tmp_path, changes={"weights": None, "data": "Adience files", "stand_in": False}))
         assert f"{FOUND} does not say which weights it was measured with." in card
@@ -417,19 +275,6 @@ class TestTextFromElsewhere:
         assert len([token for token in tokens if token.type == "heading_open"]) == 9  # the title, and eight sections
         assert not [token for token in tokens if token.type == "html_block" and "squared_emd" not in token.content]
         assert len([token for token in tokens if token.type == "table_open"]) == 2
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("--data_dir=/home/me/faces -x", "--data_dir=DIR -x"),
-            ("--data_dir '/home/me/my faces' -x", "--data_dir DIR -x"),
-            ("--out ~/runs ../x ./y", "--out DIR DIR DIR"),
-            (r"C:\Users\me\faces D:/x \\server\share file:///home/me/x /home/me/my\ faces", "DIR DIR DIR DIR DIR"),
-            ("timm/resnet18 https://huggingface.co/x/y 1/2", "timm/resnet18 https://huggingface.co/x/y 1/2"),
-        ],
-    )
-    def test_paths_are_replaced(self, text, expected):
-        assert hide_paths(text) == expected
 
     def test_no_local_path_gets_onto_a_card(self, tmp_path):
         secret = tmp_path / "secret"

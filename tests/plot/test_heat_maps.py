@@ -142,3 +142,8 @@ class TestConfusionMatrix:
         refused(confusion_matrix, message, [[1, -1], [0, 1]], ["a", "b"])
         message = "class_names must hold one name per row of matrix, 2; got 1; name each class"
         refused(confusion_matrix, message, [[1, 0], [0, 1]], ["a"])
+
+
+def test_a_file_without_an_ending_is_png(tmp_path):
+    heat_map(of_line(3), path=tmp_path / "d")
+    assert [path.name for path in tmp_path.iterdir()] == ["d.png"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +25,9 @@ _DPI = 150
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """The figure, which is also written to `path` unless that is None."""
+    """The figure, which is also written to `path`, as PNG where it names no format, unless that is None."""
     if path is not None:
-        with write_aside(path) as unfinished:
+        with write_aside(path if Path(path).suffix else f"{path}.png") as unfinished:
             figure.savefig(unfinished, dpi=_DPI)
     return figure
 

@@ -79,7 +79,7 @@ def replace_files(folder: str | Path, replacements: str | Path) -> None:
         replacements: a folder of files, on the same disk.
     """
     folder, files = Path(folder), sorted(Path(replacements).iterdir())
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(folder / MANIFEST)
     for path in files:
         if isinstance(manifest.get(path.name), list):  # a kill may leave either of both
             manifest[path.name].append(_content(path))
