@@ -157,6 +157,15 @@ class TestFolders:
             f"{few}, split train, row 1: the label must be one of 1, 3; got '2'."
         )
 
+    def test_metadata_that_a_spreadsheet_saved(self, tmp_path):
+        for i in range(10):
+            write_image(tmp_path / f"{i}.png")
+        lines = ["file_name;label;grade", *(f"{i}.png;{('None', 'mild')[i % 2]};{('NA', 1)[i % 2]}" for i in range(10))]
+        (tmp_path / "metadata.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+        for column, names in (("label", ["None", "mild"]), ("grade", ["NA", "1"])):
+            loaded = load_labeled_images(tmp_path, classes=names, label_column=column)
+            assert loaded.dataset["label"][:] == [0, 1] * 5
+
     def test_metadata_beside_the_images(self, tmp_path):
         for i in range(10):
             write_image(tmp_path / f"{i}.png")

@@ -4,13 +4,14 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
 import yaml
 from datasets import (
     Dataset,
@@ -25,6 +26,7 @@ from datasets import (
     load_from_disk,
 )
 from datasets.exceptions import DatasetGenerationError, DatasetsError
+from datasets.fingerprint import Hasher
 from datasets.packaged_modules.csv.csv import Csv
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 from huggingface_hub import DatasetCard, snapshot_download
@@ -182,7 +184,7 @@ def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None, names: Co
     folder = scan_folder(root, _endings(builder) if builder else ())
     if folder.files and not is_configured:
         if any(os.path.basename(file) in builder.METADATA_FILENAMES for file in folder.others):
-            return _load_metadata(folder, builder)
+            return _load_metadata(folder, builder, names)
         noun = {"image": "images", "audio": "sounds"}[builder.BASE_COLUMN_NAME]
         rows = folder.rows(noun)
         if rows is not None:
@@ -201,9 +203,21 @@ def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None, names: Co
     return _load_data_files(str(root), found, names)
 
 
-def _load_metadata(folder: MediaFolder, builder: type[FolderBasedBuilder]) -> DatasetDict:
+def _load_metadata(folder: MediaFolder, builder: type[FolderBasedBuilder], names: Collection[str]) -> DatasetDict:
     """The rows of the metadata files as `datasets` reads them, and the split of the folder in which each file is."""
-    rows = load_dataset(builder.__name__.lower(), data_files={"train": f"{glob.escape(str(folder.root))}/**"})["train"]
+
+    class Metadata(builder):
+        def _read_metadata(self, metadata_file: str, metadata_ext: str = "") -> Iterator[pa.Table]:
+            if metadata_ext == ".csv":
+                yield read_csv_files({"train": [metadata_file]}, names)["train"].with_format("arrow")[:]
+            else:
+                yield from super()._read_metadata(metadata_file, metadata_ext)
+
+    # The hash tells what `datasets` has in its cache apart: for other names a column may have another type.
+    files = {"train": f"{glob.escape(str(folder.root))}/**"}
+    reader = Metadata(data_files=files, dataset_name=builder.__name__.lower(), hash=Hasher.hash(list(names)))
+    reader.download_and_prepare()
+    rows = reader.as_dataset("train")
     column = builder.BASE_COLUMN_NAME
     if column not in rows.features:
         return DatasetDict(train=rows)
