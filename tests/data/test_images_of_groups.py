@@ -189,15 +189,17 @@ def test_crops_are_made_once_and_the_data_folder_is_left_alone(root, cache):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
 
 
-def test_crops_are_made_again_when_an_image_has_changed(root):
-    path = root / FOLDERS[0] / image_name(0)
-    load_images_of_groups(root)
-    Image.new("RGB", SIZE, (0, 255, 0)).save(path)
-    assert np.asarray(load_images_of_groups(root)[0]["image"])[..., 1].min() > 240
+def test_crops_are_made_again_when_an_eye_has_moved_or_the_image_has_changed(root):
+    before = np.asarray(load_images_of_groups(root)[0]["image"])
     lines = person_data(0)
-    lines[1] = lines[1].replace("10\t15", "11\t16")
-    change_lines(root, 0, lines)
-    assert len(load_images_of_groups(root)) == 14
+    for old, new in (("10\t15", "11\t16"), ("18\t15", "17\t16")):  # the left eye, the right eye
+        lines[1] = lines[1].replace(old, new)
+        change_lines(root, 0, lines)
+        after = np.asarray(load_images_of_groups(root)[0]["image"])
+        assert abs(before.astype(float) - after).mean() > 3
+        before = after
+    Image.new("RGB", SIZE, (0, 255, 0)).save(root / FOLDERS[0] / image_name(0))
+    assert np.asarray(load_images_of_groups(root)[0]["image"])[..., 1].min() > 240
 
 
 def test_a_folder_for_the_crops(root, tmp_path, cache):
