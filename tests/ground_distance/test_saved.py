@@ -223,7 +223,8 @@ class TestManyClasses:
         with pytest.raises(FileNotFoundError) as error:
             load_ground_distance(tmp_path)
         assert str(error.value) == (
-            f"{tmp_path} must hold the file ground_distance.safetensors that its config names; there is none."
+            f"{tmp_path} must hold the file ground_distance.safetensors that its config names; there is none. "
+            "Copy the whole folder; `EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
         )
 
 

@@ -3,11 +3,13 @@
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from tests.training.tiny import arguments, images, tiny_vit
+from tests.training.tiny import K, arguments, images, tiny_vit
+from torch import nn
 from transformers import AutoModelForImageClassification
 
 from squared_emd import EMDTrainer, load_ground_distance
 from squared_emd.hub.upload import files_to_upload
+from squared_emd.training.head_features import HeadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # by PEFT
 ON_THE_HEAD = {"target_modules": ["fc1", "fc2", "classifier"]}
@@ -27,6 +29,20 @@ def added(base, fields):
 def base(tmp_path_factory):
     tiny_vit().save_pretrained(folder := tmp_path_factory.mktemp("base"))
     return folder
+
+
+@pytest.mark.parametrize("fields", [{"r": 2}, {"r": K}, {"r": 2, "use_dora": True}])
+def test_the_head_is_the_layer_with_its_adapter(fields):
+    inputs = torch.randn(3, 3, 8, 8)
+    for adds in (False, True):
+        model = get_peft_model(tiny_vit(), LoraConfig(target_modules=["classifier"], **fields)).eval()
+        if adds:
+            nn.init.ones_(model.base_model.model.classifier.lora_B["default"].weight)
+        with (head_input := HeadInput(model, K)).armed():
+            logits = model(pixel_values=inputs).logits
+        features = head_input.take(logits)
+        assert head_input.head == "base_model.model.classifier"
+        torch.testing.assert_close(model.base_model.model.classifier(features), logits)
 
 
 def trained(base, folder, adapt, fields, resume=None, **others):

@@ -11,7 +11,6 @@ from tests.training.tiny import K, Network, tiny_vit
 from timm.models import vgg
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from squared_emd.training.head_features import HeadInput
@@ -47,10 +46,10 @@ def seeded():
     torch.manual_seed(0)
 
 
-def check_head(model, inputs, expected):
+def check_head(model, inputs, expected, num_outputs=K):
     for training in (True, False):
         model.train(training)
-        head_input = HeadInput(model, num_outputs=K)
+        head_input = HeadInput(model, num_outputs)
         assert head_input.head is None
         for _ in range(2):  # the search, then a step that knows the head
             features, logits = caught(head_input, model, inputs())
@@ -72,10 +71,7 @@ def test_finds_the_head_of_vgg16_behind_pre_logits(monkeypatch):
 
 
 def test_one_output_of_a_regression_is_found():
-    model = tiny_vit(num_labels=1)
-    features, logits = caught(head_input := HeadInput(model, num_outputs=1), model, images(8))
-    assert head_input.head == "classifier"
-    torch.testing.assert_close(model.classifier(features), logits)
+    check_head(tiny_vit(num_labels=1), lambda: images(8), "classifier", num_outputs=1)
 
 
 class Positions(nn.Module):
@@ -198,32 +194,6 @@ def test_a_named_head_may_be_any_module_with_rows():
     torch.testing.assert_close(features, model.roberta.embeddings(input_ids=inputs["input_ids"]).mean(1))
 
 
-class LowRank(nn.Module):
-    """A layer with an adapter as PEFT builds it: what it adds is 0 at first."""
-
-    def __init__(self, base_layer, rank):
-        super().__init__()
-        self.base_layer = base_layer
-        self.lora_A = nn.Linear(base_layer.in_features, rank, bias=False)
-        self.lora_B = nn.Linear(rank, base_layer.out_features, bias=False)
-        nn.init.zeros_(self.lora_B.weight)
-
-    def forward(self, x):
-        return self.base_layer(x) + self.lora_B(self.lora_A(x))
-
-
-@pytest.mark.parametrize("trained", [False, True])
-@pytest.mark.parametrize("rank", [2, K])
-def test_the_head_is_the_layer_with_its_adapter(rank, trained):
-    model = Network()
-    model.head = LowRank(model.head, rank)
-    if trained:
-        nn.init.ones_(model.head.lora_B.weight)
-    features, logits = caught(head_input := HeadInput(model, K), model, vectors())
-    assert head_input.head == "head"
-    torch.testing.assert_close(model.head(features), logits)
-
-
 def test_bf16_autocast():
     model = tiny_vit().train()
     head_input = HeadInput(model, num_outputs=K)
@@ -279,19 +249,6 @@ def test_compiled_model():
     twin = Network()
     torch.testing.assert_close(compiled(twin)(**batches[0]), twin(**batches[0]))
     torch.testing.assert_close(caught(head_input, network, batches[0])[0], expected[0])  # and again
-
-
-def test_distributed_data_parallel():
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    try:
-        model = Network()
-        head_input, wrapped = HeadInput(model, num_outputs=K), DistributedDataParallel(model)
-        for _ in range(2):
-            features, logits = caught(head_input, wrapped, vectors())
-            logits.sum().backward()
-            torch.testing.assert_close(model.head(features), logits)
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 class Leaky(Network):

@@ -199,7 +199,10 @@ def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path])
             )
         path = find(entry)
         if not path.is_file():
-            raise FileNotFoundError(f"{source} must hold the file {entry} that its config names; there is none.")
+            raise FileNotFoundError(
+                f"{source} must hold the file {entry} that its config names; there is none. Copy the whole folder; "
+                "`EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
+            )
         stored = _load_tensor(path)
         if emd.get(_DIGEST) not in (None, _digest(stored)):
             raise ValueError(
