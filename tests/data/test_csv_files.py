@@ -123,5 +123,5 @@ class TestNone:
         assert loaded.dataset["label"][:] == [1, 0] * 8
         assert messages(caplog) == [
             f"{path}: 8 of 32 rows without a label are left out.",
-            f"{path}: 16 of 32 rows without a label are left out.",
+            f"{path}: 16 of 32 rows without a label but 'None' are left out.",
         ]

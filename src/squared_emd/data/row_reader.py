@@ -86,7 +86,10 @@ class RowReader:
         elif self.shares:
             self.leave_out(np.array([row is None for row in self.dataset[self.labels[0]]]), "label")
         else:
-            self.leave_out(missing_labels(self.as_text(self.labels[0]), self.defined, source), "label")
+            texts = self.as_text(self.labels[0])
+            missing = missing_labels(texts, self.defined, source)
+            markers = ", ".join(repr(text) for text in texts[missing].unique() if text)
+            self.leave_out(missing, f"label but {markers}" if markers else "label")
         if self.group:
             self.leave_out((self.as_text(self.group) == "").to_numpy(), "group", "Give each row one, remove the column")
 
