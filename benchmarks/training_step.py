@@ -82,8 +82,7 @@ def make_trainer(way: str, model: nn.Module, args: argparse.Namespace, folder: P
             fields["ground_distance"] = str(folder / "line.npy")
             np.save(fields["ground_distance"], distance.numpy())
         trainer = EMDTrainer(model, EMDTrainingArguments(str(folder), loss=loss, **fields))
-        policy, steps = trainer.args.nan_policy, trainer.args.nan_steps
-        trainer.add_callback(NonFiniteCallback(trainer.finite, policy, steps))  # train() would
+        trainer.add_callback(NonFiniteCallback(trainer.finite))  # train() would
         if loss == way:
             trainer.criterion.adopt(distance, {"loss": loss, "regularizer_weight": 1.0})
     trainer.create_optimizer_and_scheduler(num_training_steps=10**6)

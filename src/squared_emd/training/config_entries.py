@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel, TrainerCallback
 
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.saved import write_ground_distance
@@ -16,7 +17,20 @@ from .arguments import SELF_GUIDED
 from .checkpoints import replace_files
 from .criterion import EMDCriterion
 
-__all__ = ["config_of", "emd_block", "replace_config_entries", "write_config_entries"]
+__all__ = ["ConfigWriter", "config_of", "emd_block", "replace_config_entries", "write_config_entries"]
+
+
+class ConfigWriter(TrainerCallback):
+    """Puts the D of each epoch into the config that is in use, before the callbacks of others save the model."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self.write = write
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        self.write()
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        self.write()  # That of the best model.
 
 
 def write_config_entries(

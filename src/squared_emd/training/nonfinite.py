@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..losses.inputs import values_are_checkable
 
-__all__ = ["FiniteCheck", "NonFiniteCallback", "local_part", "nonfinite_weights"]
+__all__ = ["FiniteCheck", "NonFiniteCallback", "check_weights", "local_part", "nonfinite_weights"]
 
 
 class FiniteCheck:
@@ -89,14 +90,10 @@ class NonFiniteCallback(TrainerCallback):
 
     Args:
         check: counts them while the loss is computed.
-        policy: `raise` or `skip`.
-        steps: after how many steps in a row without a finite sample `raise` ends the run.
     """
 
-    def __init__(self, check: FiniteCheck, policy: str, steps: int) -> None:
+    def __init__(self, check: FiniteCheck) -> None:
         self.check = check
-        self.policy = policy
-        self.steps = steps
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         """Start counting."""
@@ -106,7 +103,7 @@ class NonFiniteCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
     ) -> None:
         """Under `skip`, set a gradient that is not finite to 0; with fp16 the gradient scaler skips the step."""
-        if self.policy == "raise" or args.fp16:
+        if args.nan_policy == "raise" or args.fp16:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
@@ -116,10 +113,10 @@ class NonFiniteCallback(TrainerCallback):
             local.copy_(torch.where(finite, local, 0))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Count the step; under `raise`, end the run after `steps` steps in a row without a finite sample."""
+        """Count the step; under `raise`, end the run after `nan_steps` steps in a row without a finite sample."""
         self.check.end_step()
         without = self.check.steps_without
-        if self.policy == "raise" and without >= self.steps:
+        if args.nan_policy == "raise" and without >= args.nan_steps:
             raise FloatingPointError(
                 f"for {without} steps, up to step {state.global_step}, all features or logits were NaN or infinite "
                 "on this rank: the weights are most likely NaN. Lower learning_rate, raise warmup_steps, lower "
@@ -143,6 +140,26 @@ def local_part(tensor: Tensor) -> Tensor:
     """The part of a weight or gradient that this rank holds, if FSDP2 or DeepSpeed ZeRO-3 shards it; a view."""
     tensor = getattr(tensor, "ds_tensor", tensor)  # ZeRO-3 leaves the parameter itself empty.
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def check_weights(model: nn.Module, step: int, reduce: Callable[[Tensor, str], Tensor] | None = None) -> None:
+    """Raise a FloatingPointError unless all weights are finite.
+
+    Args:
+        model: of which this rank holds all, or a part.
+        step: for the message.
+        reduce: adds up over the ranks where each holds a part: all stop with the one whose part is not finite.
+    """
+    broken = nonfinite_weights(model)
+    number = len(broken)
+    if reduce is not None:
+        number = reduce(torch.tensor(number, device=next(model.parameters()).device), "sum")
+    if number:
+        raise FloatingPointError(
+            f"at step {step} the weights {broken[0] if broken else 'of another rank'} are NaN or infinite, so they are "
+            "not saved over good ones. Lower learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN "
+            "in the data. nan_policy='skip' leaves out what would make them so."
+        )
 
 
 @torch.no_grad()

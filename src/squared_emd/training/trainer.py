@@ -18,7 +18,7 @@ from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
 from huggingface_hub import CommitInfo, HfApi
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from ..ground_distance.class_names import class_names_of
@@ -29,7 +29,7 @@ from ..hub.upload import UploadError, create_repository, upload_model
 from ..losses import logits_of
 from .arguments import EMDTrainingArguments
 from .checkpointing import CheckpointingMixin
-from .config_entries import config_of, replace_config_entries, write_config_entries
+from .config_entries import ConfigWriter, config_of, replace_config_entries, write_config_entries
 from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
 from .ground_distance_callback import GroundDistanceCallback
@@ -42,7 +42,7 @@ from .labels import (
     num_classes_of,
 )
 from .main_process import on_main_process
-from .nonfinite import FiniteCheck, NonFiniteCallback, nonfinite_weights
+from .nonfinite import FiniteCheck, NonFiniteCallback, check_weights
 from .seeded_data import NUM_UNIQUE
 from .tracker_figures import GroundDistanceFigures
 
@@ -133,24 +133,21 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             ground_distance=ground_distance,
             device=args.device,
         )
-        self._check_engine()
         self.train_batch_transform = train_batch_transform
-        self._count_classes()
         self.finite = FiniteCheck(args.device)
         config = config_of(self._unwrapped)
         self._loaded_ground_distance = ground_distance_of_model(config, class_names_of(config))
-        self.criterion.adopt(self._loaded_ground_distance, getattr(config, "emd", None) or {})
-        self.head_input = self._find_head(self.model)
-        self._set_problem_type(self.model)
+        self.head_input: HeadInput | None = None
+        self._prepare(getattr(config, "emd", None) or {})
         self.label_names = ["labels"]  # also of a module whose forward takes none
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; afterwards the config of the model has D, and nothing else of ours is left on the model."""
         own = [
             GroundDistanceCallback(self.criterion),
-            _ConfigWriter(partial(self._write_config_entries, None)),
+            ConfigWriter(partial(self._write_config_entries, None)),
             GroundDistanceFigures(self.criterion, self.callback_handler),
-            NonFiniteCallback(self.finite, self.args.nan_policy, self.args.nan_steps),
+            NonFiniteCallback(self.finite),
         ]
         callbacks = self.callback_handler.callbacks
         callbacks[:0] = own  # The others see the D of the epoch that ends.
@@ -161,9 +158,15 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             if self.head_input is not None:
                 self.head_input.remove()
 
-    def _check_engine(self) -> None:
-        """Raise a ValueError if the arguments do not go with what runs the model."""
-        args = self.args
+    def _follow_arguments(self) -> None:
+        """Take up the fields that have changed, as in a hyperparameter search, with the checks of construction."""
+        if self.args.changed_fields(self.criterion.args):
+            self.criterion.read_arguments(self.args)
+            self._prepare({})
+
+    def _prepare(self, emd: dict[str, Any]) -> None:
+        """Set up what depends on the arguments besides the criterion; `emd` is the block of a model to be evaluated."""
+        args, dataset = self.args, self.train_dataset
         if self.criterion.learns_ground_distance and args.n_gpu > 1:
             raise ValueError(
                 f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
@@ -174,26 +177,27 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
                 "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
                 "nan_policy='raise' with DeepSpeed."
             )
+        if dataset is not None and args.weights_by_count is not None:  # without training nothing is weighed
+            self.criterion.targets.count(self._class_shares(dataset, f"class_weights {args.class_weights[0]}")[0])
+        if dataset is not None and args.balanced_sampling:
+            self._class_shares(dataset, "balanced_sampling")  # what it raises is to come now
+        self.criterion.adopt(self._loaded_ground_distance, emd)
+        self._prepare_model(self.model)
 
-    def _follow_arguments(self) -> None:
-        """Take up the fields that have changed, as in a hyperparameter search, with the checks of construction."""
-        if not self.args.changed_fields(self.criterion.args):
-            return
-        self.criterion.read_arguments(self.args)
-        self._check_engine()
-        self._count_classes()
-        self.criterion.adopt(self._loaded_ground_distance, {})
+    def _prepare_model(self, model: nn.Module) -> None:
         if self.head_input is not None:
             self.head_input.remove()
-        self.head_input = self._find_head(self.model)
-        self._set_problem_type(self.model)
+        criterion, config = self.criterion, config_of(model)
+        learns = criterion.learns_ground_distance
+        self.head_input = HeadInput(model, criterion.num_classes, self.args.head) if learns else None
+        if config is not None:
+            config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
         """As `Trainer`; the features are caught from the new model."""
         model = super().call_model_init(trial)
         if hasattr(self, "criterion"):
-            self.head_input = self._find_head(model)
-            self._set_problem_type(model)
+            self._prepare_model(model)
         return model
 
     def compute_loss(
@@ -422,14 +426,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         metrics = {f"{beginning}_{name}": value for name, value in metrics.items() if name not in others}
         evaluations[prefix] = metrics, output.num_samples
 
-    def _count_classes(self) -> None:
-        """Fix the weights of the classes where they come from the training data; without those nothing is weighed."""
-        args, dataset = self.args, self.train_dataset
-        if dataset is not None and args.weights_by_count is not None:
-            self.criterion.targets.count(self._class_shares(dataset, f"class_weights {args.class_weights[0]}")[0])
-        if dataset is not None and args.balanced_sampling:
-            self._class_shares(dataset, "balanced_sampling")  # what it raises is to come now
-
     def _class_shares(self, dataset: Any, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
         return class_shares(dataset, self._num_label_classes, needed_by=needed_by)
 
@@ -447,7 +443,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
         """
         if self.args.nan_policy == "raise":
-            self._check_weights()
+            is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+            check_weights(self.model, self.state.global_step, self.accelerator.reduce if is_sharded else None)
         if self.args.should_save:
             folder = output_dir or self.args.output_dir
             os.makedirs(folder, exist_ok=True)
@@ -455,18 +452,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         if output_dir in (None, self.args.output_dir):
             self.saved_weights = self.weights_version
         super().save_model(output_dir, _internal_call)
-
-    def _check_weights(self) -> None:
-        broken = nonfinite_weights(self.model)
-        number = len(broken)
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:  # All ranks stop with the one that holds them.
-            number = self.accelerator.reduce(torch.tensor(number, device=self.args.device), "sum")
-        if number:
-            raise FloatingPointError(
-                f"at step {self.state.global_step} the weights {broken[0] if broken else 'of another rank'} are NaN or "
-                "infinite, so they are not saved over good ones. Lower learning_rate, raise warmup_steps, lower "
-                "max_grad_norm, or look for NaN in the data. nan_policy='skip' leaves out what would make them so."
-            )
 
     def _write_config_entries(self, folder: str | None) -> None:
         is_trained = self.state.global_step > 0
@@ -514,18 +499,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def batch_check(self) -> Callable[[Any], None]:
         """What raises a ValueError where the labels of a training batch do not fit the model."""
         return partial(check_batch_labels, self._num_label_classes)
-
-    def _find_head(self, model: nn.Module) -> HeadInput | None:
-        return HeadInput(model, self.criterion.num_classes, self.args.head) if self._learns else None
-
-    @property
-    def _learns(self) -> bool:
-        return self.criterion.learns_ground_distance
-
-    def _set_problem_type(self, model: nn.Module) -> None:
-        config = config_of(model)
-        if config is not None:
-            config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """As `Trainer`, with the `UploadError` of the main process on all ranks."""
@@ -604,19 +577,6 @@ class _LogitsFirst:
             others = dict(enumerate(outputs[1:]))
         kept = {name: value for name, value in others.items() if name != "logits" and value is not None}
         return {"logits": logits_of(outputs, self.num_classes)} | kept
-
-
-class _ConfigWriter(TrainerCallback):
-    """Puts the D of each epoch into the config that is in use, before the callbacks of others save the model."""
-
-    def __init__(self, write: Callable[[], None]) -> None:
-        self.write = write
-
-    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        self.write()
-
-    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        self.write()  # That of the best model.
 
 
 def _takes_batches(compute_metrics: Any) -> bool:
