@@ -218,12 +218,18 @@ NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
         ),
         (
             lambda: squared_emd(P, LABELS, spacing=[1, 1, 1]),
-            "spacing must hold the K-1 = 4 gaps between neighbouring classes, none negative; got [1.0, 1.0, 1.0].",
+            "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; "
+            "got [1.0, 1.0, 1.0].",
         ),
         (
             lambda: squared_emd(P, LABELS, spacing=[1, 1, -1, 1]),
-            "spacing must hold the K-1 = 4 gaps between neighbouring classes, none negative; "
+            "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; "
             "got [1.0, 1.0, -1.0, 1.0].",
+        ),
+        (
+            lambda: squared_emd(P, LABELS, spacing=[0, 0, 0, 0]),
+            "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; "
+            "got [0.0, 0.0, 0.0, 0.0].",
         ),
         (lambda: squared_emd(P, LABELS, reduction="sum"), 'reduction must be "mean" or "none", got \'sum\'.'),
         (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
-from tests.training.tiny import K, N, Network, arguments, images, logged, samples, tiny_vit, train
+from tests.training.tiny import K, N, Network, Stream, arguments, images, logged, samples, tiny_vit, train
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import Subset
 from transformers import AutoModelForImageClassification, TrainerCallback
@@ -160,6 +160,15 @@ class TestDropLast:
         assert len(dropped.predict(data).predictions) == 21
         assert dropped.evaluate(data)["eval_loss"] == whole.evaluate(data)["eval_loss"]
         assert len(dropped.get_train_dataloader()) == 2
+
+    def test_a_stream_is_refused(self, tmp_path):
+        args = arguments(tmp_path, loss="xe", max_steps=3, dataloader_drop_last=True)
+        with pytest.raises(ValueError) as error:
+            EMDTrainer(Network(), args, train_dataset=Stream(samples(count=21))).train()
+        assert str(error.value) == (
+            "dataloader_drop_last=True has no effect on a stream, of which Trainer also takes the last batch, complete "
+            "or not. Leave it out, or leave the last samples out of the dataset."
+        )
 
     def test_no_batch_is_left(self, tmp_path):
         with pytest.raises(ValueError) as error:

@@ -24,7 +24,7 @@ def squared_emd(
         probabilities: (N, K) rows that sum to 1.
         references: (N,) class indices, or (N, K) distributions.
         p: order of the norm, at least 1.
-        spacing: (K-1,) non-negative gaps between neighbouring classes, in any unit. Default: all 1.
+        spacing: (K-1,) non-negative gaps between neighboring classes, not all 0, in any unit. Default: all 1.
         reduction: ``"mean"``, or ``"none"`` for one value a sample.
 
     Returns:
@@ -48,10 +48,10 @@ def squared_emd(
         values = powers.sum(1)  # (N,)
     else:
         spacing = as_reals(spacing, "spacing")
-        if spacing.shape != gaps.shape[1:] or (spacing < 0).any():
+        if spacing.shape != gaps.shape[1:] or (spacing < 0).any() or (len(spacing) and not spacing.any()):
             raise ValueError(
-                f"spacing must hold the K-1 = {gaps.shape[1]} gaps between neighbouring classes, none negative; "
-                f"got {spacing.tolist()}."
+                f"spacing must hold the K-1 = {gaps.shape[1]} gaps between neighboring classes, none negative "
+                f"and not all 0; got {spacing.tolist()}."
             )
         with np.errstate(over="ignore"):
             values = powers @ spacing  # (N,)

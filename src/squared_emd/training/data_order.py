@@ -84,6 +84,11 @@ class DataOrderMixin:
         make = super()._get_dataloader
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         if isinstance(dataset, IterableDataset):
+            if self.args.dataloader_drop_last:
+                raise ValueError(
+                    "dataloader_drop_last=True has no effect on a stream, of which Trainer also takes the last batch, "
+                    "complete or not. Leave it out, or leave the last samples out of the dataset."
+                )
             # Accelerate splits a stream of `datasets` by its shards where every rank reads it.
             is_split = isinstance(dataset, datasets.IterableDataset) and self.accelerator.dispatch_batches is False
             if self.accelerator.num_processes == 1 or not is_split:
