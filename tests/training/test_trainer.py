@@ -38,46 +38,30 @@ HAND_CHECKED = 1e-6  # float32 sums of a few dozen terms of order 1
 
 
 class TestScaling:
-    @pytest.mark.parametrize("loss", ["xe", "emd", "xemd2"])
-    @pytest.mark.parametrize("soft", [False, True])
-    def test_batch_times_accumulation(self, tmp_path, loss, soft):
-        runs = [
+    @pytest.mark.parametrize(
+        ("loss", "soft", "count", "batches"),
+        [(loss, soft, N, (8, 4, 2)) for loss in ("xe", "emd", "xemd2") for soft in (False, True)]
+        # batches of 4, windows of 4, so that the last window is 4 + 2; against one batch of 16 and one of 6
+        + [("emd", False, 22, (16, 4))],
+    )
+    def test_batch_times_accumulation(self, tmp_path, loss, soft, count, batches):
+        fields = {"logging_strategy": "steps", "logging_steps": 1, "regularizer_weight": 2.0, "loss": loss}
+        first, *others = (
             train(
                 tmp_path,
-                data=samples(soft),
-                loss=loss,
+                data=samples(soft)[:count],
                 per_device_train_batch_size=batch,
-                gradient_accumulation_steps=8 // batch,
-                logging_strategy="steps",
-                logging_steps=1,
-                regularizer_weight=2.0,
+                gradient_accumulation_steps=batches[0] // batch,
+                **fields,
             )
-            for batch in (8, 4, 2)
-        ]
-        for run in runs[1:]:
+            for batch in batches
+        )
+        for run in others:
             for name in ("loss", "grad_norm"):
-                np.testing.assert_allclose(logged(run, name), logged(runs[0], name), rtol=1e-5, atol=HAND_CHECKED)
+                np.testing.assert_allclose(logged(run, name), logged(first, name), rtol=1e-5, atol=HAND_CHECKED)
             if loss == "xemd2":
-                assert torch.equal(run.criterion.ground_distance, runs[0].criterion.ground_distance)
-                np.testing.assert_allclose(run.criterion.sdd, runs[0].criterion.sdd, rtol=1e-5)
-
-    def test_uneven_last_accumulation(self, tmp_path):
-        # 22 samples: batches of 4, windows of 4, so the last window is 4 + 2; against one batch of 16 and one of 6.
-        data = samples()[:22]
-        runs = [
-            train(
-                tmp_path,
-                data=data,
-                loss="emd",
-                per_device_train_batch_size=batch,
-                gradient_accumulation_steps=16 // batch,
-                logging_strategy="steps",
-                logging_steps=1,
-            )
-            for batch in (16, 4)
-        ]
-        for name in ("loss", "grad_norm"):
-            np.testing.assert_allclose(logged(runs[1], name), logged(runs[0], name), rtol=1e-5, atol=HAND_CHECKED)
+                assert torch.equal(run.criterion.ground_distance, first.criterion.ground_distance)
+                np.testing.assert_allclose(run.criterion.sdd, first.criterion.sdd, rtol=1e-5)
 
     def test_components_add_up_to_the_loss(self, tmp_path):
         trainer = train(tmp_path, gradient_accumulation_steps=2, per_device_train_batch_size=4)
@@ -303,26 +287,23 @@ class TestSaving:
         matrix = load_file(tmp_path / "ground_distance.safetensors")["ground_distance"]
         torch.testing.assert_close(matrix, trainer.criterion.ground_distance.float())
 
-    def test_a_matrix_of_other_classes_is_taken_out(self, tmp_path, caplog):
+    @pytest.mark.parametrize(
+        ("matrix", "problem"),
+        [
+            ([[0.0] * 5] * 5, "it is of 5 classes, the model has 4."),
+            (
+                "ground_distance.safetensors",
+                "its config names the file ground_distance.safetensors, and nothing says where that lies.",
+            ),
+        ],
+        ids=["of other classes", "of a file that is nowhere"],
+    )
+    def test_a_matrix_of_no_use_is_taken_out(self, tmp_path, caplog, matrix, problem):
         model = tiny_vit()
-        model.config.ground_distance = [[0.0] * 5] * 5
-        trainer = train(tmp_path, model, images(), loss="emd")
-        trainer.save_model()
+        model.config.ground_distance = matrix
+        train(tmp_path, model, images(), loss="emd").save_model()
         assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
-        assert caplog.messages == [
-            "The ground distance in the model's config is taken out: it is of 5 classes, the model has 4."
-        ]
-
-    def test_a_file_that_is_nowhere_is_taken_out(self, tmp_path, caplog):
-        model = tiny_vit()
-        model.config.ground_distance = "ground_distance.safetensors"
-        trainer = train(tmp_path, model, images(), loss="emd")
-        trainer.save_model()
-        assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
-        assert caplog.messages == [
-            "The ground distance in the model's config is taken out: its config names the file "
-            "ground_distance.safetensors, and nothing says where that lies."
-        ]
+        assert caplog.messages == [f"The ground distance in the model's config is taken out: {problem}"]
 
     @pytest.mark.parametrize("strategy", ["epoch", "steps"])
     def test_the_last_checkpoint_has_the_last_matrix(self, tmp_path, strategy):
@@ -395,74 +376,76 @@ class TestOtherUses:
         assert train(tmp_path, TwoHeads(), head="head").criterion.ground_distance is not None
 
 
+class DeepSpeedTrainer(EMDTrainer):  # DeepSpeed itself is not among the packages of the tests
+    def create_accelerator_and_postprocess(self):
+        super().create_accelerator_and_postprocess()
+        self.is_deepspeed_enabled = True
+
+
+def for_two_gpus(args):
+    args._n_gpu = 2
+    return args
+
+
+SHORT = (
+    "the loss xemd2 needs more epochs than its jump start of 4, or the run would be plain cross-entropy; this run has "
+    "{}. Raise num_train_epochs (or max_steps), or lower jump_start_epochs."
+)
+
+
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("make", "message"),
     [
-        (
-            {"num_train_epochs": 2},
-            "the loss xemd2 needs more epochs than its jump start of 4, or the run would be plain cross-entropy; this "
-            "run has 2. Raise num_train_epochs (or max_steps), or lower jump_start_epochs.",
+        (lambda folder: train(folder, jump_start_epochs=4, num_train_epochs=2), SHORT.format(2)),
+        (  # 3 steps an epoch
+            lambda folder: train(folder, jump_start_epochs=4, max_steps=12, num_train_epochs=99),
+            SHORT.format(4),
         ),
         (
-            {"max_steps": 12, "num_train_epochs": 99},  # 3 steps an epoch
-            "the loss xemd2 needs more epochs than its jump start of 4, or the run would be plain cross-entropy; this "
-            "run has 4. Raise num_train_epochs (or max_steps), or lower jump_start_epochs.",
+            lambda folder: EMDTrainer(Network(), arguments(folder, TrainingArguments)),
+            "EMDTrainer needs EMDTrainingArguments, got TrainingArguments. They take every field of TrainingArguments, "
+            "and `loss`.",
+        ),
+        (
+            lambda folder: EMDTrainer(Network(), arguments(folder), compute_loss_func=lambda *_, **__: 0),
+            "EMDTrainer computes the loss 'xemd2' itself and takes no compute_loss_func. Use transformers.Trainer for "
+            "a loss of your own.",
+        ),
+        (
+            lambda folder: EMDTrainer(nn.Linear(2, 2), arguments(folder)),
+            "EMDTrainer needs to know the number of classes of Linear: give the model an attribute num_classes (a "
+            "Hugging Face model has config.num_labels).",
+        ),
+        (
+            lambda folder: EMDTrainer(Network(), arguments(folder, loss="emd", spacing=[1.0, 2.0])),
+            "spacing must hold the K-1 = 3 gaps between the 4 classes, got 2: [1.0, 2.0].",
+        ),
+        (
+            lambda folder: EMDTrainer(Network(), for_two_gpus(arguments(folder))),
+            "the loss 'xemd2' cannot learn its ground distance under torch.nn.DataParallel, which this run would use "
+            "for its 2 GPUs. Start it with `accelerate launch`, one process a GPU.",
+        ),
+        (
+            lambda folder: DeepSpeedTrainer(Network(), arguments(folder, nan_policy="skip")),
+            "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
+            "nan_policy='raise' with DeepSpeed.",
+        ),
+        (
+            lambda folder: EMDTrainer(Network(), arguments(folder, enable_jit_checkpoint=True)),
+            "enable_jit_checkpoint saves in the middle of a step, where the running sums hold part of it. Use "
+            "save_strategy='steps': a run that is killed resumes from its last checkpoint, to the bit.",
+        ),
+        (
+            lambda folder: EMDTrainer(Network(), arguments(folder, loss="a-emd")),
+            "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the folder "
+            "of an xemd2 run, or a model that was saved with one.",
         ),
     ],
 )
-def test_a_run_shorter_than_its_jump_start(tmp_path, fields, message):
-    with pytest.raises(ValueError) as error:
-        train(tmp_path, jump_start_epochs=4, **fields)
+def test_what_cannot_be_trained_is_refused(tmp_path, make, message):
+    with pytest.raises((TypeError, ValueError)) as error:
+        make(tmp_path)
     assert str(error.value) == message
-
-
-def test_errors_at_construction(tmp_path):
-    with pytest.raises(TypeError) as error:
-        EMDTrainer(Network(), arguments(tmp_path, TrainingArguments))
-    assert str(error.value) == (
-        "EMDTrainer needs EMDTrainingArguments, got TrainingArguments. "
-        "They take every field of TrainingArguments, and `loss`."
-    )
-    with pytest.raises(ValueError) as error:
-        EMDTrainer(Network(), arguments(tmp_path), compute_loss_func=lambda *_, **__: 0)
-    assert str(error.value) == (
-        "EMDTrainer computes the loss 'xemd2' itself and takes no compute_loss_func. "
-        "Use transformers.Trainer for a loss of your own."
-    )
-    with pytest.raises(ValueError) as error:
-        EMDTrainer(nn.Linear(2, 2), arguments(tmp_path))
-    assert str(error.value) == (
-        "EMDTrainer needs to know the number of classes of Linear: give the model an attribute "
-        "num_classes (a Hugging Face model has config.num_labels)."
-    )
-    with pytest.raises(ValueError) as error:
-        EMDTrainer(Network(), arguments(tmp_path, loss="emd", spacing=[1.0, 2.0]))
-    assert str(error.value) == "spacing must hold the K-1 = 3 gaps between the 4 classes, got 2: [1.0, 2.0]."
-
-
-def test_data_parallel_is_refused(tmp_path):
-    args = arguments(tmp_path)
-    args._n_gpu = 2
-    with pytest.raises(ValueError) as error:
-        EMDTrainer(Network(), args)
-    assert str(error.value) == (
-        "the loss 'xemd2' cannot learn its ground distance under torch.nn.DataParallel, which this run would use for "
-        "its 2 GPUs. Start it with `accelerate launch`, one process a GPU."
-    )
-
-
-def test_skip_is_refused_under_deepspeed(tmp_path):
-    class Engine(EMDTrainer):  # DeepSpeed itself is not among the packages of the tests
-        def create_accelerator_and_postprocess(self):
-            super().create_accelerator_and_postprocess()
-            self.is_deepspeed_enabled = True
-
-    with pytest.raises(ValueError) as error:
-        Engine(Network(), arguments(tmp_path, nan_policy="skip"))
-    assert str(error.value) == (
-        "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
-        "nan_policy='raise' with DeepSpeed."
-    )
 
 
 def test_a_stream_that_can_be_read_once_ends_without_an_error(tmp_path, caplog):
@@ -491,15 +474,6 @@ def test_what_a_stream_has_left_makes_no_step_and_leaves_no_gradient(tmp_path):
     expected = -np.log(softmax(logits, axis=1)[np.arange(16), labels]).mean()
     assert logged(trainer, "loss") == pytest.approx([expected] * 4, abs=HAND_CHECKED)
     assert len(set(logged(trainer, "grad_norm"))) == 1
-
-
-def test_checkpoints_in_the_middle_of_a_step_are_refused(tmp_path):
-    with pytest.raises(ValueError) as error:
-        EMDTrainer(Network(), arguments(tmp_path, enable_jit_checkpoint=True))
-    assert str(error.value) == (
-        "enable_jit_checkpoint saves in the middle of a step, where the running sums hold part of it. Use "
-        "save_strategy='steps': a run that is killed resumes from its last checkpoint, to the bit."
-    )
 
 
 @pytest.mark.parametrize(("max_steps", "times"), [(2, 1), (6, 1), (7, 0)])  # passes of three steps
@@ -577,13 +551,7 @@ class TestEntropicWasserstein:
         assert trainer.criterion.ground_distance is not None
         assert math.isfinite(logged(trainer, "loss_emd")[-1])
 
-    def test_errors(self, tmp_path):
-        with pytest.raises(ValueError) as error:
-            EMDTrainer(Network(), arguments(tmp_path, loss="a-emd"))
-        assert str(error.value) == (
-            "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the folder "
-            "of an xemd2 run, or a model that was saved with one."
-        )
+    def test_a_class_without_distances(self, tmp_path):
         matrix = np.ones((K, K)) - np.eye(K)
         matrix[2], matrix[:, 2] = 0, 0
         np.save(tmp_path / "d.npy", matrix)
