@@ -14,6 +14,7 @@ __all__ = ["AutomaticLambda"]
 logger = logging.getLogger(__name__)
 
 _HARDLY_LEARNED = 0.9  # of the cross-entropy of guessing
+_STRONG_REWARD = 0.5  # lambda * abs(mu) above which the reward of Eq. 16 made networks over-confident
 
 
 class AutomaticLambda:
@@ -54,11 +55,12 @@ class AutomaticLambda:
             terms = torch.where(finite, terms, 0)
         self.sums += terms.sum(1).to(self.sums)
 
-    def fix(self, num_classes: int) -> float:
+    def fix(self, num_classes: int, mu: float = 0.0) -> float:
         """Give lambda, by one all-reduce of three numbers, and forget the sums.
 
         Args:
             num_classes: the classes that had samples; guessing among them is what learning is compared with.
+            mu: what the squared probability of the true class is multiplied with, besides lambda.
 
         Raises:
             ValueError: the regularizer summed up to 0, or a sum is not finite.
@@ -85,6 +87,14 @@ class AutomaticLambda:
                 mean,
                 guessing,
                 weight,
+            )
+        if is_main_process and weight * -mu > _STRONG_REWARD:
+            logger.warning(
+                "The automatic regularizer_weight of %.3g rewards p_k^2 of the true class with %.2g "
+                "(lambda * abs(mu)): this makes a network over-confident. On photographs of faces the calibration error rose from 0.02 to "
+                "0.17. Ways out: loss='xemd', true_class_cost=1 (or mu=0), or a regularizer_weight of 1.",
+                weight,
+                weight * -mu,
             )
         logger.info("regularizer_weight fixed at %.4g at the end of the jump start.", weight)
         return weight

@@ -314,7 +314,9 @@ class EMDCriterion(nn.Module):
         self.epoch += 1
         self.refresh()
         if ends_jump_start and self.regularizer_weight is None:
-            self.regularizer_weight = self.automatic_lambda.fix(int(self.known.sum()))
+            rewards = self.args.true_class_cost is None
+            mu = self.args.self_guided_parameters()[1] if rewards else 0.0
+            self.regularizer_weight = self.automatic_lambda.fix(int(self.known.sum()), mu)
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
