@@ -168,7 +168,8 @@ class TestCommands:
         class Commit:
             repo_url = "nowhere"
 
-        monkeypatch.setattr(squared_emd.reports, "write_report", lambda *_: "")
+        monkeypatch.setattr(squared_emd.reports, "write_report", lambda *_, **__: "")
+        monkeypatch.setattr(squared_emd.reports, "write_comparison", lambda *_, **__: "")
         monkeypatch.setattr(squared_emd.evaluate_modules, "write_space", lambda *_: "")
         monkeypatch.setattr(squared_emd.hub.upload, "push_model", lambda *_, **__: Commit())
 
