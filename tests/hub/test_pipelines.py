@@ -354,52 +354,37 @@ class Unread:
         raise AssertionError(f"{name} of the input was asked for")
 
 
-@pytest.mark.parametrize("when", ["made", "called"])
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"rule": "mean"}, "rule must be one of argmax, median, expected, min_distance, got 'mean'."),
-        (
-            {"rule": "min_distance"},
-            'rule "min_distance" needs a ground distance, and the model has none of its classes. Give ground_distance, '
-            "a (5, 5) matrix, or take a rule that works without one: argmax, median or expected.",
-        ),
-        (
-            {"ground_distance": np.zeros((4, 4))},
-            "ground_distance must be (5, 5), one row a class of the model, got shape (4, 4).",
-        ),
-        (
-            {"ground_distance": "D.npy"},
-            "ground_distance must be (K, K) numbers or a LabelTree, got str: new(): invalid data type 'str'",
-        ),
-        (
-            {"ground_distance": [[0, 1], [1]]},
-            "ground_distance must be (K, K) numbers or a LabelTree, got list: expected sequence of length 2 at dim 1 "
-            "(got 1)",
-        ),
-        (
-            {"scores": [1, 2, 3]},
-            "scores, given or in the model's config, must be (5,), a finite number for each class, got "
-            "[1.0, 2.0, 3.0]. Give such scores.",
-        ),
-        (
-            {"scores": [1, 2, 3, 4, float("nan")]},
-            "scores, given or in the model's config, must be (5,), a finite number for each class, got "
-            "[1.0, 2.0, 3.0, 4.0, nan]. Give such scores.",
-        ),
-        (
-            {"top_k": 3},
-            "ordinal-image-classification always gives the probabilities of all classes, in their order, and has no "
-            'top_k; got top_k=3. Leave it out, or take pipeline("image-classification").',
-        ),
-        (
-            {"function_to_apply": "sigmoid"},
-            "ordinal-image-classification always gives the probabilities of all classes, in their order, and has no "
-            "function_to_apply; got function_to_apply='sigmoid'. Leave it out, or take "
-            'pipeline("image-classification").',
-        ),
-    ],
+NO_DISTANCE = (
+    'rule "min_distance" needs a ground distance, and the model has none of its classes. Give ground_distance, a '
+    "(5, 5) matrix, or take a rule that works without one: argmax, median or expected."
 )
+SCORES = (
+    "scores, given or in the model's config, must be (5,), a finite number for each class, got {}. Give such scores."
+)
+NO_OPTION = (
+    "ordinal-image-classification always gives the probabilities of all classes, in their order, and has no {}; got "
+    '{}. Leave it out, or take pipeline("image-classification").'
+)
+WRONG = [
+    ({"rule": "mean"}, "rule must be one of argmax, median, expected, min_distance, got 'mean'."),
+    ({"rule": "min_distance"}, NO_DISTANCE),
+    ({"ground_distance": np.zeros((4, 4))}, "ground_distance must be (5, 5), one row a class of the model, got shape "
+     "(4, 4)."),
+    ({"ground_distance": np.ones((5, 5), bool)}, "ground_distance must hold real numbers, got torch.bool."),
+    ({"ground_distance": "D.npy"}, "ground_distance must be (K, K) numbers or a LabelTree, got str: new(): invalid "
+     "data type 'str'"),
+    ({"ground_distance": [[0, 1], [1]]}, "ground_distance must be (K, K) numbers or a LabelTree, got list: expected "
+     "sequence of length 2 at dim 1 (got 1)"),
+    ({"scores": [1, 2, 3]}, SCORES.format("[1.0, 2.0, 3.0]")),
+    ({"scores": [1, 2, 3, 4, float("nan")]}, SCORES.format("[1.0, 2.0, 3.0, 4.0, nan]")),
+    ({"scores": "ages"}, "scores must be numbers, in a tensor, an array or a list, got 'ages'. Give such scores."),
+    ({"top_k": 3}, NO_OPTION.format("top_k", "top_k=3")),
+    ({"function_to_apply": "sigmoid"}, NO_OPTION.format("function_to_apply", "function_to_apply='sigmoid'")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("when", ["made", "called"])
+@pytest.mark.parametrize(("parameters", "message"), WRONG)
 def test_errors_before_a_picture_is_read(parameters, message, when):
     pipe = make()
     with pytest.raises(ValueError) as error:
@@ -408,25 +393,17 @@ def test_errors_before_a_picture_is_read(parameters, message, when):
 
 
 @pytest.mark.parametrize(
-    ("config", "parameters", "message"),
+    ("config", "message"),
     [
-        (
-            {"ground_distance": np.zeros((8, 8)).tolist()},
-            {"rule": "min_distance"},
-            'rule "min_distance" needs a ground distance, and the model has none of its classes. Give ground_distance, '
-            "a (5, 5) matrix, or take a rule that works without one: argmax, median or expected.",
-        ),
-        (
-            {"emd": {"scores": [1.0, 2.0]}},
-            {},
-            "scores, given or in the model's config, must be (5,), a finite number for each class, got [1.0, 2.0]. "
-            "Give such scores.",
-        ),
+        ({"ground_distance": np.zeros((8, 8)).tolist()}, NO_DISTANCE),
+        ({"emd": {"scores": [1.0, 2.0]}}, SCORES.format("[1.0, 2.0]")),
+        ({"emd": "xemd2"}, "'emd' in the config.json of the model must be an object, or null; got 'xemd2'. Save the "
+         "model again, or take the entry out."),
     ],
-)
-def test_a_config_of_other_classes(config, parameters, message):
+)  # fmt: skip
+def test_errors_of_the_config(config, message):
     with pytest.raises(ValueError) as error:
-        make(tiny_vit(**config), **parameters)
+        make(tiny_vit(**config), rule="min_distance")
     assert str(error.value) == message
 
 

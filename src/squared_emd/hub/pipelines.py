@@ -160,14 +160,14 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}.")
         scores = self._defaults["scores"] if scores is None else scores
         if scores is not None:
-            scores = _as_tensor(scores, "scores")
+            scores = _scores_as_tensor(scores)
             if scores.shape != (num_classes,) or not scores.isfinite().all():
                 raise ValueError(
                     f"scores, given or in the model's config, must be ({num_classes},), a finite number for each "
                     f"class, got {scores.tolist()}. Give such scores."
                 )
         if ground_distance is not None:
-            ground_distance = as_ground_distance(ground_distance, num_classes)
+            ground_distance = as_ground_distance(ground_distance, num_classes).cpu()
         else:
             ground_distance = self._defaults["ground_distance"]
         if rule == "min_distance" and ground_distance is None:
@@ -260,12 +260,12 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _as_tensor(given: Any, name: str) -> Tensor:
+def _scores_as_tensor(given: Any) -> Tensor:
     try:
         return torch.as_tensor(given, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{name} must be numbers, in a tensor, an array or lists of equal lengths, got {given!r:.80}. Give such."
+            f"scores must be numbers, in a tensor, an array or a list, got {given!r:.80}. Give such scores."
         ) from error
 
 
