@@ -62,7 +62,11 @@ def test_torch_compile(tmp_path, plain, backend):
 def test_torch_compile_after_another_loss(tmp_path):
     compiled = {"torch_compile": True, "torch_compile_backend": "aot_eager"}
     train(tmp_path, loss="xe", num_train_epochs=1, **compiled)  # Its code, without a hook, fits this model, too.
+    counters = torch._dynamo.utils.counters
+    counters.clear()
     trainer = train(tmp_path, **compiled)
+    # One for training, as without a hook, and no graph break.
+    assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
     check_same(trainer, train(tmp_path))
     assert not any(module._forward_hooks for module in trainer.model.modules())
 

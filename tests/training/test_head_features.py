@@ -222,35 +222,6 @@ def test_activation_checkpointing_catches_the_features_once(num_labels):
         head_input.take(logits)
 
 
-def test_compiled_model():
-    # aot_eager is torch.compile up to code generation: tracing, guards and the joint graph, without a C++ compiler.
-    def compiled(model):
-        return torch.compile(model, backend="aot_eager", fullgraph=True)  # fullgraph: a graph break is an error
-
-    compiled(Network())(**vectors())  # as in a run with another loss: code without hooks, which fits all Networks
-    model = Network()
-    eager, head_input, network = copy.deepcopy(model), HeadInput(model, K), compiled(model)
-    reference, batches = HeadInput(eager, K), [vectors() for _ in range(4)]
-    expected = [caught(reference, eager, inputs)[0] for inputs in batches]
-    torch._dynamo.utils.counters.clear()
-    compilations = []
-    for training, inputs, features in zip((True, True, False, True), batches, expected, strict=True):
-        model.train(training)
-        if training:
-            torch.testing.assert_close(caught(head_input, network, inputs)[0], features)
-        else:
-            with torch.no_grad():
-                network(**inputs)
-        assert hooks_of(model) == ["head"]  # the code calls it
-        compilations.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
-    assert compilations == [1, 1, 2, 2]  # one for training, one for evaluation, as without hooks
-    head_input.remove()
-    assert hooks_of(model) == []
-    twin = Network()
-    torch.testing.assert_close(compiled(twin)(**batches[0]), twin(**batches[0]))
-    torch.testing.assert_close(caught(head_input, network, batches[0])[0], expected[0])  # and again
-
-
 class Leaky(Network):
     """Remembers the storage of its features, without keeping it alive, and can be told to fail after the head ran."""
 
