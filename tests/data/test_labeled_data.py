@@ -213,7 +213,8 @@ class TestFolders:
         assert loaded.class_names == ("9", "10")
         assert counts_of(loaded) == {("10", "train"): 1, ("9", "train"): 1, ("9", "test"): 1}
         assert warnings_in(caplog) == [
-            f"{root}: files left out because no metadata name them: 2 ({root}/holdout/1.png, {root}/train/2.png)."
+            f"{root}: files left out because no metadata name them: 2 ({root}/holdout/1.png, {root}/train/2.png).",
+            f"{root} is read as <split>/**; splits: holdout as test (1), train as train (2).",
         ]
         (root / "metadata.csv").unlink()
         for split, labels in (("train", ["a", "b", "b"]), ("holdout", ["b", "a"])):

@@ -44,9 +44,11 @@ class MediaFolder(NamedTuple):
         """The split of each path below the root: that of its folder, if all folders of its level name splits."""
         folders = [_folders(os.path.relpath(path, self.root)) for path in paths]
         level = _top_level(folders)
-        names = {parts[level] for parts in folders if len(parts) > level}
-        if not names or not all(map(split_of, names)):
+        taken = Counter(parts[level] for parts in folders if len(parts) > level)
+        if not taken or not all(map(split_of, taken)):
             return ["train"] * len(paths)
+        if any(split_of(name) != name for name in taken):
+            logger.warning("%s is read as %s<split>/**; %s.", self.root, "*/" * level, _describe_splits(taken))
         return [split_of(parts[level]) if len(parts) > level else "train" for parts in folders]
 
     def rows(self, noun: str) -> dict[str, FolderRows] | None:
@@ -115,8 +117,7 @@ class MediaFolder(NamedTuple):
         if is_deep or not is_plain:
             roles = {split_level: "<split>", class_level: "<class>"}
             pattern = "/".join([roles.get(level, "*") for level in range(depth)] + ["**"] * is_deep + ["<file>"])
-            splits = "; splits: " * bool(taken)
-            splits += ", ".join(f"{name} as {split_of(name)} ({taken[name]})" for name in sorted(taken))
+            splits = f"; {_describe_splits(taken)}" if taken else ""
             ignored = "; folders below those of classes are ignored" * is_deep
             logger.warning("%s is read as %s%s%s.", self.root, pattern, splits, ignored)
 
@@ -177,6 +178,11 @@ def name_few(names: Sequence[str]) -> str:
     """The first names of a list, for messages, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(name.encode(errors="backslashreplace").decode() for name in names[:MAX_NAMED]) + more
+
+
+def _describe_splits(taken: Counter) -> str:
+    """What each folder of a split is taken for, and the number of its files."""
+    return "splits: " + ", ".join(f"{name} as {split_of(name)} ({taken[name]})" for name in sorted(taken))
 
 
 def _top_level(folders: Collection[Folders]) -> int:
