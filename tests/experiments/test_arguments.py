@@ -43,7 +43,7 @@ def test_each_of_several_losses_gets_its_own(tmp_path):
     assert args.options_of("xemd2").keys() == {"ground_distance", *geometry}
     assert args.options_of("xemd") == {"ground_distance": None}
     assert arguments(tmp_path, loss="xemd").options_of("xemd") == {"geometry": "line"}
-    assert Unordered(str(tmp_path), loss="xemd1", use_cpu=True).options_of("xemd") == {}
+    assert Unordered(str(tmp_path), loss="xemd1", num_train_epochs=5, use_cpu=True).options_of("xemd") == {}
     args = arguments(tmp_path, loss="all", prior_weight=0.5, **geometry)
     assert args.options_of("xemd2") == {"ground_distance": None}
     assert args.options_of("xe").keys() == {"ground_distance", "prior_weight", *geometry}
