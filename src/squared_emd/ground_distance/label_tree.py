@@ -110,9 +110,10 @@ class LabelTree:
         [[0.0, 1.0, 2.5], [1.0, 0.0, 2.5], [2.5, 2.5, 0.0]]
         """
         parents, lengths, classes, names = [-1], [0.0], [], []
-
-        def add_group(node: int, content: Any, name: str) -> None:
-            for child_name, value in _items_of_group(content, name):
+        open_groups = [(0, iter(_items_of_group(nested, "the root")))]  # a stack: groups may be nested to any depth
+        while open_groups:
+            node, items = open_groups[-1]
+            for child_name, value in items:
                 child = len(parents)
                 parents.append(node)
                 lengths.append(float(value) if isinstance(value, (int, float)) else 1.0)
@@ -120,15 +121,10 @@ class LabelTree:
                     classes.append(child)
                     names.append(str(child_name))
                 else:
-                    add_group(child, value, repr(child_name))
-
-        try:
-            add_group(0, nested, "the root")
-        except RecursionError:
-            raise ValueError(
-                "the label tree must have fewer levels, got groups nested too deep to be read; give each node's parent "
-                "instead, see from_parents."
-            ) from None
+                    open_groups.append((child, iter(_items_of_group(value, repr(child_name)))))
+                    break
+            else:
+                open_groups.pop()
         return cls(parents, classes, names, lengths)
 
     @classmethod
