@@ -1,4 +1,4 @@
-"""Figures: the ground distance as heat map, class map, dendrogram and history; learning curves; confusion matrices."""
+"""Figures: D as heat map, class map, dendrogram and history; learning curves; reliability; confusion matrices."""
 
 try:
     import matplotlib  # noqa: F401
@@ -17,5 +17,15 @@ from .dendrograms import dendrogram
 from .figures import render
 from .heat_maps import heat_map
 from .histories import history
+from .reliability import reliability_diagram
 
-__all__ = ["class_map", "confusion_matrix", "dendrogram", "heat_map", "history", "learning_curves", "render"]
+__all__ = [
+    "class_map",
+    "confusion_matrix",
+    "dendrogram",
+    "heat_map",
+    "history",
+    "learning_curves",
+    "reliability_diagram",
+    "render",
+]

@@ -13,21 +13,10 @@ from matplotlib.lines import Line2D
 
 from ..metrics.logs import epoch_to_reach, points
 from ..metrics.names import METRICS, loss_name
-from .figures import place_epochs, save_figure
+from .figures import line_styles, place_epochs, save_figure
 
 __all__ = ["learning_curves"]
 
-# Okabe-Ito colors (their yellow is too pale for a line), each with its own dash and marker, to be told apart in gray.
-_STYLES = {
-    "xe": ("#000000", "--", "o"),
-    "reg": ("#CC79A7", ":", "s"),
-    "emd": ("#0072B2", (0, (8, 1.5)), "^"),
-    "xemd1": ("#E69F00", "-.", "D"),
-    "xemd2": ("#D55E00", "-", "v"),
-    "a-emd": ("#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "P"),
-    "xemd": ("#009E73", "-", "X"),
-}
-_OTHER_STYLES = (("#CC79A7", "-", "p"), ("#009E73", "--", "<"), ("#0072B2", ":", ">"), ("#D55E00", ":", "*"))
 _RING = {
     "marker": "o", "linestyle": "none", "markersize": 12, "markerfacecolor": "none", "markeredgewidth": 2.2,
     "zorder": 4,
@@ -127,8 +116,7 @@ def _draw_panel(
     """Draws the lines of a panel and returns the handles of its legend."""
     shown = [loss for loss, curve in curves.items() if curve]
     final = list(curves[_BASELINE].values())[-1] if _BASELINE in shown and len(shown) > 1 else None
-    others = iter(_OTHER_STYLES * len(curves))
-    styles = {loss: _STYLES.get(loss) or next(others) for loss in curves}  # the same in all panels
+    styles = dict(zip(curves, line_styles(curves), strict=True))  # the same in all panels
     handles, rings = [], []
     for index, (loss, curve) in enumerate(curves.items()):
         if not curve:

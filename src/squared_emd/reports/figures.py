@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from .. import plot
+from ..metrics import reliability
 from ..metrics.logs import STATE_FILE, points
 from ..metrics.names import loss_name, network_name
 from .paper import PAPER_GROUND_DISTANCE
+from .predictions import read_predictions
 from .records import Run
 from .summary import Cell, Section
 
@@ -38,7 +40,7 @@ class Figures:
 
 
 def draw_figures(section: Section, folder: Path, *, prefix: str = "") -> Figures:
-    """Draws the curves of each network, and for each loss that learns D its heat map, map of the classes and history.
+    """Draws the curves and the reliability of each network; of each loss that learns D the heat map, map and history.
 
     Args:
         section: the results.
@@ -52,7 +54,9 @@ def draw_figures(section: Section, folder: Path, *, prefix: str = "") -> Figures
     for network in section.networks():
         cells = section.cells_of(network)
         for variant in sorted({cell.variant for cell in cells}):
-            drawing.draw_curves([cell for cell in cells if cell.variant == variant])
+            of_variant = [cell for cell in cells if cell.variant == variant]
+            drawing.draw_curves(of_variant)
+            drawing.draw_reliability(of_variant)
         for cell in cells:
             if cell.runs[0].is_self_guided:
                 drawing.draw_ground_distance(cell)
@@ -91,6 +95,20 @@ class _Drawing:
             jump_start_epochs=starts.pop() if len(starts) == 1 else None,
         )
         self._save(save, ("curves", cells[0].network, cells[0].variant), self._title(title, cells[0]))
+
+    def draw_reliability(self, cells: Sequence[Cell]) -> None:
+        """How far the probabilities can be trusted, of the losses whose runs left predictions, all runs together."""
+        bins = {}
+        for cell in cells:
+            found = [p for run in cell.runs if (p := read_predictions(run.folder)) and not p.is_of_regression]
+            if found:
+                confidences = np.concatenate([p.probabilities.max(1) for p in found])
+                hits = np.concatenate([p.probabilities.argmax(1) == p.true_classes for p in found])
+                bins[cell.loss] = reliability(confidences, hits)
+        if bins:
+            of = (cells[0].network, cells[0].variant)
+            title = self._title("Reliability of the probabilities", cells[0])
+            self._save(partial(plot.reliability_diagram, bins), ("reliability", *of), title)
 
     def draw_ground_distance(self, cell: Cell) -> None:
         """Table 2, the paper's where it is of the same network and loss, and the map of the classes."""
