@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
 from huggingface_hub import CommitInfo, HfApi
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
@@ -32,6 +30,7 @@ from .checkpointing import CheckpointingMixin
 from .config_entries import ConfigWriter, config_of, replace_config_entries, write_config_entries
 from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
+from .evaluation import ComponentSums, LogitsFirst, check_unchanged, fields_of_evaluation, keep_evaluation
 from .ground_distance_callback import GroundDistanceCallback
 from .head_features import HeadInput
 from .labels import (
@@ -51,8 +50,6 @@ __all__ = ["EMDTrainer"]
 logger = logging.getLogger(__name__)
 
 _NOT_FINITE = "not finite"  # among the sums for the log: the number of samples that were NaN or infinite
-_COMPONENTS = ("ce", "emd", "mse")  # of losses, in the order in which an evaluation sums them up
-_BATCHES_ON_DEVICE = 16  # outputs of an evaluation that leave the device together
 
 
 class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
@@ -124,7 +121,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             )
         self.model_accepts_loss_kwargs = False  # the samples of a step are counted here
         self.evaluated: dict[tuple[int, int], dict[str, tuple[dict[str, float], int]]] = {}
-        self._evaluated_components = self._evaluated.new_zeros(len(_COMPONENTS), 2)  # sums of losses, and of samples
+        self._component_sums = ComponentSums(self._evaluated.device, self._evaluated.dtype)
         self.saved_weights: tuple[int, int] | None = None
         self.criterion = EMDCriterion(
             args,
@@ -243,10 +240,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         if not model.training:
             self._need_ground_distance()
             components = self.criterion(logits, labels)  # name -> (B,)
-            for name, values in components.items():
-                sums = self._evaluated_components[_COMPONENTS.index(name)]
-                sums[0] += values[:num_unique].sum().to(sums)
-                sums[1] += num_unique
+            self._component_sums.add(components, num_unique)
             # The loss of a batch of duplicates alone is not used.
             loss = sum(components.values())[: max(num_unique, 1)].mean()
             return (loss, outputs) if return_outputs else loss
@@ -278,7 +272,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple:
         """As `Trainer`; the predictions are the logits, or begin with them where the model returns more."""
-        return super().prediction_step(_LogitsFirst(model, self.criterion.num_classes), inputs, *args, **kwargs)
+        return super().prediction_step(LogitsFirst(model, self.criterion.num_classes), inputs, *args, **kwargs)
 
     def _transform(self, inputs: dict[str, Any]) -> dict[str, Any]:
         size = len(inputs["labels"])
@@ -385,46 +379,19 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
         `compute_metrics` decides whether it grows.
         """
-        if changed := self.args.changed_fields(self.criterion.args):
-            before, now = ({name: getattr(args, name) for name in changed} for args in (self.criterion.args, self.args))
-            raise ValueError(
-                f"an evaluation needs the arguments of the training before it, {before}; they were changed to {now}. "
-                "Set them back, or call train(), which takes them up."
-            )
-        self._evaluated_components.zero_()
-        fields = {"eval_accumulation_steps": self.args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
-        # Only a loader of Accelerate tells Trainer which batch is the last one.
-        if _takes_batches(self.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
-            self.compute_metrics.restart()  # an earlier evaluation may have been interrupted between two batches
-            fields["batch_eval_metrics"] = description != "Prediction"  # predict() returns the outputs
-        before = {name: getattr(self.args, name) for name in fields}
-        try:
-            vars(self.args).update(fields)
+        check_unchanged(self.criterion.args, self.args)
+        self._component_sums.reset()
+        returns_outputs = description == "Prediction"
+        with fields_of_evaluation(self.args, self.compute_metrics, dataloader, returns_outputs=returns_outputs):
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )
-        finally:
-            vars(self.args).update(before)
         if f"{metric_key_prefix}_loss" in output.metrics:
             if description == "Evaluation":
-                self._keep_for_card(output, metric_key_prefix)
-            sums = self.accelerator.reduce(self._evaluated_components, "sum").tolist()
-            for name, (total, samples) in zip(_COMPONENTS, sums, strict=True):
-                if samples:
-                    output.metrics[f"{metric_key_prefix}_loss_{name}"] = total / samples
+                keep_evaluation(self.evaluated.setdefault(self.weights_version, {}), output, metric_key_prefix)
+            means = self._component_sums.means(self.accelerator.reduce)
+            output.metrics.update({f"{metric_key_prefix}_loss_{name}": mean for name, mean in means.items()})
         return output
-
-    def _keep_for_card(self, output: EvalLoopOutput, prefix: str) -> None:
-        """Keep an evaluation of these weights in place of earlier ones, but beside those of other evaluation sets."""
-        evaluations = self.evaluated.setdefault(self.weights_version, {})
-        is_one_of_several = prefix.startswith("eval_")  # as Trainer has it where eval_dataset is a dictionary
-        for other in [name for name in evaluations if not (is_one_of_several and name.startswith("eval_"))]:
-            del evaluations[other]
-        metrics = {name.removeprefix(f"{prefix}_"): value for name, value in output.metrics.items()}
-        beginning = prefix if is_one_of_several else "eval"
-        others = ("loss", "model_preparation_time")
-        metrics = {f"{beginning}_{name}": value for name, value in metrics.items() if name not in others}
-        evaluations[prefix] = metrics, output.num_samples
 
     def _class_shares(self, dataset: Any, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
         return class_shares(dataset, self._num_label_classes, needed_by=needed_by)
@@ -560,28 +527,3 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         """
         if self.is_world_process_zero() and Path(self.args.output_dir, "config.json").is_file():
             write_card_of_training(self, *args, **kwargs)
-
-
-class _LogitsFirst:
-    """Calls a model; what it returns becomes a dictionary that begins with the logits."""
-
-    def __init__(self, model: nn.Module, num_classes: int) -> None:
-        self.model, self.num_classes = model, num_classes
-        self.training = model.training
-
-    def __call__(self, **inputs: Any) -> dict[str, Any]:
-        outputs = self.model(**inputs)
-        outputs = outputs._asdict() if hasattr(outputs, "_asdict") else outputs  # of a named tuple
-        others = outputs if isinstance(outputs, Mapping) else {}
-        if isinstance(outputs, (tuple, list)):
-            others = dict(enumerate(outputs[1:]))
-        kept = {name: value for name, value in others.items() if name != "logits" and value is not None}
-        return {"logits": logits_of(outputs, self.num_classes)} | kept
-
-
-def _takes_batches(compute_metrics: Any) -> bool:
-    """Whether metrics can be computed both batch by batch and from all outputs."""
-    if not callable(getattr(compute_metrics, "restart", None)):
-        return False
-    argument = inspect.signature(compute_metrics).parameters.get("compute_result")
-    return argument is not None and argument.default is not inspect.Parameter.empty
