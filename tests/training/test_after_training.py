@@ -14,6 +14,8 @@ from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArg
 
 from squared_emd import EMDTrainer, load_ground_distance
 from squared_emd.experiments.recorder import RunRecorder
+from squared_emd.ground_distance import saved
+from squared_emd.training import config_entries
 
 
 def hooks_of(model):
@@ -177,6 +179,15 @@ def test_a_module_with_any_config(tmp_path, config):
     trainer = train(tmp_path, model, num_train_epochs=3)
     trainer.save_model()
     torch.testing.assert_close(load_ground_distance(tmp_path), trainer.criterion.ground_distance, atol=1e-6, rtol=0)
+
+
+def test_a_large_d_is_digested_once(tmp_path, monkeypatch):
+    digests = []
+    monkeypatch.setattr(config_entries, "MAX_CLASSES_IN_CONFIG", K - 1)
+    monkeypatch.setattr(saved, "MAX_CLASSES_IN_CONFIG", K - 1)
+    monkeypatch.setattr(saved, "_digest", lambda stored: digests.append(stored) or "digest")
+    model = train(tmp_path, tiny_vit(), images(), num_train_epochs=3).model
+    assert model.config.emd["ground_distance_sha256"] == "digest" and len(digests) == 1
 
 
 class Saves(TrainerCallback):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel, TrainerCallback
 
 from ..ground_distance.class_names import class_names_of
-from ..ground_distance.saved import write_ground_distance
+from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG, write_ground_distance
 from .arguments import SELF_GUIDED
 from .checkpoints import replace_files
 from .criterion import EMDCriterion
@@ -21,13 +21,18 @@ __all__ = ["ConfigWriter", "config_of", "emd_block", "replace_config_entries", "
 
 
 class ConfigWriter(TrainerCallback):
-    """Puts the D of each epoch into the config that is in use, before the callbacks of others save the model."""
+    """Puts the D of each epoch into the config that is in use, before the callbacks of others save the model.
 
-    def __init__(self, write: Callable[[], None]) -> None:
+    A D that does not fit into the config is digested once, when training ends: it takes seconds and memory.
+    """
+
+    def __init__(self, write: Callable[[], None], num_classes: int) -> None:
         self.write = write
+        self.fits = num_classes <= MAX_CLASSES_IN_CONFIG
 
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        self.write()
+        if self.fits:
+            self.write()
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         self.write()  # That of the best model.
@@ -54,7 +59,7 @@ def write_config_entries(
         matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
         block = emd_block(model, criterion, has_distance=matrix is not None)
     write_ground_distance(matrix, folder, config, block)
-    if config is not None and not _saves_its_config(model):
+    if folder is not None and config is not None and not _saves_its_config(model):
         write_ground_distance(matrix, folder, None, {})
 
 

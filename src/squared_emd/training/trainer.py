@@ -142,7 +142,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         """As `Trainer`; afterwards the config of the model has D, and nothing else of ours is left on the model."""
         own = [
             GroundDistanceCallback(self.criterion),
-            ConfigWriter(partial(self._write_config_entries, None)),
+            ConfigWriter(partial(self._write_config_entries, None), self.criterion.num_classes),
             GroundDistanceFigures(self.criterion, self.callback_handler),
             NonFiniteCallback(self.finite),
         ]
