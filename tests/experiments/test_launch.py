@@ -1,15 +1,16 @@
-"""Ranks that were asked for and ranks that there are, in processes that the real launchers start."""
+"""Ranks that were asked for and ranks that there are; slowly, in processes that the real launchers start."""
 
 import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from squared_emd.experiments.launch import requested_processes, run_program, user_errors
+from squared_emd.experiments.launch import check_ranks, requested_processes, run_program, user_errors
 from squared_emd.hub import UploadError
 
 SCRIPT = """
@@ -62,6 +63,7 @@ def test_accelerate_on_the_cpu_warns_that_it_starts_one_process(tmp_path):
     assert logged.count(ONE_ONLY) == 1
 
 
+@pytest.mark.slow
 def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
     launcher = "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
     said, logged = launch(tmp_path, *launcher, "script.py", "default", "use_cpu")
@@ -69,6 +71,14 @@ def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
         "use_cpu, requested 2, have 2: passed"
     ]
     assert not [line for line in logged if "processes were requested" in line]
+
+
+def test_a_process_that_is_connected_to_none_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    check_ranks(SimpleNamespace(world_size=2))
+    with pytest.raises(ValueError) as error:
+        check_ranks(SimpleNamespace(world_size=1))
+    assert str(error.value) == ALONE
 
 
 class TestRequestedProcesses:
