@@ -100,6 +100,12 @@ def test_what_has_changed_is_taken_up(tmp_path, line, before, after):
     trainer.train()  # goes on from the trained weights, with the same fields
 
 
+def test_a_list_that_is_changed_in_place(tmp_path):
+    trainer = make(tmp_path, loss="emd", spacing=[1.0, 2.0, 5.0])
+    trainer.args.spacing[2] = 9.0
+    assert trainer.args.changed_fields(trainer.criterion.args) == ["spacing"]
+
+
 @pytest.mark.parametrize(
     ("fields", "changes", "message"),
     [

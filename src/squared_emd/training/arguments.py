@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from transformers import TrainingArguments
 
 from ..metrics.names import less_is_better
+from .argument_checks import LOSSES, SELF_GUIDED, check_conflicts, check_ranges, counting_scheme
 
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
-SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 _ENERGY_DISTANCE_WEIGHT = 6.0  # measured, not the paper's
 
 
@@ -195,77 +191,10 @@ class EMDTrainingArguments(TrainingArguments):
         if self.class_weights is not None:
             self.class_weights = [str(entry) for entry in self.class_weights]  # as a command line gives them
             joined = "".join(self.class_weights)
-            if _counting_scheme([joined]) is not None:  # A hyperparameter search makes a list of a text.
+            if counting_scheme([joined]) is not None:  # A hyperparameter search makes a list of a text.
                 self.class_weights = [joined]
-        for name, (is_valid, requirement) in _REQUIREMENTS.items():
-            value = getattr(self, name)
-            may_be_none = getattr(type(self), name) is None  # by default
-            if value is None and may_be_none:
-                continue
-            try:
-                valid = is_valid(value)
-            except (AttributeError, TypeError):  # It is of another type, as an entry of a .json file may be.
-                valid = False
-            if not valid:
-                raise ValueError(f"{name} must be {requirement}, got {value!r}.")
-        for conflicts, message in self._conflicts():
-            if conflicts:
-                raise ValueError(message)
-
-    def _conflicts(self) -> list[tuple[bool, str]]:
-        """Fields that do not go together: whether they do not, and the message."""
-        smooths = self.label_smoothing_temperature is not None
-        takes_matrix = self.uses_ground_distance or (smooths and self.loss in ("xe", "emd"))
-        on_spacing = self.geometry in ("line", "circle") or (self.geometry is None and self.loss == "emd")
-        is_given = any(given is not None for given in (self.ground_distance, self.geometry, self.prior_weight))
-        least_jump_start = 1 if is_given else 2
-        measures = self.loss in SELF_GUIDED and self.regularizer_weight == "auto"
-        return [
-            (
-                self.loss == "reg" and self.label_smoothing_factor > 0,
-                "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
-                f"it must be 0, got {self.label_smoothing_factor}.",
-            ),
-            (
-                smooths and not self.label_smoothing_factor,
-                "label_smoothing_temperature says how label_smoothing_factor is spread, which is 0. Give both, or "
-                "leave it out.",
-            ),
-            (
-                self.ground_distance is not None and not takes_matrix,
-                "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-                f"{self.loss} has none. Leave it out.",
-            ),
-            (
-                self.geometry is not None and not (takes_matrix or self.loss == "emd"),
-                "geometry is for the losses emd, xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-                f"{self.loss} has none. Leave it out.",
-            ),
-            (
-                self.geometry is not None and self.ground_distance is not None,
-                "give geometry or ground_distance, not both: each says how far the classes are apart.",
-            ),
-            (
-                self.spacing is not None and not on_spacing,
-                "spacing is for the loss emd and for geometry line or circle; "
-                f"{'a label tree has its own lengths' if self.geometry else f'{self.loss} has none'}. Leave it out.",
-            ),
-            (
-                self.prior_weight is not None and not self.is_self_guided,
-                f"prior_weight is for the losses xemd, xemd1 and xemd2; {self.loss} learns no D. Leave it out.",
-            ),
-            (
-                self.balanced_sampling and self.train_sampling_strategy != "random",
-                "balanced_sampling draws the samples itself; train_sampling_strategy must be random, "
-                f"got {self.train_sampling_strategy}.",
-            ),
-            (
-                measures and self.jump_start_epochs < least_jump_start,
-                'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
-                f"before (or a given one); it needs jump_start_epochs of at least {least_jump_start}, "
-                f"got {self.jump_start_epochs}. Give more epochs, or a number for regularizer_weight.",
-            ),
-        ]
+        check_ranges(self)
+        check_conflicts(self)
 
     def changed_fields(self, other: EMDTrainingArguments) -> list[str]:
         """The fields of ours that have another value in other arguments."""
@@ -275,7 +204,7 @@ class EMDTrainingArguments(TrainingArguments):
     @property
     def weights_by_count(self) -> tuple[str, float] | None:
         """The scheme of `class_weights` and its beta, if they come from the numbers of samples."""
-        return _counting_scheme(self.class_weights)
+        return counting_scheme(self.class_weights)
 
     @property
     def is_self_guided(self) -> bool:
@@ -320,72 +249,3 @@ class EMDTrainingArguments(TrainingArguments):
         """omega and mu of Eq. 16: the given ones, else those of the paper for this loss."""
         omega, mu = SELF_GUIDED[self.loss]
         return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
-
-
-def _counting_scheme(class_weights: Sequence[str] | None) -> tuple[str, float] | None:
-    """The scheme and its beta; None if the weights are numbers, or absent.
-
-    >>> _counting_scheme(["effective:0.99"])
-    ('effective', 0.99)
-    """
-    if class_weights is None or len(class_weights) != 1:
-        return None
-    scheme, colon, beta = class_weights[0].partition(":")
-    value = (_number(beta) if colon else 0.999) if scheme in ("balanced", "effective") else math.nan
-    return (scheme, value) if 0 <= value < 1 and not (scheme == "balanced" and colon) else None
-
-
-def _number(text: Any) -> float:
-    """The number, or NaN if it is none."""
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _is_positive(number: float) -> bool:
-    return 0 < number < math.inf
-
-
-def _is_whole(number: float, least: int) -> bool:
-    return number % 1 == 0 and number >= least
-
-
-def _are_weights(numbers: Sequence[float]) -> bool:
-    return all(0 <= number < math.inf for number in numbers) and any(numbers)
-
-
-# Field: which values are valid, and how an error message says so.
-_REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "loss": (lambda loss: loss in LOSSES, f"one of {', '.join(LOSSES)}"),
-    "rank": (lambda rank: rank in ("strict", "inclusive"), '"strict" or "inclusive"'),
-    "nan_policy": (lambda policy: policy in ("raise", "skip"), '"raise" or "skip"'),
-    "geometry": (
-        lambda geometry: geometry in ("line", "circle") or geometry.endswith(".json"),
-        "line, circle or a .json file with a label tree",
-    ),
-    "regularizer_weight": (
-        lambda weight: weight == "auto" or 0 <= _number(weight) < math.inf,
-        '"auto" or a number of at least 0',
-    ),
-    "regularizer_ratio": (_is_positive, "greater than 0 and finite"),
-    "omega": (_is_positive, "greater than 0 and finite"),
-    "mu": (math.isfinite, "finite"),
-    "true_class_cost": (lambda cost: 0 <= cost < math.inf, "at least 0 and finite"),
-    "jump_start_ratio": (lambda ratio: 0 <= ratio < 1, "at least 0 and less than 1"),
-    "jump_start_epochs": (lambda epochs: _is_whole(epochs, 0), "a whole number of at least 0"),
-    "ground_distance_update_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
-    "nan_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
-    "sinkhorn_iterations": (lambda iterations: _is_whole(iterations, 1), "a whole number of at least 1"),
-    "entropic_strength": (_is_positive, "greater than 0 and finite"),
-    "label_smoothing_factor": (lambda share: 0 <= share <= 1, "between 0 and 1"),
-    "label_smoothing_temperature": (_is_positive, "greater than 0 and finite"),
-    "prior_weight": (lambda weight: 0 <= weight <= 1, "between 0 and 1"),
-    "prior_decay": (lambda decay: 0 < decay <= 1, "greater than 0 and at most 1"),
-    "spacing": (_are_weights, "finite gaps, none negative and not all 0"),
-    "class_weights": (
-        lambda entries: _counting_scheme(entries) or _are_weights([_number(entry) for entry in entries]),
-        "balanced, effective, effective:BETA with BETA at least 0 and less than 1, or one number of at least 0 for "
-        "each class, not all 0",
-    ),
-}

@@ -88,7 +88,9 @@ class EMDCriterion(nn.Module):
     def read_arguments(self, args: EMDTrainingArguments) -> None:
         """Check the arguments and follow them from now on, whatever becomes of them; forget all that was learned."""
         args.check_fields()
-        self.args = args = copy.copy(args)
+        self.args = copy.copy(args)
+        args = self.args
+        vars(args).update({name: list(value) for name, value in vars(args).items() if isinstance(value, list)})
         class_names, device = self.class_names if self.are_named else None, self.known.device
         self.targets = Targets(args, self.num_classes, device)
         self.geometry = Geometry(args, self.num_classes, class_names=class_names, device=device)
