@@ -88,6 +88,13 @@ def test_labels_that_do_not_fit_the_classes(labels, count, row, value, remedy):
             assert str(error.value) == f"{REQUIRED} the training data {end}"
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_shares_of_every_precision_are_read(dtype):
+    data = [{"labels": torch.tensor([0.25, 0.75, 0, 0], dtype=dtype, requires_grad=True)}] * 2
+    check_label_column(data, K, default_data_collator, source="train_dataset")
+    assert class_shares(data, K, needed_by="balanced_sampling")[0].tolist() == [0.5, 1.5, 0, 0]
+
+
 def test_labels_are_checked_before_training_and_evaluation(tmp_path):
     good, wrong = table([0, 1, 2, 3]), table([0, 1, 2, 4])
     end = "1 are not, the first in row 3: 4. Give the model num_labels=5, or leave out what is no class."

@@ -51,7 +51,7 @@ def check_batch_labels(num_classes: int | None, batch: Any) -> None:
     if num_classes is not None:
         check_labels(labels, len(labels), num_classes)
         return
-    fits = _fits(labels.double().numpy(), None)
+    fits = _fits(_as_array(labels), None)
     if not fits.all():
         row = int(fits.argmin())
         raise ValueError(
@@ -104,6 +104,11 @@ def _first_misfit(name: str, labels: np.ndarray, num_classes: int | None, source
         f"labels must be {_required(num_classes)}; of the column {name!r} of {source} {(~fits).sum()} are not, the "
         f"first in row {row}: {label!r:.80}. {_remedy(label, name, labels, num_classes)}"
     )
+
+
+def _as_array(labels: Tensor) -> np.ndarray:
+    """NumPy has no bfloat16."""
+    return (labels.float() if labels.dtype == torch.bfloat16 else labels).numpy(force=True)
 
 
 def _required(num_classes: int | None) -> str:
@@ -171,7 +176,7 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
             column = dataset.select_columns(name).with_format("numpy")[:][name]
         else:
             column = [sample.get(name) for sample in dataset]
-            column = [label.numpy(force=True) if isinstance(label, Tensor) else label for label in column]
+            column = [_as_array(label) if isinstance(label, Tensor) else label for label in column]
     else:
         name, column = "targets", getattr(dataset, "targets", None)
         if not hasattr(column, "__len__") or not len(column):
