@@ -1,7 +1,9 @@
 """The main process acts for all; what it raises reaches every rank."""
 
 import json
+import re
 import traceback
+from functools import partial
 
 import pytest
 import torch
@@ -31,7 +33,10 @@ def acts(rank, folder):
     trainer.hub_model_id, trainer_module.upload_model = "me/age", fail
     calls = {repr(error): lambda error=error: on_main_process(lambda: fail(error=error), UploadError)
              for error in EXPECTED + OTHERS}  # fmt: skip
-    for name, call in (calls | {"push": trainer.push_to_hub}).items():
+    saving = EMDTrainer(Network(), arguments(folder, loss="emd", save_strategy="epoch"), train_dataset=samples())
+    if rank == 0:
+        saving._save_optimizer_and_scheduler = partial(fail, error=OSError(28, "No space left on device"))
+    for name, call in (calls | {"push": trainer.push_to_hub, "save": saving.train}).items():
         try:
             call()
         except BaseException as error:
@@ -64,6 +69,13 @@ def test_any_other_error_keeps_its_type_and_traceback(ends, error):
     first, second = (end[repr(error)] for end in ends)
     assert first == [type(error).__name__, str(error), "fail"]
     assert second == ["RuntimeError", f"the main process failed, {first[0]}: {error}", "on_main_process"]
+
+
+def test_a_checkpoint_that_the_main_process_cannot_write(ends):
+    first, second = (end["save"] for end in ends)
+    assert first[:2] == ["OSError", "[Errno 28] No space left on device"]
+    assert second[0] == "_AnotherRankFailed"
+    assert re.fullmatch(r"another rank could not write its part of .*/checkpoint-2; its log says why\.", second[1])
 
 
 def test_a_push_that_fails(ends):

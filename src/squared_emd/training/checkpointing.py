@@ -135,18 +135,22 @@ class CheckpointingMixin:
             self._write_state(folder)
             self.args.save_total_limit = None  # the older ones are deleted when this one is complete
             super()._save_checkpoint(model, trial)
+        except _AnotherRankFailed:
+            raise
         except Exception as error:
             logger.error("%s", why_not_written(folder, error))
-            raise
+            self.complete_checkpoint(folder, error)
         finally:
             self.args.save_total_limit = limit
         self.complete_checkpoint(folder)
         if self.args.should_save:
             rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
 
-    def complete_checkpoint(self, folder: str) -> None:
-        """Write the manifest of a checkpoint, once all ranks have written their part."""
-        self.accelerator.wait_for_everyone()
+    def complete_checkpoint(self, folder: str, error: Exception | None = None) -> None:
+        """Write the manifest of a checkpoint, once all ranks have written their part; where one could not, all end."""
+        failed = torch.tensor(int(error is not None), device=self.args.device)
+        if self.accelerator.reduce(failed, "sum"):  # which waits for all
+            raise error or _AnotherRankFailed(f"another rank could not write its part of {folder}; its log says why.")
         if self.args.should_save:
             if not os.path.exists(os.path.join(folder, MANIFEST)):  # one that is pushed has it already
                 mark_complete(folder)
@@ -297,6 +301,10 @@ class CheckpointingMixin:
 def _read_state(checkpoint: str) -> dict[str, Tensor] | None:
     path = os.path.join(checkpoint, STATE_FILE)
     return load_file(path) if os.path.isfile(path) else None
+
+
+class _AnotherRankFailed(RuntimeError):
+    """Raised on the ranks that have nothing to report themselves."""
 
 
 class _Progress(TrainerCallback):
