@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,11 @@ def test_help_and_wrong_values_come_before_anything_slow():
     *told, slow = run(
         HELP + PRINT_SLOW, "squared_emd --help", "squared_emd push --help", *recipes, "recipes/adience.py --omega -1"
     )
+    (of_transformers,) = run(
+        f"from transformers import TrainingArguments\n{PRINT_SLOW}"
+    )  # more where PEFT is installed
     assert told == ["0"] * (2 + len(recipes)) + ["adience.py: omega must be greater than 0 and finite, got -1.0."]
-    assert slow == "[]"
+    assert set(literal_eval(slow)) <= set(literal_eval(of_transformers))
 
 
 def test_public_names_are_lazy_and_complete():
