@@ -103,7 +103,7 @@ def evaluation_ways(images: list, small: list, jpegs: list) -> Ways:
 
 
 def row_ways(dataset: Dataset, small: Dataset) -> Ways:
-    """The same with what it takes to read a row of a data set, as a DataLoader does; the first is the base."""
+    """The same with what it takes to read a row of a dataset, as a DataLoader does; the first is the base."""
 
     def stock(batch: dict) -> dict:
         return {"pixel_values": [NEAREST(image.convert("RGB")) for image in batch["image"]]}
@@ -202,7 +202,7 @@ def main() -> None:
         number = len(images)
         print_table("training", training_ways(images, small, jpegs), number, args.repeats)
         print_table("evaluation", evaluation_ways(images, small, jpegs), number, args.repeats)
-        print_table("training, as rows of a data set", row_ways(dataset, small_rows), number, args.repeats)
+        print_table("training, as rows of a dataset", row_ways(dataset, small_rows), number, args.repeats)
         if args.profile:
             print_profile("torchvision v2", stock_parts(images[0]), 4 * args.repeats)
             print_profile("`TrainTransform`, from the JPEG", own_parts(images[0]), 4 * args.repeats)

@@ -150,7 +150,7 @@ def _compare(folder: Path) -> Path:
         axes.plot([k - TRUE_CLASS for k in beyond], share, color=color, linestyle=line, marker=".", label=TITLES[name])
     axes.set_xticks([k - TRUE_CLASS for k in beyond])
     axes.set_xlabel("how many classes off the mistake is")
-    axes.set_ylabel("its cost beyond a neighbour's,\nas a share of the farthest")
+    axes.set_ylabel("its cost beyond a neighbor's,\nas a share of the farthest")
     axes.legend(frameon=False, fontsize=9)
     return _save(figure, folder / "losses_compared.png")
 

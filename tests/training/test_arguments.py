@@ -115,6 +115,10 @@ def test_errors_are_to_fall_where_the_user_does_not_say(tmp_path, metric, greate
             "spacing is for the loss emd and for geometry line or circle; xemd2 has none. Leave it out.",
         ),
         (
+            {"loss": "xemd", "mu": -0.5},
+            "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; xemd has none. Leave them out.",
+        ),
+        (
             {"loss": "emd", "ground_distance": "d.npy"},
             "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; emd "
             "has none. Leave it out.",

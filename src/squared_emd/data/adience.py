@@ -70,7 +70,7 @@ def load_adience(
     Args:
         data_dir: The folder that holds `aligned/` or `faces/` and the fold files (or one folder with the fold files).
         odd_labels: `drop` leaves out every label that is none of the eight (the standard protocol);
-            `map` puts an age into the group that contains it or has the nearest bound, and a misspelt pair into the
+            `map` puts an age into the group that contains it or has the nearest bound, and a misspelled pair into the
             group of both its ages, and drops what is as near to two groups: 13 goes to 8-13, (27, 32) to 25-32, and
             35 and (38, 48) are dropped.
         skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.

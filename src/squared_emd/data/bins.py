@@ -15,7 +15,7 @@ __all__ = ["ScoreBins", "balanced_bins"]
 
 @dataclass(frozen=True, eq=False)
 class ScoreBins:
-    """K neighbouring bins of a score: the classes of a classifier, lowest first.
+    """K neighboring bins of a score: the classes of a classifier, lowest first.
 
     Attributes:
         edges: (K-1,) float64, increasing, in the unit of the score; a score that equals an edge is above it.
@@ -97,7 +97,7 @@ def balanced_bins(scores: Any, num_bins: int) -> ScoreBins:
     Equal scores always share a bin, so N/K samples in each can be out of reach: AADB has 63 distinct scores. These are
     the bins with the least sum of squared deviations from N/K, found exactly by dynamic programming over the distinct
     scores; of several such, those whose first edge is lowest, then the second, and so on. An edge lies halfway between
-    the two neighbouring training scores. Hou et al. 2016, section 4.6, balance ten bins and do not say how.
+    the two neighboring training scores. Hou et al. 2016, section 4.6, balance ten bins and do not say how.
 
     Args:
         scores: (N,) finite training scores, in any unit.
@@ -124,7 +124,7 @@ def balanced_bins(scores: Any, num_bins: int) -> ScoreBins:
     ends = np.append(starts[1:], len(values)) - 1  # (K,) and its last one
     lows, highs = values[starts], values[ends]  # (K,)
     halfway = highs[:-1] / 2 + lows[1:] / 2  # (K-1,) halves first: the sum of two large scores overflows
-    edges = np.where(halfway > highs[:-1], halfway, lows[1:])  # no number lies between two neighbouring floats
+    edges = np.where(halfway > highs[:-1], halfway, lows[1:])  # no number lies between two neighboring floats
     means = np.add.reduceat(values * (counts / len(scores)), starts)  # (K,)
     means /= np.add.reduceat(counts / len(scores), starts)
     return ScoreBins(edges, means.clip(lows, highs), _names(lows, highs))

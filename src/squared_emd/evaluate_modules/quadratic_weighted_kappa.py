@@ -15,7 +15,7 @@ class QuadraticWeightedKappa(ArrayMetric):
     """Cohen's weighted kappa of predicted and true classes: 1 is full agreement, 0 what chance would give.
 
     A pair of classes (i, k) disagrees by ``(i - k)^2``, on request by ``abs(i - k)`` or by ``D[i, k]`` (Cohen 1968).
-    Class indices are positions: a class that nobody used still keeps its two neighbours apart.
+    Class indices are positions: a class that nobody used still keeps its two neighbors apart.
 
     Inputs:
         predictions: N class indices; or N rows of K probabilities or logits, of which the largest decides (the first,

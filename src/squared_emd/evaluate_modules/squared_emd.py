@@ -24,7 +24,7 @@ class SquaredEMD(ArrayMetric):
 
     Settings:
         p (float): order of the norm; 2 is the squared EMD, 1 the plain EMD on a line (Eq. 9). Default: 2.
-        spacing (K-1 numbers): gaps between neighbouring classes, in any unit. Default: all 1.
+        spacing (K-1 numbers): gaps between neighboring classes, in any unit. Default: all 1.
         ground_distance (K x K numbers): D; then the exact EMD (Eq. 14) in the unit of D. ``D[i][k]`` is the cost of
             moving mass from class i to class k. Needs POT where the references are distributions.
         from_logits (bool): take the softmax of the predictions first. Default: False.

@@ -27,8 +27,8 @@ def energy_distance_loss(
     Args:
         logits: (B, K) scores, any floating dtype; half precision is computed in float32.
         labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
-        ground_distance: (K, K) symmetric D with a zero diagonal, in any unit. D in the dtype of the computation is
-            read where it lies; one in another dtype is copied.
+        ground_distance: (K, K) symmetric D with a zero diagonal, in any unit; its values are not checked, which would
+            cost as much as the loss. D in the dtype of the computation is read where it lies, another is copied.
         class_weights: (K,) non-negative weights, as in :func:`squared_emd_loss`. Default: all 1.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 

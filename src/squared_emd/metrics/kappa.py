@@ -18,7 +18,7 @@ def weighted_kappa(
     """Cohen's weighted kappa: 1 - observed disagreement / disagreement expected by chance (Cohen 1968).
 
     A pair of classes (i, k) disagrees by ``(i - k)^2`` (quadratic), ``abs(i - k)`` (linear) or ``D[i, k]``. Class
-    indices are positions: a class that nobody used still keeps its two neighbours apart.
+    indices are positions: a class that nobody used still keeps its two neighbors apart.
 
     Args:
         predictions: (N,) class indices.

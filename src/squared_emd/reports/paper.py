@@ -80,7 +80,7 @@ PAPER_GROUND_DISTANCE: tuple[tuple[float, ...], ...] = (
 
 @dataclass(frozen=True)
 class Layout:
-    """How the results on one data set are arranged.
+    """How the results on one dataset are arranged.
 
     Args:
         number: of the paper's table, None where the paper has none.

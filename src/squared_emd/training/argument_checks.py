@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..metrics.names import LOSSES
+
 if TYPE_CHECKING:  # It imports this file.
     from .arguments import EMDTrainingArguments
 
 __all__ = ["LOSSES", "SELF_GUIDED", "check_conflicts", "check_ranges", "counting_scheme"]
 
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 
 
@@ -71,6 +72,10 @@ def check_conflicts(args: EMDTrainingArguments) -> None:
         (
             args.prior_weight is not None and not args.is_self_guided,
             f"prior_weight is for the losses xemd, xemd1 and xemd2; {args.loss} learns no D. Leave it out.",
+        ),
+        (
+            args.loss == "xemd" and any(value is not None for value in (args.omega, args.mu, args.true_class_cost)),
+            "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; xemd has none. Leave them out.",
         ),
         (
             args.balanced_sampling and args.train_sampling_strategy != "random",

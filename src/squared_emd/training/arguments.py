@@ -119,7 +119,7 @@ class EMDTrainingArguments(TrainingArguments):
     spacing: list[float] | None = field(
         default=None,
         metadata={
-            "help": "The K-1 gaps between neighbouring classes on a line (K on a circle, the last one back to the "
+            "help": "The K-1 gaps between neighboring classes on a line (K on a circle, the last one back to the "
             "first class), for the loss emd and for geometry. Default: all 1."
         },
     )

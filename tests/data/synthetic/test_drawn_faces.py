@@ -52,7 +52,7 @@ def test_labels_file_names_the_same_faces(drawn):
     assert [path.name for path in drawn.parent.iterdir()] == ["drawn"]
 
 
-def test_faces_of_neighbouring_groups_look_more_alike(drawn):
+def test_faces_of_neighboring_groups_look_more_alike(drawn):
     dataset = load_adience(drawn)
     pixels = np.stack([np.asarray(image, dtype=float).mean(-1).ravel() for image in dataset["image"]])
     labels = np.array(dataset["label"])

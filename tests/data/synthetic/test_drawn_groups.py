@@ -132,7 +132,7 @@ def test_the_smallest_set(tmp_path):
     assert min(Counter(dataset["picture"]).values()) >= 2
 
 
-def test_faces_of_neighbouring_groups_look_more_alike(dataset):
+def test_faces_of_neighboring_groups_look_more_alike(dataset):
     pixels = np.stack([np.asarray(image.resize((24, 24)), dtype=float).mean(-1).ravel() for image in dataset["image"]])
     labels = np.array(dataset["label"])
     pixels -= pixels.mean(1, keepdims=True)

@@ -72,7 +72,7 @@ class TestGenerated:
         assert off.mean() < 0.75 * constant.mean()
         assert (off <= 1).mean() > 0.8
         assert 0.2 < (off == 0).mean() < 0.8
-        assert (off == 1).sum() > 3 * (off > 1).sum()  # mistakes are of neighbours
+        assert (off == 1).sum() > 3 * (off > 1).sum()  # mistakes are of neighbors
 
     def test_an_empty_split(self, make):
         message = r"^Each split needs at least one row, got \{'train': 5, 'validation': 0, 'test': 5\}\.$"

@@ -1,7 +1,7 @@
 """Generated reviews, sounds and measurements in ordered classes, to try things on without data: nothing is real.
 
 Each set has the columns of a modality, `label` (`ClassLabel`) and `split`. What is seen follows the class only by way
-of a noisy quantity, so neighbouring classes overlap, no network gets all rows right, and mistakes are mostly by one.
+of a noisy quantity, so neighboring classes overlap, no network gets all rows right, and mistakes are mostly by one.
 The classes are as unequal as `FREQUENCIES`. The same arguments give the same rows (with the same NumPy). A split
 without a row is a ValueError.
 """
@@ -52,7 +52,7 @@ def generate_reviews(num_train: int = 1600, num_validation: int = 400, num_test:
     """Gives short reviews in English of five classes of stars, in a column `text`.
 
     A reviewer's opinion is the stars plus a normal deviate (`REVIEWER_NOISE`), and each clause praises or blames one
-    thing by an opinion plus another (`CLAUSE_NOISE`), in words that neighbouring stars share, some of them negated.
+    thing by an opinion plus another (`CLAUSE_NOISE`), in words that neighboring stars share, some of them negated.
     """
     splits = _splits(num_train, num_validation, num_test)
     rng = np.random.default_rng((seed, 1))
