@@ -88,6 +88,12 @@ class TestMeasuredResults:
             intervals |= {f"{low:.1f}", f"{high:.1f}%"}
         assert set(re.findall(r"\d+(?:\.\d+)+%?|\d+%", card)) == rows | metadata | training | intervals
 
+    def test_calibration(self, tmp_path):
+        card = card_of(run_folder(tmp_path, changes={"eval_nll": 1.25, "eval_ece": 0.125}))
+        assert [cells(card, name) for name in ("NLL", "ECE")] == [["1.250", ""], ["0.125", ""]]
+        measured = {result.metric_type: result.metric_value for result in ModelCard(card).data.eval_results}
+        assert (measured["nll"], measured["expected_calibration_error"]) == (1.25, 0.125)
+
     @pytest.mark.parametrize(
         ("name", "key"), [("AEM", "aem"), ("AEO", "aeo"), ("MAE", "mae"), ("Squared EMD", "squared_emd")]
     )

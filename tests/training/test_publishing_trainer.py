@@ -2,13 +2,14 @@
 
 import json
 
+import pytest
 import torch
 from tests.training.tiny import Network, arguments, images, samples, tiny_bert, tiny_vit, train
 from transformers import AutoModelForImageClassification, PretrainedConfig, PreTrainedModel
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.hub import card
-from squared_emd.hub.results import facts_of_training
+from squared_emd.hub.results import facts_of_training, weights_version
 from squared_emd.vision import average_flips
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
@@ -115,6 +116,35 @@ def test_a_training_that_leaves_no_trace_in_the_weights_is_noticed(tmp_path):
     trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)  # as one with kernels of its own
     trainer.train()
     assert facts_of_training(trainer)["num_test"] is None
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda model: [weight.data.mul_(-3) for weight in model.parameters()],
+        lambda model: model.classifier.bias.data.add_(1),
+        lambda model: model.bfloat16(),
+        lambda model: setattr(model.classifier.weight, "data", model.classifier.weight.data.flip(0)),
+    ],
+    ids=["all", "one", "dtype", "other tensor"],
+)
+def test_writes_that_pytorch_does_not_count_are_noticed(tmp_path, write):
+    data = images()
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=data, eval_dataset=data)
+    trainer.evaluate()
+    assert facts_of_training(trainer)["num_test"] == len(data)
+    write(trainer.model)
+    assert facts_of_training(trainer)["num_test"] is None
+
+
+def test_weights_of_any_layout_have_a_version():
+    weights = [torch.zeros(3, 0), torch.zeros(()), torch.zeros(9, 2).to_sparse(), torch.zeros(2, 3, 4, 5).mT]
+    weights += [torch.zeros(3, device="meta"), torch.zeros(3, dtype=torch.float64)]
+    model = torch.nn.ParameterList(weights)
+    before = weights_version(model)
+    assert weights_version(model) == before
+    model[3].data[1, 2, 4, 3] = 1
+    assert weights_version(model) != before
 
 
 def test_other_weights_in_the_folder_than_were_evaluated(tmp_path):

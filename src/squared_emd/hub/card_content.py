@@ -35,6 +35,13 @@ CARD_METRICS = {
     "eval_top_5_error": (
         "Top-5 error", "top_5_error", "Top-5 error", "share whose class is not among the five likeliest; 0 is best"
     ),
+    "eval_nll": (
+        "NLL", "nll", "Negative log-likelihood", "mean -log of the probability of the true class; 0 is best"
+    ),
+    "eval_ece": (
+        "ECE", "expected_calibration_error", "Expected calibration error",
+        "mean distance between the probability of the likeliest class and how often it is right; 0 is best",
+    ),
 }  # fmt: skip
 HUB_METRIC_TYPES = ("accuracy", "mae", "spearmanr")  # Metrics that the Hub knows by these names.
 

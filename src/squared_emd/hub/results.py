@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
 
@@ -61,10 +61,32 @@ def digests_of_weights(folder: str | os.PathLike[str]) -> dict[str, str]:
     return digests
 
 
-def weights_version(model: nn.Module) -> int:
-    """What changes whenever PyTorch writes to a model's weights or buffers; nothing is read of them, on no device."""
+def weights_version(model: nn.Module, *, is_sharded: bool = False) -> int:
+    """What changes with a model's weights and buffers: PyTorch counts its writes, and a sample shows those by `.data`.
+
+    Args:
+        model: whose weights may be written to.
+        is_sharded: whether its parameters come and go, as under FSDP and ZeRO, so that none is looked at.
+
+    Returns:
+        A hash that holds in this process. The sample of all weights is copied from a device at once.
+    """
     tensors = (*model.parameters(), *model.buffers())
-    return hash((id(model), *(0 if tensor.is_inference() else tensor._version for tensor in tensors)))
+    counts = (0 if tensor.is_inference() else tensor._version for tensor in tensors)
+    return hash((id(model), *counts, *(() if is_sharded else _samples(tensors))))
+
+
+def _samples(tensors: Iterable[Tensor]) -> Iterator[Any]:
+    """Up to 8 entries along each dimension of each tensor of numbers, and its type, but for quantized ones."""
+    parts: dict[torch.device, list[Tensor]] = {}
+    for tensor in tensors:
+        is_plain = type(tensor) in (Tensor, nn.Parameter, nn.Buffer) and tensor.layout == torch.strided
+        if is_plain and tensor.is_floating_point() and not tensor.is_meta:
+            spread = tuple(slice(None, None, max(-(-size // 8), 1)) for size in tensor.shape)
+            parts.setdefault(tensor.device, []).append(tensor.detach()[spread].flatten().float())
+            yield tensor.dtype
+    for of_device in parts.values():
+        yield torch.cat(of_device).cpu().numpy().tobytes()
 
 
 def facts_of_arguments(args: TrainingArguments) -> dict[str, Any]:
@@ -212,7 +234,7 @@ def _checks(last_class: float) -> list[tuple[str, Any, str]]:
         return lambda value: _is_number(value, least) and isinstance(value, Integral)
 
     at_least_0, integers = "a finite number, 0 or more", "num_train num_test batch_size folds"
-    any_finite = "learning_rate entropic_strength epochs eval_score_mae sdd sdd_relative regularizer_weight"
+    any_finite = "learning_rate entropic_strength epochs eval_score_mae eval_nll sdd sdd_relative regularizer_weight"
     return [
         ("table", lambda value: value in TABLES, f"one of {', '.join(TABLES)}"),
         ("comparison data variant model loss tested_on device command optimizer", _is_text, "text"),
@@ -220,7 +242,7 @@ def _checks(last_class: float) -> list[tuple[str, Any, str]]:
         ("versions", _is_versions, "names of packages, each with a version"),
         (integers, integer(1), "an integer, 1 or more"),
         ("fold seed", integer(0), "an integer, 0 or more"),
-        ("eval_aem eval_aeo eval_top_1_error eval_top_5_error", number(0, 1), "a number, 0 to 1"),
+        ("eval_aem eval_aeo eval_top_1_error eval_top_5_error eval_ece", number(0, 1), "a number, 0 to 1"),
         ("eval_spearman", number(-1, 1), "a number, -1 to 1"),
         ("eval_mae eval_squared_emd", number(0, last_class), f"a number, 0 to {last_class:g}"),
         (f"{any_finite} seconds_per_step", number(0, math.inf), at_least_0),

@@ -436,8 +436,9 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     @property
     def weights_version(self) -> tuple[int, int]:
-        """What changes whenever the weights do, and costs no look at them."""
-        return weights_version(self.model), self.steps_made
+        """What changes whenever the weights do; of them it reads a sample."""
+        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        return weights_version(self.model, is_sharded=is_sharded), self.steps_made
 
     @property
     def _unwrapped(self) -> nn.Module:
