@@ -140,7 +140,8 @@ class TestFolders:
         both = image_folder(tmp_path / "both", {"train/a": 1, "train/b": 1, "c": 1})
         assert error_of(ValueError, load_labeled_images, both).startswith(
             f"{both} cannot be loaded as a dataset: {both} must hold folders of splits or of classes, it has both: "
-            "train and c. Move one kind away. Own images are a folder of <class>/<file> or <split>/<class>/<file>, "
+            "train and c. Move one kind away, or list all with --classes "
+            "(classes=...) if all are classes. Own images are a folder of <class>/<file> or <split>/<class>/<file>, "
         )
         untrained = image_folder(tmp_path / "untrained", {"val/1": 1, "val/2": 1, "test/1": 1})
         assert error_of(ValueError, load_labeled_images, untrained) == (
@@ -617,6 +618,51 @@ class TestSplits:
         assert warnings_in(caplog) == [
             f"{file} has 1 groups in more than one split, the first: b. Results on such a test split are too good."
         ]
+
+    @pytest.mark.parametrize("kind", ["csv", "folder", "saved", "hub", "metadata"])
+    def test_a_column_of_splits_in_every_source(self, kind, tmp_path, monkeypatch, caplog):
+        """Whatever names a folder may have, a cell may."""
+        splits = ["train", "hold-out", "Train_set", " dev "] * 3
+        columns = {"label": ["1", "2", "2", "1"] * 3, "split": splits}
+        source, load = tmp_path / "own", load_labeled_images if kind == "metadata" else load_labeled_table
+        source.mkdir()
+        if kind == "metadata":
+            image_folder(tmp_path, {"own": 12})
+            csv_file(source / "metadata.csv", file_name=[f"{i}.png" for i in range(12)], **columns)
+        elif kind in ("csv", "folder"):
+            file = csv_file(source / "data.csv", x=np.arange(12) / 8, **columns)
+            source = file if kind == "csv" else source
+        elif kind == "saved":
+            DatasetDict(train=Dataset.from_dict({"x": np.arange(12) / 8} | columns)).save_to_disk(source)
+        else:
+            source, parts = "own", DatasetDict(whole=Dataset.from_dict({"x": np.arange(12) / 8} | columns))
+            monkeypatch.setattr("squared_emd.data.sources.load_dataset_builder", lambda name: None)
+            monkeypatch.setattr("squared_emd.data.sources.load_dataset", lambda name: parts)
+        rows = load(source).dataset
+        assert rows.column_names == ["image" if kind == "metadata" else "x", "label", "split"]
+        assert rows["split"][:] == ["train", "test", "train", "validation"] * 3
+        assert warnings_in(caplog) == [
+            f"{source} has splits: Train_set as train (3), dev as validation (3), hold-out as test (3), train as "
+            "train (3)."
+        ]
+
+    def test_a_column_of_splits_that_is_none(self, tmp_path, caplog):
+        """It is never an input."""
+        rows = Dataset.from_dict({"x": np.arange(10) / 8, "label": [0, 1] * 5, "split": ["train", "test"] * 5})
+        DatasetDict(train=rows, hold_out=rows).save_to_disk(tmp_path / "own")
+        loaded = load_labeled_table(tmp_path / "own").dataset
+        assert loaded.column_names == ["x", "label", "split"]
+        assert Counter(loaded["split"]) == {"train": 8, "validation": 2, "test": 10}
+        assert warnings_in(caplog)[0] == (
+            f"{tmp_path / 'own'}: the column split is left out, because the source has splits of its own."
+        )
+        assert f"{tmp_path / 'own'} has splits: hold_out as test (10), train as train (10)." in warnings_in(caplog)
+        file = csv_file(tmp_path / "t.csv", x=np.arange(10) / 8, label=[0, 1] * 5, split=["left", "right"] * 5)
+        caplog.clear()
+        assert load_labeled_table(file).dataset.column_names == ["x", "label", "split"]
+        assert warnings_in(caplog)[0] == (
+            f"{file}: the column split is left out, because its cells must be one of {KEYWORDS}."
+        )
 
     def test_a_class_with_one_row_is_trained_on(self, tmp_path):
         labels = [1] * 50 + [2] * 7 + [3] * 2 + [4]

@@ -87,7 +87,8 @@ def test_splits_and_classes(files, expected, message, tmp_path, caplog):
     [
         (
             "train/1/a test/2/b rest/1/c",
-            "{} must hold folders of splits or of classes, it has both: test, train and rest. Move one kind away",
+            "{} must hold folders of splits or of classes, it has both: test, train and rest. Move one kind away, or "
+            "list all with --classes (classes=...) if all are classes",
         ),
         ("train/a test/b", "{}: the folders of splits, test, train, must hold folders of classes"),
         (
@@ -107,6 +108,15 @@ def test_folders_that_can_be_read_in_two_ways(files, message, tmp_path):
     with pytest.raises(ValueError) as caught:
         read(tmp_path)
     assert str(caught.value) == message.format(tmp_path)
+
+
+@pytest.mark.parametrize("names", ["bus car train", "test train"])
+def test_classes_that_are_called_as_splits(names, tmp_path):
+    make(tmp_path, *(f"{name}/a.png" for name in names.split()))
+    folder = scan_folder(tmp_path, {".png"})
+    assert folder.rows("images", names.split())["train"].labels == names.split()
+    with pytest.raises(ValueError):
+        folder.rows("images", ["bus", "car"])
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path, caplog):

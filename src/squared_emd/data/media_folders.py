@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 from datasets.data_files import SPLIT_KEYWORDS
 
-__all__ = ["SPLITS", "SPLIT_NAMES", "FolderRows", "MediaFolder", "name_few", "scan_folder", "split_of"]
+__all__ = [
+    "SPLITS",
+    "SPLIT_NAMES",
+    "FolderRows",
+    "MediaFolder",
+    "describe_splits",
+    "name_few",
+    "scan_folder",
+    "split_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +57,14 @@ class MediaFolder(NamedTuple):
         if not taken or not all(map(split_of, taken)):
             return ["train"] * len(paths)
         if any(split_of(name) != name for name in taken):
-            logger.warning("%s is read as %s<split>/**; %s.", self.root, "*/" * level, _describe_splits(taken))
+            logger.warning("%s is read as %s<split>/**; %s.", self.root, "*/" * level, describe_splits(taken))
         return [split_of(parts[level]) if len(parts) > level else "train" for parts in folders]
 
-    def rows(self, noun: str) -> dict[str, FolderRows] | None:
+    def rows(self, noun: str, classes: Collection[str] = ()) -> dict[str, FolderRows] | None:
         """The files of each split with their class; None if there are no folders of classes.
 
-        What is left out is counted in a warning, and so is the meaning of folders that is not plain.
+        What is left out is counted in a warning, and so is the meaning of folders that is not plain. Folders of which
+        only some are named for splits are classes if all are among `classes`.
 
         Raises:
             ValueError: It is not clear which folders are splits and which are classes.
@@ -62,7 +72,7 @@ class MediaFolder(NamedTuple):
         folders = {file: _folders(file) for file in self.files}
         if not any(folders.values()):
             return None
-        split_level, class_level = self._levels(folders.values())
+        split_level, class_level = self._levels(folders.values(), classes)
         depth = max(class_level, -1 if split_level is None else split_level) + 1
         found = {split: FolderRows([], []) for split in SPLITS}
         for file, parts in folders.items():
@@ -73,7 +83,7 @@ class MediaFolder(NamedTuple):
         self._report(noun, folders, split_level, class_level, depth)
         return {split: rows for split, rows in found.items() if rows.paths}
 
-    def _levels(self, folders: Collection[Folders]) -> tuple[int | None, int]:
+    def _levels(self, folders: Collection[Folders], classes: Collection[str]) -> tuple[int | None, int]:
         """The levels of the folders that name splits, None if none do, and of those that name classes."""
         top = _top_level(folders)
         names, below = _names(folders, top), _names(folders, top + 1)
@@ -81,13 +91,15 @@ class MediaFolder(NamedTuple):
         certain = any(name.lower() in SPLIT_NAMES for name in splits)
         if splits == names and below:
             return top, _class_level(folders, top)
+        if certain and set(names) <= set(classes):
+            return None, top
         if certain and splits == names:
             raise ValueError(f"{self.root}: the folders of splits, {name_few(splits)}, must hold folders of classes")
         if certain:
             others = [name for name in names if name not in splits]
             raise ValueError(
                 f"{self.root} must hold folders of splits or of classes, it has both: {', '.join(splits)} and "
-                f"{name_few(others)}. Move one kind away"
+                f"{name_few(others)}. Move one kind away, or list all with --classes (classes=...) if all are classes"
             )
         splits = list(filter(split_of, below))
         if splits and splits == below and all(len(parts) in (top, top + 2) for parts in folders):
@@ -117,7 +129,7 @@ class MediaFolder(NamedTuple):
         if is_deep or not is_plain:
             roles = {split_level: "<split>", class_level: "<class>"}
             pattern = "/".join([roles.get(level, "*") for level in range(depth)] + ["**"] * is_deep + ["<file>"])
-            splits = f"; {_describe_splits(taken)}" if taken else ""
+            splits = f"; {describe_splits(taken)}" if taken else ""
             ignored = "; folders below those of classes are ignored" * is_deep
             logger.warning("%s is read as %s%s%s.", self.root, pattern, splits, ignored)
 
@@ -163,7 +175,7 @@ def scan_folder(root: Path, endings: Collection[str]) -> MediaFolder:
 
 
 def split_of(name: str) -> str:
-    """The split that a folder is named for; "" if its name begins and ends with none, or with two.
+    """The split that a name stands for; "" if its name begins and ends with none, or with two.
 
     >>> split_of("Train"), split_of("seg_test"), split_of("hold-out"), split_of("trainval"), split_of("train_val")
     ('train', 'test', 'test', '', '')
@@ -180,8 +192,8 @@ def name_few(names: Sequence[str]) -> str:
     return ", ".join(name.encode(errors="backslashreplace").decode() for name in names[:MAX_NAMED]) + more
 
 
-def _describe_splits(taken: Counter) -> str:
-    """What each folder of a split is taken for, and the number of its files."""
+def describe_splits(taken: Counter) -> str:
+    """What each name of a split is taken for, and the number of its files or rows."""
     return "splits: " + ", ".join(f"{name} as {split_of(name)} ({taken[name]})" for name in sorted(taken))
 
 

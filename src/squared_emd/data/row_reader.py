@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ from squared_emd.data.labels import (
     order_by_names,
     soft_labels_from_votes,
 )
-from squared_emd.data.sources import SPLIT_NAMES, find_column, find_optional_column, read_rows
+from squared_emd.data.media_folders import SPLIT_NAMES, describe_splits, split_of
+from squared_emd.data.sources import find_column, find_optional_column, read_rows
 from squared_emd.data.splits import complete_splits, warn_about_splits
 
 __all__ = ["TEXTS", "LabeledData", "RowReader", "is_number", "is_text"]
@@ -58,7 +60,8 @@ class RowReader:
     ) -> None:
         self.source, self.noun, self.skip_incomplete = source, noun, skip_incomplete
         self.classes = None if classes is None else check_class_names(classes)
-        self.rows = read_rows(source, noun, folder_builder, (label_column or "label", group_column or "group", "split"))
+        names = (label_column or "label", group_column or "group", "split")
+        self.rows = read_rows(source, noun, folder_builder, names, self.classes or ())
         self.dataset = self.rows.dataset
         self.numbers = np.arange(len(self.dataset))  # (N,) of the rows that are not left out
         self.features = self.dataset.features
@@ -69,9 +72,9 @@ class RowReader:
             else [find_column(self.features, label_column, ["label"], "label_column", source)]
         )
         self.group = find_optional_column(self.features, group_column, "group", "group_column", source)
-        has_splits = os.path.isfile(source) and "split" in self.features and "split" not in self.labels
-        self.split = "split" if has_splits else None
-        self.used = [*self.labels, *filter(None, (self.group, self.split))]
+        self.used = [*self.labels, *([self.group] if self.group else [])]
+        self.split = self._split_column() if "split" in self.features and "split" not in self.used else None
+        self.used.append("split")  # Never an input.
         kind = self.features[self.labels[0]]
         self.defined = self.classes or getattr(kind, "names", None)
         self.shares = isinstance(kind, List) and is_number(kind.feature)
@@ -192,14 +195,27 @@ class RowReader:
             classes = order_by_names(classes, self.source, **options)
         return hard_labels(texts, classes, self.place, self.source, **options)
 
+    def _split_column(self) -> str | None:
+        """The column `split`, unless the source has splits of its own or no cell names one."""
+        if len(set(map(split_of, self.rows.split_names))) > 1:
+            reason = "the source has splits of its own"
+        elif not any(map(split_of, self.as_text("split").unique())):
+            reason = f"its cells must be one of {', '.join(SPLIT_NAMES)}"
+        else:
+            return "split"
+        logger.warning("%s: the column split is left out, because %s.", self.source, reason)
+        return None
+
     def _splits(self) -> np.ndarray:
-        if not self.split:
-            return self.rows.splits()[self.numbers]
-        given = self.as_text("split")
-        names = given.str.strip().str.lower()
-        for i in np.flatnonzero(~names.isin(list(SPLIT_NAMES))):
+        """(N,) `train`, `validation`, `test`, or "" if the only split of the source has another name."""
+        given = self.as_text("split").str.strip() if self.split else pd.Series(self.rows.splits()[self.numbers])
+        found = {name: split_of(name) for name in given.unique()}
+        splits = given.map(found).to_numpy(dtype=str)
+        for i in np.flatnonzero(splits == "") if self.split else ():
             raise ValueError(f"{self.place(i)}: split must be one of {', '.join(SPLIT_NAMES)}; got {given.iloc[i]!r}.")
-        return names.map(SPLIT_NAMES).to_numpy(dtype=str)
+        if any(split and name.lower() not in SPLIT_NAMES for name, split in found.items()):
+            logger.warning("%s has %s.", self.source, describe_splits(Counter(given)))
+        return splits
 
 
 def is_text(kind: Any) -> bool:

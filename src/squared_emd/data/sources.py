@@ -32,9 +32,9 @@ from datasets.packaged_modules.folder_based_builder.folder_based_builder import 
 from huggingface_hub import DatasetCard, snapshot_download
 
 from squared_emd.data.csv_files import read_csv_files
-from squared_emd.data.media_folders import SPLIT_NAMES, SPLITS, MediaFolder, name_few, scan_folder
+from squared_emd.data.media_folders import SPLIT_NAMES, SPLITS, MediaFolder, name_few, scan_folder, split_of
 
-__all__ = ["SPLIT_NAMES", "Rows", "find_column", "find_optional_column", "read_rows"]
+__all__ = ["Rows", "find_column", "find_optional_column", "read_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +61,8 @@ class Rows(NamedTuple):
         return f"{self.source}, split {self.split_names[part]}, row {i - start}"
 
     def splits(self) -> np.ndarray:
-        """(N,) `train`, `validation`, `test`, or "" if the only split of the source has another name."""
-        names = [SPLIT_NAMES.get(name.lower(), "") for name in self.split_names]
-        return np.repeat(names, np.diff((0, *self.split_ends)))
+        """(N,) names of splits, as the source has them."""
+        return np.repeat(self.split_names, np.diff((0, *self.split_ends)))
 
 
 def read_rows(
@@ -71,6 +70,7 @@ def read_rows(
     noun: str,
     folder_builder: type[FolderBasedBuilder] | None = None,
     names: Collection[str] = (),
+    classes: Collection[str] = (),
 ) -> Rows:
     """Reads a dataset.
 
@@ -81,13 +81,14 @@ def read_rows(
         noun: What the dataset holds, for messages: "images".
         folder_builder: The builder of `datasets` whose files may lie in folders of classes.
         names: See `squared_emd.data.csv_files.read_csv_files`.
+        classes: The names of the classes, if the user gave them.
 
     Returns:
         The rows. Those of a folder of classes have the path of the file and `label`.
 
     Raises:
         FileNotFoundError: There is no such file, folder or dataset.
-        ValueError: It cannot be read, has no rows, or its splits have other names than `SPLIT_NAMES`.
+        ValueError: It cannot be read, has no rows, or its splits have other names than `split_of` knows.
     """
     path = Path(os.path.abspath(source))
     name = str(path) if path.exists() else str(source)
@@ -103,12 +104,12 @@ def read_rows(
     if not path.exists() and (name.endswith(tuple(BUILDERS)) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name)):
         raise FileNotFoundError(f"There is no {path}. {supported}.")
     try:
-        parts = _load(path, name, folder_builder, names)
+        parts = _load(path, name, folder_builder, names, classes)
     except (OSError, ValueError, DatasetsError) as error:
         kind = FileNotFoundError if isinstance(error, OSError) else ValueError
         reason = error.__cause__ if isinstance(error, DatasetGenerationError) else error  # The cause has the message.
         raise kind(f"{source} cannot be loaded as a dataset: {reason}. {supported}.") from error
-    if len(parts) > 1 and any(split.lower() not in SPLIT_NAMES for split in parts):
+    if len(parts) > 1 and not all(map(split_of, parts)):
         raise ValueError(f"{source}: splits must be named {', '.join(SPLIT_NAMES)}; got {', '.join(parts)}.")
     features = next(iter(parts.values())).features
     for split, part in parts.items():
@@ -153,7 +154,13 @@ def find_optional_column(
     return find_column(available, wanted, [default], option, source)
 
 
-def _load(path: Path, name: str, builder: type[FolderBasedBuilder] | None, names: Collection[str]) -> DatasetDict:
+def _load(
+    path: Path,
+    name: str,
+    builder: type[FolderBasedBuilder] | None,
+    names: Collection[str],
+    classes: Collection[str],
+) -> DatasetDict:
     """A file, a folder, or what `load_dataset` makes of a name; `train` if it has no splits."""
     if path.is_file():
         kind = BUILDERS[path.suffix.lower()]
@@ -161,11 +168,11 @@ def _load(path: Path, name: str, builder: type[FolderBasedBuilder] | None, names
             return read_csv_files({"train": [name]}, names)
         return load_dataset(kind, data_files=glob.escape(name))
     if path.is_dir():
-        parts = _load_folder(path, builder, names)
+        parts = _load_folder(path, builder, names, classes)
         return parts if isinstance(parts, DatasetDict) else DatasetDict(train=parts)
     found = load_dataset_builder(name)
     if builder and isinstance(found, FolderBasedBuilder):  # As the same folder on disk.
-        return _load_folder(Path(snapshot_download(name, repo_type="dataset")), builder, names)
+        return _load_folder(Path(snapshot_download(name, repo_type="dataset")), builder, names, classes)
     return _load_data_files(name, found, names)
 
 
@@ -176,7 +183,9 @@ def _load_data_files(name: str, builder: DatasetBuilder, names: Collection[str])
     return load_dataset(name)
 
 
-def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None, names: Collection[str]) -> DatasetDict | Dataset:
+def _load_folder(
+    root: Path, builder: type[FolderBasedBuilder] | None, names: Collection[str], classes: Collection[str]
+) -> DatasetDict | Dataset:
     """A saved dataset, files in folders of classes, files listed in metadata, or what `load_dataset` finds."""
     if any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
         return load_from_disk(str(root))
@@ -186,7 +195,7 @@ def _load_folder(root: Path, builder: type[FolderBasedBuilder] | None, names: Co
         if any(os.path.basename(file) in builder.METADATA_FILENAMES for file in folder.others):
             return _load_metadata(folder, builder, names)
         noun = {"image": "images", "audio": "sounds"}[builder.BASE_COLUMN_NAME]
-        rows = folder.rows(noun)
+        rows = folder.rows(noun, classes)
         if rows is not None:
             kinds = Features({builder.BASE_COLUMN_NAME: Value("string"), "label": Value("string")})
             return DatasetDict(
