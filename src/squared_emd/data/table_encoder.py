@@ -25,7 +25,7 @@ MAX_NAMED = 5
 MIN_ROWS = 10  # With fewer rows a column may number them by chance.
 UNNAMED = r"Unnamed: \d+|__index_level_\d+__"  # what pandas calls an index that it saved, or a column without a name
 NUMBER_LIKE = r"[-+]?\s*[\d.,' ]*\d[\d.,' ]*[%€$£]?"
-ID_NAME = r"(?i)(.*[ _-])?(id|index|idx|uuid|key|row)"
+ID_NAME = r"(?i:(.*[ _-])?(id|index|idx|uuid|key|row))|.*[a-z0-9](I[dD]|Index|Idx|Uuid|UUID|Key|Row)"  # rowId, row_id
 ADVICE = "Name the columns to learn from with --feature_columns"
 
 
@@ -42,7 +42,16 @@ def id_columns(rows: Dataset) -> list[str]:
     ['Unnamed: 0', 'nr']
     """
     table = _as_frame(rows)
-    return [name for name in table if re.fullmatch(UNNAMED, name) or _is_id(table[name])]
+    ids = [name for name in table if re.fullmatch(UNNAMED, name) or _is_id(table[name])]
+    for name in table:
+        if name not in ids and _are_in_order(table[name]):
+            logger.warning(
+                "the column %s has another whole number in each row, in order, and is an input. If it numbers the "
+                "rows, it tells their order: %s, without it.",
+                name,
+                ADVICE[0].lower() + ADVICE[1:],
+            )
+    return ids
 
 
 class TableEncoder:
@@ -174,9 +183,16 @@ def _is_id(values: pd.Series) -> bool:
         return False
     if values.dtype == object:
         return _are_numbers(values).mean() <= 0.5
-    if re.fullmatch(ID_NAME, values.name):
-        return True
-    return bool((values % 1 == 0).all() and values.max() - values.min() == len(values) - 1)
+    if (values % 1 != 0).any():
+        return False
+    return bool(re.fullmatch(ID_NAME, values.name) or values.max() - values.min() == len(values) - 1)
+
+
+def _are_in_order(values: pd.Series) -> bool:
+    """Whether whole numbers only rise or only fall, each another."""
+    if len(values) < MIN_ROWS or values.dtype == object or (values % 1 != 0).any() or not values.is_unique:
+        return False
+    return values.is_monotonic_increasing or values.is_monotonic_decreasing
 
 
 def _check_present(values: pd.Series) -> None:
