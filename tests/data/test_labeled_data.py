@@ -237,7 +237,7 @@ class TestFolders:
                 write_sound(tmp_path / "own" / grade / f"{k}.WAV")
         loaded = load_labeled_sounds(tmp_path / "own")
         assert loaded.class_names == ("1 bad", "2 fair", "10 good")
-        assert "they are ordered by their first numbers: 1 bad, 2 fair, 10 good." in caplog.text
+        assert "they are ordered by their numbers: 1 bad, 2 fair, 10 good." in caplog.text
         assert Counter(loaded.dataset["split"]) == {"train": 19, "validation": 5, "test": 6}
         for name, path in zip(names_of(loaded), loaded.dataset["audio"], strict=True):
             assert f"/own/{name}/" in path

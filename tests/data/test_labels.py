@@ -22,6 +22,9 @@ def classes_of(texts, classes=None, **options):
         (["1.0", "2.0", "1e1"], None, [0, 1, 2], ("1", "2", "1e1")),
         (["10-19", "3-9", "0-2"], None, [2, 1, 0], ("0-2", "3-9", "10-19")),
         (["low", "high", "10"], None, [2, 1, 0], ("10", "high", "low")),
+        (["x", "10", "9"], None, [2, 1, 0], ("9", "10", "x")),
+        (["a10 b", "b", "a9 c"], None, [1, 2, 0], ("a9 c", "a10 b", "b")),
+        (["0.5 l", "-1 l", "0.25 l", "0,75 l"], None, [2, 0, 1, 3], ("-1 l", "0.25 l", "0.5 l", "0,75 l")),
         (["a", "A"], ["A", "a"], [1, 0], ("A", "a")),
         (["Gro\u0308ße", "klein"], ["klein", "Größe"], [1, 0], ("klein", "Größe")),  # one is decomposed, as by macOS
     ],
@@ -52,7 +55,7 @@ NO_CLASSES = (
 )
 NO_ORDER = (
     "t.csv does not define an order of its classes, which the loss or geometry chosen needs. Give it with --classes "
-    "(classes=...); the alphabet's, which is a guess, is: --classes excellent fair 'very bad'"
+    "(classes=...); the alphabet's, which is a guess, is: --classes {}"
 )
 
 
@@ -75,7 +78,14 @@ NO_ORDER = (
             {},
             NO_CLASSES.format("11 different labels in 20 rows, such as 'p0', 'p1', 'p2', 'p3', 'p4'"),
         ),
-        (["very bad", "excellent", "fair", "fair"], {"needs_order": True}, NO_ORDER),
+        (
+            ["very bad", "excellent", "fair", "fair"],
+            {"needs_order": True},
+            NO_ORDER.format("excellent fair 'very bad'"),
+        ),
+        (["a10", "a9", "b9"], {"needs_order": True}, NO_ORDER.format("a9 a10 b9")),
+        (["q1r1", "q1r2", "q2r1"], {"needs_order": True}, NO_ORDER.format("q1r1 q1r2 q2r1")),
+        (["a", "a1", "a2"], {"needs_order": True}, NO_ORDER.format("a a1 a2")),
     ],
 )
 def test_labels_that_are_refused(texts, options, message):
@@ -96,7 +106,17 @@ NEAR = "t.csv: 1 labels differ from a class by case, spaces or Unicode form only
     ("texts", "options", "warnings"),
     [
         (["b", "c", "a"], {}, [GUESSED.format("the alphabet", "a, b, c")]),
-        (["1 b", "10 c", "2 a"], {"needs_order": True}, [GUESSED.format("their first numbers", "1 b, 2 a, 10 c")]),
+        (["1 b", "10 c", "2 a"], {"needs_order": True}, [GUESSED.format("their numbers", "1 b, 2 a, 10 c")]),
+        (
+            ["grade_1", "grade_10", "grade_2"],
+            {"needs_order": True},
+            [GUESSED.format("their numbers", "grade_1, grade_2, grade_10")],
+        ),
+        (
+            ["v2 -1 of 3", "v2 0 of 3", "v2 -2 of 3"],
+            {"needs_order": True},
+            [GUESSED.format("their numbers", "v2 -2 of 3, v2 -1 of 3, v2 0 of 3")],
+        ),
         (["b", "c", "b"], {"needs_order": True}, [GUESSED.format("the alphabet", "b, c")]),
         (["b", "c", "a"], {"ordered": False}, []),
         (["b", "c", "a"], {"classes": ["c", "b", "a"], "needs_order": True}, []),

@@ -39,10 +39,10 @@ def load_labeled_images(
     """Loads the user's own images, with ordered classes and a test split.
 
     The classes are in the order of `classes`; else of a `ClassLabel`, unless it is sorted as text; else of their
-    numbers, if all labels are numbers or begin with one; else of the alphabet. 1, 01 and 1.0 are one number, hence one
-    class. If there is no test split, a fifth of each class of the training rows becomes one, by whole groups if there
-    are groups; a single split counts as no split. Every image is decoded once, so that a damaged one is found here.
-    Images with the same content are one group, and counted in a warning.
+    numbers, if all labels are numbers, begin with one or differ in one only; else of the alphabet. 1, 01 and 1.0 are
+    one number, hence one class. If there is no test split, a fifth of each class of the training rows becomes one, by
+    whole groups if there are groups; a single split counts as no split. Every image is decoded once, so that a damaged
+    one is found here. Images with the same content are one group, and counted in a warning.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.

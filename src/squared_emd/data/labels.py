@@ -6,6 +6,7 @@ import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+NUMBER_WITHIN = r"((?:(?<![^\W_])-)?\d+(?:[.,]\d+)?)"  # A hyphen after a letter or digit is no minus.
 VOTES = rf"\s*[\[(]?\s*{NUMBER}(\s*[,;\s]\s*{NUMBER}){{2,}}\s*[\])]?\s*"
 MIN_ROWS = 20  # With fewer rows the number of classes says little.
 MAX_SCORES = 20
@@ -71,14 +73,14 @@ def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any)
 
     Args:
         texts: (N,) labels as text.
-        classes: The K names; None if they are not defined: then the text is a class.
+        classes: The K names; None if they are not defined: then the text is a class, unless all others are numbers.
         source: For messages.
 
     Returns:
         (N,) booleans.
 
     Raises:
-        ValueError: `classes` is None, some labels are empty, others called NA or the like.
+        ValueError: `classes` is None, some labels are empty, others called NA or the like, further ones no numbers.
     """
     empty, marked = texts == "", texts.str.strip().str.lower().isin(MISSING_MARKERS)
     markers = texts[marked].unique()
@@ -86,6 +88,17 @@ def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any)
         known = set(map(_folded, classes))
         return (empty | texts.isin([text for text in markers if _folded(text) not in known])).to_numpy()
     found = ", ".join(map(repr, markers))
+    others = texts[~empty & ~marked].unique()
+    if len(markers) and len(others) and all(isinstance(_key(text.replace(",", ".")), float) for text in others):
+        logger.warning(
+            "%s: the label %s, of %d rows, is taken for a missing one, as all others are numbers. If it is a class, "
+            "%s, it among them.",
+            source,
+            found,
+            marked.sum(),
+            LIST_THEM,
+        )
+        return (empty | marked).to_numpy()
     if empty.any() and marked.any():
         raise ValueError(
             f"{source}: {empty.sum()} labels are empty, {marked.sum()} are {found}. If that is a class, {LIST_THEM}, "
@@ -111,7 +124,9 @@ def alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_order: bool) -> list[str]:
-    """Puts classes in the order of their numbers, of the numbers they begin with, or of the alphabet.
+    """Puts classes in the order of their numbers, or of the alphabet.
+
+    Names have an order by number if they are numbers, begin with them, or differ in one number only.
 
     Args:
         texts: Names of classes, spellings of a number more than once.
@@ -128,9 +143,12 @@ def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_or
         spellings.setdefault(key, re.sub(r"\.0*$", "", text) if isinstance(key, float) else text)
     if all(isinstance(key, float) for key in spellings):
         return [spellings[key] for key in sorted(spellings)]
-    starts = {name: re.match(r"\d+", name, re.ASCII) for name in spellings.values()}
-    by_number = all(starts.values())  # as 0-2, 3-9, 10-19
-    names = sorted(starts, key=lambda name: (int(starts[name][0]), name) if by_number else name)
+    parts = {name: _parts(name) for name in spellings.values()}
+    columns = list(zip_longest(*parts.values()))  # texts and numbers in turn
+    begin_with_numbers = all(len(part) > 1 and not part[0] for part in parts.values())  # as 0-2, 3-9, 10-19
+    differing = [k for k, column in enumerate(columns) if len(set(column)) > 1]
+    by_number = begin_with_numbers or (len(differing) == 1 and differing[0] % 2 == 1)  # as grade_1, grade_2
+    names = sorted(parts, key=parts.get)
     if needs_order and not by_number and len(names) > 2:  # Two classes are as far apart either way.
         raise ValueError(
             f"{source} does not define an order of its classes, which the loss or geometry chosen needs. Give it with "
@@ -141,7 +159,7 @@ def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_or
             "%s does not define an order of its classes; they are ordered by %s: %s. If this is wrong, list the "
             "classes in their order with --classes (classes=...).",
             source,
-            "their first numbers" if by_number else "the alphabet",
+            "their numbers" if by_number else "the alphabet",
             ", ".join(names),
         )
     return names
@@ -233,6 +251,14 @@ def _key(text: str) -> str | float:
     """The same for all spellings of a number, and for all Unicode forms of a text."""
     text = text.strip()
     return float(text) if re.fullmatch(NUMBER, text, re.ASCII) else unicodedata.normalize("NFC", text)
+
+
+def _parts(name: str) -> list[str | float]:
+    """Texts and numbers in turn, so that sorting by them puts grade_10 after grade_9, and numbers before texts."""
+    if isinstance(number := _key(name), float):
+        return ["", number, ""]
+    parts = re.split(NUMBER_WITHIN, name, flags=re.ASCII)
+    return [float(part.replace(",", ".")) if k % 2 else part for k, part in enumerate(parts)]
 
 
 def _folded(text: str) -> str:
