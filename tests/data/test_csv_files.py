@@ -31,12 +31,17 @@ def messages(caplog):
         ("spreadsheet.csv", "utf-16", ("x\tkind\tlabel", "1.5\tä\tNone", "-2\tc\tmild"), [1.5, -2], ["ä", "c"]),
         ("spaces.csv", "utf-8", ("x; kind ; label", "1,5; a;None", "2; b;mild"), [1.5, 2], ["a", "b"]),
         ("holes.csv", "utf-8", ("x,kind,label", "1.5,NA,None", "n/a,null,mild"), [1.5, None], ["NA", "null"]),
+        ("dots.csv", "utf-8", ("x;kind;label", "1.234,5;1.234;None", "NA;1,5;mild"), [1234.5, None], ["1.234", "1,5"]),
+        ("points.csv", "utf-8", ("x;kind;label", "1.234;12.34,5;None", "-2;b;mild"), [1.234, -2], ["12.34,5", "b"]),
+        ("named.csv", "utf-8-sig", ("sep=;", "x;kind;label", "1,5;a,c;None", "-2;b;mild"), [1.5, -2], ["a,c", "b"]),
+        ("pipes.csv", "utf-16", ('"sep=|"', "x|kind|label", "1.5|a|None", "-2|b|mild"), [1.5, -2], ["a", "b"]),
         ("booleans.csv", "utf-8", ("x,kind,label", "TRUE,a,None", "false,b,mild"), [True, False], ["a", "b"]),
         ("short.csv", "utf-8", ("kind,label,x", "a,None,1", "b,mild"), [1, None], ["a", "b"]),
     ],
 )
 def test_what_is_read(name, encoding, lines, x, kind, tmp_path):
-    path = write(tmp_path / name, *lines, encoding=encoding)
+    head = 2 if "sep=" in lines[0] else 1
+    path = write(tmp_path / name, "\n".join(lines[:head]), *lines[head:], encoding=encoding)
     dataset = load_labeled_table(path, classes=["None", "mild"]).dataset
     assert sorted(dataset.column_names) == ["kind", "label", "split", "x"]
     assert (dataset["x"][:2], dataset["kind"][:2], dataset["label"][:2]) == (x, kind, [0, 1])
@@ -54,7 +59,7 @@ def test_a_folder_of_files(tmp_path):
                          "test": ("x;label", "4;None")}.items():  # fmt: skip
         write(tmp_path / f"{split}.csv", *lines, times=2)
     dataset = load_labeled_table(tmp_path, classes=["None", "1"]).dataset
-    assert dataset["x"][:] == ["1.5", "2", "1.5", "2", "a", "a", "4", "4"]
+    assert dataset["x"][:] == ["1,5", "2", "1,5", "2", "a", "a", "4", "4"]
     assert dataset["label"][:] == [0, 1, 0, 1, 1, 1, 0, 0]
     assert dataset["split"][:] == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
 
@@ -95,6 +100,13 @@ def test_an_index_is_no_input(tmp_path, caplog):
     assert chosen.dataset["Unnamed: 0"][:] == list(range(20))
 
 
+def test_labels_with_decimal_commas(tmp_path):
+    """Labels are text as it stands in the file."""
+    path = write(tmp_path / "t.csv", "x;label", "1,5;1,5", "2;1,0")
+    dataset, names = load_labeled_table(path, classes=["1,0", "1,5"])
+    assert (dataset["x"][:2], dataset["label"][:2], names) == ([1.5, 2], [1, 0], ("1,0", "1,5"))
+
+
 class TestNone:
     """A class called None, NA, n/a or null."""
 
@@ -125,3 +137,15 @@ class TestNone:
             f"{path}: 8 of 32 rows without a label are left out.",
             f"{path}: 16 of 32 rows without a label but 'None' are left out.",
         ]
+
+    def test_among_numbers_it_is_no_label(self, tmp_path, caplog):
+        path = write(tmp_path / "t.csv", "text,label", *(f't,"{k}"' for k in (*range(1, 10), "10,0")), "t,NA", times=3)
+        with pytest.raises(ValueError, match=r"there is no label but 'NA' \(in 3 of 33 rows\)\. Remove such rows, or"):
+            load_labeled_texts(path)
+        caplog.clear()
+        loaded = load_labeled_texts(path, skip_incomplete=True, needs_order=True)
+        assert loaded.class_names == (*"123456789", "10,0") and len(loaded.dataset) == 30
+        assert messages(caplog)[0] == (
+            f"{path}: the label 'NA', of 3 rows, is taken for a missing one, as all others are numbers. If it is a "
+            "class, list the classes in their order with --classes (classes=...), it among them."
+        )

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict
 
@@ -14,11 +16,15 @@ __all__ = ["MISSING_MARKERS", "read_csv_files"]
 MISSING_MARKERS = frozenset(("na", "n/a", "nan", "none", "null", "<na>", "#n/a", "#na"))
 """Texts that mean a missing number, in any case. Elsewhere they may be names, as of a class None."""
 
-NUMBER_WITH_COMMA = r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?"
+NUMBER_WITH_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?"
+SEPARATOR_LINE = r"\"?sep=(.)\"?[ \t]*[\r\n]+"  # which a spreadsheet reads and does not show
 
 
 def read_csv_files(files: Mapping[str, Iterable[str]], names: Collection[str]) -> DatasetDict:
     """Reads CSV files: separated by comma, semicolon or tab, with a decimal point, or a decimal comma among semicolons.
+
+    A first line `sep=;` names the separator. Among semicolons dots divide thousands if a comma follows one (1.234,5)
+    and all numbers of the column can be read so.
 
     Only an empty cell is missing. A column becomes numbers if all its cells are, but for missing ones and
     `MISSING_MARKERS`; else it stays text as it stands in the file.
@@ -39,7 +45,10 @@ def read_csv_files(files: Mapping[str, Iterable[str]], names: Collection[str]) -
         if list(table) != list(tables[0]):
             raise ValueError(f"all files must have the same columns, got {', '.join(tables[0])} and {', '.join(table)}")
     table = pd.concat(tables, ignore_index=True)
-    table = pd.DataFrame({name: table[name] if name in names else _as_numbers(table[name]) for name in table})
+    among_semicolons = np.repeat([table.attrs["separator"] == ";" for table in tables], list(map(len, tables)))  # (N,)
+    table = pd.DataFrame(
+        {name: table[name] if name in names else _as_numbers(table[name], among_semicolons) for name in table}
+    )
     ends = accumulate((sum(map(len, part)) for part in parts.values()), initial=0)
     rows = Dataset.from_pandas(table, preserve_index=False)
     return DatasetDict(
@@ -48,14 +57,14 @@ def read_csv_files(files: Mapping[str, Iterable[str]], names: Collection[str]) -
 
 
 def _read(path: str) -> pd.DataFrame:
-    """(N, columns) text, None where a cell is empty."""
+    """(N, columns) text, None where a cell is empty; `attrs` has the separator."""
     with open(path, "rb") as file:
         encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     options = {"dtype": str, "keep_default_na": False, "na_values": [""], "skipinitialspace": True}
     try:
-        separator = _separator(path, encoding)
+        separator, skipped = _separator(path, encoding)
         # With `header=None` pandas neither renames a column nor takes the first for an index.
-        cells = pd.read_csv(path, sep=separator, encoding=encoding, header=None, **options)
+        cells = pd.read_csv(path, sep=separator, encoding=encoding, skiprows=skipped, header=None, **options)
     except UnicodeDecodeError as error:
         raise ValueError(f"{error}: save the file as CSV UTF-8") from error
     header = [name if isinstance(name, str) else "" for name in cells.iloc[0]]
@@ -67,36 +76,41 @@ def _read(path: str) -> pd.DataFrame:
     again = (table.fillna("") == header).all(axis=1).to_numpy().nonzero()[0]
     if len(again):
         raise ValueError(f"row {again[0]} is the header once more: remove it")
-    return table.apply(_with_decimal_points) if separator == ";" else table
+    table.attrs["separator"] = separator
+    return table
 
 
-def _separator(path: str, encoding: str) -> str:
-    """The separator that divides the header, and as many rows as can be into as many fields."""
+def _separator(path: str, encoding: str) -> tuple[str, int]:
+    """The separator that a first line names, or that divides most rows as the header; and how many lines to skip."""
     with open(path, encoding=encoding) as file:
         head = file.read(2**16).replace("\0", "")
+    if named := re.match(SEPARATOR_LINE, head):
+        return named[1], 1
 
     def fit(separator: str) -> tuple[bool, float, int]:
         rows = [row for row in csv.reader(io.StringIO(head), delimiter=separator, skipinitialspace=True) if row]
         widths = [len(row) for row in rows[:100]] or [1]
         return widths[0] > 1, widths.count(widths[0]) / len(widths), widths[0]
 
-    return max("\t,;" if Path(path).suffix.lower() == ".tsv" else ",;\t", key=fit)
+    return max("\t,;" if Path(path).suffix.lower() == ".tsv" else ",;\t", key=fit), 0
 
 
-def _with_decimal_points(values: pd.Series) -> pd.Series:
-    present = values.dropna()
-    if present.str.fullmatch(NUMBER_WITH_COMMA).all():
-        return values.str.replace(",", ".")
-    return values
+def _with_decimal_points(texts: pd.Series) -> pd.Series:
+    groups = texts.str.contains(".", regex=False).any()
+    if not texts.str.fullmatch(NUMBER_WITH_COMMA).all() or (groups and not texts.str.contains(r"\..*,").any()):
+        return texts
+    return texts.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
 
 
-def _as_numbers(values: pd.Series) -> pd.Series:
+def _as_numbers(values: pd.Series, among_semicolons: np.ndarray) -> pd.Series:
     """Numbers or booleans if that is what the cells are, else the text."""
     lower = values.str.strip().str.lower()
     present = values[values.notna() & ~lower.isin(MISSING_MARKERS)]
     if len(present) == len(values) and lower.isin(("true", "false")).all():
         return lower == "true"
-    numbers = pd.to_numeric(present, errors="coerce")
+    with_commas = among_semicolons[present.index]
+    written = pd.concat([_with_decimal_points(present[with_commas].str.strip()), present[~with_commas]])
+    numbers = pd.to_numeric(written, errors="coerce")
     if numbers.isna().any() or not (len(present) or values.isna().all()):
         return values
     return numbers.reindex(values.index)
