@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 
 ABSENT = {
-    "evaluate", "gradio", "matplotlib", "ot", "PIL", "scipy", "sklearn", "soundfile", "timm", "torchvision",
+    "evaluate", "gradio", "httpx", "matplotlib", "ot", "PIL", "scipy", "sklearn", "soundfile", "timm", "torchvision",
 }  # fmt: skip
 NEEDS = {  # what asks for an extra -> the extra
     "squared_emd.data": "recipes",

@@ -8,7 +8,7 @@ import pickle
 import struct
 
 import datasets
-import httpx
+import httpx2
 import numpy as np
 import pytest
 import torch
@@ -300,11 +300,11 @@ def test_images_are_opened_as_in_training(tmp_path, monkeypatch):
     def get(url, timeout, follow_redirects):
         assert timeout == 7 and follow_redirects
         content = (tmp_path / "deep.png").read_bytes() if url.endswith("/deep.png") else b""
-        return httpx.Response(200 if content else 404, content=content, request=httpx.Request("GET", url))
+        return httpx2.Response(200 if content else 404, content=content, request=httpx2.Request("GET", url))
 
-    monkeypatch.setattr(httpx, "get", get)
+    monkeypatch.setattr(httpx2, "get", get)
     assert make(model)("https://example.org/deep.png", timeout=7) == make(model)(gray)
-    with pytest.raises(httpx.HTTPStatusError, match=r"404 Not Found.*https://example\.org/none\.png"):
+    with pytest.raises(httpx2.HTTPStatusError, match=r"404 Not Found.*https://example\.org/none\.png"):
         make(model)("https://example.org/none.png", timeout=7)
     with pytest.raises(ValueError) as caught:
         make(model)("no/such.png")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -226,7 +226,7 @@ def _open_image(image: Any, timeout: float | None) -> PIL.Image.Image:
 
 def _bytes_of_text(text: str, timeout: float | None) -> bytes:
     if text.startswith(("http://", "https://")):
-        return httpx.get(text, timeout=timeout, follow_redirects=True).raise_for_status().content
+        return httpx2.get(text, timeout=timeout, follow_redirects=True).raise_for_status().content
     try:
         return base64.b64decode(text.split(",")[-1] if text.startswith("data:image/") else text, validate=True)
     except ValueError as error:
