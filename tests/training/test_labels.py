@@ -88,6 +88,68 @@ def test_labels_that_do_not_fit_the_classes(labels, count, row, value, remedy):
             assert str(error.value) == f"{REQUIRED} the training data {end}"
 
 
+@pytest.mark.parametrize(
+    ("labels", "row", "value", "remedy"),
+    [
+        (
+            [0, 1, 2, 1.5],
+            3,
+            "1.5",
+            'Cast class indices to integers: dataset.cast_column("label", Value("int64")); real-valued scores are for '
+            "the loss reg.",
+        ),
+        (
+            [0, 1, "b", 3],
+            2,
+            "'b'",
+            'Number the classes in all splits at once: dataset.class_encode_column("label") in alphabetical order, or '
+            'dataset.cast_column("label", ClassLabel(names=[...])) in another one.',
+        ),
+        ([0, 1, float("nan"), 3], 2, "nan", MISSING),
+        ([0, np.int8(3), np.int64(7)], 2, "7", "Give the model num_labels=8, or leave out what is no class."),
+        ([torch.tensor(0), torch.tensor(2.0), 3], 1, "2.0",
+         'Cast class indices to integers: dataset.cast_column("label", Value("int64")); real-valued scores are for '
+         "the loss reg."),
+        ([[0.25] * 4, [0, 0, 0, 1, 0]], 1, "[0, 0, 0, 1, 0]", "squared_emd.soft_labels makes such shares of votes."),
+    ],
+)  # fmt: skip
+def test_one_label_of_another_type_is_the_one_that_is_named(labels, row, value, remedy):
+    data = [{"inputs": torch.zeros(3), "label": label} for label in labels]
+    with pytest.raises(ValueError) as error:
+        check_label_column(data, K, default_data_collator, source="train_dataset")
+    assert str(error.value) == f"{REQUIRED} train_dataset 1 are not, the first in row {row}: {value}. {remedy}"
+
+
+def test_labels_of_which_one_alone_would_fit():
+    def keeps_integers(rows):
+        return {"labels": torch.tensor([row["label"] for row in rows])}
+
+    one_hot = [{"label": [0, 1, 0, 0]}, {"label": [1, 0, 0, 0]}]
+    with pytest.raises(ValueError) as error:
+        check_label_column(one_hot, K, keeps_integers, source="train_dataset")
+    end = "2 are not, the first in row 0: [0, 1, 0, 0]. Give shares as floating point: labels.float()."
+    assert str(error.value) == f"{REQUIRED} train_dataset {end}"
+    with pytest.raises(ValueError) as error:
+        class_shares([{"label": 0}, {"label": [0.25] * 4}], K, needed_by="balanced_sampling")
+    end = "1 are not, the first in row 1: [0.25, 0.25, 0.25, 0.25]. squared_emd.soft_labels makes such shares of votes."
+    assert str(error.value) == f"{REQUIRED} the training data {end}"
+
+
+def test_labels_of_mixed_types_that_fit():
+    for labels, counts in (
+        ([0, True, np.uint8(3), torch.tensor(2)], [1, 1, 1, 1]),
+        (
+            [[0.5, 0.5, 0, 0], np.array([0.0, 0, 0, 1]), torch.ones(4, dtype=torch.bfloat16) / 4],
+            [0.75, 0.75, 0.25, 1.25],
+        ),
+    ):
+        data = [{"label": label} for label in labels]
+        check_label_column(data, K, default_data_collator, source="train_dataset")
+        assert class_shares(data, K, needed_by="balanced_sampling")[0].tolist() == counts
+    scores = [{"label": score} for score in (-100, -3.5, 7, True)]
+    check_label_column(scores, None, default_data_collator, source="train_dataset")
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_shares_of_every_precision_are_read(dtype):
     data = [{"labels": torch.tensor([0.25, 0.75, 0, 0], dtype=dtype, requires_grad=True)}] * 2
@@ -123,6 +185,7 @@ def test_labels_are_checked_before_training_and_evaluation(tmp_path):
         ([0.5, float("nan"), 2.5], 1, "nan"),
         ([0.5, 1.5, float("inf")], 2, "inf"),
         ([0, -100, 3], 1, "-100"),
+        ([0.5, -100.0, 3.0], 1, "-100.0"),
         ([0.5, None], 1, "nan"),
     ],
 )

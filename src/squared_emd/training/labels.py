@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Number
+from contextlib import suppress
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -119,8 +120,14 @@ def _required(num_classes: int | None) -> str:
 
 def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     """(N,) bool: whether each label is a class index or a distribution; without classes, whether it is a score."""
-    if labels.dtype.kind not in "biuf":
-        return np.array([isinstance(label, (Number, np.number)) for label in labels])
+    if labels.dtype.kind not in "biuf":  # of several types: each counts for itself, but for the sign of scores
+        numbers = np.array([isinstance(label, (Number, np.number)) for label in labels])
+        if num_classes is not None:
+            are_rows = _kind(labels[0]) == "row"
+            return np.array([(_kind(n) == "row") == are_rows and _fits_alone(n, num_classes) for n in labels])
+        if numbers.any():
+            numbers[numbers] = _fits(labels[numbers].astype(np.float64), None)
+        return numbers
     rows = labels.reshape(len(labels), -1)
     if num_classes is None:
         # -100 marks a sample without a label, unless the scores go below 0.
@@ -134,22 +141,35 @@ def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     return is_distribution & (labels.shape[1:] == (num_classes,))
 
 
+def _fits_alone(label: Any, num_classes: int) -> bool:
+    try:
+        array = np.asarray(label)[None]
+    except ValueError:  # rows within rows, of different lengths
+        return False
+    return array.dtype.kind in "biuf" and bool(_fits(array, num_classes)[0])
+
+
 def _remedy(label: Any, name: str, labels: np.ndarray, num_classes: int | None) -> str:
     if isinstance(label, str):
         return (
             f'Number the classes in all splits at once: dataset.class_encode_column("{name}") in alphabetical order, '
             f'or dataset.cast_column("{name}", ClassLabel(names=[...])) in another one.'
         )
+    if num_classes is None:
+        return "Leave out samples without a label."
     if isinstance(label, list):
+        if all(isinstance(share, int) for share in label) and sorted(label) == [0] * (num_classes - 1) + [1]:
+            return "Give shares as floating point: labels.float()."
         return "squared_emd.soft_labels makes such shares of votes."
     if isinstance(label, float) and np.isfinite(label):
         return (
             f'Cast class indices to integers: dataset.cast_column("{name}", Value("int64")); real-valued scores are '
             "for the loss reg."
         )
-    if num_classes is None or labels.dtype.kind not in "iu":
+    indices = labels if labels.dtype.kind in "iu" else [other for other in labels if isinstance(other, Integral)]
+    if not isinstance(label, int) or not len(indices):
         return "Leave out samples without a label."
-    return remedy_of_range(labels.min(), labels.max(), num_classes)
+    return remedy_of_range(min(indices), max(indices), num_classes)
 
 
 def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
@@ -176,17 +196,29 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
             column = dataset.select_columns(name).with_format("numpy")[:][name]
         else:
             column = [sample.get(name) for sample in dataset]
-            column = [_as_array(label) if isinstance(label, Tensor) else label for label in column]
+            column = [_as_array(label)[()] if isinstance(label, Tensor) else label for label in column]
     else:
         name, column = "targets", getattr(dataset, "targets", None)
         if not hasattr(column, "__len__") or not len(column):
             return None
-    try:
-        return name, np.asarray(column)
-    except ValueError:  # rows of different lengths
-        labels = np.empty(len(column), object)
-        labels[:] = column
-        return name, labels
+    with suppress(ValueError):  # rows of different lengths
+        if not isinstance(column, (list, tuple)) or len({_kind(label) for label in _one_of_each_type(column)}) == 1:
+            return name, np.asarray(column)
+    labels = np.empty(len(column), object)  # One type for all would hide which label does not fit.
+    labels[:] = column
+    return name, labels
+
+
+def _one_of_each_type(column: Sequence[Any]) -> list[Any]:
+    return list({getattr(label, "dtype", type(label)): label for label in column}.values())
+
+
+def _kind(label: Any) -> str:
+    """Labels of one kind can be put into one array."""
+    if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0):
+        return "row"
+    kind = np.asarray(label).dtype.kind
+    return "i" if kind in "biu" else kind
 
 
 def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
@@ -205,8 +237,10 @@ def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tu
     """
     found = labels_of(dataset)
     name, labels = ("", np.zeros((0, 0, 0))) if found is None else found
-    if labels.dtype.kind == "f" and labels.ndim == 1 and (labels == np.rint(labels)).all():
-        labels = labels.astype(np.int64)
+    is_mixed = labels.dtype == object and all(isinstance(label, (Number, np.number)) for label in labels)
+    numbers = labels.astype(np.float64) if is_mixed else labels
+    if numbers.dtype.kind == "f" and numbers.ndim == 1 and (numbers == np.rint(numbers)).all():
+        labels = numbers.astype(np.int64)
     if num_classes is None and labels.ndim == 2:
         num_classes = labels.shape[1]
     elif num_classes is None and labels.dtype.kind in "biu":
