@@ -167,6 +167,45 @@ def test_refused(do, message):
         do()
 
 
+class Masked(Network):
+    def forward(self, inputs):
+        logits = super().forward(inputs)["logits"]
+        return {"logits": logits.masked_fill(torch.tensor([False, True, False, False]), -torch.inf)}
+
+
+def test_a_head_whose_logits_are_masked():
+    features, _ = caught(head_input := HeadInput(model := Masked(), K), model, inputs := vectors())
+    torch.testing.assert_close(features, model.body(inputs["inputs"]).relu())
+    assert head_input.head == "head"
+    with pytest.raises(ValueError, match="got 0 such layers"):  # there is nothing to compare
+        head_input = HeadInput(model, K)
+        with head_input.armed():
+            model(**vectors())
+        head_input.take(torch.full((B, K), -torch.inf))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "resets"),
+    [
+        (lambda model: model, 0),
+        (lambda model: torch.compile(model, backend="eager"), 1),
+        (lambda model: model.compile(backend="eager") or model, 1),
+        (lambda model: setattr(model, "forward", torch.compile(model.forward, backend="eager")) or model, 1),
+    ],
+    ids=["not compiled", "wrapped", "in place", "its method"],
+)
+def test_only_compiled_code_is_thrown_away(monkeypatch, wrap, resets):
+    calls = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: calls.append(1))
+    model = nn.Sequential(Network())
+    wrapped = nn.ModuleList([wrap(model)])  # as DistributedDataParallel has it
+    head_input = HeadInput(model, K)
+    for _ in range(2):
+        with head_input.armed(wrapped):
+            pass
+    assert len(calls) == resets
+
+
 def test_one_of_two_heads_by_name():
     model = distilled()
     head_input = HeadInput(model, K, head="cls_classifier")

@@ -70,11 +70,16 @@ class HeadInput:
         self._has_hooked = False  # since the last remove()
 
     @contextmanager
-    def armed(self) -> Iterator[None]:
-        """Keep the input of the head during the one forward pass inside the ``with`` block."""
+    def armed(self, model: nn.Module | None = None) -> Iterator[None]:
+        """Keep the input of the head during the one forward pass inside the ``with`` block.
+
+        Args:
+            model: what is called there, with its wrappers. Only needed if it is compiled.
+        """
         if not self._has_hooked:
             # Code that was compiled for a model of this class does not look for hooks that were added since.
-            torch.compiler.reset()
+            if model is not None and any(_is_compiled(module) for module in model.modules()):
+                torch.compiler.reset()
             self._has_hooked = True
         if not self._handles:
             self._handles = {
@@ -167,12 +172,21 @@ class HeadInput:
             self._handles.pop(name).remove()
 
 
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether `torch.compile` has made or wrapped the module, by any of its three ways."""
+    is_wrapper, is_method = "_orig_mod" in module._modules, hasattr(module.forward, "_torchdynamo_orig_callable")
+    return is_wrapper or is_method or module._compiled_call_impl is not None
+
+
 def _is_cast_of(output: torch.Tensor, logits: torch.Tensor) -> bool:
-    """Whether a layer's output is the logits, up to casts between floating types and axes of length 1."""
+    """Whether a layer's output is the logits, up to casts of floating types, axes of length 1 and masked classes."""
     if output.shape[:1] != logits.shape[:1] or output.numel() != logits.numel():
         return False
     rounding = 2 * max(torch.finfo(output.dtype).eps, torch.finfo(logits.dtype).eps)
     output, logits = output.float().flatten(), logits.detach().float().flatten()
+    finite = logits.isfinite()
+    if finite.any():  # the others may have been masked with -inf after the head
+        output, logits = output[finite], logits[finite]
     largest = float(torch.where(logits.isfinite(), logits.abs(), 0).amax())
     return torch.allclose(output, logits, rtol=rounding, atol=rounding * largest, equal_nan=True)
 
