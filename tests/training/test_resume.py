@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.ranks import in_fork, on_ranks
 from tests.training.architectures import MODELS
 from tests.training.architectures import B as BATCH_OF_MODELS
@@ -179,9 +180,37 @@ def test_a_cross_entropy_run_goes_on_self_guided(tmp_path, caplog):
     make(tmp_path, loss="xe", num_train_epochs=2).train()
     trainer = make(tmp_path, num_train_epochs=6)
     trainer.train(resume_from_checkpoint=True)
-    assert "was not written by a self-guided run of EMDTrainer" in caplog.text
+    assert "was not written by a run of EMDTrainer with the loss xemd2" in caplog.text
     assert (trainer.criterion.first_epoch, trainer.criterion.epoch) == (2, 4)
     assert trainer.criterion.regularizer_weight > 0
+
+
+def test_the_loss_and_lambda_that_are_asked_for_are_trained(tmp_path, caplog):
+    make(tmp_path, num_train_epochs=3).train()
+    checkpoint = str(tmp_path / "checkpoint-9")
+    trainer = make(tmp_path, loss="xemd", num_train_epochs=6, save_strategy="no")
+    state = load_file(tmp_path / "checkpoint-9" / "emd_state.safetensors")
+    trainer.train(resume_from_checkpoint=checkpoint)
+    said = (
+        f"{checkpoint} was not written by a run of EMDTrainer with the loss xemd: its weights and optimizer are taken "
+        "over, the ground distance starts empty and the jump start begins now."
+    )
+    assert caplog.messages.count(said) == 1
+    assert trainer.criterion.regularizer_weight == 6 and trainer.criterion.jump_start_steps == 10  # 0.1 of 9 steps
+    known = trainer.criterion.ground_distance[~torch.eye(K, dtype=torch.bool)]
+    assert known.mean().item() == pytest.approx(1)  # not the ranks of xemd2
+
+    def loaded(state, **fields):
+        criterion = make(tmp_path, save_strategy="no", **fields).criterion
+        assert criterion.can_load(state)
+        criterion.load_state(state)
+        return criterion.regularizer_weight
+
+    measured = state["regularizer_weight"].item()
+    assert (loaded(state), loaded(state, regularizer_weight="3")) == (measured, 3.0)
+    assert loaded(state, jump_start_epochs=5) is None  # which is to be measured again
+    del state["loss"]  # as earlier versions saved it
+    assert loaded(state) == measured
 
 
 def test_what_is_uploaded_can_be_resumed(tmp_path):
@@ -301,8 +330,8 @@ def test_a_checkpoint_of_the_plain_trainer(tmp_path, caplog, step):
     trainer = make(tmp_path, num_train_epochs=6)
     trainer.train(resume_from_checkpoint=True)
     said = (
-        f"{tmp_path / f'checkpoint-{step}'} was not written by a self-guided run of EMDTrainer: its weights and "
-        "optimizer are taken over, the ground distance starts empty and the jump start begins now."
+        f"{tmp_path / f'checkpoint-{step}'} was not written by a run of EMDTrainer with the loss xemd2: its "
+        "weights and optimizer are taken over, the ground distance starts empty and the jump start begins now."
     )
     assert caplog.messages.count(said) == 1
     assert trainer.state.global_step == 18

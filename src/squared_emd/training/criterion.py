@@ -332,6 +332,7 @@ class EMDCriterion(nn.Module):
         state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
         state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
+        state["loss"] = torch.tensor(list(self.args.loss.encode()), dtype=torch.uint8)
         for name in _NUMBERS:
             value = getattr(self, name)
             if value is not None:
@@ -341,11 +342,17 @@ class EMDCriterion(nn.Module):
             state["known"] = self.known.clone()
         return state
 
+    def can_load(self, state: dict[str, Tensor]) -> bool:
+        """Whether a state is of a run with the same loss; of one from before losses were saved, whether it has a D."""
+        if "loss" in state:
+            return bytes(state["loss"].tolist()).decode() == self.args.loss
+        return bool(state["is_self_guided"]) or not self.args.is_self_guided
+
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take over what :meth:`state` gave, and forget all else.
+        """Take over what :meth:`state` gave, and forget all else; a lambda among the arguments stays.
 
         Args:
-            state: its result, from a run with as many classes.
+            state: its result, from a run with as many classes and, as :meth:`can_load` says, the same loss.
 
         Raises:
             ValueError: it is of another number of classes.
@@ -357,6 +364,8 @@ class EMDCriterion(nn.Module):
         for name in _NUMBERS:
             setattr(self, name, state[name].item() if name in state else None)
         self.step = self.step or 0  # which earlier versions did not count
+        if self.args.fixed_regularizer_weight is not None or self.in_jump_start:  # where it is still to be measured
+            self.regularizer_weight = self.args.fixed_regularizer_weight
         if not self.args.is_self_guided:
             return  # it keeps the D it was given
         if "ground_distance" in state:

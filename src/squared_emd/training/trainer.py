@@ -232,7 +232,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             inputs = self._transform(inputs)
         labels = inputs.pop("labels")
         learns = model.training and self.head_input is not None
-        with self.head_input.armed() if learns else nullcontext():
+        with self.head_input.armed(model) if learns else nullcontext():
             outputs = model(**inputs)
         logits = logits_of(outputs, self.criterion.num_classes)
         self.criterion.train(model.training)
@@ -449,17 +449,18 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         return self.criterion.state()
 
     def load_checkpoint_state(self, state: dict[str, Tensor] | None, checkpoint: str) -> bool:
-        """Restore the criterion; without a state, or with one that knew no D, D starts empty."""
-        if state is not None and (state["is_self_guided"] or not self.args.is_self_guided):
+        """Restore the criterion; without a state, or with one of another loss, D starts empty."""
+        if state is not None and self.criterion.can_load(state):
             self.criterion.load_state(state)
             return True
         self.criterion.restart()
         self.criterion.first_epoch = int(self.state.epoch or 0)
         if self.args.is_self_guided and self.args.should_save:
             logger.warning(
-                "%s was not written by a self-guided run of EMDTrainer: its weights and optimizer are taken over, the "
-                "ground distance starts empty and the jump start begins now.",
+                "%s was not written by a run of EMDTrainer with the loss %s: its weights and optimizer are taken over, "
+                "the ground distance starts empty and the jump start begins now.",
                 checkpoint,
+                self.args.loss,
             )
         return False
 
