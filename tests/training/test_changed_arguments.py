@@ -67,6 +67,8 @@ def test_a_search_over_losses_trains_as_a_trainer_of_each(tmp_path, monkeypatch)
     ("before", "after"),
     [
         ({"loss": "emd"}, {"spacing": [1.0, 2.0, 5.0]}),
+        ({"loss": "emd", "spacing": (1.0, 1.0, 1.0)}, {"spacing": np.array([1.0, 2.0, 5.0])}),
+        ({"loss": "xe", "class_weights": torch.ones(K)}, {"class_weights": torch.tensor([4.0, 3.0, 2.0, 1.0])}),
         ({"loss": "emd", "spacing": [1.0, 2.0, 5.0]}, {"geometry": "circle", "spacing": None}),
         ({"loss": "xemd2"}, {"geometry": "line"}),
         ({"loss": "xemd2", "geometry": "line"}, {"geometry": None}),
@@ -92,8 +94,8 @@ def test_what_has_changed_is_taken_up(tmp_path, line, before, after):
     assert set(names) == set(after)
     was, now = ({name: getattr(args, name) for name in names} for args in (trainer.criterion.args, trainer.args))
     assert str(error.value) == (
-        f"an evaluation needs the arguments of the training before it, {was}; they were changed to {now}. Set them "
-        "back, or call train(), which takes them up."
+        "an evaluation needs the arguments of the last training, or before any those that the trainer was made with, "
+        f"{was}; they were changed to {now}. Set them back, or call train(), which takes them up."
     )
     trainer.train()
     assert results(trainer) == results(expected)

@@ -17,6 +17,9 @@ from squared_emd.metrics import ScoreMetrics, top_k_metrics
 Outputs = namedtuple("Outputs", ["features", "logits"])  # as those of Inception
 
 
+Unnamed = namedtuple("Unnamed", ["scores", "features"])  # a tuple that begins with the logits
+
+
 class Returns(Network):
     """A network with as many features as classes, so that one may be taken for the other."""
 
@@ -37,6 +40,7 @@ MAKE = {
     "more": lambda features, logits: (logits, features, None),
     "features first": lambda features, logits: {"features": features, "logits": logits, "attentions": None},
     "named": Outputs,
+    "named otherwise": lambda features, logits: Unnamed(logits, features),
 }
 
 
@@ -61,7 +65,7 @@ def test_loss_metrics_and_predictions_are_of_the_logits(tmp_path, make, loss):
     for predictions in (predicted.predictions, unlabeled.predictions):
         first, *others = predictions if isinstance(predictions, tuple) else (predictions,)
         np.testing.assert_allclose(first, logits, atol=1e-5)
-        assert len(others) == (make in ("more", "features first", "named"))
+        assert len(others) == (make in ("more", "features first", "named", "named otherwise"))
         for other in others:
             np.testing.assert_allclose(other, features, atol=1e-5)
     compute = [ordinal_metrics(), top_k_metrics((1,)), ScoreMetrics(labels, range(K))]

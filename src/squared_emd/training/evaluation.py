@@ -35,12 +35,14 @@ class LogitsFirst:
 
     def __call__(self, **inputs: Any) -> dict[str, Any]:
         outputs = self.model(**inputs)
-        outputs = outputs._asdict() if hasattr(outputs, "_asdict") else outputs  # of a named tuple
+        logits = logits_of(outputs, self.num_classes)
+        if hasattr(outputs, "_asdict") and hasattr(outputs, "logits"):  # a named tuple, which may begin with others
+            outputs = outputs._asdict()
         others = outputs if isinstance(outputs, Mapping) else {}
         if isinstance(outputs, (tuple, list)):
             others = dict(enumerate(outputs[1:]))
         kept = {name: value for name, value in others.items() if name != "logits" and value is not None}
-        return {"logits": logits_of(outputs, self.num_classes)} | kept
+        return {"logits": logits} | kept
 
 
 class ComponentSums:
@@ -72,11 +74,12 @@ class ComponentSums:
 
 
 def check_unchanged(trained: EMDTrainingArguments, now: EMDTrainingArguments) -> None:
-    """Raise a ValueError if fields have changed since the training whose weights are to be evaluated."""
+    """Raise a ValueError if fields have changed since the last training, or since construction if there was none."""
     if changed := now.changed_fields(trained):
         before, after = ({name: getattr(args, name) for name in changed} for args in (trained, now))
         raise ValueError(
-            f"an evaluation needs the arguments of the training before it, {before}; they were changed to {after}. "
+            f"an evaluation needs the arguments of the last training, or before any those that the trainer was made "
+            f"with, {before}; they were changed to {after}. "
             "Set them back, or call train(), which takes them up."
         )
 
