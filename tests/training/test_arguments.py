@@ -1,9 +1,12 @@
 """The arguments: the paper's defaults, the command line, and every refusal."""
 
+import copy
 import json
 import math
 
+import numpy as np
 import pytest
+import torch
 from transformers import HfArgumentParser
 
 from squared_emd import EMDTrainingArguments
@@ -54,6 +57,18 @@ def test_every_field_of_ours_on_the_command_line(tmp_path):
 def test_regularizer_weight_may_be_a_number_or_its_text(tmp_path):
     for weight in (2, "2", 2.0):
         assert EMDTrainingArguments(str(tmp_path), regularizer_weight=weight).fixed_regularizer_weight == 2.0
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor, tuple, lambda numbers: [np.float64(x) for x in numbers]])
+def test_lists_of_numbers_may_be_arrays(tmp_path, make):
+    args = EMDTrainingArguments(
+        str(tmp_path), loss="emd", spacing=make([1.0, 2.5]), class_weights=make([1.0, 2.5, 3.0])
+    )
+    assert (args.spacing, args.class_weights) == ([1.0, 2.5], ["1.0", "2.5", "3.0"])
+    json.dumps(args.to_dict())
+    other = copy.copy(args)
+    other.spacing, other.class_weights = make([1.0, 2.5]), make([1.0, 2.5, 4.0])
+    assert other.changed_fields(args) == ["class_weights"]
 
 
 @pytest.mark.parametrize(

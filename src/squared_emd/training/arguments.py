@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import TrainingArguments
 
@@ -186,6 +187,7 @@ class EMDTrainingArguments(TrainingArguments):
 
     def check_fields(self) -> None:
         """Raise a ValueError if a field is out of its range or does not go with the others."""
+        self._make_lists()
         if isinstance(self.class_weights, (str, float, int)):
             self.class_weights = [self.class_weights]
         if self.class_weights is not None:
@@ -196,8 +198,15 @@ class EMDTrainingArguments(TrainingArguments):
         check_ranges(self)
         check_conflicts(self)
 
+    def _make_lists(self) -> None:
+        """Arrays, tensors and tuples as lists, which can be compared."""
+        for name in ("spacing", "class_weights"):
+            value = _plain(getattr(self, name))
+            setattr(self, name, [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value)
+
     def changed_fields(self, other: EMDTrainingArguments) -> list[str]:
         """The fields of ours that have another value in other arguments."""
+        self._make_lists()
         names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
@@ -249,3 +258,8 @@ class EMDTrainingArguments(TrainingArguments):
         """omega and mu of Eq. 16: the given ones, else those of the paper for this loss."""
         omega, mu = SELF_GUIDED[self.loss]
         return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tensors and their scalars as Python has them."""
+    return value.tolist() if hasattr(value, "tolist") else value
