@@ -33,6 +33,19 @@ def test_names_stand_in_the_order_of_their_indices(config, names):
     assert class_names_of(config) == names
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"id2label": 5}, "id2label must name the classes by their numbers, got 5."),
+        ({"label_names": 5}, "label_names must be a list of the names of the classes, got 5."),
+    ],
+)
+def test_names_of_another_type(fields, message):
+    with pytest.raises(ValueError) as error:
+        class_names_of(fields)
+    assert str(error.value) == message
+
+
 @pytest.mark.parametrize("keys", [(1, 2), ("0", 0), ("a", "b")])
 def test_keys_that_are_no_class_indices(keys):
     with pytest.raises(ValueError) as error:

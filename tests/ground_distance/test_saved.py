@@ -108,6 +108,15 @@ class TestNoDistances:
             "(2, 2): num_labels was changed after it was learned. Train again."
         )
 
+    def test_a_number_of_classes_that_is_text(self, tmp_path):
+        config = {"ground_distance": [[0, 1], [1, 0]], "id2label": None, "num_labels": "2"}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ValueError) as error:
+            load_ground_distance(tmp_path)
+        assert str(error.value) == (f"'num_labels' in the config.json of {tmp_path} must be a whole number, got '2'.")
+        (tmp_path / "config.json").write_text(json.dumps(config | {"num_labels": None}))
+        assert load_ground_distance(tmp_path).tolist() == [[0, 1], [1, 0]]
+
     @pytest.mark.parametrize("by_id", [["0", "1"], {"a": 0, "b": 1}, "01"])
     def test_classes_that_are_not_named_by_number(self, tmp_path, by_id):
         (tmp_path / "config.json").write_text(json.dumps({"ground_distance": [[0, 1], [1, 0]], "id2label": by_id}))

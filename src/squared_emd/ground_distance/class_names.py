@@ -26,7 +26,12 @@ def class_names_of(config: PretrainedConfig | Mapping[str, Any] | None) -> list[
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'k']
     """
     fields = config if isinstance(config, Mapping) else {"id2label": getattr(config, "id2label", None)}
-    by_id = fields.get("id2label") or dict(enumerate(fields.get("label_names") or ()))
+    by_id, listed = fields.get("id2label"), fields.get("label_names") or ()
+    if not isinstance(listed, (list, tuple)):
+        raise ValueError(f"label_names must be a list of the names of the classes, got {listed!r:.80}.")
+    by_id = by_id or dict(enumerate(listed))
+    if not isinstance(by_id, (Mapping, list, tuple, str)):
+        raise ValueError(f"id2label must name the classes by their numbers, got {by_id!r:.80}.")
     if not isinstance(by_id, Mapping) or {str(key) for key in by_id} != {str(k) for k in range(len(by_id))}:
         raise ValueError(
             f"id2label must name each of the classes 0 .. {len(by_id) - 1}, got the keys "

@@ -213,7 +213,10 @@ def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path])
     else:
         matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
     names = class_names_of(config) or []
-    num_classes = len(names) or config.get("num_labels", len(matrix))
+    count = config.get("num_labels")
+    if not names and not (count is None or isinstance(count, int)):
+        raise ValueError(f"'num_labels' in the {_CONFIG_FILE} of {source} must be a whole number, got {count!r:.80}.")
+    num_classes = len(names) or (len(matrix) if count is None else count)
     if num_classes != len(matrix):
         raise ValueError(
             f"the ground distance of {source} must be ({num_classes}, {num_classes}), one row for each of the model's "
