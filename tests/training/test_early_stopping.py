@@ -53,9 +53,13 @@ def test_the_best_epoch_is_none_of_the_jump_start(tmp_path, loss, callback):
         ({"eval_strategy": "no", "load_best_model_at_end": False}, "'mae' and 'no'"),
     ],
 )
-def test_a_run_that_cannot_be_compared_is_refused(tmp_path, fields, got):
+@pytest.mark.parametrize("is_set_later", [False, True])
+def test_a_run_that_cannot_be_compared_is_refused(tmp_path, fields, got, is_set_later):
+    trainer = make(tmp_path, EMDEarlyStopping(), **fields)
+    if is_set_later:
+        trainer.args.eval_strategy = str(trainer.args.eval_strategy.value)
     with pytest.raises(ValueError) as error:
-        make(tmp_path, EMDEarlyStopping(), **fields).train()
+        trainer.train()
     assert str(error.value) == (
         "early stopping compares evaluations by a metric: it needs metric_for_best_model, as in 'mae', and an "
         f"eval_strategy of 'epoch' or 'steps'; got {got}."

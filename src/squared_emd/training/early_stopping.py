@@ -14,7 +14,8 @@ class EMDEarlyStopping(EarlyStoppingCallback):
 
     The metric is `metric_for_best_model`. An error, such as `eval_mae`, has to fall and any other metric but the loss
     to rise, unless `greater_is_better` says otherwise. The evaluations of the jump start do not count, because the
-    network is then one of plain cross-entropy, and may be better than the first ones with the regularizer.
+    network is then one of plain cross-entropy, and may be better than the first ones with the regularizer; that
+    is the part of `GroundDistanceCallback`, which `EMDTrainer` has by itself.
 
     Args:
         early_stopping_patience: evaluations without improvement after which the run ends, at least 1.
@@ -37,6 +38,6 @@ class EMDEarlyStopping(EarlyStoppingCallback):
             raise ValueError(
                 "early stopping compares evaluations by a metric: it needs metric_for_best_model, as in 'mae', and an "
                 f"eval_strategy of 'epoch' or 'steps'; got {args.metric_for_best_model!r} and "
-                f"{str(args.eval_strategy.value)!r}."
+                f"{getattr(args.eval_strategy, 'value', args.eval_strategy)!r}."
             )
         super().on_train_begin(args, state, control, **kwargs)
