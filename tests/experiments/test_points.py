@@ -307,3 +307,11 @@ def test_plan_is_in_the_order_of_the_command(tmp_path):
     assert str(runs[0]) == "first, xe, seed 3"
     assert runs[-1].folder == tmp_path / "a--second" / "xemd" / "seed_4"
     assert network_name(str(tmp_path)).startswith(f"{tmp_path.name}-")
+
+
+def test_a_distance_that_is_given_and_kept_is_not_called_learned(tmp_path):
+    args = point_arguments(tmp_path, loss="xemd", geometry="line", prior_weight=1, num_train_epochs=1)
+    (run,) = run_table(args, point_experiment())
+    assert run["sdd"] is None
+    assert not (tmp_path / "line/xemd/seed_3/ground_distance.png").exists()
+    assert "learned by" not in (tmp_path / "report.md").read_text()

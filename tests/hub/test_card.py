@@ -229,6 +229,13 @@ class TestOtherRuns:
         for loss, part in (("a-emd", "given to the training, not learned by it"), ("xe", "from an earlier training")):
             assert part in card_of(run_folder(tmp_path, emd={"loss": loss}, changes={"loss": loss}))
 
+    @pytest.mark.parametrize("loss", ["xemd", "xemd2"])
+    def test_a_distance_that_was_given_and_kept(self, tmp_path, loss):
+        emd = EMD | {"loss": loss, "sdd": None, "prior_weight": 1.0, "prior_decay": 1.0}
+        card = card_of(run_folder(tmp_path, emd=emd, changes={"loss": loss, "sdd": None, "sdd_relative": None}))
+        assert "given to the training, not learned by it" in card
+        assert "network learns" not in card and "learned by itself" not in card and "centroids" not in card
+
     def test_a_network_that_is_registered_by_this_package(self, tmp_path):
         architecture = "alxs_needs_import_squared_emd"
         TimmWrapperConfig(architecture=architecture, id2label=dict(enumerate(NAMES)), emd=EMD).save_pretrained(tmp_path)

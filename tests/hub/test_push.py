@@ -95,6 +95,8 @@ class TestPush:
             "AEO (within one class)": seen["metrics"]["eval_aeo"],
             "MAE in classes": seen["metrics"]["eval_mae"],
             "Squared EMD": seen["metrics"]["eval_squared_emd"],
+            "Negative log-likelihood": seen["metrics"]["eval_nll"],
+            "Expected calibration error": seen["metrics"]["eval_ece"],
         }
         assert results == pytest.approx(expected, abs=1e-6)
         assert "Tested on **40 samples**" in first

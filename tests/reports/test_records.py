@@ -35,7 +35,7 @@ class TestReadRuns:
         assert (run.sdd, run.sdd_relative, run.class_names) == (0.25, 0.5, tuple(NAMES))
         assert run.metrics == {"eval_aem": 0.5, "eval_aeo": 0.75, "eval_spearman": -0.5}
         assert run.log == log
-        assert run.is_self_guided
+        assert run.is_self_guided and run.learned_ground_distance
 
     def test_what_may_be_missing(self, tmp_path):
         write_run(tmp_path / "run")
@@ -46,7 +46,7 @@ class TestReadRuns:
         assert (run.variant, run.job, run.learning_rate, run.epochs, run.sdd) == ("", "", None, None, None)
         assert run.metrics == {"eval_aeo": 0.75}
         assert run.log == ()
-        assert not run.is_self_guided
+        assert not run.is_self_guided and not run.learned_ground_distance
 
     def test_below_at_any_depth_in_order_but_for_trials_and_checkpoints(self, tmp_path):
         write_run(tmp_path / "b" / "fold_1", fold=1)

@@ -112,6 +112,17 @@ def test_the_rule_is_chosen_on_validation_data(tmp_path, monkeypatch, capsys):
     assert printed.endswith(written["sentence"])
 
 
+def test_a_certain_classifier_is_no_regression(tmp_path):
+    certain = np.eye(K)[LABELS]
+    for name, extra in (("a", {}), ("b", {}), ("line", {"is_of_regression": True})):
+        write_run(tmp_path / name)
+        write_predictions(tmp_path / name, {"test": Predictions(certain, LABELS, **extra)})
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    assert found.differences["probabilities"]["eval_nll"].value == 0
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "line"])
+    assert found.differences["probabilities"].keys() == {"eval_squared_emd"}
+
+
 def test_folds_are_joined_and_groups_kept_together(tmp_path):
     for name, sharpness in (("a", 1.0), ("b", 2.0)):
         for seed in range(2):

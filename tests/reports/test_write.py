@@ -157,9 +157,8 @@ class TestSeveral:
 
     def test_d_is_the_mean_of_the_runs(self, tmp_path):
         for seed, share in ((1, 0.25), (2, 0.75)):
-            write_run(
-                tmp_path / str(seed), loss="xemd2", seed=seed, ground_distance=share * np.array(line_distances(3))
-            )
+            matrix = share * np.array(line_distances(3))
+            write_run(tmp_path / str(seed), loss="xemd2", seed=seed, ground_distance=matrix, sdd=0.5)
         text = write_report([tmp_path])
         assert "D learned by XEMD2, small, drawn faces, mean of 2 runs:" in text
         assert "young 0.00 0.17 0.33" in " ".join(text.split())  # 1/3 and 2/3, times 0.5
@@ -168,8 +167,8 @@ class TestSeveral:
 class TestMissing:
     def test_the_report_says_what_it_lacks(self, tmp_path):
         write_run(tmp_path / "xe", log=log_of(aem=[0.5]))
-        write_run(tmp_path / "xemd1", loss="xemd1", job="another")
-        write_run(tmp_path / "xemd2_0", loss="xemd2", ground_distance=line_distances(3))
+        write_run(tmp_path / "xemd1", loss="xemd1", job="another", sdd=0.5)
+        write_run(tmp_path / "xemd2_0", loss="xemd2", ground_distance=line_distances(3), sdd=0.5)
         write_run(tmp_path / "xemd2_1", loss="xemd2", seed=1, epochs=3.0, learning_rate=0.1, log=log_of(mae=[0.5]))
         notes = [
             "*: mean over fewer than the 5 folds of the dataset.",
@@ -199,7 +198,7 @@ class TestMissing:
         ]
 
     def test_sdd_is_drawn_where_d_was_not_kept(self, tmp_path):
-        write_run(tmp_path / "run", loss="xemd1", log=[{"epoch": 1.0, "sdd": 0.25}])
+        write_run(tmp_path / "run", loss="xemd1", sdd=0.25, log=[{"epoch": 1.0, "sdd": 0.25}])
         assert "small, XEMD1: no history of D." in write_report([tmp_path])
         assert "![SDD of XEMD1 by epoch, small, drawn faces, fold 0, seed 42](history_small_xemd1.png)" in (
             (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -227,9 +227,10 @@ def _command(argv: Sequence[str]) -> str:
 
 def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
     """The figure of D, what was predicted, the scores and last the results; the checkpoints are no longer needed."""
-    if run.loss in ("xemd", "xemd1", "xemd2"):
+    criterion = outcome.trainer.criterion
+    if criterion.learns_ground_distance:
         heat_map(
-            outcome.trainer.criterion.ground_distance.cpu().numpy(),
+            criterion.ground_distance.cpu().numpy(),
             class_names=outcome.samples.class_names,
             path=run.folder / "ground_distance.png",
             title=f"Ground distance learned by {run.loss.upper()}, {run.experiment.data}",

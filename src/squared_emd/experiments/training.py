@@ -163,6 +163,10 @@ def _decisions_and_predictions(
     group = next((column for column in _GROUP_COLUMNS if column in rows.column_names), None)
     groups = None if group is None else np.asarray(rows[group], dtype=str)
     predictions = Predictions(
-        probabilities.astype(np.float32), labels, None if names is None else np.asarray(names), groups
+        probabilities.astype(np.float32),
+        labels,
+        None if names is None else np.asarray(names),
+        groups,
+        is_of_regression=is_regression,
     )
     return (decisions, true_classes), predictions

@@ -220,6 +220,7 @@ def _render(
 ) -> str:
     """The text of the card: metadata as YAML, then Markdown."""
     emd, names = getattr(config, "emd", None) or {}, known["class_names"]
+    has_ground_distance = getattr(config, "ground_distance", None) is not None
     dataset = next((key for key in (known.get("data"), known.get("table")) if key in _DATASETS), "own data")
     title, data_name, tags, link = _DATASETS[dataset]
     if known.get("stand_in") and link:
@@ -287,7 +288,8 @@ def _render(
         version=emd.get("version") if re.fullmatch(r"[\w.+-]+", str(emd.get("version"))) else None,
         needs_vision="_needs_import_squared_emd" in architecture,
         repo=repo_id or "YOUR_NAME/YOUR_MODEL",
-        has_ground_distance=getattr(config, "ground_distance", None) is not None,
+        has_ground_distance=has_ground_distance,
+        keeps_ground_distance=has_ground_distance and emd.get("sdd", 0) is None,  # one that was learned has an SDD
         split=escape(about_results["dataset_split"] or ""),
         rows=rows,
         has_intervals=any(row["interval"] for row in rows),

@@ -58,7 +58,7 @@ def draw_figures(section: Section, folder: Path, *, prefix: str = "") -> Figures
             drawing.draw_curves(of_variant)
             drawing.draw_reliability(of_variant)
         for cell in cells:
-            if cell.runs[0].is_self_guided:
+            if any(run.learned_ground_distance for run in cell.runs):
                 drawing.draw_ground_distance(cell)
                 drawing.draw_history(cell)
     return drawing.figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -44,22 +44,19 @@ class Predictions:
         labels: (N,) class indices, or (N, K) distributions.
         ids: (N,) what tells the samples apart, as the names of their files; None: their order.
         groups: (N,) samples of one group belong together; None: each stands alone.
+        is_of_regression: whether no distribution was predicted.
     """
 
     probabilities: np.ndarray
     labels: np.ndarray
     ids: np.ndarray | None = None
     groups: np.ndarray | None = None
+    is_of_regression: bool = False
 
     @property
     def true_classes(self) -> np.ndarray:
         """(N,) the label, or the class with the largest share."""
         return self.labels.argmax(1) if self.labels.ndim == 2 else self.labels
-
-    @property
-    def is_of_regression(self) -> bool:
-        """Whether no distribution was predicted."""
-        return bool((self.probabilities.max(1) == 1).all())
 
 
 def write_predictions(folder: str | os.PathLike[str], parts: Mapping[str, Predictions]) -> None:
@@ -92,7 +89,7 @@ def read_predictions(folder: str | os.PathLike[str], part: str = "test") -> Pred
     path = Path(folder, PREDICTIONS_FILE)
     if not path.is_file():
         return None
-    names = ("probabilities", "labels", "ids", "groups")
+    names = [field.name for field in fields(Predictions)]
     try:
         with np.load(path) as arrays:
             found = {name: arrays[f"{part}_{name}"] for name in names if f"{part}_{name}" in arrays}
@@ -102,7 +99,7 @@ def read_predictions(folder: str | os.PathLike[str], part: str = "test") -> Pred
         return None
     if not {"probabilities", "labels"} <= found.keys():
         raise ValueError(f"{path} must hold {part}_probabilities and {part}_labels; got {sorted(found)} of them.")
-    return Predictions(**found)
+    return Predictions(**found | {"is_of_regression": bool(found.get("is_of_regression", False))})
 
 
 def decide(predictions: Predictions, rule: str, ground_distance: np.ndarray | None = None) -> np.ndarray:

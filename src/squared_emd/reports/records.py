@@ -70,8 +70,13 @@ class Run:
 
     @property
     def is_self_guided(self) -> bool:
-        """Whether it learns D."""
+        """Whether its loss has a D that may be learned."""
         return self.loss in ("xemd", "xemd1", "xemd2")
+
+    @property
+    def learned_ground_distance(self) -> bool:
+        """Whether it learned D: a D that was given and kept as it was has no SDD."""
+        return self.is_self_guided and self.sdd is not None
 
     def ground_distance(self) -> np.ndarray | None:
         """The D saved with its model, (K, K) float64; None where it has none."""
@@ -149,7 +154,7 @@ def _read_run(path: Path) -> Run | None:
     for column in fields(Run):
         if column.type in _KINDS:  # else it does not come from the file
             default = None if column.default is MISSING else column.default
-            value = _checked(path, column.name, results.get(column.name, default), column.type)
+            value = checked(path, column.name, results.get(column.name, default), column.type)
             if value == "" and column.default is MISSING:
                 raise ValueError(f'{path}: {column.name!r} must be text; got ""; mend it or train the run again')
             values[column.name] = value
@@ -159,7 +164,7 @@ def _read_run(path: Path) -> Run | None:
         raise ValueError(
             f"{path}: 'fold' must be between 0 and 'folds' - 1; got {values['fold']} of {values['folds']}; mend it"
         )
-    metrics = {name: _checked(path, name, results.get(name), "float | None") for name in METRICS}
+    metrics = {name: checked(path, name, results.get(name), "float | None") for name in METRICS}
     metrics = {name: value for name, value in metrics.items() if value is not None}
     for name, value in metrics.items():
         if METRICS[name].is_fraction and not 0 <= value <= 1:
@@ -201,7 +206,8 @@ _KINDS = {
 }
 
 
-def _checked(path: Path, name: str, value: Any, kind: str) -> Any:
+def checked(path: Path, name: str, value: Any, kind: str) -> Any:
+    """A value of a file of results, if it is of a kind in `_KINDS`; else raises a ValueError."""
     fits, what = _KINDS[kind]
     if not fits(value):
         raise ValueError(f"{path}: {name!r} must be {what}; got {json.dumps(value)}; mend it or train the run again")
