@@ -95,7 +95,7 @@ def main() -> None:
     from squared_emd.vision.networks import SMALL
 
     own_validation = "validation" in set(images["split"]) and not args.validate  # else it would choose and test
-    by = "group" if "group" in images.column_names else None
+    by = next((name for name in ("group", "content") if name in images.column_names), None)
 
     def cut_validation(rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:
         if own_validation:

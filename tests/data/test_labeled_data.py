@@ -345,12 +345,13 @@ class TestImages:
         files = [image.filename for image in loaded.dataset["image"]]
         splits = dict(zip(files, loaded.dataset["split"], strict=True))
         assert "test" in splits.values()
-        groups = dict(zip(files, loaded.dataset["group"], strict=True))
+        groups = dict(zip(files, loaded.dataset["content"], strict=True))
         for k in ("1", "2"):
             for i in range(3):
                 pair = str(root / k / f"{i}.png"), str(root / k / f"copy of {i}.png")
                 assert splits[pair[0]] == splits[pair[1]] and groups[pair[0]] == groups[pair[1]]
         assert len(set(groups.values())) == 20
+        assert "group" not in loaded.dataset.column_names
         copied = f"{root}/1/0.png = {root}/1/copy of 0.png"
         assert next(text for text in warnings_in(caplog) if "copies" in text).startswith(
             f"{root}: 6 of 26 images are copies of others by their content; 0 are in more than one split, 0 in more "
@@ -599,6 +600,7 @@ class TestSplits:
         for name, total in Counter(labels).items():
             test = sum(text == name and split == "test" for text, split in zip(names_of(loaded), splits, strict=True))
             assert abs(test - total / 5) <= 5  # one group
+        assert loaded.dataset["group"][:] == groups
         first, second = warnings_in(caplog)
         assert first.startswith(f"{path} has no test split: {splits.count('test')} of its {len(labels)} training rows ")
         assert second.endswith("training rows become one, whole groups, about a fifth of each class.")
@@ -813,6 +815,10 @@ class TestTables:
             f"{ids} must have a column of numbers or text, its columns are index, label."
         )
         assert "columns that number or name the rows are left out: index." in warnings_in(caplog)[-1]
+        other = csv_file(tmp_path / "o.csv", group=[0.5, 1.5] * 10, label=[0, 1] * 10, who=list("aabbccddee") * 2)
+        assert load_labeled_table(other, group_column="who").dataset[2] == (
+            {"group (input)": 0.5, "label": 0, "split": "train", "group": "b"}
+        )
         bare = csv_file(tmp_path / "b.csv", label=[0, 1])
         assert error_of(ValueError, load_labeled_table, bare) == (
             f"{bare} must have a column of numbers or text, its columns are label."

@@ -40,6 +40,7 @@ from squared_emd.data.synthetic.drawn_groups import draw_groups
 from squared_emd.data.synthetic.drawn_shapes import draw_shapes
 from squared_emd.data.synthetic.tiny_models import word_tokenizer
 from squared_emd.ground_distance.saved import read_ground_distance
+from squared_emd.reports.predictions import read_predictions
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 AGE_GROUPS = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
@@ -275,17 +276,18 @@ class TestOwnData:
         model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **SMALL_NETWORK, num_labels=7))
         model.save_pretrained(tmp_path / "bert")
         tokenizer.save_pretrained(tmp_path / "bert")
-        lines = [f"{text},{1 + 2 * (k % 3)}" for k, text in enumerate(texts)]
-        (tmp_path / "r.csv").write_text("\n".join(["review,stars", *lines]))
+        lines = [f"{text},{1 + 2 * (k % 3)},user {k // 3}" for k, text in enumerate(texts)]
+        (tmp_path / "r.csv").write_text("\n".join(["review,stars,group", *lines]))
         options = ("--dataset", tmp_path / "r.csv", "--label_column", "stars", "--model", tmp_path / "bert")
         run_here(monkeypatch, "text_ratings", *SHORT, *options, "--loss", "reg,emd", "--output_dir", tmp_path / "out")
         (emd,) = (tmp_path / "out").glob("*/emd/seed_42")
         results = results_of(emd)
         assert results["class_names"] == ["1", "3", "5"]
         assert (results["num_train"], results["num_test"]) == (
-            29,
+            30,
             9,
-        )  # a fifth of 45 to test on, a fifth of the other 36 to validate on
+        )  # whole users of three texts, of 15 three to test on, and two to validate on
+        assert np.unique(read_predictions(emd).groups, return_counts=True)[1].tolist() == [3, 3, 3]
         assert json.loads((emd / "config.json").read_text())["id2label"] == {"0": "1", "1": "3", "2": "5"}
         assert results_of(emd.parents[1] / "reg" / "seed_42")["stand_in"] is False
 
@@ -310,9 +312,10 @@ class TestOwnData:
         assert all(math.isfinite(results[name]) for name in ORDINAL)
 
     def test_a_table(self, monkeypatch, tmp_path, capsys):
-        lines = [f"{k % 3 + k / 100 if k % 7 else ''},{'ab'[k % 2]},{'xyz'[k % 3]}" for k in range(60)]
-        (tmp_path / "t.csv").write_text("\n".join(["x,kind,grade", *lines]))
+        lines = [f"{k % 3 + k / 100 if k % 7 else ''},{'ab'[k % 2]},{'xyz'[k % 3]},p{k // 3}" for k in range(60)]
+        (tmp_path / "t.csv").write_text("\n".join(["x,kind,grade,who", *lines]))
         options = ("--dataset", tmp_path / "t.csv", "--label_column", "grade", "--classes", "x", "y", "z")
+        options += ("--group_column", "who")
         run_here(monkeypatch, "tabular", *SHORT, *options, "--loss", "emd", "--output_dir", tmp_path / "out")
         said = capsys.readouterr().out
         assert "GENERATED" not in said
@@ -321,6 +324,8 @@ class TestOwnData:
         assert [line.split()[::4] for line in table[1:]] == [["x", "20"], ["y", "20"], ["z", "20"], ["all", "60"]]
         assert said.index(table[0]) < said.index("Run 1 of 1")
         assert results_of(tmp_path / "out/perceptron/emd/seed_42")["num_test"] == 12
+        groups = read_predictions(tmp_path / "out/perceptron/emd/seed_42").groups
+        assert np.unique(groups, return_counts=True)[1].tolist() == [3, 3, 3, 3]
 
     def test_a_truncated_image(self, monkeypatch, capsys, tmp_path):
         draw_faces(tmp_path / "tree", num_faces=98, size=64)

@@ -42,7 +42,7 @@ def load_labeled_images(
     numbers, if all labels are numbers, begin with one or differ in one only; else of the alphabet. 1, 01 and 1.0 are
     one number, hence one class. If there is no test split, a fifth of each class of the training rows becomes one, by
     whole groups if there are groups; a single split counts as no split. Every image is decoded once, so that a damaged
-    one is found here. Images with the same content are one group, and counted in a warning.
+    one is found here. Images with the same content stay together, and are counted in a warning.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
@@ -84,7 +84,6 @@ def load_labeled_images(
         ordered=ordered,
         needs_order=needs_order,
         with_validation=False,
-        with_groups=True,
         contents=[(name, checked.digests[name]) for name in names if name not in checked.bad],
     )
 
@@ -228,7 +227,7 @@ def load_labeled_table(
     if feature_columns is None and left_out:
         logger.warning("%s: columns of neither numbers nor text are left out: %s.", source, ", ".join(left_out))
     inputs = reader.dataset.select_columns(columns)
-    clashes = {name: f"{name} (input)" for name in columns if name in ("label", "split")}
+    clashes = {name: f"{name} (input)" for name in columns if name in ("label", "split", "group")}
     return reader.finish(inputs.rename_columns(clashes), needs_order=needs_order)
 
 

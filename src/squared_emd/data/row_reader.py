@@ -38,7 +38,8 @@ class LabeledData(NamedTuple):
     """Rows with their classes.
 
     `dataset` has the inputs, `label` (`ClassLabel`, or K float32 that sum to 1: a soft label), `split` (`train`,
-    `validation` or `test`) and, for images with groups or duplicates, `group`. `class_names` are the K names in order.
+    `validation` or `test`), `group` if the rows have groups, and for images `content`, the same for copies of one image
+    of rows without groups. `class_names` are the K names in order.
     """
 
     dataset: Dataset
@@ -155,7 +156,6 @@ class RowReader:
         ordered: bool = True,
         needs_order: bool = False,
         with_validation: bool = True,
-        with_groups: bool = False,
         contents: Sequence[tuple[str, bytes]] = (),
     ) -> LabeledData:
         """Adds the labels and the splits to the inputs; `contents` has the place and the digest of each file."""
@@ -179,8 +179,9 @@ class RowReader:
         kind = ClassLabel(names=list(names)) if labels.ndim == 1 else List(Value("float32"), length=len(names))
         dataset = inputs.add_column("label", labels.tolist(), feature=kind)
         dataset = dataset.add_column("split", splits.tolist(), feature=Value("string"))
-        if with_groups and together is not None:
-            dataset = dataset.add_column("group", together.tolist(), feature=Value("string"))
+        if groups is not None or (together is not None and not with_validation):  # Who cuts that needs the copies.
+            name = "content" if groups is None else "group"
+            dataset = dataset.add_column(name, together.tolist(), feature=Value("string"))
         return LabeledData(dataset, names)
 
     def _labels(self, ordered: bool, needs_order: bool) -> tuple[np.ndarray, tuple[str, ...]]:

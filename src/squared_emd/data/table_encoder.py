@@ -62,7 +62,7 @@ class TableEncoder:
     missing, or not seen in training, is 0 in all of them.
 
     Args:
-        train: Training rows; all columns except `label` and `split` are encoded.
+        train: Training rows; all columns except `label`, `split` and `group` are encoded.
 
     Attributes:
         transformer: The fitted `ColumnTransformer`, which takes a pandas `DataFrame`.
@@ -103,7 +103,7 @@ class TableEncoder:
         """Encodes rows with the columns of the training rows.
 
         Returns:
-            A dataset with `features` (`num_features` float32) and `label`.
+            A dataset with `features` (`num_features` float32), `label` and, if there is one, `group`.
 
         Raises:
             ValueError: A value is infinite, or very far from those of the training rows.
@@ -122,7 +122,10 @@ class TableEncoder:
             )
         kind = List(Value("float32"), length=features.shape[1])
         encoded = Dataset.from_dict({"features": features.astype(np.float32)}, features=Features({"features": kind}))
-        return encoded.add_column("label", rows[:]["label"], feature=rows.features["label"])
+        for name in ("label", "group"):
+            if name in rows.features:
+                encoded = encoded.add_column(name, rows[:][name], feature=rows.features[name])
+        return encoded
 
     def _warn_about_new(self, table: pd.DataFrame) -> None:
         """Logs a warning about values that are encoded as if they were none, or the mean, and not marked."""
@@ -163,7 +166,7 @@ class TableEncoder:
 
 def _as_frame(rows: Dataset) -> pd.DataFrame:
     """The columns to encode: numbers as float64 with NaN, text as objects with None."""
-    rows = rows.select_columns([name for name in rows.column_names if name not in ("label", "split")])
+    rows = rows.select_columns([name for name in rows.column_names if name not in ("label", "split", "group")])
     table = rows.with_format(None).to_pandas()
     for name, kind in rows.features.items():
         if isinstance(kind, ClassLabel):

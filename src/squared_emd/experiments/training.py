@@ -161,7 +161,7 @@ def _decisions_and_predictions(
     media = next((name for name, feature in rows.features.items() if isinstance(feature, Image | Audio)), None)
     names = None if media is None else file_names(rows, media)
     group = next((column for column in _GROUP_COLUMNS if column in rows.column_names), None)
-    groups = None if group is None else np.asarray(rows[group], dtype=str)
+    groups = None if group is None else np.asarray(rows.with_format(None)[:][group], dtype=str)
     predictions = Predictions(
         probabilities.astype(np.float32),
         labels,
