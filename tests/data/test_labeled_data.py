@@ -593,7 +593,7 @@ class TestSplits:
         groups = [f"p{g}" for g in range(60) for _ in range(rng.integers(1, 6))]
         labels = [str(1 + int(group[1:]) % 3 + int(rng.integers(0, 2))) for group in groups]
         path = tmp_path / "t.csv"
-        csv_file(path, text=["t"] * len(groups), label=labels, group=groups)
+        csv_file(path, text=[f"t{i}" for i in range(len(groups))], label=labels, group=groups)
         loaded = load_labeled_texts(path, text_column="text")
         splits = loaded.dataset["split"][:]
         assert len(set(zip(groups, splits, strict=True))) == 60
@@ -613,6 +613,40 @@ class TestSplits:
         )
         file = image_csv(tmp_path, [1, 2], group=list("aa"))
         assert "or of too few groups, to make one" in error_of(ValueError, load_labeled_images, file)
+
+    @pytest.mark.parametrize("kind", ["text", "x"])
+    def test_equal_texts_and_rows(self, kind, tmp_path, caplog):
+        """Equal texts stay together; equal rows of a table, and texts of several groups, are counted only."""
+        load = {"text": load_labeled_texts, "x": load_labeled_table}[kind]
+        values = {"text": [f"t{k // 2}" for k in range(40)], "x": [k // 2 / 8 for k in range(40)]}[kind]
+        file = csv_file(tmp_path / "t.csv", **{kind: values}, label=[0, 0, 1, 1] * 10)
+        splits = load(file).dataset["split"][:]
+        apart = sum(len(set(splits[k : k + 2])) > 1 for k in range(0, 40, 2))
+        assert apart > 0 if kind == "x" else apart == 0
+        (said,) = (text for text in warnings_in(caplog) if "copies" in text)
+        noun, keeps = {"text": ("texts", "keeps"), "x": ("rows", "does not keep")}[kind]
+        assert said.startswith(
+            f"{file}: 20 of 40 {noun} are copies of others by their content; {apart} are in more than one split, 0 in "
+            f"more than one class. The first: {file}, split train, row "
+        )
+        assert said.endswith(
+            f". A split that is made {keeps} copies together; results on a test split that shares {noun} with training "
+            "are too good."
+        )
+        options = {"split": ["train", "test", "val", "train"] * 10, "group": [f"g{k}" for k in range(40)]}
+        file = csv_file(tmp_path / "g.csv", **{kind: values}, label=[0, 0, 1, 1] * 10, **options)
+        caplog.clear()
+        load(file)
+        (said,) = warnings_in(caplog)
+        assert "; 20 are in more than one split, 0 " in said and "made does not keep copies together" in said
+
+    def test_groups_that_are_called_as_missing_values(self, tmp_path, caplog):
+        file = csv_file(tmp_path / "t.csv", x=np.arange(20), label=[0, 1] * 10, group=["a", "NA", "b", "none", "c"] * 4)
+        load_labeled_table(file, feature_columns=["x"])
+        assert warnings_in(caplog)[0] == (
+            f"{file}: the group 'NA', 'none' is taken for a group, of 8 rows. If it means that there is no group, "
+            "leave these cells empty."
+        )
 
     def test_groups_that_the_source_divides(self, tmp_path, caplog):
         file = image_csv(tmp_path, [1, 2, 1, 2], group=list("abba"), split=["train", "train", "test", "train"])

@@ -1,10 +1,10 @@
-"""The same image or sound in several rows, by the content of the files."""
+"""The same input in several rows, by the content of files, texts or columns."""
 
 import hashlib
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,12 @@ def content_digest(source: Mapping[str, Any] | str | os.PathLike) -> bytes:
     return digest.digest()
 
 
-def join_duplicates(groups: np.ndarray | None, digests: Sequence[bytes]) -> np.ndarray | None:
+def join_duplicates(groups: np.ndarray | None, contents: Sequence[Hashable]) -> np.ndarray | None:
     """Joins the groups whose rows have the same content, so that duplicates stay on one side of a split.
 
     Args:
         groups: (N,) groups whose rows stay together; None if each row is one of its own.
-        digests: N digests of contents.
+        contents: N digests or texts, equal for duplicates.
 
     Returns:
         (N,) groups, each named by one of those that it joins, or by a row; `groups` if all contents differ.
@@ -47,10 +47,10 @@ def join_duplicates(groups: np.ndarray | None, digests: Sequence[bytes]) -> np.n
     >>> join_duplicates(None, [b"1", b"2", b"1"]).tolist()
     ['row 0', 'row 1', 'row 0']
     """
-    if len(set(digests)) == len(digests):
+    if len(set(contents)) == len(contents):
         return groups
-    names = np.array([f"row {i}" for i in range(len(digests))]) if groups is None else groups
-    contents = np.unique(np.array(digests, dtype=object), return_inverse=True)[1]
+    names = np.array([f"row {i}" for i in range(len(contents))]) if groups is None else groups
+    contents = np.unique(np.array(contents, dtype=object), return_inverse=True)[1]
     members = len(contents) + np.unique(names, return_inverse=True)[1]
     size = 2 * len(contents)
     edges = coo_array((np.ones(len(contents)), (contents, members)), shape=(size, size))
@@ -60,36 +60,46 @@ def join_duplicates(groups: np.ndarray | None, digests: Sequence[bytes]) -> np.n
 
 
 def warn_about_duplicates(
-    contents: Sequence[tuple[str, bytes]], labels: np.ndarray, splits: np.ndarray, source: Any, noun: str
+    contents: Sequence[Hashable],
+    place: Callable[[int], str],
+    labels: np.ndarray,
+    splits: np.ndarray,
+    source: Any,
+    noun: str,
+    *,
+    are_joined: bool,
 ) -> None:
     """Logs how many rows are copies of others, and how many of them are in another split or class.
 
     Args:
-        contents: N places, for messages, and digests.
+        contents: See `join_duplicates`.
+        place: Describes the place of a row, for messages.
         labels: (N,) class indices.
         splits: (N,) splits.
         source: For messages.
         noun: What the rows hold, for messages: "images".
+        are_joined: Whether copies were kept together. If not, they may be common, and are named only if in two splits.
     """
     rows_of = defaultdict(list)
-    for i, (_, digest) in enumerate(contents):
-        rows_of[digest].append(i)
+    for i, content in enumerate(contents):
+        rows_of[content].append(i)
     copies = [rows for rows in rows_of.values() if len(rows) > 1]
-    if not copies:
-        return
     apart = [rows for rows in copies if len(set(splits[rows].tolist())) > 1]
+    if not (copies if are_joined else apart):
+        return
     torn = [rows for rows in copies if len(set(labels[rows].tolist())) > 1]
-    first = dict.fromkeys(" = ".join(contents[i][0] for i in rows[:2]) for rows in apart + torn + copies)
+    first = dict.fromkeys(tuple(rows[:2]) for rows in apart + torn + copies)
     logger.warning(
         "%s: %d of %d %s are copies of others by their content; %d are in more than one split, %d in more than "
-        "one class. The first: %s. A split that is made keeps copies together; results on a test split that shares %s "
-        "with training are too good.",
+        "one class. The first: %s. A split that is made %s copies together; results on a test split that shares "
+        "%s with training are too good.",
         source,
         sum(map(len, copies)) - len(copies),
         len(contents),
         noun,
         len(apart),
         len(torn),
-        "; ".join(list(first)[:MAX_NAMED]),
+        "; ".join(" = ".join(map(place, rows)) for rows in list(first)[:MAX_NAMED]),
+        "keeps" if are_joined else "does not keep",
         noun,
     )

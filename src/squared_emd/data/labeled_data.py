@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 from datasets import Audio, Dataset, Features, Image, Value
 from datasets.packaged_modules.audiofolder.audiofolder import AudioFolder
@@ -84,7 +85,8 @@ def load_labeled_images(
         ordered=ordered,
         needs_order=needs_order,
         with_validation=False,
-        contents=[(name, checked.digests[name]) for name in names if name not in checked.bad],
+        contents=[checked.digests[name] for name in names if name not in checked.bad],
+        places=[name for name in names if name not in checked.bad],
     )
 
 
@@ -100,7 +102,8 @@ def load_labeled_texts(
 ) -> LabeledData:
     """Loads the user's own texts, with ordered classes, a test split and a validation split.
 
-    Both splits are made as the test split of `load_labeled_images`, if the source has none.
+    Both splits are made as the test split of `load_labeled_images`, if the source has none. Equal texts are counted,
+    and stay together unless there are groups.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
@@ -120,7 +123,9 @@ def load_labeled_texts(
     """
     reader = RowReader(source, "texts", classes, label_column, group_column, skip_incomplete)
     inputs = reader.inputs(reader.find_input(None, TEXTS, text_column, ("text",), "text_column"), "text")
-    return reader.finish(inputs, needs_order=needs_order)
+    contents = [text.strip() for text in _values(inputs, "text")]
+    # A short text that many groups share would make all of them one.
+    return reader.finish(inputs, needs_order=needs_order, contents=contents, joins_copies=not reader.group)
 
 
 def load_labeled_sounds(
@@ -168,7 +173,7 @@ def load_labeled_sounds(
         sounds = names = reader.absolute_paths(inputs["audio"])
         inputs = Dataset.from_dict({"audio": names}, features=Features({"audio": Value("string")}))
     digests = check_sounds(sounds, source)
-    return reader.finish(inputs, needs_order=needs_order, contents=list(zip(names, digests, strict=True)))
+    return reader.finish(inputs, needs_order=needs_order, contents=digests, places=names)
 
 
 def load_labeled_table(
@@ -182,6 +187,8 @@ def load_labeled_table(
     skip_incomplete: bool = False,
 ) -> LabeledData:
     """Loads the user's own table, with ordered classes, a test split and a validation split.
+
+    Rows with equal features in more than one split are counted.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
@@ -227,8 +234,11 @@ def load_labeled_table(
     if feature_columns is None and left_out:
         logger.warning("%s: columns of neither numbers nor text are left out: %s.", source, ", ".join(left_out))
     inputs = reader.dataset.select_columns(columns)
+    contents = pd.util.hash_pandas_object(inputs.with_format(None).to_pandas(), index=False).tolist()
     clashes = {name: f"{name} (input)" for name in columns if name in ("label", "split", "group")}
-    return reader.finish(inputs.rename_columns(clashes), needs_order=needs_order)
+    inputs = inputs.rename_columns(clashes)
+    # Rows of few different values are often equal by chance, and no copies.
+    return reader.finish(inputs, needs_order=needs_order, contents=contents, joins_copies=False)
 
 
 def _values(dataset: Dataset, column: str) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, List, Value
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 
+from squared_emd.data.csv_files import MISSING_MARKERS
 from squared_emd.data.duplicates import join_duplicates, warn_about_duplicates
 from squared_emd.data.labels import (
     alike,
@@ -156,25 +157,38 @@ class RowReader:
         ordered: bool = True,
         needs_order: bool = False,
         with_validation: bool = True,
-        contents: Sequence[tuple[str, bytes]] = (),
+        contents: Sequence[Hashable],
+        places: Sequence[str] | None = None,
+        joins_copies: bool = True,
     ) -> LabeledData:
-        """Adds the labels and the splits to the inputs; `contents` has the place and the digest of each file."""
+        """Adds the labels and the splits to the inputs; rows of equal `contents` stay together if `joins_copies`."""
         labels, names = self._labels(ordered, needs_order)
         groups = None
         if self.group:
-            groups = self.as_text(self.group).str.strip().to_numpy()
+            texts = self.as_text(self.group).str.strip()
+            groups, marked = texts.to_numpy(), texts.str.lower().isin(MISSING_MARKERS).to_numpy()
             for group in alike(groups)[:1]:
                 logger.warning(
                     "%s: the groups %s are taken for different ones. If they are one, write them alike.",
                     self.source,
                     ", ".join(map(repr, group)),
                 )
+            if marked.any():
+                logger.warning(
+                    "%s: the group %s is taken for a group, of %d rows. If it means that there is no group, leave "
+                    "these cells empty.",
+                    self.source,
+                    ", ".join(map(repr, sorted(set(groups[marked])))),
+                    marked.sum(),
+                )
         likeliest = labels.argmax(1) if labels.ndim == 2 else labels  # (N,)
         wanted = ("test", "validation") if with_validation else ("test",)
         splits = self._splits()
-        warn_about_duplicates(contents, likeliest, splits, self.source, self.noun)
-        together = join_duplicates(groups, [digest for _, digest in contents]) if contents else groups
+        together = join_duplicates(groups, contents) if joins_copies else groups
         splits = complete_splits(splits, likeliest, together, self.source, wanted)
+        place = places.__getitem__ if places else self.place
+        noun = "rows" if self.noun == "tables" else self.noun
+        warn_about_duplicates(contents, place, likeliest, splits, self.source, noun, are_joined=joins_copies)
         warn_about_splits(splits, likeliest, groups, names, self.source)
         kind = ClassLabel(names=list(names)) if labels.ndim == 1 else List(Value("float32"), length=len(names))
         dataset = inputs.add_column("label", labels.tolist(), feature=kind)
