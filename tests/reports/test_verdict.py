@@ -138,6 +138,81 @@ def test_folds_are_joined_and_groups_kept_together(tmp_path):
     assert (found.num_samples, found.num_groups, list(found.seeds)) == (2 * N, 2 * N // 3, [0, 1])
 
 
+def test_groups_of_either_side_count(tmp_path):
+    people = [f"{n // 3}" for n in range(N)]
+    for seed in range(2):
+        write_tested_run(tmp_path / "a" / str(seed), distributions(seed), seed=seed)
+        write_tested_run(tmp_path / "b" / str(seed), distributions(seed + 9), seed=seed, groups=people)
+        write_tested_run(tmp_path / "c" / str(seed), distributions(seed + 5), seed=seed, groups=people[::-1])
+    one, other = (compare_folders([tmp_path / name for name in names])[0] for names in ("ab", "ba"))
+    assert one.num_groups == other.num_groups == N // 3
+    low, high = (getattr(one.differences["argmax"]["eval_mae"], end) for end in ("low", "high"))
+    assert (low, high) == pytest.approx(
+        tuple(-getattr(other.differences["argmax"]["eval_mae"], end) for end in ("high", "low"))
+    )
+    with pytest.raises(ValueError) as error:
+        compare_folders([tmp_path / "b", tmp_path / "c"])
+    assert str(error.value) == (
+        f"runs that are compared must have the same groups of samples, or none; those of {tmp_path}/b/0 and "
+        f"{tmp_path}/c/0 differ."
+    )
+
+
+def test_runs_without_a_counterpart_are_named(tmp_path):
+    for name, seeds in (("a", (1, 2, 3)), ("b", (2, 3, 4))):
+        for seed in seeds:
+            write_tested_run(tmp_path / name / str(seed), distributions(seed), seed=seed)
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    assert list(found.seeds) == [2, 3]
+    assert found.sentence().endswith(
+        f" Left out, as the other has none: {tmp_path}/b, seed 4, fold 0; {tmp_path}/a, seed 1, fold 0."
+    )
+
+
+@pytest.mark.parametrize("results", [None, '{"seed": null}', "{}"])
+def test_seeds_are_named_by_all_runs_or_none(tmp_path, results):
+    for name in ("a", "b"):
+        for seed in (1, 2):
+            write_tested_run(tmp_path / name / str(seed), distributions(seed), seed=seed)
+    for name, others in (("b", False), ("a", True)):  # of one side, and then of both
+        for seed in (1, 2):
+            path = tmp_path / name / str(seed) / "all_results.json"
+            path.unlink() if results is None else path.write_text(results)
+        if others:
+            (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+            assert (list(found.seeds), found.left_out) == ([0, 1], [])
+        else:
+            with pytest.raises(ValueError) as error:
+                compare_folders([tmp_path / "a", tmp_path / "b"])
+            assert str(error.value) == (
+                "either all runs that are compared must have a 'seed' in their all_results.json, or none; got one for "
+                f"{tmp_path}/a/2, none for {tmp_path}/b/2; write it there."
+            )
+
+
+@pytest.mark.parametrize("name", ["all_results.json", "config.json"])
+def test_a_file_that_holds_a_list(tmp_path, name):
+    write_tested_run(tmp_path / "a", distributions(0))
+    (tmp_path / "a" / name).write_text("[1]")
+    with pytest.raises(ValueError) as error:
+        compare_folders([tmp_path / "a", tmp_path / "a"])
+    assert str(error.value) == f"{tmp_path}/a/{name} must hold a JSON object; got [1]; write it again"
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_a_rule_that_one_run_lacks_is_left_out(tmp_path, validates):
+    for name in ("a", "b"):
+        for seed in range(3):
+            matrix = None if (name, seed) == ("b", 1) else LINE
+            validation = distributions(seed + 7) if validates else None
+            fields = {"seed": seed, "ground_distance": matrix, "validation": validation}
+            write_tested_run(tmp_path / name / str(seed), distributions(seed), **fields)
+    (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
+    assert found.differences.keys() - {CHOSEN} == {"probabilities", "argmax", "median", "expected"}
+    assert "min_distance" in found.decisions[str(tmp_path / "a")]
+    assert "min_distance" not in found.decisions[str(tmp_path / "b")]
+
+
 def test_the_least_expected_distance_needs_a_d(tmp_path):
     for name in ("a", "b"):
         for seed in range(2):

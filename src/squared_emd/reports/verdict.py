@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ground_distance.files import read_json
+from ..ground_distance.files import read_object
 from ..ground_distance.saved import read_ground_distance
 from ..metrics.comparison import CONFIDENCE, UNCLEAR, Difference, paired_difference
 from ..metrics.logs import RESULTS_FILE
@@ -24,6 +24,7 @@ from .predictions import (
     metrics_of_probabilities,
     read_predictions,
 )
+from .records import checked
 from .summary import Section
 
 __all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs", "measure_folder"]
@@ -60,6 +61,10 @@ class MeasuredRun:
     groups: np.ndarray | None
 
 
+BySeed = dict[int, dict[int, MeasuredRun]]
+"""Seed -> fold -> run."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A loss against the baseline.
@@ -73,6 +78,7 @@ class Comparison:
         differences: decision rule, or `probabilities` -> key in `METRICS` -> what came out.
         decisions: name -> decision rule -> key in `METRICS` -> mean over samples and seeds.
         chosen_rules: name -> the rule chosen on validation data; empty where there are none.
+        left_out: the runs whose seed and fold the other does not have.
     """
 
     name: str
@@ -83,6 +89,7 @@ class Comparison:
     differences: Mapping[str, Mapping[str, Difference]]
     decisions: Mapping[str, Mapping[str, Mapping[str, float]]]
     chosen_rules: Mapping[str, str]
+    left_out: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
         """As `verdict.json` has it."""
@@ -109,7 +116,8 @@ class Comparison:
         unclear = [metric for metric in others if _verdict(metric, found[metric]) == UNCLEAR]
         results = "; ".join(_phrase(metric, found[metric]) for metric in (first, *others) if metric not in unclear)
         text = f"{self.name} against {self.baseline} on {about}: {results}."
-        return f"{text} No clear difference in {_listed(unclear)}." if unclear else text
+        text += f" No clear difference in {_listed(unclear)}." if unclear else ""
+        return f"{text} Left out, as the other has none: {'; '.join(self.left_out)}." if self.left_out else text
 
 
 def compare_losses(section: Section, *, metric: str = "eval_mae") -> list[Comparison]:
@@ -135,8 +143,8 @@ def compare_losses(section: Section, *, metric: str = "eval_mae") -> list[Compar
                 found = [measure_folder(r.folder, r.seed, r.fold, is_ordered=is_ordered) for r in runs]
                 measured[key] = [run for run in found if run is not None]
         runs, of_baseline = measured[network, variant, loss], measured[network, variant, _BASELINE]
-        if {run.seed for run in runs} & {run.seed for run in of_baseline}:
-            name, by = (loss_name(of, variant) for of in (loss, _BASELINE))
+        name, by = (loss_name(of, variant) for of in (loss, _BASELINE))
+        if _in_common(_by_seed(name, runs), _by_seed(by, of_baseline))[1]:
             comparisons.append(compare_runs(name, runs, by, of_baseline, metric=metric))
     return comparisons
 
@@ -146,16 +154,24 @@ def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = 
 
     Args:
         folders: each holds the runs of one way to train, a `predictions.npz` each. Their seeds and folds are those of
-            their `all_results.json`; without one they are numbered in the order of their paths.
+            their `all_results.json`; where no run names its seed, they are numbered in the order of their paths.
         metric: key in `METRICS` by which the decision rule is chosen on validation data.
 
     Raises:
         FileNotFoundError: a folder does not exist.
-        ValueError: fewer than two folders, no run in one of them, or what :func:`compare_runs` refuses.
+        ValueError: fewer than two folders, no run in one of them, some runs name their seed and others do not, or what
+            :func:`compare_runs` refuses.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two folders, the baseline first; got {len(folders)}.")
-    baseline, *others = ((str(folder), _runs_below(Path(folder))) for folder in folders)
+    found = [_runs_below(Path(folder)) for folder in folders]
+    has_seed = {known: run.folder for of in found for run, known in of}
+    if len(has_seed) > 1:
+        raise ValueError(
+            f"either all runs that are compared must have a 'seed' in their {RESULTS_FILE}, or none; got one for "
+            f"{has_seed[True]}, none for {has_seed[False]}; write it there."
+        )
+    baseline, *others = ((str(folder), [run for run, _ in of]) for folder, of in zip(folders, found, strict=True))
     return [compare_runs(name, runs, *baseline, metric=metric) for name, runs in others]
 
 
@@ -177,26 +193,38 @@ def compare_runs(
         metric: key in `METRICS` by which the decision rule is chosen, where all runs have validation samples.
 
     Raises:
-        ValueError: no seed is common to both; runs of one fold were not tested on the same samples.
+        ValueError: no seed is common to both; runs of one fold were not tested on the same samples, or have other
+            groups.
     """
     ours, theirs = _by_seed(name, runs), _by_seed(baseline, baseline_runs)
-    seeds = sorted(ours.keys() & theirs.keys())
-    folds = sorted(set.intersection(*(set(of[seed]) for of in (ours, theirs) for seed in seeds))) if seeds else []
+    seeds, folds = _in_common(ours, theirs)
     if not folds:
         raise ValueError(
             f"{name} and {baseline} must have a seed and a fold in common; got the seeds {sorted(ours)} and "
             f"{sorted(theirs)}."
         )
-    first = [theirs[seeds[0]][fold] for fold in folds]
-    for run in (of[seed][fold] for of in (ours, theirs) for seed in seeds for fold in folds):
-        _check_same_samples(run, first[folds.index(run.fold)])
-    groups = None if any(run.groups is None for run in first) else np.concatenate([run.groups for run in first])
+    used, used_baseline = ([of[seed][fold] for seed in seeds for fold in folds] for of in (ours, theirs))
+    both = [*used_baseline, *used]
+    samples = [_check_same_samples([run for run in both if run.fold == fold]) for fold in folds]
+    without = [fold for fold, (_, groups) in zip(folds, samples, strict=True) if groups is None]
+    if 0 < len(without) < len(folds):
+        raise ValueError(
+            f"the samples of all folds must have groups, or of none; those of the folds {without} have none."
+        )
+    groups = None if without else np.concatenate([groups for _, groups in samples])
+    left_out = [
+        f"{which}, seed {run.seed}, fold {run.fold}"
+        for which, of in ((name, runs), (baseline, baseline_runs))
+        for run in of
+        if run.seed not in seeds or run.fold not in folds
+    ]
+    metrics, of_baseline = (_common_metrics([run.test for run in of]) for of in (used, used_baseline))
 
-    def values(of: Mapping[int, Mapping[int, MeasuredRun]], rule: str, metric: str) -> np.ndarray:
+    def values(of: BySeed, rule: str, metric: str) -> np.ndarray:
         return np.stack([np.concatenate([of[seed][fold].test[rule][metric] for fold in folds]) for seed in seeds])
 
     def differences(rule: str, baseline_rule: str) -> dict[str, Difference]:
-        common = [metric for metric in runs[0].test[rule] if metric in first[0].test[baseline_rule]]
+        common = [metric for metric in metrics[rule] if metric in of_baseline[baseline_rule]]
         return {
             metric: paired_difference(values(ours, rule, metric), values(theirs, baseline_rule, metric), groups=groups)
             for metric in common
@@ -204,25 +232,26 @@ def compare_runs(
 
     decisions = {
         which: {
-            rule: {metric: float(values(of, rule, metric).mean()) for metric in metrics}
-            for rule, metrics in of[seeds[0]][folds[0]].test.items()
+            rule: {metric: float(values(of, rule, metric).mean()) for metric in of_rule}
+            for rule, of_rule in common.items()
             if rule != PROBABILITIES
         }
-        for which, of in ((baseline, theirs), (name, ours))
+        for which, of, common in ((baseline, theirs, of_baseline), (name, ours, metrics))
     }
-    found = {rule: differences(rule, rule) for rule in runs[0].test if rule in first[0].test}
-    chosen = [_best_rule([of[seed][fold] for seed in seeds for fold in folds], metric) for of in (ours, theirs)]
+    found = {rule: differences(rule, rule) for rule in metrics if rule in of_baseline}
+    chosen = [_best_rule(used, metrics, metric), _best_rule(used_baseline, of_baseline, metric)]
     if all(chosen):
         found[CHOSEN] = differences(*chosen)
     return Comparison(
         name,
         baseline,
         seeds,
-        sum(len(run.labels) for run in first),
+        sum(number for number, _ in samples),
         None if groups is None else len(np.unique(groups)),
         found,
         decisions,
         dict(zip((name, baseline), chosen, strict=True)) if all(chosen) else {},
+        left_out,
     )
 
 
@@ -244,7 +273,7 @@ def measure_folder(
     if test is None:
         return None
     config = Path(folder, "config.json")
-    has_distance = config.is_file() and (read_json(config) or {}).get("ground_distance") is not None
+    has_distance = config.is_file() and read_object(config).get("ground_distance") is not None
     ground_distance = read_ground_distance(folder).numpy() if has_distance else None
     of_validation = None if validation is None else _measure(validation, ground_distance, is_ordered)
     measured = _measure(test, ground_distance, is_ordered)
@@ -265,9 +294,8 @@ def _measure(predictions: Predictions, ground_distance: np.ndarray | None, is_or
     return found
 
 
-def _by_seed(name: str, runs: Iterable[MeasuredRun]) -> dict[int, dict[int, MeasuredRun]]:
-    """Seed -> fold -> run."""
-    found: dict[int, dict[int, MeasuredRun]] = {}
+def _by_seed(name: str, runs: Iterable[MeasuredRun]) -> BySeed:
+    found: BySeed = {}
     for run in runs:
         other = found.setdefault(run.seed, {}).setdefault(run.fold, run)
         if other is not run:
@@ -278,38 +306,70 @@ def _by_seed(name: str, runs: Iterable[MeasuredRun]) -> dict[int, dict[int, Meas
     return found
 
 
-def _runs_below(folder: Path) -> list[MeasuredRun]:
+def _in_common(ours: BySeed, theirs: BySeed) -> tuple[list[int], list[int]]:
+    """The seeds of both, and the folds that both have with each of these."""
+    seeds = sorted(ours.keys() & theirs.keys())
+    folds = [set(of[seed]) for of in (ours, theirs) for seed in seeds]
+    return seeds, sorted(set.intersection(*folds)) if folds else []
+
+
+def _runs_below(folder: Path) -> list[tuple[MeasuredRun, bool]]:
+    """The runs, and whether their results have their seed; without it those of a fold are numbered."""
     if not folder.is_dir():
         raise FileNotFoundError(f"a folder with runs must exist; there is no folder {folder}; check its name.")
-    runs = []
+    found: list[tuple[MeasuredRun, bool]] = []
     for path in sorted(folder.rglob(PREDICTIONS_FILE)):
         results = path.with_name(RESULTS_FILE)
-        known = read_json(results) if results.is_file() else {}
-        run = measure_folder(path.parent, known.get("seed", len(runs)), known.get("fold", 0))
+        known = read_object(results) if results.is_file() else {}
+        seed, fold = (checked(results, name, known.get(name), "int | None") for name in ("seed", "fold"))
+        number = sum(run.fold == (fold or 0) for run, _ in found)
+        run = measure_folder(path.parent, number if seed is None else seed, fold or 0)
         if run is not None:
-            runs.append(run)
-    if not runs:
+            found.append((run, seed is not None))
+    if not found:
         raise ValueError(
             f"there must be a {PREDICTIONS_FILE} in or below {folder}; got none. Recipes write one for each run; "
             "squared_emd.reports.predictions.write_predictions does for runs of your own."
         )
-    return runs
+    return found
 
 
-def _check_same_samples(run: MeasuredRun, first: MeasuredRun) -> None:
-    same_ids = (run.ids is None) == (first.ids is None) and (run.ids is None or np.array_equal(run.ids, first.ids))
-    if not (same_ids and np.array_equal(run.labels, first.labels)):
-        raise ValueError(
-            f"runs that are compared must be tested on the same samples, in the same order; those of {run.folder} and "
-            f"{first.folder} differ."
-        )
+def _check_same_samples(runs: Sequence[MeasuredRun]) -> tuple[int, np.ndarray | None]:
+    """The number of samples of the runs of a fold, and the groups, which not every run has to have."""
+    first = runs[0]
+    for run in runs:
+        same_ids = (run.ids is None) == (first.ids is None) and (run.ids is None or np.array_equal(run.ids, first.ids))
+        if not (same_ids and np.array_equal(run.labels, first.labels)):
+            raise ValueError(
+                f"runs that are compared must be tested on the same samples, in the same order; those of {run.folder} "
+                f"and {first.folder} differ."
+            )
+    grouped = [run for run in runs if run.groups is not None]
+    for run in grouped:
+        if not np.array_equal(run.groups, grouped[0].groups):
+            raise ValueError(
+                f"runs that are compared must have the same groups of samples, or none; those of {grouped[0].folder} "
+                f"and {run.folder} differ."
+            )
+    return len(first.labels), grouped[0].groups if grouped else None
 
 
-def _best_rule(runs: Sequence[MeasuredRun], metric: str) -> str | None:
+def _common_metrics(runs: Sequence[SampleMetrics]) -> dict[str, list[str]]:
+    """Rule -> metrics, as far as all runs have them: a run without D has no least expected distance."""
+    first, *others = runs
+    return {
+        rule: [metric for metric in of if all(metric in other[rule] for other in others)]
+        for rule, of in first.items()
+        if all(rule in other for other in others)
+    }
+
+
+def _best_rule(runs: Sequence[MeasuredRun], tested: Mapping[str, Any], metric: str) -> str | None:
     """The decision rule with the best metric on the validation samples; None where a run has none."""
     if any(run.validation is None for run in runs):
         return None
-    rules = [rule for rule, of in runs[0].validation.items() if metric in of]
+    common = _common_metrics([run.validation for run in runs])
+    rules = [rule for rule, of in common.items() if metric in of and rule in tested]
     scores = {rule: np.mean([run.validation[rule][metric].mean() for run in runs]) for rule in rules}
     best = min if METRICS[metric].less_is_better else max
     return best(scores, key=scores.__getitem__) if scores and PROBABILITIES not in scores else None
