@@ -168,13 +168,18 @@ def test_refused(do, message):
 
 
 class Masked(Network):
+    mask = -torch.inf
+
     def forward(self, inputs):
         logits = super().forward(inputs)["logits"]
-        return {"logits": logits.masked_fill(torch.tensor([False, True, False, False]), -torch.inf)}
+        return {"logits": logits.masked_fill(torch.tensor([False, True, False, False]), self.mask)}
 
 
-def test_a_head_whose_logits_are_masked():
-    features, _ = caught(head_input := HeadInput(model := Masked(), K), model, inputs := vectors())
+@pytest.mark.parametrize("mask", [-torch.inf, torch.finfo().min, -1e9, -1e4])
+def test_a_head_whose_logits_are_masked(mask):
+    model = Masked()
+    model.mask = mask
+    features, _ = caught(head_input := HeadInput(model, K), model, inputs := vectors())
     torch.testing.assert_close(features, model.body(inputs["inputs"]).relu())
     assert head_input.head == "head"
     with pytest.raises(ValueError, match="got 0 such layers"):  # there is nothing to compare

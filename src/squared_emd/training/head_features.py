@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _LAYERS = (nn.Linear, *_CONVOLUTIONS)
+_MASKED = -1e4  # what masks a class is -inf, the smallest number of a type, -1e9 or this
 _MAX_LISTED = 6  # layers that an error message names
 
 
@@ -184,9 +185,9 @@ def _is_cast_of(output: torch.Tensor, logits: torch.Tensor) -> bool:
         return False
     rounding = 2 * max(torch.finfo(output.dtype).eps, torch.finfo(logits.dtype).eps)
     output, logits = output.float().flatten(), logits.detach().float().flatten()
-    finite = logits.isfinite()
-    if finite.any():  # the others may have been masked with -inf after the head
-        output, logits = output[finite], logits[finite]
+    kept = logits.isfinite() & (logits > _MASKED)
+    if kept.any():  # the others may have been masked after the head
+        output, logits = output[kept], logits[kept]
     largest = float(torch.where(logits.isfinite(), logits.abs(), 0).amax())
     return torch.allclose(output, logits, rtol=rounding, atol=rounding * largest, equal_nan=True)
 
