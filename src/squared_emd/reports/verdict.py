@@ -10,56 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ..ground_distance.files import read_object
-from ..ground_distance.saved import read_ground_distance
 from ..metrics.comparison import CONFIDENCE, UNCLEAR, Difference, paired_difference
 from ..metrics.logs import RESULTS_FILE
 from ..metrics.names import METRICS, loss_name
-from .predictions import (
-    PREDICTIONS_FILE,
-    RULES,
-    Predictions,
-    decide,
-    metrics_of_decisions,
-    metrics_of_probabilities,
-    read_predictions,
-)
-from .records import checked
+from .measured_runs import PROBABILITIES, MeasuredRun, SampleMetrics, measure_folder, runs_below
+from .predictions import RULES
 from .summary import Section
 
-__all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs", "measure_folder"]
+__all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs"]
 
 CHOSEN = "chosen on validation data"
-PROBABILITIES = "probabilities"
 _BASELINE = "xe"
 _ORDER = ("eval_mae", "eval_squared_emd", "eval_aem", "eval_aeo", "eval_top_1_error", "eval_nll", "eval_ece")
-
-# Rule, or PROBABILITIES -> key in METRICS -> (N,) values whose mean is the metric.
-SampleMetrics = Mapping[str, Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class MeasuredRun:
-    """A run, sample by sample.
-
-    Args:
-        folder: where it lies.
-        seed: of its training.
-        fold: that it was tested on.
-        test: the metrics of the test samples.
-        validation: the metrics of the validation samples, or None.
-        labels, ids, groups: of the test samples, as in `Predictions`.
-    """
-
-    folder: Path
-    seed: int
-    fold: int
-    test: SampleMetrics
-    validation: SampleMetrics | None
-    labels: np.ndarray
-    ids: np.ndarray | None
-    groups: np.ndarray | None
-
 
 BySeed = dict[int, dict[int, MeasuredRun]]
 """Seed -> fold -> run."""
@@ -164,7 +126,7 @@ def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = 
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two folders, the baseline first; got {len(folders)}.")
-    found = [_runs_below(Path(folder)) for folder in folders]
+    found = [runs_below(Path(folder)) for folder in folders]
     has_seed = {known: run.folder for of in found for run, known in of}
     if len(has_seed) > 1:
         raise ValueError(
@@ -255,45 +217,6 @@ def compare_runs(
     )
 
 
-def measure_folder(
-    folder: str | os.PathLike[str], seed: int, fold: int = 0, *, is_ordered: bool = True
-) -> MeasuredRun | None:
-    """The metrics of a run, sample by sample; None where it left no predictions.
-
-    Args:
-        folder: of the run.
-        seed: of its training.
-        fold: that it was tested on.
-        is_ordered: whether the classes have an order; without one only the likeliest class is looked at.
-
-    Raises:
-        ValueError: a file is damaged.
-    """
-    test, validation = (read_predictions(folder, part) for part in ("test", "validation"))
-    if test is None:
-        return None
-    config = Path(folder, "config.json")
-    has_distance = config.is_file() and read_object(config).get("ground_distance") is not None
-    ground_distance = read_ground_distance(folder).numpy() if has_distance else None
-    of_validation = None if validation is None else _measure(validation, ground_distance, is_ordered)
-    measured = _measure(test, ground_distance, is_ordered)
-    return MeasuredRun(Path(folder), seed, fold, measured, of_validation, test.labels, test.ids, test.groups)
-
-
-def _measure(predictions: Predictions, ground_distance: np.ndarray | None, is_ordered: bool) -> SampleMetrics:
-    found = {PROBABILITIES: metrics_of_probabilities(predictions)}
-    if not is_ordered:
-        del found[PROBABILITIES]["eval_squared_emd"]
-        errors = decide(predictions, "argmax") != predictions.true_classes
-        return found | {"argmax": {"eval_top_1_error": errors}}
-    for rule in RULES:
-        of_probabilities = rule != "argmax" and predictions.is_of_regression
-        if not of_probabilities and not (rule == "min_distance" and ground_distance is None):
-            decisions = decide(predictions, rule, ground_distance)
-            found[rule] = metrics_of_decisions(decisions, predictions.true_classes)
-    return found
-
-
 def _by_seed(name: str, runs: Iterable[MeasuredRun]) -> BySeed:
     found: BySeed = {}
     for run in runs:
@@ -311,27 +234,6 @@ def _in_common(ours: BySeed, theirs: BySeed) -> tuple[list[int], list[int]]:
     seeds = sorted(ours.keys() & theirs.keys())
     folds = [set(of[seed]) for of in (ours, theirs) for seed in seeds]
     return seeds, sorted(set.intersection(*folds)) if folds else []
-
-
-def _runs_below(folder: Path) -> list[tuple[MeasuredRun, bool]]:
-    """The runs, and whether their results have their seed; without it those of a fold are numbered."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"a folder with runs must exist; there is no folder {folder}; check its name.")
-    found: list[tuple[MeasuredRun, bool]] = []
-    for path in sorted(folder.rglob(PREDICTIONS_FILE)):
-        results = path.with_name(RESULTS_FILE)
-        known = read_object(results) if results.is_file() else {}
-        seed, fold = (checked(results, name, known.get(name), "int | None") for name in ("seed", "fold"))
-        number = sum(run.fold == (fold or 0) for run, _ in found)
-        run = measure_folder(path.parent, number if seed is None else seed, fold or 0)
-        if run is not None:
-            found.append((run, seed is not None))
-    if not found:
-        raise ValueError(
-            f"there must be a {PREDICTIONS_FILE} in or below {folder}; got none. Recipes write one for each run; "
-            "squared_emd.reports.predictions.write_predictions does for runs of your own."
-        )
-    return found
 
 
 def _check_same_samples(runs: Sequence[MeasuredRun]) -> tuple[int, np.ndarray | None]:
