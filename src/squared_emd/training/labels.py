@@ -124,7 +124,7 @@ def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
         numbers = np.array([isinstance(label, (Number, np.number)) for label in labels])
         if num_classes is not None:
             are_rows = _kind(labels[0]) == "row"
-            return np.array([(_kind(n) == "row") == are_rows and _fits_alone(n, num_classes) for n in labels])
+            return np.array([_fits_alone(label, num_classes, are_rows) for label in labels])
         if numbers.any():
             numbers[numbers] = _fits(labels[numbers].astype(np.float64), None)
         return numbers
@@ -141,7 +141,9 @@ def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     return is_distribution & (labels.shape[1:] == (num_classes,))
 
 
-def _fits_alone(label: Any, num_classes: int) -> bool:
+def _fits_alone(label: Any, num_classes: int, is_row: bool) -> bool:
+    if isinstance(label, str) or (_kind(label) == "row") != is_row:  # names are the many that do not fit
+        return False
     try:
         array = np.asarray(label)[None]
     except ValueError:  # rows within rows, of different lengths
