@@ -102,8 +102,8 @@ def load_labeled_texts(
 ) -> LabeledData:
     """Loads the user's own texts, with ordered classes, a test split and a validation split.
 
-    Both splits are made as the test split of `load_labeled_images`, if the source has none. Equal texts are counted,
-    and stay together unless there are groups.
+    Both splits are made as the test split of `load_labeled_images`, if the source has none. Texts
+    that are in more than one split are counted.
 
     Args:
         source: See `squared_emd.data.sources.read_rows`.
@@ -124,8 +124,8 @@ def load_labeled_texts(
     reader = RowReader(source, "texts", classes, label_column, group_column, skip_incomplete)
     inputs = reader.inputs(reader.find_input(None, TEXTS, text_column, ("text",), "text_column"), "text")
     contents = [text.strip() for text in _values(inputs, "text")]
-    # A short text that many groups share would make all of them one.
-    return reader.finish(inputs, needs_order=needs_order, contents=contents, joins_copies=not reader.group)
+    # Short texts are often equal by chance; to join their groups could make all of them one.
+    return reader.finish(inputs, needs_order=needs_order, contents=contents, joins_copies=False)
 
 
 def load_labeled_sounds(
