@@ -158,6 +158,24 @@ def test_groups_of_either_side_count(tmp_path):
     )
 
 
+def test_groups_of_one_fold_only(tmp_path):
+    for name in ("a", "b"):
+        for fold, fields in ((0, {"groups": range(N)}), (1, {})):
+            write_tested_run(tmp_path / name / str(fold), distributions(fold), fold=fold, **fields)
+    with pytest.raises(ValueError) as error:
+        compare_folders([tmp_path / "a", tmp_path / "b"])
+    assert str(error.value) == (
+        "either the samples of all folds must have groups, or of none; those of the folds [1] have none; write their "
+        "predictions again, with groups."
+    )
+
+
+def test_a_report_of_losses_without_a_common_fold(tmp_path):
+    for loss, fold in (("xe", 0), ("xemd", 1)):
+        write_tested_run(tmp_path / loss, distributions(0), loss=loss, fold=fold)
+    assert "Does it help?" not in write_report([tmp_path])
+
+
 def test_runs_without_a_counterpart_are_named(tmp_path):
     for name, seeds in (("a", (1, 2, 3)), ("b", (2, 3, 4))):
         for seed in seeds:

@@ -171,7 +171,8 @@ def compare_runs(
     without = [fold for fold, (_, groups) in zip(folds, samples, strict=True) if groups is None]
     if 0 < len(without) < len(folds):
         raise ValueError(
-            f"the samples of all folds must have groups, or of none; those of the folds {without} have none."
+            f"either the samples of all folds must have groups, or of none; those of the folds {without} have none; "
+            "write their predictions again, with groups."
         )
     groups = None if without else np.concatenate([groups for _, groups in samples])
     left_out = [
