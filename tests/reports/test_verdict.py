@@ -241,8 +241,16 @@ def test_the_least_expected_distance_needs_a_d(tmp_path):
     assert decisions["min_distance"] == pytest.approx(decisions["median"])
 
 
-def test_classes_without_order_are_compared_by_errors(tmp_path):
-    write_two_losses(tmp_path, table="imagenet", fold=0, folds=1)
+def test_own_data_are_compared_by_their_order_where_they_have_one(tmp_path):
+    write_two_losses(tmp_path, table="own_data", folds=1)
+    write_report([tmp_path])
+    (found,) = json.loads((tmp_path / "verdict.json").read_text())
+    assert found["differences"]["median"].keys() == {"eval_aem", "eval_aeo", "eval_mae"}
+
+
+@pytest.mark.parametrize("table", ["imagenet", "own_data"])
+def test_classes_without_order_are_compared_by_errors(tmp_path, table):
+    write_two_losses(tmp_path, table=table, folds=1, eval_aem=None, eval_aeo=None, eval_top_1_error=0.5)
     write_report([tmp_path])
     (found,) = json.loads((tmp_path / "verdict.json").read_text())
     assert found["differences"].keys() == {"probabilities", "argmax"}

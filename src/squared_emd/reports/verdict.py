@@ -100,9 +100,9 @@ def compare_losses(section: Section, *, metric: str = "eval_mae") -> list[Compar
             continue
         for key in ((network, variant, _BASELINE), (network, variant, loss)):
             if key not in measured:
-                is_ordered = section.layout.is_ordered
                 runs = section.cells[key].runs
-                found = [measure_folder(r.folder, r.seed, r.fold, is_ordered=is_ordered) for r in runs]
+                # Own data may have an order or none: runs on classes in an order are measured within one class.
+                found = [measure_folder(r.folder, r.seed, r.fold, is_ordered="eval_aeo" in r.metrics) for r in runs]
                 measured[key] = [run for run in found if run is not None]
         runs, of_baseline = measured[network, variant, loss], measured[network, variant, _BASELINE]
         name, by = (loss_name(of, variant) for of in (loss, _BASELINE))
