@@ -24,8 +24,8 @@ from ..losses import upcast_to_float32
 from .arguments import EMDTrainingArguments
 from .automatic_lambda import AutomaticLambda
 from .geometry import Geometry, given_ground_distance
-from .labels import Targets
 from .loss_components import cost_of, loss_components, regularizer_of
+from .targets import Targets
 
 __all__ = ["EMDCriterion"]
 
@@ -328,8 +328,8 @@ class EMDCriterion(nn.Module):
         Returns:
             Tensors by name, to be given to :meth:`load_state`.
         """
-        copy = self.num_classes <= MAX_CLASSES_IN_FLOAT64
-        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copy).items()}
+        copies = self.num_classes <= MAX_CLASSES_IN_FLOAT64
+        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copies).items()}
         state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         state["loss"] = torch.tensor(list(self.args.loss.encode()), dtype=torch.uint8)
@@ -338,7 +338,7 @@ class EMDCriterion(nn.Module):
             if value is not None:
                 state[name] = torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else torch.int64)
         if self.ground_distance is not None:
-            state["ground_distance"] = self.ground_distance.clone() if copy else self.ground_distance
+            state["ground_distance"] = self.ground_distance.clone() if copies else self.ground_distance
             state["known"] = self.known.clone()
         return state
 
