@@ -53,7 +53,7 @@ def reliability_diagram(
         label = f"{loss_name(loss)}, ECE {of_loss.error:.3f}"
         upper.plot(of_loss.confidence, of_loss.accuracy, label=label, **style)
         lower.plot(of_loss.confidence, 100 * of_loss.share, **style)
-    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.set(xlabel="confidence: probability of the predicted class", ylabel="percent of\npredictions", ylim=(0, None))
     upper.legend(loc="upper left", frameon=False, fontsize=9, handlelength=3.6)
     for axes in (upper, lower):
