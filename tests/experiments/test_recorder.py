@@ -8,7 +8,7 @@ import torch
 from transformers import TrainerState
 
 from squared_emd.experiments.recorder import RunRecorder
-from squared_emd.ground_distance.history import read_epoch_distances
+from squared_emd.ground_distance.saved import read_epoch_distances
 
 D = torch.tensor([[0.0, 0.5], [0.5, 0.0]], dtype=torch.float64)
 

@@ -1,9 +1,12 @@
+"""D on disk: from every kind of file, in and beside a config, and of other classes than the model has."""
+
 import json
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.data.files import message_of
 from tests.training.tiny import K, arguments, images, tiny_vit, train
 from transformers import AutoModelForImageClassification, PretrainedConfig
 
@@ -28,33 +31,11 @@ def test_reads_a_matrix_from_every_kind_of_file(tmp_path):
     assert torch.equal(read_ground_distance(tmp_path), 2 * matrix)
 
 
-def test_files_that_hold_no_matrix(tmp_path):
-    missing = tmp_path / "no.npy"
-    with pytest.raises(FileNotFoundError) as error:
-        read_ground_distance(missing)
-    assert str(error.value) == (
-        "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved with a "
-        f"ground distance; there is no {missing}."
-    )
-    broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(b"")
-    with pytest.raises(ValueError) as error:
-        read_ground_distance(broken)
-    assert str(error.value).startswith(
-        f"{broken} must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object "
-        "with such a list under 'ground_distance'); reading it gave SafetensorError: "
-    )
-
-
 NO_NUMBERS = (
     "must hold a (K, K) matrix of numbers: .npy, .safetensors or .json (a list of rows, or an object with such a list "
     "under 'ground_distance'); reading it gave "
 )
 NO_DISTANCES = [
-    (
-        "[1, 2",
-        "must be JSON in UTF-8; reading it gave: Expecting ',' delimiter: line 1 column 6 (char 5); write it again",
-    ),
     ("[1, 2]", "must hold a (K, K) matrix, got shape (2,)."),
     ("7", "must hold a (K, K) matrix, got shape ()."),
     ("[[0, 1]]", "must hold a (K, K) matrix, got shape (1, 2)."),
@@ -70,64 +51,39 @@ NO_DISTANCES = [
 ]
 
 
-class TestNoDistances:
-    @pytest.mark.parametrize(("text", "message"), NO_DISTANCES)
-    def test_in_a_file(self, tmp_path, text, message):
-        path = tmp_path / "d.json"
-        path.write_text(text)
-        with pytest.raises(ValueError) as error:
-            read_ground_distance(path)
-        assert str(error.value).startswith(f"{path} {message}")
+@pytest.mark.parametrize(("text", "message"), NO_DISTANCES)
+def test_no_distances(tmp_path, text, message):
+    path = tmp_path / "d.json"
+    path.write_text(text)
+    assert message_of(ValueError, read_ground_distance, path).startswith(f"{path} {message}")
+    (tmp_path / "config.json").write_text(f'{{"ground_distance": {text}}}')
+    for read in (load_ground_distance, read_ground_distance):
+        assert message_of(ValueError, read, tmp_path).startswith(f"config.json of {tmp_path} {message}")
+    found = message_of(ValueError, ground_distance_of_model, PretrainedConfig(ground_distance=json.loads(text)), None)
+    assert found.startswith(f"config.json of the model {message}")
 
-    @pytest.mark.parametrize(("text", "message"), NO_DISTANCES[3:])
-    def test_in_a_config(self, tmp_path, text, message):
-        path = tmp_path / "config.json"
-        path.write_text(f'{{"ground_distance": {text}}}')
-        for read in (load_ground_distance, read_ground_distance):
-            with pytest.raises(ValueError) as error:
-                read(tmp_path)
-            assert str(error.value).startswith(f"config.json of {tmp_path} {message}")
-        with pytest.raises(ValueError) as error:
-            ground_distance_of_model(PretrainedConfig(ground_distance=json.loads(text)), None)
-        assert str(error.value).startswith(f"config.json of the model {message}")
 
-    @pytest.mark.parametrize("dtype", [np.complex64, np.bool_])
-    def test_in_an_array(self, tmp_path, dtype):
+def test_files_that_hold_no_matrix(tmp_path):
+    for folder in (tmp_path, tmp_path / "no.npy"):
+        missing = tmp_path / "ground_distance.safetensors" if folder.is_dir() else folder
+        assert message_of(FileNotFoundError, read_ground_distance, folder) == (
+            "ground_distance must name a .json, .npy or .safetensors file, or the folder of a model that was saved "
+            f"with a ground distance; there is no {missing}."
+        )
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"")
+    found = message_of(ValueError, read_ground_distance, broken)
+    assert found.startswith(f"{broken} {NO_NUMBERS}SafetensorError: ")
+    for dtype, name in ((np.complex64, "complex64"), (np.bool_, "bool")):
         matrix = np.array([[0, 1], [1, 0]], dtype)
         np.save(tmp_path / "d.npy", matrix)
-        for read in (lambda: read_ground_distance(tmp_path / "d.npy"), lambda: as_ground_distance(matrix, 2)):
-            with pytest.raises(ValueError, match=r"must hold real numbers, got torch\.(complex64|bool)\."):
-                read()
-
-    def test_of_other_classes_than_the_config_counts(self, tmp_path):
-        (tmp_path / "config.json").write_text('{"ground_distance": [[0, 1], [1, 0]], "num_labels": 3}')
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == (
-            f"the ground distance of {tmp_path} must be (3, 3), one row for each of the model's classes, got shape "
-            "(2, 2): num_labels was changed after it was learned. Train again."
-        )
-
-    def test_a_number_of_classes_that_is_text(self, tmp_path):
-        config = {"ground_distance": [[0, 1], [1, 0]], "id2label": None, "num_labels": "2"}
-        (tmp_path / "config.json").write_text(json.dumps(config))
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == (f"'num_labels' in the config.json of {tmp_path} must be a whole number, got '2'.")
-        (tmp_path / "config.json").write_text(json.dumps(config | {"num_labels": None}))
-        assert load_ground_distance(tmp_path).tolist() == [[0, 1], [1, 0]]
-
-    @pytest.mark.parametrize("by_id", [["0", "1"], {"a": 0, "b": 1}, "01"])
-    def test_classes_that_are_not_named_by_number(self, tmp_path, by_id):
-        (tmp_path / "config.json").write_text(json.dumps({"ground_distance": [[0, 1], [1, 0]], "id2label": by_id}))
-        with pytest.raises(ValueError, match=r"id2label must name each of the classes 0 \.\. 1, got the keys"):
-            load_ground_distance(tmp_path)
-
-    def test_a_config_that_is_a_list(self, tmp_path):
-        (tmp_path / "config.json").write_text("[1]")
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == f"{tmp_path / 'config.json'} must hold a JSON object; got [1]; write it again"
+        message = f"must hold real numbers, got torch.{name}."
+        assert message_of(ValueError, read_ground_distance, tmp_path / "d.npy").endswith(message)
+        assert message_of(ValueError, as_ground_distance, matrix, 2).endswith(message)
+    (tmp_path / "config.json").write_text("[1]")
+    assert message_of(ValueError, load_ground_distance, tmp_path) == (
+        f"{tmp_path / 'config.json'} must hold a JSON object; got [1]; write it again"
+    )
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/secret.safetensors", "d.safetensors", ""])
@@ -146,9 +102,7 @@ def test_a_config_that_names_another_file(tmp_path, name):
         ("the model", lambda: ground_distance_of_model(PretrainedConfig(ground_distance=name), None)),
     ]
     for source, read in reads:
-        with pytest.raises(ValueError) as error:
-            read()
-        assert str(error.value) == (
+        assert message_of(ValueError, read) == (
             f"'ground_distance' in the config.json of {source} must be K rows of K numbers, or "
             f"'ground_distance.safetensors', the file beside it; got {name!r:.80}, which is not read. Save the model "
             "again, or take the entry out."
@@ -160,7 +114,7 @@ def ages(tmp_path_factory):
     """The folder of a model of four named classes, with its D."""
     folder = tmp_path_factory.mktemp("ages")
     model = tiny_vit()
-    model.config.id2label, model.config.label2id = dict(enumerate(AGES)), {name: k for k, name in enumerate(AGES)}
+    model.config.update(named(AGES))
     trainer = train(folder, model, images())
     trainer.save_model()
     return folder
@@ -181,10 +135,8 @@ def loaded(folder, **changes):
     return AutoModelForImageClassification.from_pretrained(folder, ignore_mismatched_sizes=True, **changes)
 
 
-def test_load_from_a_folder(ages):
-    matrix = load_ground_distance(ages)
-    assert matrix.dtype == torch.float64
-    assert matrix.tolist() == json.loads((ages / "config.json").read_text())["ground_distance"]
+def named(names):
+    return {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
 
 
 class TestManyClasses:
@@ -220,18 +172,14 @@ class TestManyClasses:
         for name in ("config.json", "ground_distance.safetensors"):
             (tmp_path / name).write_bytes((many[0] / name).read_bytes())
         save_file({"ground_distance": torch.zeros(300, 300)}, tmp_path / "ground_distance.safetensors")
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == (
+        assert message_of(ValueError, load_ground_distance, tmp_path) == (
             f"ground_distance.safetensors of {tmp_path} must be the one that was saved with its config; it is of "
             "another model or revision. Save or download the whole model again."
         )
 
     def test_file_that_is_missing(self, many, tmp_path):
         (tmp_path / "config.json").write_bytes((many[0] / "config.json").read_bytes())
-        with pytest.raises(FileNotFoundError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == (
+        assert message_of(FileNotFoundError, load_ground_distance, tmp_path) == (
             f"{tmp_path} must hold the file ground_distance.safetensors that its config names; there is none. "
             "Copy the whole folder; `EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
         )
@@ -250,45 +198,32 @@ class TestOtherClasses:
         assert json.loads((tmp_path / "config.json").read_text())["emd"]["class_names"] == AGES
 
     def test_another_order_is_refused(self, ages, tmp_path):
-        turned = {"id2label": dict(enumerate(AGES[::-1])), "label2id": {name: k for k, name in enumerate(AGES[::-1])}}
+        turned = named(AGES[::-1])
         message = (
             f"the classes of {ages} must stand in the order in which its ground distance and its classifier head were "
             "learned, baby, child, adult, senior; id2label has senior, adult, child, baby. Load it without id2label, "
             "and give your data the labels in that order."
         )
-        with pytest.raises(ValueError) as error:
-            EMDTrainer(loaded(ages, **turned), arguments(tmp_path, jump_start_epochs=2))
-        assert str(error.value) == message
-        config = json.loads((ages / "config.json").read_text())
-        (tmp_path / "config.json").write_text(json.dumps(config | {"id2label": turned["id2label"]}))
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == message.replace(str(ages), str(tmp_path))
-
-    def test_a_folder_whose_classes_stand_in_another_order(self, ages, tmp_path):
+        assert message_of(ValueError, EMDTrainer, loaded(ages, **turned), arguments(tmp_path)) == message
         model = tiny_vit()
-        turned = AGES[::-1]
-        model.config.id2label, model.config.label2id = (
-            dict(enumerate(turned)),
-            {name: k for k, name in enumerate(turned)},
-        )
-        with pytest.raises(ValueError) as error:
-            EMDTrainer(model, arguments(tmp_path, loss="a-emd", ground_distance=str(ages)))
-        assert str(error.value).startswith(f"the classes of {ages} must stand in the order in which")
-        model.config.id2label = dict(enumerate("abcd"))
-        with pytest.raises(ValueError) as error:
-            EMDTrainer(model, arguments(tmp_path, loss="a-emd", ground_distance=str(ages)))
-        assert str(error.value) == (
+        model.config.update(turned)
+        given = arguments(tmp_path, loss="a-emd", ground_distance=str(ages))
+        assert message_of(ValueError, EMDTrainer, model, given) == message
+        model.config.update(named("abcd"))
+        assert message_of(ValueError, EMDTrainer, model, given) == (
             f"the ground distance of {ages} is of the classes baby, child, adult, senior, this model has a, b, c, d. "
             "Give one of its own classes, as a file with the matrix alone."
         )
+        config = json.loads((ages / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config | {"id2label": turned["id2label"]}))
+        assert message_of(ValueError, load_ground_distance, tmp_path) == message.replace(str(ages), str(tmp_path))
 
     @pytest.mark.parametrize(
         ("changes", "why"),
         [
             ({"num_labels": 5}, "it is of 4 classes, the model has 5"),
             (
-                {"id2label": dict(enumerate("abcd")), "label2id": {name: k for k, name in enumerate("abcd")}},
+                named("abcd"),
                 "it is of the classes baby, child, adult, senior, the model has a, b, c, d",
             ),
         ],
@@ -303,25 +238,20 @@ class TestOtherClasses:
     def test_names_that_come_later(self, tmp_path):
         folder = tmp_path / "unnamed"
         train(folder, tiny_vit(), images()).save_model()  # LABEL_0 and so on
-        names = {"id2label": dict(enumerate(AGES)), "label2id": {name: k for k, name in enumerate(AGES)}}
-        trainer = EMDTrainer(loaded(folder, **names), arguments(tmp_path / "named", jump_start_epochs=2))
+        trainer = EMDTrainer(loaded(folder, **named(AGES)), arguments(tmp_path / "named", jump_start_epochs=2))
         assert torch.equal(trainer.criterion.ground_distance, load_ground_distance(folder))
 
     def test_a_matrix_of_another_size_in_the_folder(self, ages, tmp_path):
         config = json.loads((ages / "config.json").read_text())
         (tmp_path / "config.json").write_text(json.dumps(config | {"ground_distance": [[0.0] * 3] * 3}))
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == (
+        assert message_of(ValueError, load_ground_distance, tmp_path) == (
             f"the ground distance of {tmp_path} must be ({K}, {K}), one row for each of the model's classes, got shape "
             "(3, 3): num_labels was changed after it was learned. Train again."
         )
 
     def test_a_model_without_a_matrix(self, tmp_path):
         tiny_vit().save_pretrained(tmp_path)
-        with pytest.raises(ValueError) as error:
-            load_ground_distance(tmp_path)
-        assert str(error.value) == (
+        assert message_of(ValueError, load_ground_distance, tmp_path) == (
             f"{tmp_path} was saved without a ground distance: its config.json has none. Models trained with the losses "
             "xemd, xemd1, xemd2 and a-emd have one."
         )

@@ -11,8 +11,7 @@ import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..ground_distance.files import write_aside
-from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
-from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
+from ..ground_distance.saved import HISTORY_FILE, MAX_CLASSES_IN_CONFIG, read_epoch_distances
 from ..training.criterion import EMDCriterion
 
 __all__ = ["RunRecorder"]

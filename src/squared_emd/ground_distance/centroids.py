@@ -6,58 +6,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..losses import check_labels
+from ..losses import check_labels, upcast_to_float32
 
-__all__ = ["ClassCentroids", "add_class_sums", "normalize_features"]
-
-
-def normalize_features(features: Tensor) -> Tensor:
-    """Features divided by their L1 norm (Hou et al. 2016, section 3.1); a zero vector stays zero.
-
-    Args:
-        features: (B, d), any floating dtype, any sign.
-
-    Returns:
-        (B, d), float32, or float64 for float64 features.
-
-    >>> normalize_features(torch.tensor([[1.0, -3.0], [0.0, 0.0]]))
-    tensor([[ 0.2500, -0.7500],
-            [ 0.0000,  0.0000]])
-    """
-    return _normalized(features)[0]
-
-
-def _normalized(features: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, d) as :func:`normalize_features`, and (B, 1) the norms."""
-    features = features if features.dtype == torch.float64 else features.float()
-    norms = features.abs().sum(1, keepdim=True)  # (B, 1)
-    return features / norms.masked_fill(norms == 0, 1), norms
-
-
-def add_class_sums(class_sums: Tensor, class_counts: Tensor, features: Tensor, labels: Tensor) -> None:
-    """Add the normalized features of a batch to the sums of their classes, in place.
-
-    A sample whose features are not finite, or have no finite L1 norm, is left out. No value is read on the host, so a
-    GPU is not synchronized.
-
-    Args:
-        class_sums: (K, d) float64.
-        class_counts: (K,) float64.
-        features: (B, d) as the head of the network received them.
-        labels: (B,) class indices, or (B, K) distributions: a sample then counts in each class by its weight.
-    """
-    normalized, norms = _normalized(features.to(class_sums.device))
-    labels = labels.to(class_sums.device)
-    finite = norms < torch.inf  # (B, 1); a NaN is not
-    normalized = normalized.masked_fill_(~finite, 0).to(class_sums.dtype)
-    weights = finite.squeeze(1).to(class_counts.dtype)  # (B,)
-    if labels.dim() == 1:
-        class_sums.index_add_(0, labels, normalized)
-        class_counts.index_add_(0, labels, weights)
-    else:
-        shares = labels.to(class_counts.dtype) * weights[:, None]  # (B, K)
-        class_sums.addmm_(shares.T, normalized)
-        class_counts.add_(shares.sum(0))
+__all__ = ["ClassCentroids"]
 
 
 class ClassCentroids:
@@ -94,19 +45,40 @@ class ClassCentroids:
         self.known = torch.zeros(num_classes, dtype=torch.bool, device=self.device)
 
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Add a batch to the running sums.
+        """Add a batch, each sample divided by its L1 norm, to the running sums.
+
+        A sample whose features are not finite, or have no finite L1 norm, is left out. No value is read on the host, so
+        a GPU is not synchronized.
 
         Args:
-            features: (B, d) inputs of the classifier head.
-            labels: (B,) class indices, or (B, K) distributions.
+            features: (B, d) inputs of the classifier head, of any floating dtype and sign.
+            labels: (B,) class indices, or (B, K) distributions: a sample then counts in each class by its weight.
 
         Raises:
             ValueError: the shapes do not fit each other or the batches before.
         """
-        labels = self._check(features, labels)
+        if features.dim() != 2:
+            raise ValueError(f"features must be (B, d), got shape {tuple(features.shape)}.")
+        labels = check_labels(labels, len(features), self.num_classes).to(self.device)
         if self.class_sums is None:
             self.class_sums = torch.zeros(self.num_classes, features.shape[1], dtype=torch.float64, device=self.device)
-        add_class_sums(self.class_sums, self.class_counts, features, labels)
+        if features.shape[1] != self.class_sums.shape[1]:
+            raise ValueError(
+                f"features must have {self.class_sums.shape[1]} columns like those before, got {features.shape[1]}."
+            )
+        features = upcast_to_float32(features.to(self.device))
+        norms = features.abs().sum(1, keepdim=True)  # (B, 1)
+        finite = norms < torch.inf  # (B, 1); a NaN is not
+        normalized = (features / norms.masked_fill(norms == 0, 1)).masked_fill_(~finite, 0)  # (B, d) section 3.1
+        normalized = normalized.double()
+        weights = finite.squeeze(1).double()  # (B,)
+        if labels.dim() == 1:
+            self.class_sums.index_add_(0, labels, normalized)
+            self.class_counts.index_add_(0, labels, weights)
+        else:
+            shares = labels.double() * weights[:, None]  # (B, K)
+            self.class_sums.addmm_(shares.T, normalized)
+            self.class_counts.add_(shares.sum(0))
 
     def merge(self, other: ClassCentroids) -> None:
         """Add the running sums and counts of ``other``, which saw another share of the same epoch.
@@ -204,12 +176,3 @@ class ClassCentroids:
             )
         for name in ("class_counts", "known", "class_sums", "centroids"):
             setattr(self, name, state[name].to(self.device).clone() if name in state else None)
-
-    def _check(self, features: Tensor, labels: Tensor) -> Tensor:
-        if features.dim() != 2:
-            raise ValueError(f"features must be (B, d), got shape {tuple(features.shape)}.")
-        if self.class_sums is not None and features.shape[1] != self.class_sums.shape[1]:
-            raise ValueError(
-                f"features must have {self.class_sums.shape[1]} columns like those before, got {features.shape[1]}."
-            )
-        return check_labels(labels, len(features), self.num_classes)

@@ -26,16 +26,12 @@ def class_names_of(config: PretrainedConfig | Mapping[str, Any] | None) -> list[
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'k']
     """
     fields = config if isinstance(config, Mapping) else {"id2label": getattr(config, "id2label", None)}
-    by_id, listed = fields.get("id2label"), fields.get("label_names") or ()
-    if not isinstance(listed, (list, tuple)):
-        raise ValueError(f"label_names must be a list of the names of the classes, got {listed!r:.80}.")
-    by_id = by_id or dict(enumerate(listed))
-    if not isinstance(by_id, (Mapping, list, tuple, str)):
-        raise ValueError(f"id2label must name the classes by their numbers, got {by_id!r:.80}.")
+    by_id = fields.get("id2label") or fields.get("label_names") or {}
+    by_id = dict(enumerate(by_id)) if isinstance(by_id, (list, tuple)) else by_id
     if not isinstance(by_id, Mapping) or {str(key) for key in by_id} != {str(k) for k in range(len(by_id))}:
         raise ValueError(
-            f"id2label must name each of the classes 0 .. {len(by_id) - 1}, got the keys "
-            f"{abbreviate(list(by_id))}. Number the classes from 0, as the outputs of the model are."
+            f"id2label must name each class by its number, got {by_id!r:.80}. "
+            "Number the classes from 0, as the outputs of the model are."
         )
     return [str(name) for _, name in sorted(by_id.items(), key=lambda entry: int(entry[0]))] or None
 

@@ -6,7 +6,6 @@ import copy
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +68,10 @@ class LabelTree:
         _check_classes(classes, self.class_names, len(parents))
         _check_lengths(lengths, parents)
 
-        place = np.empty_like(walk)  # of each node in the walk
-        place[walk] = np.arange(len(walk))
+        place = np.argsort(walk)  # of each node in the walk
         sizes = np.ones_like(walk)  # number of nodes of each subtree
         for node in walk[:0:-1]:
             sizes[parents[node]] += sizes[node]
-        depths = np.zeros(len(walk))  # length of the path from the root
-        for node in walk[1:]:
-            depths[node] = depths[parents[node]] + lengths[node]
-
         is_class = np.zeros(len(walk), dtype=bool)  # by place in the walk
         is_class[place[classes]] = True
         before = np.concatenate([[0], np.cumsum(is_class)])  # number of classes before a place
@@ -85,12 +79,6 @@ class LabelTree:
         separates = (starts < ends) & (ends - starts < self.num_classes) & (lengths > 0) & (parents >= 0)
         self.starts, self.ends, self.lengths = starts[separates], ends[separates], lengths[separates]
         self.order = np.argsort(place[classes])
-        self._class_depths = depths[classes][self.order]
-        # The paths from the root to two successive classes of the walk part at the shallowest parent of the nodes
-        # between them.
-        parent_depths = np.where(parents[walk] >= 0, depths[parents[walk]], 0.0)
-        forks = [parent_depths[a + 1 : b + 1].min() for a, b in pairwise(np.flatnonzero(is_class))]
-        self._fork_depths = np.array(forks)
 
     @classmethod
     def from_nested(cls, nested: Mapping[str, Any] | Sequence[Any]) -> LabelTree:
@@ -110,21 +98,17 @@ class LabelTree:
         [[0.0, 1.0, 2.5], [1.0, 0.0, 2.5], [2.5, 2.5, 0.0]]
         """
         parents, lengths, classes, names = [-1], [0.0], [], []
-        open_groups = [(0, iter(_items_of_group(nested, "the root")))]  # a stack: groups may be nested to any depth
-        while open_groups:
-            node, items = open_groups[-1]
-            for child_name, value in items:
-                child = len(parents)
-                parents.append(node)
-                lengths.append(float(value) if isinstance(value, (int, float)) else 1.0)
-                if value is None or isinstance(value, (int, float)):
-                    classes.append(child)
-                    names.append(str(child_name))
-                else:
-                    open_groups.append((child, iter(_items_of_group(value, repr(child_name)))))
-                    break
+        stack = [(0, *item) for item in reversed(_items_of_group(nested, "the root"))]  # nested to any depth
+        while stack:
+            parent, name, value = stack.pop()
+            node, has_length = len(parents), isinstance(value, (int, float))
+            parents.append(parent)
+            lengths.append(float(value) if has_length else 1.0)
+            if value is None or has_length:
+                classes.append(node)
+                names.append(str(name))
             else:
-                open_groups.pop()
+                stack += [(node, *item) for item in reversed(_items_of_group(value, repr(name)))]
         return cls(parents, classes, names, lengths)
 
     @classmethod
@@ -157,17 +141,11 @@ class LabelTree:
         if not isinstance(parents, Mapping):
             parents = {i: None if parent is None or parent < 0 else int(parent) for i, parent in enumerate(parents)}
         nodes = list(dict.fromkeys([*parents, *(parent for parent in parents.values() if parent is not None)]))
-        if lengths is not None and not isinstance(lengths, Mapping):
-            if len(lengths) != len(nodes):
-                raise ValueError(
-                    f"lengths must hold one number for each of the {len(nodes)} nodes, got {len(lengths)}."
-                )
-            lengths = dict(zip(nodes, lengths, strict=True))
-        lengths = lengths or {}
         inner = set(parents.values())
         classes = [name for name in nodes if name not in inner] if class_names is None else list(class_names)
         index = {name: i for i, name in enumerate(nodes)}
-        for argument, names in (("class_names", classes), ("lengths", lengths)):
+        by_name = isinstance(lengths, Mapping)
+        for argument, names in (("class_names", classes), ("lengths", lengths if by_name else ())):
             for name in names:
                 if name not in index:
                     raise ValueError(f"{argument} must name nodes of the label tree; it has no {name!r}.")
@@ -175,7 +153,7 @@ class LabelTree:
             [index.get(parents.get(name), -1) for name in nodes],
             [index[name] for name in classes],
             classes,
-            [lengths.get(name, 1.0) for name in nodes],
+            [lengths.get(name, 1.0) for name in nodes] if by_name else lengths,
         )
 
     @classmethod
@@ -247,10 +225,13 @@ class LabelTree:
         Returns:
             (K, K) float64, in the unit of the lengths. O(K^2) time and memory.
         """
-        distances = np.zeros((self.num_classes, self.num_classes))  # in the order of the walk
+        begins, ends = (np.bincount(at, self.lengths, self.num_classes + 1) for at in (self.starts, self.ends))
+        depths = np.cumsum(begins - ends)[:-1]  # (K,) lengths of the edges above each class, in the order of the walk
+        forks = depths[1:] - begins[1:-1]  # (K-1,) those above two successive classes
+        distances = np.zeros((self.num_classes, self.num_classes))
         for i in range(self.num_classes - 1):
-            forks = np.minimum.accumulate(self._fork_depths[i:])  # depth at which class i and each later one part
-            row = np.maximum(self._class_depths[i] + self._class_depths[i + 1 :] - 2 * forks, 0)
+            common = np.minimum.accumulate(forks[i:])  # those above class i and each later one
+            row = np.maximum(depths[i] + depths[i + 1 :] - 2 * common, 0)
             distances[i, i + 1 :] = distances[i + 1 :, i] = row
         place = np.argsort(self.order)
         return distances[np.ix_(place, place)]

@@ -253,22 +253,22 @@ def _rows_of_raw_distances(centroids: Tensor) -> Iterator[tuple[int, Tensor]]:
     mean = centroids.mean(0, dtype=torch.float64)  # (d,) distances around the mean suffer less cancellation
     num_classes, num_features = centroids.shape
     is_direct = num_classes**2 * num_features <= DIRECT_DISTANCE_COST
+    distances = _distances_by_difference if is_direct else _distances_by_product
     for start in range(0, num_classes, TILE):
         tile = centroids[start : start + TILE].double() - mean  # (b, d)
         rows = tile.new_empty(len(tile), num_classes)
         for other_start in range(0, num_classes, TILE):
             others = centroids[other_start : other_start + TILE].double() - mean
-            block = rows[:, other_start : other_start + TILE]
-            if is_direct:
-                block.copy_(torch.cdist(tile, others, compute_mode="donot_use_mm_for_euclid_dist"))
-            elif start < other_start:
-                block.copy_(_distances_by_product(tile, others))
-            elif start > other_start:
-                block.copy_(_distances_by_product(others, tile).T)
-            else:  # a product of a matrix with its own transpose need not be symmetric to the last bit
-                upper = _distances_by_product(tile, tile).triu(1)
-                block.copy_(upper + upper.T)
+            block = distances(others, tile).T if start > other_start else distances(tile, others)  # (b, c)
+            if start == other_start:  # a product with its own transpose need not be symmetric to the last bit
+                block = block.triu(1) + block.triu(1).T
+            rows[:, other_start : other_start + TILE] = block
         yield start, rows
+
+
+def _distances_by_difference(some: Tensor, others: Tensor) -> Tensor:
+    """(b, c) distances without cancellation."""
+    return torch.cdist(some, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _distances_by_product(some: Tensor, others: Tensor) -> Tensor:

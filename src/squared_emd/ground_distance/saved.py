@@ -1,10 +1,11 @@
-"""D beside the weights of a model: in its config, or in a file of its own if there are many classes; and on the Hub."""
+"""D on disk and on the Hub: in a model's config, in a file of its own if there are many classes, by epoch of a run."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,11 +27,13 @@ from .learned import blocks_of_rows, check_ground_distance, matrix_dtype
 
 __all__ = [
     "GROUND_DISTANCE_FILE",
+    "HISTORY_FILE",
     "HUB_ERRORS",
     "MAX_CLASSES_IN_CONFIG",
     "check_classes_of",
     "ground_distance_of_model",
     "load_ground_distance",
+    "read_epoch_distances",
     "read_ground_distance",
     "write_ground_distance",
 ]
@@ -39,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 MAX_CLASSES_IN_CONFIG = 256  # above, D lies in a file of its own: as JSON it would take tens of megabytes
 GROUND_DISTANCE_FILE = "ground_distance.safetensors"
+HISTORY_FILE = "ground_distance_history.npz"  # epochs (E,), ground_distance (E, K, K) float32
 HUB_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError)  # what huggingface_hub raises
 _CONFIG_FILE = "config.json"
 _DIGEST = "ground_distance_sha256"  # in the `emd` block, of the tensor in the file
@@ -109,7 +113,7 @@ def read_ground_distance(path: str | Path) -> Tensor:
     path = Path(path)
     folder = path.parent if path.name == _CONFIG_FILE else path
     if (folder / _CONFIG_FILE).is_file():
-        return _of_config(read_object(folder / _CONFIG_FILE), str(folder), lambda name: folder / name)
+        return _of_config(read_object(folder / _CONFIG_FILE), str(folder), folder.joinpath)
     if path.is_dir():
         path = path / GROUND_DISTANCE_FILE  # of a module without a config
     if not path.is_file():
@@ -120,13 +124,7 @@ def read_ground_distance(path: str | Path) -> Tensor:
     if path.suffix == ".json":
         rows = read_json(path)
         return _as_matrix(rows.get("ground_distance") if isinstance(rows, dict) else rows, path)
-    if path.suffix != ".npy":
-        return _as_matrix(_load_tensor(path), path)
-    try:
-        matrix = np.load(path, allow_pickle=False)
-    except Exception as error:
-        raise _no_matrix(path, error) from error
-    return _as_matrix(matrix, path)
+    return _as_matrix(_load_array(path), path)
 
 
 def load_ground_distance(
@@ -151,10 +149,6 @@ def load_ground_distance(
     """
     folder = Path(repo_or_dir)
     if folder.is_dir():
-        if not (folder / _CONFIG_FILE).is_file() and not (folder / GROUND_DISTANCE_FILE).is_file():
-            raise FileNotFoundError(
-                f"{folder} must hold a model that was saved with a ground distance; there is no {_CONFIG_FILE} in it."
-            )
         return read_ground_distance(folder)
     find = _on_hub(str(repo_or_dir), revision, token)
     try:
@@ -165,6 +159,38 @@ def load_ground_distance(
                 return read_ground_distance(find(GROUND_DISTANCE_FILE))
         raise
     return _of_config(read_object(config), str(repo_or_dir), find)
+
+
+def read_epoch_distances(path: Path, num_classes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """D after each epoch, from the file that a run writes.
+
+    Args:
+        path: of a `ground_distance_history.npz`.
+        num_classes: K of the run; None: whatever the file says.
+
+    Returns:
+        Epochs (E,) float64 in order and D (E, K, K) float64.
+
+    Raises:
+        ValueError: the file does not hold that.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            epochs = np.asarray(arrays["epochs"], dtype=np.float64)  # (E,)
+            matrices = np.asarray(arrays["ground_distance"], dtype=np.float64)  # (E, K, K)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        what = "arrays 'epochs' and 'ground_distance'"
+        raise ValueError(f"{path} must hold the {what}; reading it gave: {error!r}; train the run again") from error
+    k = num_classes or max(matrices.shape[-1:], default=0)
+    in_order = epochs.ndim == 1 and len(epochs) > 0 and (np.diff(epochs) > 0).all()
+    num_wrong = int((~np.isfinite(matrices)).sum())
+    if not in_order or matrices.shape != (len(epochs), k, k) or num_wrong:
+        raise ValueError(
+            f"{path} must hold epochs (E,) in order and ground_distance (E, {k}, {k}), finite; got the epochs "
+            f"{epochs.tolist()} and the shape {matrices.shape} with {num_wrong} entries that are not finite; train the "
+            "run again"
+        )
+    return epochs, matrices
 
 
 def _on_hub(repo: str, revision: str | None = None, token: str | bool | None = None) -> Callable[[str], Path]:
@@ -203,7 +229,7 @@ def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path])
                 f"{source} must hold the file {entry} that its config names; there is none. Copy the whole folder; "
                 "`EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
             )
-        stored = _load_tensor(path)
+        stored = _load_array(path)
         if emd.get(_DIGEST) not in (None, _digest(stored)):
             raise ValueError(
                 f"{GROUND_DISTANCE_FILE} of {source} must be the one that was saved with its config; it is of another "
@@ -213,10 +239,7 @@ def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path])
     else:
         matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
     names = class_names_of(config) or []
-    count = config.get("num_labels")
-    if not names and not (count is None or isinstance(count, int)):
-        raise ValueError(f"'num_labels' in the {_CONFIG_FILE} of {source} must be a whole number, got {count!r:.80}.")
-    num_classes = len(names) or (len(matrix) if count is None else count)
+    num_classes = len(names) or config.get("num_labels") or len(matrix)
     if num_classes != len(matrix):
         raise ValueError(
             f"the ground distance of {source} must be ({num_classes}, {num_classes}), one row for each of the model's "
@@ -269,7 +292,7 @@ def ground_distance_of_model(config: PretrainedConfig | None, class_names: Seque
     source, names = getattr(config, "_name_or_path", ""), list(class_names or [])
     check_class_order(emd.get("class_names"), names, source=source or "the model")
     find = (lambda name: Path(source, name)) if Path(source or ".").is_dir() else _on_hub(source)
-    bare, problem = {"ground_distance": entry, "emd": {_DIGEST: emd.get(_DIGEST)}}, None
+    bare = {"ground_distance": entry, "emd": {_DIGEST: emd.get(_DIGEST)}}
     try:
         if entry == GROUND_DISTANCE_FILE and not source:
             raise FileNotFoundError(f"its config names the file {entry}, and nothing says where that lies")
@@ -277,20 +300,19 @@ def ground_distance_of_model(config: PretrainedConfig | None, class_names: Seque
     except OSError as error:
         problem = str(error).rstrip(".")
     else:
-        if len(matrix) != config.num_labels:
-            problem = f"it is of {len(matrix)} classes, the model has {config.num_labels}"
-        elif class_names_differ(emd.get("class_names"), names):
+        problem = f"it is of {len(matrix)} classes, the model has {config.num_labels}"
+        if len(matrix) == config.num_labels:
+            if not class_names_differ(emd.get("class_names"), names):
+                return matrix
             problem = f"it is of the classes {abbreviate(emd['class_names'])}, the model has {abbreviate(names)}"
-    if problem is None:
-        return matrix
     logger.warning("The ground distance in the model's config is taken out: %s.", problem)
     del config.ground_distance
     return None
 
 
-def _load_tensor(path: Path) -> Tensor:
+def _load_array(path: Path) -> Tensor | np.ndarray:
     try:
-        return load_file(path)["ground_distance"]
+        return np.load(path, allow_pickle=False) if path.suffix == ".npy" else load_file(path)["ground_distance"]
     except Exception as error:
         raise _no_matrix(path, error) from error
 

@@ -15,8 +15,7 @@ from PIL.Image import Dither
 from torch import Tensor
 
 from ..ground_distance.files import read_object, write_aside
-from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
-from ..ground_distance.saved import read_ground_distance
+from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances, read_ground_distance
 from ..metrics.logs import STATE_FILE, points
 from .figures import BLUE, place_epochs, render, save_figure, short_names
 from .heat_maps import SERIATED, color_limits, heat_map_figure, replace_heat_map, show_matrix

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ground_distance.files import read_json, read_object
-from ..ground_distance.history import HISTORY_FILE, read_epoch_distances
-from ..ground_distance.saved import read_ground_distance
+from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances, read_ground_distance
 from ..metrics.logs import RESULTS_FILE, STATE_FILE
 from ..metrics.names import METRICS, network_of
 from .paper import LAYOUTS
