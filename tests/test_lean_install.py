@@ -88,8 +88,7 @@ def train_on_texts():
     rows = [{"input_ids": [1, 2 + k], "labels": k % 3} for k in range(12)]
     with tempfile.TemporaryDirectory() as folder:
         arguments = EMDTrainingArguments(
-            folder, per_device_train_batch_size=6, num_train_epochs=1, jump_start_epochs=0, regularizer_weight=1.0,
-            report_to="none", use_cpu=True,
+            folder, per_device_train_batch_size=6, num_train_epochs=1, report_to="none", use_cpu=True,
         )  # fmt: skip
         model = BertForSequenceClassification(config)
         trainer = EMDTrainer(model, arguments, train_dataset=rows, eval_dataset=rows, compute_metrics=ordinal_metrics())

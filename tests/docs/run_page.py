@@ -107,7 +107,7 @@ def of_checkpoints():
     return {
         "trainer": EMDTrainer(model, args, train_dataset=pictures(), eval_dataset=pictures()),
         "network": network(),
-        "args": EMDTrainingArguments("lora", jump_start_epochs=2, num_train_epochs=3, save_strategy="no"),
+        "args": EMDTrainingArguments("lora", num_train_epochs=3, save_strategy="no"),
         "images": pictures(),
     }
 

@@ -59,7 +59,7 @@ def images(num_classes=K, count=40):
 def trainer_of(folder, name="test_resnet", num_classes=K, **fields):
     model, processor = network(name, num_classes)
     data = images(num_classes, max(40, num_classes))
-    fields = {"num_train_epochs": 3, "jump_start_epochs": 2, "per_device_train_batch_size": 8} | fields
+    fields = {"loss": "xemd2", "num_train_epochs": 3, "jump_start_epochs": 2, "per_device_train_batch_size": 8} | fields
     fields |= {"use_cpu": True, "disable_tqdm": True, "logging_strategy": "epoch"}
     args = EMDTrainingArguments(str(folder), **fields)
     metrics = ordinal_metrics()

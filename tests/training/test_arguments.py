@@ -1,4 +1,4 @@
-"""The arguments: the paper's defaults, the command line, and every refusal."""
+"""The arguments: their defaults, the command line, and every refusal."""
 
 import copy
 import json
@@ -12,9 +12,15 @@ from transformers import HfArgumentParser
 from squared_emd import EMDTrainingArguments
 
 
-def test_defaults_are_the_papers(tmp_path):
+def test_the_default_loss_needs_nothing_else(tmp_path):
     args = EMDTrainingArguments(str(tmp_path))
-    assert (args.loss, args.ranks, args.regularizer_weight) == ("xemd2", "strict", "auto")
+    assert (args.loss, args.ranks, args.fixed_regularizer_weight, args.prior) == ("xemd", None, 6, (0.5, 1))
+    args.check_jump_start(num_epochs=1)
+
+
+def test_defaults_of_the_papers_losses_are_the_papers(tmp_path):
+    args = EMDTrainingArguments(str(tmp_path), loss="xemd2")
+    assert (args.ranks, args.regularizer_weight, args.fixed_regularizer_weight) == ("strict", "auto", None)
     assert (args.jump_start_epochs, args.regularizer_ratio, args.true_class_cost) == (4, 3.5, None)
     assert args.self_guided_parameters() == (2, -0.25)
     args.loss = "xemd1"
@@ -126,7 +132,7 @@ def test_errors_are_to_fall_where_the_user_does_not_say(tmp_path, metric, greate
             "it must be 0, got 0.1.",
         ),
         (
-            {"spacing": [1.0, 2.0]},
+            {"loss": "xemd2", "spacing": [1.0, 2.0]},
             "spacing is for the loss emd and for geometry line or circle; xemd2 has none. Leave it out.",
         ),
         (
@@ -140,13 +146,13 @@ def test_errors_are_to_fall_where_the_user_does_not_say(tmp_path, metric, greate
         ),
         ({"nan_policy": "ignore"}, 'nan_policy must be "raise" or "skip", got \'ignore\'.'),
         (
-            {"jump_start_epochs": 1},
+            {"loss": "xemd2", "jump_start_epochs": 1},
             'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before '
             "(or a given one); it needs jump_start_epochs of at least 2, got 1. Give more epochs, or a number for "
             "regularizer_weight.",
         ),
         (
-            {"jump_start_epochs": 0, "ground_distance": "d.npy"},
+            {"loss": "xemd2", "jump_start_epochs": 0, "ground_distance": "d.npy"},
             'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before '
             "(or a given one); it needs jump_start_epochs of at least 1, got 0. Give more epochs, or a number for "
             "regularizer_weight.",

@@ -8,6 +8,7 @@ from tests.training.tiny import (
     D,
     K,
     Network,
+    Stream,
     arguments,
     features_and_logits,
     ground_distance_slowly,
@@ -19,7 +20,7 @@ from tests.training.tiny import (
 )
 from transformers import ViTForImageClassification
 
-from squared_emd import EMDTrainer
+from squared_emd import EMDTrainer, EMDTrainingArguments
 
 LABELS = np.array([sample["labels"] for sample in samples()])
 LINE = abs(np.subtract.outer(np.arange(K), np.arange(K)))
@@ -74,6 +75,24 @@ def test_the_jump_start_is_a_share_of_the_steps(tmp_path, fields, num_plain):
     trainer = train(tmp_path, loss="xemd", logging_strategy="steps", logging_steps=1, **fields)
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(trainer.state.max_steps)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "around", "num_classes"),
+    [({}, list, K), ({"max_steps": 2}, list, K), ({"max_steps": 5}, Stream, K), ({"max_steps": 2}, list, 2)],
+)
+def test_the_default_trains_out_of_the_box(tmp_path, fields, around, num_classes):
+    """Three epochs, as Hugging Face has it, or a few steps of anything; D is learned."""
+    args = EMDTrainingArguments(str(tmp_path), logging_steps=1, use_cpu=True, disable_tqdm=True, **fields)
+    data = samples(num_classes=num_classes)
+    trainer = EMDTrainer(Network(num_classes), args, train_dataset=around(data))
+    trainer.train()
+    matrix = trainer.criterion.ground_distance
+    np.testing.assert_allclose(matrix, mean_one(matrix.numpy()))
+    steps = fields.get("max_steps", 9)  # three epochs of a batch of 8 on one device
+    assert len(logged(trainer, "loss_ce")) == steps
+    assert len(logged(trainer, "loss_emd")) == steps - 1 and min(logged(trainer, "loss_emd")) > 0
+    assert set(logged(trainer, "regularizer_weight")) == {6}
 
 
 def test_ranks_and_a_given_d_alone_have_mean_one_too(tmp_path):

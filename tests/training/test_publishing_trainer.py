@@ -191,7 +191,7 @@ def test_a_checkpoint_that_is_only_evaluated_stays_as_it_was(tmp_path):
     train(tmp_path / "first", tiny_vit(), images(), loss="xemd1").save_model()
     before = json.loads((tmp_path / "first" / "config.json").read_text())
     model = AutoModelForImageClassification.from_pretrained(tmp_path / "first")
-    EMDTrainer(model, arguments(tmp_path, jump_start_epochs=2)).save_model()  # the loss xemd2, by default
+    EMDTrainer(model, arguments(tmp_path, jump_start_epochs=2)).save_model()  # with the loss xemd2
     after = json.loads((tmp_path / "config.json").read_text())
     assert after["ground_distance"] == before["ground_distance"]
     assert after["emd"] == before["emd"] | {"mirrored": False}

@@ -8,7 +8,7 @@ import torch
 from tests.ranks import on_ranks
 from tests.training.tiny import Augmented, K, Network, Stream, TakesKwargs, arguments, samples
 
-from squared_emd import EMDTrainer
+from squared_emd import EMDTrainer, EMDTrainingArguments
 
 BATCH = 8  # samples a step, over all ranks and accumulation steps
 EQUAL = 1e-6
@@ -22,6 +22,7 @@ DISPATCH, EVERYWHERE = ({"accelerator_config": {"dispatch_batches": dispatch}} f
 STREAM = {"count": 21, "around": Stream, "max_steps": 12, **FROZEN}
 # Class 2 is in samples 2 and 3 of each step of 8 only (one rank of two, one of four), class 3 nowhere.
 ONE_SIDED = [0, 1, 2, 2, 0, 1, 1, 0] * 3
+DEFAULT = EMDTrainingArguments.loss
 RARE = [0] * 12 + [1] * 6 + [2] * 2 + [3]
 CASES = {
     "divides": {"count": 32, **FROZEN},
@@ -38,6 +39,8 @@ CASES = {
     "stream_accumulation": {**STREAM, "count": 18, "max_steps": 8, "gradient_accumulation_steps": 2, **IN_STEPS},
     "stream_everywhere": {**STREAM, **EVERYWHERE, **EVALUATED},
     "stream_worker": {**STREAM, **EVERYWHERE, **WORKER},
+    "default": {"count": 22, "loss": DEFAULT, "num_train_epochs": 3},
+    "default_stream": {**STREAM, "loss": DEFAULT, "max_steps": 5, "learning_rate": 0.1},
     "one_sided": {"labels": ONE_SIDED, "train_sampling_strategy": "sequential", **FROZEN},
     "weighted": {"labels": RARE, "class_weights": "balanced"},
     "balanced": {"labels": RARE, "balanced_sampling": True},
@@ -61,7 +64,7 @@ def train(folder, world_size, count=0, labels=None, soft=False, around=list, net
     """One case; gives what this rank knows at the end."""
     split = fields.get("accelerator_config", {}).get("split_batches", False)
     of_rank = BATCH if split else BATCH // world_size
-    jump_start = {} if fields.get("loss") == "xemd" else {"jump_start_epochs": 2}
+    jump_start = {} if fields.get("loss") == DEFAULT else {"jump_start_epochs": 2}
     fields |= jump_start | {"per_device_train_batch_size": of_rank // fields.get("gradient_accumulation_steps", 1)}
     args = arguments(folder, per_device_eval_batch_size=of_rank, **fields)
     assert args.world_size == world_size

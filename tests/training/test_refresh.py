@@ -99,7 +99,7 @@ EQUIDISTANT, IN_A_LINE = torch.eye(8), torch.stack([torch.arange(8.0), 8 - torch
 
 @pytest.mark.parametrize(("features", "notes"), [(EQUIDISTANT, 1), (IN_A_LINE, 0)])
 def test_hardly_related_classes_are_noted_once_after_the_jump_start(tmp_path, caplog, features, notes):
-    args = EMDTrainingArguments(str(tmp_path), jump_start_epochs=1, regularizer_weight=2.0, use_cpu=True)
+    args = EMDTrainingArguments(str(tmp_path), loss="xemd2", jump_start_epochs=1, regularizer_weight=2.0, use_cpu=True)
     criterion = EMDCriterion(args, 8)
     callback = GroundDistanceCallback(criterion)
     state = SimpleNamespace(global_step=0, max_steps=4, num_train_epochs=4, is_world_process_zero=True)

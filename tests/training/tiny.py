@@ -101,6 +101,9 @@ class Stream(IterableDataset):
 
 
 def arguments(folder, cls=EMDTrainingArguments, **fields):
+    """Arguments of a short run; of ours with the loss xemd2, whose D is learned and whose lambda is measured."""
+    if issubclass(cls, EMDTrainingArguments):
+        fields = {"loss": "xemd2"} | fields
     fields = {
         "per_device_train_batch_size": 8,
         "num_train_epochs": 4,
