@@ -60,10 +60,8 @@ class TestClassMap:
         assert axes.get_xlabel().splitlines()[2] == "1 class without a known distance left out."
 
     def test_many_classes_are_named_along_the_order(self):
-        axes, bar = class_map(of_line(96)).axes
-        assert bar.get_ylabel() == "class, in order"
+        (axes,) = class_map(of_line(96)).axes
         assert [int(text.get_text()) for text in axes.texts] == list(range(0, 96, 5))
-        assert axes.collections[0].get_array().tolist() == list(range(96))
 
     @pytest.mark.parametrize("case", ["line", "scattered", "clustered"])
     def test_names_cover_neither_names_nor_points(self, case):
@@ -93,7 +91,7 @@ class TestDendrogram:
     def test_joins_where_scipy_joins(self, method):
         matrix, _ = of_groups(3, 4)
         (axes,) = dendrogram(matrix, method=method).axes
-        drawn = [segment[:, 0].max() for segment in axes.collections[0].get_segments()]
+        drawn = [path.vertices[:, 0].max() for lines in axes.collections for path in lines.get_paths()]
         np.testing.assert_allclose(sorted(drawn), sorted(linkage(squareform(matrix, checks=False), method)[:, 2]))
 
     def test_leaves_of_a_group_stand_together(self):
@@ -113,13 +111,11 @@ class TestDendrogram:
         assert axes.get_xlabel().splitlines()[1] == "2 classes that D does not know left out."
 
     def test_many_classes_end_in_clusters(self):
-        matrix, group = of_groups(40, 5)
-        (axes,) = dendrogram(matrix, class_names=[f"g{k}" for k in group]).axes
-        assert sorted(shown_names(axes)) == sorted(f"g{k} and 4 more" for k in range(40))
+        (axes,) = dendrogram(of_groups(40, 5)[0]).axes
+        assert shown_names(axes) == ["(5)"] * 40
         assert axes.get_xlabel().splitlines()[1] == "The 40 uppermost clusters of 200 classes."
 
     def test_png_and_errors(self, tmp_path):
-        message = "a dendrogram needs a distance between two classes or more; source has 1."
-        refused(dendrogram, message, [[0]])
+        refused(dendrogram, "a dendrogram needs a distance between two classes or more; source has 1.", [[0]])
         dendrogram(of_line(8), path=tmp_path / "tree.png", title="Classes")
         assert_good_png(tmp_path / "tree.png", least_height=300)

@@ -1,11 +1,13 @@
-"""Learning curves, as figures and as pixels."""
+"""Learning curves and the reliability diagram, as figures and as pixels."""
 
+import numpy as np
 import pytest
 from tests.plot.matrices import refused
 from tests.reports.images import assert_good_png
 
+from squared_emd.metrics import reliability
 from squared_emd.metrics.names import LOSSES
-from squared_emd.plot import learning_curves
+from squared_emd.plot import learning_curves, reliability_diagram
 
 
 def history(num_epochs, aem=0.5, aeo=0.75):
@@ -37,7 +39,7 @@ def test_percent_by_epoch():
     aem, aeo = figure.axes
     assert figure.get_suptitle() == "Adience"
     assert [axes.get_title() for axes in (aem, aeo)] == ["Exact match (AEM)", "Within one class (AEO)"]
-    assert {(axes.get_xlabel(), axes.get_ylabel()) for axes in (aem, aeo)} == {("epoch", "percent of images")}
+    assert {(axes.get_xlabel(), axes.get_ylabel()) for axes in (aem, aeo)} == {("epoch", "percent")}
     assert [line.get_xdata().tolist() for line in aem.lines] == [[1, 2, 3, 4], [1, 2]]
     assert [line.get_ydata().tolist() for line in aem.lines] == [[12.5, 25, 37.5, 50], [12.5, 25]]
     assert [line.get_ydata().tolist() for line in aeo.lines] == [[75] * 4, [50] * 2]
@@ -67,14 +69,11 @@ def test_losses_look_different_and_each_the_same_everywhere():
 
 
 @pytest.mark.parametrize("num_epochs", [1, 30])
-def test_jump_start_and_whole_epochs(num_epochs):
-    for axes in learning_curves({"xe": history(num_epochs)}, jump_start_epochs=4).axes:
-        assert legend(axes) == ["XE", "end of the jump start"]
-        assert (axes.lines[-1].get_xdata(), axes.lines[-1].get_linestyle()) == ([4, 4], ":")
-        left, right = axes.get_xlim()
-        assert left < 1 and right > 4
-        ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
-        assert ticks and all(tick == round(tick) for tick in ticks)
+def test_ticks_are_whole_epochs(num_epochs):
+    axes = learning_curves({"xe": history(num_epochs)}).axes[0]
+    left, right = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
+    assert ticks and all(tick == round(tick) for tick in ticks)
 
 
 def test_the_first_epoch_that_is_as_good_as_cross_entropy():
@@ -92,17 +91,18 @@ def test_the_first_epoch_that_is_as_good_as_cross_entropy():
     assert legend(axes)[:2] == ["XE, ends at 0.500 (thin line)", "XEMD1, reaches XE's at 2"]
 
 
-def test_what_cannot_be_compared_is_not_and_notes_stand_in_the_legend():
-    figure = learning_curves(CURVES, notes={"emd": "2 of 5 folds"}, not_compared=["emd"])
-    assert legend(figure.axes[0])[1:] == ["REG, never reaches XE's", "EMD (2 of 5 folds)"]
+def test_what_cannot_be_compared_is_not():
+    assert legend(learning_curves(CURVES, not_compared=["emd"]).axes[0])[1:] == ["REG, never reaches XE's", "EMD"]
     without = {loss: CURVES[loss] for loss in ("reg", "emd")}
     assert len(learning_curves(without).axes[0].lines) == 2
 
 
-def test_png(tmp_path):
-    curves = {loss: history(30) for loss in LOSSES}
-    learning_curves(curves, path=tmp_path / "curves.png", title="Adience", jump_start_epochs=4)
-    assert_good_png(tmp_path / "curves.png")
+def test_png_of_four_panels(tmp_path):
+    metrics = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
+    log = [{"epoch": float(epoch), **dict.fromkeys(metrics, epoch / 30)} for epoch in range(31)]
+    figure = learning_curves(dict.fromkeys(LOSSES, log), path=tmp_path / "a.png", title="Adience", metrics=metrics)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["percent"] * 2 + ["MAE", "EMD2"]
+    assert_good_png(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,24 @@ def test_png(tmp_path):
 )
 def test_errors(histories, message):
     refused(learning_curves, message, histories)
+
+
+class TestReliability:
+    # Of five bins one holds 0.5 and 0.6, another 0.9.
+    BINS = reliability(np.array([0.5, 0.6, 0.9, 0.9]), np.array([True, False, True, True]), bins=5)
+
+    def test_accuracy_by_confidence_and_the_error(self, tmp_path):
+        bins = {"xe": self.BINS, "xemd": self.BINS}
+        upper, lower = reliability_diagram(bins, title="Faces", path=tmp_path / "reliability.png").axes
+        diagonal, xe, _ = upper.lines
+        assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
+        np.testing.assert_allclose(xe.get_xdata(), [0.55, 0.9])
+        np.testing.assert_allclose(xe.get_ydata(), [0.5, 1.0])
+        np.testing.assert_allclose(lower.lines[0].get_ydata(), [50, 50])  # percent
+        # 0.05 in one half and 0.1 in the other
+        assert [text.get_text() for text in upper.get_legend().get_texts()] == ["XE, ECE 0.075", "XEMD, ECE 0.075"]
+        assert_good_png(tmp_path / "reliability.png")
+
+    def test_no_loss(self):
+        message = "bins must hold at least one loss; got none; pass {loss: reliability(confidences, hits)}"
+        refused(reliability_diagram, message, {})

@@ -26,14 +26,12 @@ def lines(figure):
     return [axes for axes in figure.axes if axes.lines]
 
 
-def write_run(folder, *, matrices=MATRICES, log=LOG):
+def write_model(folder, matrix=MATRICES[-1], epoch=4.0, log=LOG):
     folder.mkdir(parents=True, exist_ok=True)
-    if matrices is not None:
-        epochs = np.arange(1.0, len(matrices) + 1)
-        np.savez_compressed(folder / "ground_distance_history.npz", epochs=epochs, ground_distance=matrices)
-    if log is not None:
-        (folder / "trainer_state.json").write_text(json.dumps({"epoch": 4.0, "log_history": log}))
-    (folder / "all_results.json").write_text(json.dumps({"class_names": AGES}))
+    config = PretrainedConfig(id2label=dict(enumerate(AGES)))
+    write_ground_distance(torch.tensor(matrix), folder, config, {"loss": "xemd2"})
+    config.save_pretrained(folder)
+    (folder / "trainer_state.json").write_text(json.dumps({"epoch": epoch, "log_history": log}))
     return folder
 
 
@@ -45,11 +43,6 @@ class TestArrays:
         assert [label.get_text() for label in maps(figure)[0].get_yticklabels()] == AGES
         assert not lines(figure)
 
-    def test_with_a_log(self):
-        sdd, relative = lines(plot.history(MATRICES, log=LOG))
-        assert sdd.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
-        assert relative.get_title() == "SDD / mean distance"
-
     def test_six_epochs_from_the_first_to_the_last_on_one_scale(self):
         epochs, shares = np.arange(1.0, 31), np.linspace(0.5, 1, 30)[:, None, None]
         log = [{"epoch": epoch, "sdd": 0.25, "sdd_relative": 0.5 + epoch} for epoch in epochs]
@@ -57,17 +50,14 @@ class TestArrays:
         # 0, 5.8, 11.6, 17.4, 23.2 and 29, rounded, are counted from 1
         assert [axes.get_title() for axes in maps(figure)] == [f"epoch {epoch}" for epoch in (1, 7, 13, 18, 24, 30)]
         assert {axes.images[0].get_clim() for axes in maps(figure)} == {(0, 0.75)}
+        assert [axes.get_title() for axes in lines(figure)] == ["SDD", "SDD / mean distance"]
         line, dots = lines(figure)[1].lines
         assert (list(line.get_ydata()), list(dots.get_xdata())) == (list(0.5 + epochs), [1, 7, 13, 18, 24, 30])
 
-    def test_sdd_alone(self):
-        sdd, _ = plot.history([], log=LOG, class_names=AGES).axes
+    @pytest.mark.parametrize("order", ["classes", "seriation"])
+    def test_sdd_alone(self, order):
+        sdd, _ = plot.history([], log=LOG, class_names=AGES, order=order).axes
         assert (list(sdd.lines[0].get_ydata()), sdd.get_xlabel()) == ([entry["sdd"] for entry in LOG], "epoch")
-        refused(
-            plot.history,
-            "source must hold (E, K, K) numbers, one matrix an epoch; got shape (0,). Use heat_map for one matrix.",
-            [],
-        )
 
     def test_seriation_of_the_last_matrix_orders_all(self):
         places = [2, 0, 3, 1]
@@ -77,31 +67,38 @@ class TestArrays:
         assert names in (AGES, AGES[::-1])
         np.testing.assert_allclose([axes.images[0].get_array() for axes in maps(figure)], MATRICES)
 
-    def test_errors(self):
-        message = (
-            "source must hold (E, K, K) numbers, one matrix an epoch; got shape (4, 4). Use heat_map for one matrix."
-        )
-        refused(plot.history, message, of_line(4))
-        message = "epochs must hold one number for each of the 4 matrices, in order; got [1.0, 2.0, 2.0, 3.0]."
-        refused(plot.history, message, MATRICES, epochs=[1, 2, 2, 3])
-        message = "seconds must be at least 0.02, which is as fast as players of GIF go, got 0.001."
-        refused(plot.history, message, MATRICES, seconds=0.001, path="d.gif")
+    @pytest.mark.parametrize(
+        ("source", "options", "message"),
+        [
+            (MATRICES[0], {}, "source must hold (E, K, K) numbers, one matrix an epoch; got shape (4, 4). Use heat_map "
+             "for one matrix."),
+            ([], {}, "source must hold (E, K, K) numbers, one matrix an epoch; got shape (0,). Use heat_map for one "
+             "matrix."),
+            (MATRICES, {"epochs": [1, 2, 2, 3]}, "epochs must hold one number for each of the 4 matrices, in order; "
+             "got [1.0, 2.0, 2.0, 3.0]."),
+            (np.where(of_line(4) == 0.25, np.nan, MATRICES), {}, NAN),
+            ([], {"log": LOG}, "an animation needs D by epoch, and [] has only SDD. Give a path that ends in .png."),
+        ],
+    )  # fmt: skip
+    def test_errors_leave_no_file(self, source, options, message, tmp_path):
+        refused(plot.history, message, source, path=tmp_path / "d.gif", **options)
+        assert not list(tmp_path.iterdir())
 
 
 class TestAnimation:
     def test_a_frame_an_epoch_on_one_scale(self, tmp_path):
-        figure = plot.history(MATRICES, epochs=[1, 2, 5, 9], title="D", path=tmp_path / "d.gif", seconds=0.2)
+        figure = plot.history(MATRICES, epochs=[1, 2, 5, 9], title="D", path=tmp_path / "d.gif")
         assert figure.axes[0].get_title() == "D, epoch 9"
         assert figure.axes[0].images[0].get_clim() == (0, MATRICES.max())
         with Image.open(tmp_path / "d.gif") as animation:
             assert animation.info["loop"] == 0
             frames = [(frame.info["duration"], frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)]
-        assert [duration for duration, _ in frames] == [200, 200, 200, 600]
+        assert [duration for duration, _ in frames] == [500, 500, 500, 1500]
         pixels = np.array([np.asarray(frame) for _, frame in frames], dtype=float)
         assert (pixels[:, :5, :5] == 255).all()  # the ground is white
         # the farthest pair is the cell in the corner above on the right: it darkens from epoch to epoch
-        box = figure.axes[0].get_window_extent()
-        row, column = pixels.shape[1] - int(box.y1) + 12, int(box.x1) - 12
+        box = figure.axes[0].get_window_extent().transformed(figure.dpi_scale_trans.inverted())  # in inches
+        row, column = pixels.shape[1] - int(80 * box.y1) + 12, int(80 * box.x1) - 12
         assert (np.diff(pixels[:, row, column].mean(axis=-1)) < 0).all()
 
     def test_long_runs_have_some_frames(self, tmp_path, monkeypatch):
@@ -112,40 +109,24 @@ class TestAnimation:
             assert animation.n_frames == 5
         assert figure.axes[0].get_title() == "epoch 11"
 
-    def test_nan_in_an_early_epoch_leaves_no_file(self, tmp_path):
-        matrices = MATRICES.copy()
-        matrices[0, 0, 1] = np.nan
-        refused(plot.history, NAN, matrices, path=tmp_path / "d.gif")
-        assert not list(tmp_path.iterdir())
-
-    def test_needs_matrices(self, tmp_path):
-        folder = write_run(tmp_path, matrices=None)
-        message = f"an animation needs D by epoch, and {folder} has only SDD. Give a path that ends in .png."
-        refused(plot.history, message, folder, path=tmp_path / "d.gif")
-
 
 class TestRuns:
-    def test_a_folder_and_its_file(self, tmp_path):
-        folder = write_run(tmp_path / "run")
-        for source in (folder, str(folder / "ground_distance_history.npz")):
-            figure = plot.history(source, path=tmp_path / "d.png")
-            assert len(maps(figure)) == 4
-            assert len(lines(figure)) == 2
-            assert [label.get_text() for label in maps(figure)[0].get_yticklabels()] == AGES
+    def test_a_folder(self, tmp_path):
+        folder = write_model(tmp_path / "run")
+        history = folder / "ground_distance_history.npz"
+        np.savez_compressed(history, epochs=np.arange(1.0, 5), ground_distance=MATRICES)
+        figure = plot.history(str(folder), path=tmp_path / "d.png")
+        assert (len(maps(figure)), len(lines(figure))) == (4, 2)
+        assert [label.get_text() for label in maps(figure)[0].get_yticklabels()] == AGES
         assert_good_png(tmp_path / "d.png")
-
-    def test_sdd_alone_where_d_was_not_kept(self, tmp_path):
-        figure = plot.history(write_run(tmp_path, matrices=None))
+        history.unlink()
+        figure = plot.history(folder)  # D was not kept
         assert (len(maps(figure)), len(lines(figure))) == (0, 2)
 
     def test_checkpoints(self, tmp_path):
         for epoch, matrix in enumerate(MATRICES[:2], start=1):
-            folder = tmp_path / f"checkpoint-{epoch * 9}"
-            config = PretrainedConfig(id2label=dict(enumerate(AGES)))
-            folder.mkdir()
-            write_ground_distance(torch.tensor(matrix), folder, config, {"loss": "xemd2"})
-            config.save_pretrained(folder)
-            (folder / "trainer_state.json").write_text(json.dumps({"epoch": 1.5 * epoch, "log_history": LOG[:epoch]}))
+            write_model(tmp_path / f"checkpoint-{epoch * 9}", matrix, 1.5 * epoch, LOG[:epoch])
+        PretrainedConfig().save_pretrained(tmp_path / "checkpoint-1")  # of the jump start: without a D
         figure = plot.history(tmp_path)
         assert [axes.get_title() for axes in maps(figure)] == ["epoch 1.5", "epoch 3"]
         np.testing.assert_allclose(maps(figure)[0].images[0].get_array(), MATRICES[0], atol=1e-6)
@@ -158,7 +139,5 @@ class TestRuns:
         )
         refused(plot.history, message, tmp_path)
         nowhere = tmp_path / "none"
-        message = (
-            f"source must name the folder of a run or its ground_distance_history.npz; there is neither at {nowhere}."
-        )
+        message = f"source must name the folder of a run; there is no folder {nowhere}."
         refused(plot.history, message, nowhere, error=FileNotFoundError)

@@ -86,18 +86,10 @@ def test_a_config_that_names_a_file(tmp_path):
     assert found_names == names
 
 
-def test_folders(tmp_path):
-    message = (
-        f"{tmp_path} must hold a model that was saved with a ground distance, or checkpoints of one; there is "
-        "neither a config.json nor a checkpoint with one in it. Name the folder of one run."
-    )
-    refused(read_source, message, tmp_path, error=FileNotFoundError)
-    write_model(tmp_path / "checkpoint-9", matrix=D / 2)
-    write_model(tmp_path / "checkpoint-10")
-    (tmp_path / "checkpoint-11").mkdir()  # has no D
-    check(tmp_path)
-    check(str(tmp_path / "checkpoint-9"), D / 2)
-    check(tmp_path / "checkpoint-10" / "config.json")
+def test_a_folder_and_its_config(tmp_path):
+    write_model(tmp_path)
+    check(str(tmp_path))
+    check(tmp_path / "config.json")
 
 
 @pytest.mark.parametrize("name", ["d.npy", "d.json", "d.safetensors"])
@@ -117,5 +109,6 @@ def test_the_hub(tmp_path, monkeypatch):
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text("0" * 40)
     check("me/age")
+    check("me/age", names=["1", "2", "3", "4"], class_names=range(1, 5))
     with pytest.raises(FileNotFoundError, match=r"^the ground distance of 'me/other' could not be loaded: "):
         read_source("me/other")

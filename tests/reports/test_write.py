@@ -9,8 +9,6 @@ from tests.reports.run_folders import REAL, line_distances, log_of, write_run
 
 from squared_emd.data.adience import AGE_GROUPS
 from squared_emd.reports import write_report
-from squared_emd.reports.figures import _end_of_jump_start
-from squared_emd.reports.records import read_runs
 
 OF_XEMD2 = ["ground_distance_{}_xemd2.png", "class_map_{}_xemd2.png", "history_{}_xemd2.png"]
 
@@ -211,11 +209,3 @@ class TestMissing:
         text = write_report([tmp_path])
         assert "small, XE: left out of the mean, as not all seeds have the same folds: seed 2 fold 0." in text
         assert "small, EMD: not compared with XE's curves, which are of other folds." in text
-
-
-class TestJumpStart:
-    def test_is_read_off_the_log(self, tmp_path):
-        entries = [{"epoch": 1.0, "loss": 1.0}, {"epoch": 2.0, "loss": 1.0, "regularizer_weight": 4.5}]
-        write_run(tmp_path / "run", loss="xemd2", log=[*log_of(aem=[0.5, 0.5]), *entries])
-        (run,) = read_runs([tmp_path])
-        assert _end_of_jump_start(run) == 2

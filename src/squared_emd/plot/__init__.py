@@ -11,13 +11,11 @@ except ImportError as error:
     ) from error
 
 from .class_maps import class_map
-from .confusion_matrices import confusion_matrix
-from .curves import learning_curves
+from .curves import learning_curves, reliability_diagram
 from .dendrograms import dendrogram
 from .figures import render
-from .heat_maps import heat_map
+from .heat_maps import confusion_matrix, heat_map
 from .histories import history
-from .reliability import reliability_diagram
 
 __all__ = [
     "class_map",

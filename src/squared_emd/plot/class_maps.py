@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from scipy.spatial.distance import pdist, squareform
 
@@ -32,8 +31,6 @@ def class_map(
     class_names: Sequence[str] | None = None,
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
 ) -> Figure:
     """The classes as points whose distances in the plane come nearest to D: classical multidimensional scaling.
 
@@ -41,29 +38,25 @@ def class_map(
     there. Above 40 classes 20 are named, evenly along their numbers.
 
     Args:
-        source: (K, K) numbers; a config with a `ground_distance`; a folder with a saved model or a run; a .json, .npy
-            or .safetensors file; or a model on the Hub, as "me/age".
+        source: of D, as all of these for :func:`squared_emd.plot.heat_map`.
         ordered: whether the classes have an order, which a line through them then shows.
-        class_names: (K,) names; default: those saved with D, else the numbers of the classes.
-        path: the file to write, PNG or what its suffix says; None: no file.
+        class_names: (K,) names.
+        path: the file to write.
         title: a line above the figure.
-        revision: a branch, tag or commit on the Hub.
-        token: for a private model on the Hub.
 
     Returns:
         The figure, which is not registered with pyplot.
 
     Raises:
-        TypeError: `source` is none of these.
-        FileNotFoundError: there is no such file, folder or model.
-        ValueError: there is no D of two classes or more, it is not (K, K) and finite, or the names are not K.
+        TypeError, FileNotFoundError, ValueError: as :func:`squared_emd.plot.heat_map`; or there are not two classes
+            with a distance.
 
     Examples:
         >>> figure = class_map([[0, 2], [2, 0]], class_names=["a", "b"])
         >>> figure.axes[0].lines[0].get_xydata().round(6).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
-    matrix, names = read_source(source, class_names=class_names, revision=revision, token=token)
+    matrix, names = read_source(source, class_names)
     values = check_matrix(as_array(matrix), names)
     known = np.flatnonzero(known_classes(values))
     if len(known) < 2:
@@ -74,14 +67,8 @@ def class_map(
     figure = Figure(figsize=(7.4, 5.8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     if ordered:
-        axes.plot(*points.T, color="0.75" if many else "#56B4E9", linewidth=0.4 if many else 1.6, zorder=1)
-    if ordered and many:
-        dots = axes.scatter(*points.T, s=14, c=known, cmap="viridis", zorder=2)
-        bar = figure.colorbar(dots, ax=axes, label="class, in order", shrink=0.8, pad=0.02)
-        bar.outline.set_visible(False)
-        bar.locator = MaxNLocator(6, integer=True)
-    else:
-        axes.scatter(*points.T, s=14 if many else 42, color=BLUE, edgecolors="white", linewidths=0.6, zorder=2)
+        axes.plot(*points.T, color="#56B4E9", linewidth=0.4 if many else 1.6, zorder=1)
+    axes.scatter(*points.T, s=14 if many else 42, color=BLUE, edgecolors="white", linewidths=0.6, zorder=2)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.16)  # room for the names
     axes.grid(color="0.92")

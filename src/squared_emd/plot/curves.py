@@ -1,7 +1,8 @@
-"""Metrics by epoch (as Hou et al. 2016, Figure 2)."""
+"""Lines of losses: metrics by epoch (as Hou et al. 2016, Figure 2), and accuracy by confidence (Guo et al. 2017)."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -11,12 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..metrics import ReliabilityBins
 from ..metrics.logs import epoch_to_reach, points
 from ..metrics.names import METRICS, loss_name
-from .figures import line_styles, place_epochs, save_figure
+from .figures import place_epochs, save_figure
 
-__all__ = ["learning_curves"]
+__all__ = ["learning_curves", "reliability_diagram"]
 
+# Okabe-Ito colors (their yellow is too pale for a line), each with its own dash and marker, to be told apart in gray.
+_STYLES = {
+    "xe": ("#000000", "--", "o"),
+    "reg": ("#CC79A7", ":", "s"),
+    "emd": ("#0072B2", (0, (8, 1.5)), "^"),
+    "xemd1": ("#E69F00", "-.", "D"),
+    "xemd2": ("#D55E00", "-", "v"),
+    "a-emd": ("#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "P"),
+    "xemd": ("#009E73", "-", "X"),
+}
+_OTHER_STYLES = (("#CC79A7", "-", "p"), ("#009E73", "--", "<"), ("#0072B2", ":", ">"), ("#D55E00", ":", "*"))
 _RING = {
     "marker": "o", "linestyle": "none", "markersize": 12, "markerfacecolor": "none", "markeredgewidth": 2.2,
     "zorder": 4,
@@ -30,8 +43,6 @@ def learning_curves(
     metrics: Sequence[str] = ("eval_aem", "eval_aeo"),
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
-    jump_start_epochs: int | None = None,
-    notes: Mapping[str, str] | None = None,
     not_compared: Collection[str] = (),
 ) -> Figure:
     """Metrics by epoch, a panel for each metric and a line for each loss (as Hou et al. 2016, Figure 2).
@@ -46,8 +57,6 @@ def learning_curves(
         metrics: keys of the entries, one a panel; one that no loss has gets no panel.
         path: the file to write, PNG or what its suffix says; None: no file.
         title: a line above the figure.
-        jump_start_epochs: where the jump start ends, marked by a dotted line; None: no line.
-        notes: loss -> what the legend says of it besides its name.
         not_compared: losses that cannot be compared with cross-entropy.
 
     Returns:
@@ -61,26 +70,85 @@ def learning_curves(
         >>> learning_curves({"emd": log}).axes[0].lines[0].get_ydata().tolist()  # percent
         [25.0, 50.0]
     """
-    notes = notes or {}
     curves = _check_curves(histories, metrics)
     panels = [metric for metric in metrics if any(curves[loss][metric] for loss in curves)]
-    columns = 1 if notes else 2
-    height = 4.2 + 0.2 * math.ceil((len(curves) + 2) / columns)  # with the legend
-    figure = Figure(figsize=(5 * len(panels) if len(panels) > 1 else 6.4, height), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        handles = _draw_panel(axes, metric, {loss: curves[loss][metric] for loss in curves}, notes, not_compared)
-        if jump_start_epochs is not None:
-            style = {"color": "0.35", "linestyle": ":", "linewidth": 1.5}
-            handles.append(axes.axvline(jump_start_epochs, label="end of the jump start", **style))
+    columns, rows = min(len(panels), 2), math.ceil(len(panels) / 2)
+    height = rows * (4.2 + 0.2 * math.ceil((len(curves) + 1) / 2))  # with the legend
+    figure = Figure(figsize=(5 * columns if columns > 1 else 6.4, height), layout="constrained")
+    for position, metric in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, columns, position)
+        handles = _draw_panel(axes, metric, {loss: curves[loss][metric] for loss in curves}, not_compared)
         left, right = axes.dataLim.intervalx
         margin = max(0.5, 0.03 * (right - left))
-        unit = "percent of images" if METRICS[metric].in_percent else METRICS[metric].heading
+        unit = "percent" if METRICS[metric].in_percent else METRICS[metric].heading
         axes.set(title=METRICS[metric].title, xlabel="epoch", ylabel=unit, xlim=(left - margin, right + margin))
         place_epochs(axes)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "frameon": False}
-        axes.legend(handles=handles, ncols=columns, handlelength=3.6, fontsize=9, columnspacing=1.2, **below)
+        axes.legend(handles=handles, ncols=2, handlelength=3.6, fontsize=9, columnspacing=1.2, **below)
     figure.suptitle(title or "")
     return save_figure(figure, path)
+
+
+def reliability_diagram(
+    bins: Mapping[str, ReliabilityBins],
+    *,
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Accuracy by confidence, a line for each loss, and below it where the predictions lie (Guo et al. 2017, Figure 1).
+
+    On the diagonal confidence is accuracy; below it a network is over-confident. The legend has the expected
+    calibration error.
+
+    Args:
+        bins: loss -> what `metrics.reliability` gave.
+        path: the file to write, PNG or what its suffix says; None: no file.
+        title: a line above the figure.
+
+    Returns:
+        The figure, which is not registered with pyplot.
+
+    Raises:
+        ValueError: there is no loss.
+
+    Examples:
+        >>> import numpy as np
+        >>> from squared_emd.metrics import reliability
+        >>> bins = reliability(np.array([0.75, 0.75]), np.array([True, False]))
+        >>> reliability_diagram({"xe": bins}).axes[0].lines[1].get_ydata().tolist()
+        [0.5]
+    """
+    if not bins:
+        raise ValueError("bins must hold at least one loss; got none; pass {loss: reliability(confidences, hits)}")
+    figure = Figure(figsize=(5.2, 6.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    for loss, style in _line_styles(bins).items():
+        label = f"{loss_name(loss)}, ECE {bins[loss].error:.3f}"
+        upper.plot(bins[loss].confidence, bins[loss].accuracy, label=label, **style)
+        lower.plot(bins[loss].confidence, 100 * bins[loss].share, **style)
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel="percent of\npredictions", ylim=(0, None))
+    upper.legend(loc="upper left", frameon=False, fontsize=9, handlelength=3.6)
+    for axes in (upper, lower):
+        axes.grid(color="0.9")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title or "")
+    return save_figure(figure, path)
+
+
+def _line_styles(losses: Collection[str]) -> dict[str, dict[str, Any]]:
+    """How each loss is drawn; the styles of names that are none of the package's go round.
+
+    >>> _line_styles(["xe"])["xe"]["color"]
+    '#000000'
+    """
+    others = itertools.cycle(_OTHER_STYLES)
+    styles = {loss: _STYLES.get(loss) or next(others) for loss in losses}
+    return {
+        loss: {"color": color, "linestyle": dash, "marker": marker, "linewidth": 1.6, "markersize": 6}
+        for loss, (color, dash, marker) in styles.items()
+    }
 
 
 def _check_curves(
@@ -110,29 +178,27 @@ def _draw_panel(
     axes: Axes,
     metric: str,
     curves: Mapping[str, Mapping[float, float]],
-    notes: Mapping[str, str],
     not_compared: Collection[str],
 ) -> list[Line2D]:
     """Draws the lines of a panel and returns the handles of its legend."""
     shown = [loss for loss, curve in curves.items() if curve]
     final = list(curves[_BASELINE].values())[-1] if _BASELINE in shown and len(shown) > 1 else None
-    styles = dict(zip(curves, line_styles(curves), strict=True))  # the same in all panels
+    styles = _line_styles(curves)  # the same in all panels
     handles, rings = [], []
     for index, (loss, curve) in enumerate(curves.items()):
         if not curve:
             continue
-        color, dash, marker = styles[loss]
+        style = styles[loss]
         step = math.ceil(len(curve) / 10)  # about ten markers a line, those of different losses at different epochs
-        style = {"color": color, "linestyle": dash, "marker": marker, "linewidth": 1.6, "markersize": 6}
         (line,) = axes.plot(list(curve), list(curve.values()), markevery=(index % step, step), **style)
-        label = loss_name(loss) + (f" ({notes[loss]})" if loss in notes else "")
+        label = loss_name(loss)
         if final is not None and loss == _BASELINE:
             label += f", ends at {final:.{METRICS[metric].digits}f} (thin line)"
         elif final is not None and loss not in not_compared:
             epoch = epoch_to_reach([{"epoch": at, metric: value} for at, value in curve.items()], metric, final)
             label += ", never reaches XE's" if epoch is None else f", reaches XE's at {epoch:g}"
             if epoch is not None:
-                rings += axes.plot([epoch], [curve[epoch]], color=color, **_RING)
+                rings += axes.plot([epoch], [curve[epoch]], color=style["color"], **_RING)
         line.set_label(label)
         handles.append(line)
     if final is not None:

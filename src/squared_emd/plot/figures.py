@@ -1,12 +1,11 @@
-"""What all figures share: colors, saving, rendering in memory, names cut to fit."""
+"""What all figures share: saving, rendering in memory, names cut to fit."""
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,21 +18,10 @@ from ..ground_distance.files import write_aside
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["BLUE", "count_classes", "line_styles", "place_epochs", "render", "save_figure", "short_names", "shorten"]
+__all__ = ["BLUE", "count_classes", "place_epochs", "render", "save_figure", "short_names"]
 
 BLUE = "#0072B2"
 _DPI = 150
-# Okabe-Ito colors (their yellow is too pale for a line), each with its own dash and marker, to be told apart in gray.
-_STYLES = {
-    "xe": ("#000000", "--", "o"),
-    "reg": ("#CC79A7", ":", "s"),
-    "emd": ("#0072B2", (0, (8, 1.5)), "^"),
-    "xemd1": ("#E69F00", "-.", "D"),
-    "xemd2": ("#D55E00", "-", "v"),
-    "a-emd": ("#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "P"),
-    "xemd": ("#009E73", "-", "X"),
-}
-_OTHER_STYLES = (("#CC79A7", "-", "p"), ("#009E73", "--", "<"), ("#0072B2", ":", ">"), ("#D55E00", ":", "*"))
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
@@ -58,26 +46,11 @@ def render(figure: Figure, dpi: float) -> Image:
     return fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def line_styles(losses: Collection[str]) -> list[tuple[str, Any, str]]:
-    """Color, dash and marker of each loss; those of the names that are none go round.
-
-    >>> line_styles(["xe"])
-    [('#000000', '--', 'o')]
-    """
-    others = itertools.cycle(_OTHER_STYLES)
-    return [_STYLES.get(loss) or next(others) for loss in losses]
-
-
 def place_epochs(axes: Axes) -> None:
     """Labels the x axis with whole epochs and removes the frame that a line chart does not need."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def shorten(name: str, limit: int) -> str:
-    """A name cut to at most `limit` characters."""
-    return name if len(name) <= limit else name[: limit - 3] + "..."
 
 
 def short_names(
@@ -88,7 +61,7 @@ def short_names(
     >>> short_names(["a long name", "a long neck"], 9)
     ['0 a long...', '1 a long...']
     """
-    short = [shorten(name, limit) for name in names]
+    short = [name if len(name) <= limit else name[: limit - 3] + "..." for name in names]
     if not numbered and len(set(short)) == len(set(names)):
         return short
     numbers = range(len(names)) if numbers is None else numbers

@@ -1,4 +1,4 @@
-"""Heat maps: of the ground distance, and of any matrix over pairs of classes."""
+"""Heat maps: of the ground distance, and of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from .figures import count_classes, save_figure, short_names
-from .matrices import block_means, check_matrix, check_order, known_classes, seriation
+from .matrices import check_matrix, known_classes, seriation
 from .sources import Source, as_array, read_source
 
-__all__ = ["SERIATED", "color_limits", "heat_map", "heat_map_figure", "replace_heat_map", "show_matrix"]
+__all__ = ["SERIATED", "color_limits", "confusion_matrix", "draw_heat_map", "heat_map", "show_matrix"]
 
 SERIATED = "Similar classes side by side (seriation)."
 _MAX_CELLS = 1000  # a side; a figure has not many more pixels
@@ -34,8 +34,6 @@ def heat_map(
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
     scale_end: float | None = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
 ) -> Figure:
     """The ground distance as a heat map, as in Hou et al. 2016, Table 2: the lighter, the nearer.
 
@@ -43,15 +41,14 @@ def heat_map(
     not know, whose row is all 0, are gray. Above 1,000 classes a cell is the mean of a block of neighboring classes.
 
     Args:
-        source: (K, K) numbers; a config with a `ground_distance`; a folder with a saved model or a run; a .json, .npy
-            or .safetensors file; or a model on the Hub, as "me/age".
+        source: (K, K) numbers; a config with a `ground_distance`; the folder of a saved model; a .json, .npy or
+            .safetensors file; or a model on the Hub, as "me/age". For another revision of one, or with a token, give
+            ``load_ground_distance(...)``.
         order: of the rows and columns: "classes", as the model has them, or "seriation", similar ones side by side.
         class_names: (K,) names; default: those saved with D, else the numbers of the classes.
         path: the file to write, PNG or what its suffix says; None: no file.
         title: a line above the figure.
         scale_end: the distance of the darkest color; default: the largest.
-        revision: a branch, tag or commit on the Hub.
-        token: for a private model on the Hub.
 
     Returns:
         The figure, which is not registered with pyplot.
@@ -66,31 +63,66 @@ def heat_map(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['a', 'c', 'b']
     """
-    check_order(order)
-    matrix, names = read_source(source, class_names=class_names, revision=revision, token=token)
-    numbers, notes = np.arange(len(names)), []
+    matrix, names = read_source(source, class_names)
+    matrix = as_array(matrix) if order == "seriation" else matrix
+    numbers, notes = seriation(matrix, order), []
     if order == "seriation":
-        matrix = check_matrix(as_array(matrix), names)
-        numbers = seriation(matrix)
         matrix = matrix[np.ix_(numbers, numbers)]
         notes.append(SERIATED)
     size = math.ceil(len(names) / _MAX_CELLS)
     if size > 1:
-        matrix, numbers = block_means(matrix, size), numbers[::size]
+        rows = torch.as_tensor(matrix).detach().float()[None]  # (1, K, K)
+        matrix, numbers = torch.nn.functional.avg_pool2d(rows, size, ceil_mode=True)[0], numbers[::size]
         notes.append(f"A cell is the mean of {size} x {size} classes.")
-    matrix = as_array(matrix) if isinstance(matrix, Tensor) else matrix
-    figure = heat_map_figure(
-        matrix,
-        [names[number] for number in numbers],
-        title=title,
-        scale_end=scale_end,
-        numbers=numbers.tolist(),
-        note=" ".join(notes),
+    names = [names[number] for number in numbers]
+    options = {"title": title, "scale_end": scale_end, "numbers": numbers.tolist(), "note": " ".join(notes)}
+    return save_figure(draw_heat_map(as_array(matrix), names, **options), path)
+
+
+def confusion_matrix(
+    counts: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """A confusion matrix as a heat map: the color is the share of the true class.
+
+    Up to 20 classes each cell shows its count; above 40 some classes are named, by number and name.
+
+    Args:
+        counts: (K, K) counts; row: the true class, column: the predicted one. A row may be all 0.
+        class_names: (K,) names, in the order of the rows.
+        path: the file to write: PNG, or what its suffix says.
+        title: a line above the figure.
+
+    Returns:
+        The figure, which is not registered with pyplot.
+
+    Raises:
+        ValueError: `counts` is not square or has a negative entry, or the names do not match it.
+
+    Examples:
+        >>> figure = confusion_matrix([[3, 1], [0, 2]], ["a", "b"])
+        >>> figure.axes[0].images[0].get_array().tolist()
+        [[0.75, 0.25], [0.0, 1.0]]
+    """
+    values = np.asarray(counts, dtype=np.float64)
+    if (values < 0).any():
+        raise ValueError(f"counts must be 0 or more; got {values.min():g}; pass how often each pair of classes came")
+    shares = values / np.maximum(values.sum(axis=-1, keepdims=True), 1)  # (K, K)
+    cells = [[f"{value:.0f}" for value in row] for row in np.atleast_2d(values)]
+    label = "share of the true class"
+    figure = draw_heat_map(
+        shares, class_names, title=title, scale_end=1.0, label=label, cells=cells, marks_unknown=False
     )
+    axes = figure.axes[0]
+    axes.xaxis.set_label_position("top")
+    axes.set(xlabel="predicted class", ylabel="true class")
     return save_figure(figure, path)
 
 
-def heat_map_figure(
+def draw_heat_map(
     matrix: ArrayLike,
     class_names: Sequence[str],
     *,
@@ -101,6 +133,7 @@ def heat_map_figure(
     label: str = "ground distance",
     cells: Sequence[Sequence[str]] | None = None,
     marks_unknown: bool = True,
+    figure: Figure | None = None,
 ) -> Figure:
     """A figure with one heat map, its class names and its color bar.
 
@@ -114,39 +147,32 @@ def heat_map_figure(
         label: of the color bar.
         cells: (K, K) texts of the cells; default: the values.
         marks_unknown: whether classes without a distance to any other are gray.
+        figure: whose content is replaced; default: a new one.
     """
     values = check_matrix(matrix, class_names)
-    num_classes = len(values)
-    side = _side(num_classes)
-    figure = Figure(figsize=(side + 1.8, side + 1.0), layout="constrained")
+    side = _side(len(values))
+    figure = figure or Figure(figsize=(side + 1.8, side + 1.0), layout="constrained")
+    figure.clear()
     axes = figure.add_subplot()
-    known = known_classes(values) if marks_unknown else np.ones(num_classes, dtype=bool)
+    known = known_classes(values) if marks_unknown else np.ones(len(values), dtype=bool)
     image = show_matrix(axes, values, color_limits(values, scale_end), known)
-    _name_classes(axes, short_names(class_names, 24, numbered=num_classes > _MAX_NAMES, numbers=numbers))
+    _name_classes(axes, short_names(class_names, 24, numbered=len(values) > _MAX_NAMES, numbers=numbers))
     axes.set_title(title or "", pad=10)
-    axes.set_xlabel(_caption(note, known), labelpad=8)
+    unknown = f"Gray: {count_classes(int((~known).sum()))} that D does not know."
+    axes.set_xlabel("\n".join(filter(None, (note, "" if known.all() else unknown))), labelpad=8)
     figure.colorbar(image, ax=axes, label=label, shrink=0.8, pad=0.02).outline.set_visible(False)
-    _write_cells(axes, values, known, cells)
+    if len(values) <= _MAX_VALUES:
+        _write_cells(axes, values, known, cells)
     return figure
-
-
-def replace_heat_map(figure: Figure, matrix: np.ndarray, *, title: str, note: str = "") -> None:
-    """Puts another D of as many classes into a heat map; its color scale and its layout stay."""
-    axes, known = figure.axes[0], known_classes(matrix)
-    axes.images[0].set_data(_without_unknown(axes, matrix, known))
-    axes.set_title(title, pad=10)
-    axes.set_xlabel(_caption(note, known), labelpad=8)
-    for text in list(axes.texts):
-        text.remove()
-    _write_cells(axes, matrix, known)
 
 
 def show_matrix(axes: Axes, values: np.ndarray, limits: tuple[float, float], known: np.ndarray) -> AxesImage:
     """The cells alone, those of unknown classes gray."""
     low, high = limits
     axes.spines[:].set_visible(False)
-    values = _without_unknown(axes, values, known)
-    return axes.imshow(values, cmap="YlGnBu", vmin=low, vmax=high, interpolation="nearest")
+    axes.set_facecolor("0.8")  # which shows through the cells that are masked
+    masked = np.ma.masked_array(values, ~np.logical_and.outer(known, known))
+    return axes.imshow(masked, cmap="YlGnBu", vmin=low, vmax=high, interpolation="nearest")
 
 
 def color_limits(values: np.ndarray, end: float | None = None) -> tuple[float, float]:
@@ -177,12 +203,8 @@ def _name_classes(axes: Axes, names: Sequence[str]) -> None:
     axes.tick_params(length=3 if num_classes > _MAX_NAMES else 0)
 
 
-def _write_cells(
-    axes: Axes, values: np.ndarray, known: np.ndarray, cells: Sequence[Sequence[str]] | None = None
-) -> None:
-    """The number of each cell, black or white, up to 20 classes."""
-    if len(values) > _MAX_VALUES:
-        return
+def _write_cells(axes: Axes, values: np.ndarray, known: np.ndarray, cells: Sequence[Sequence[str]] | None) -> None:
+    """The number of each cell, black or white."""
     if cells is None:
         cells = [["0" if value == 0 else f"{value:.2f}" for value in row] for row in values]
     font_size = min(10.0, 1.3 * 72 * _side(len(values)) / len(values) / max(len(text) for row in cells for text in row))
@@ -191,16 +213,3 @@ def _write_cells(
         if known[row] and known[column]:
             color = "black" if luminance[row, column] > 0.18 else "white"  # contrast of 4.5 : 1 or more on any color
             axes.text(column, row, cells[row][column], ha="center", va="center", color=color, fontsize=font_size)
-
-
-def _without_unknown(axes: Axes, values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Masks the cells of unknown classes, through which the gray of the axes shows."""
-    if known.all():
-        return values
-    axes.set_facecolor("0.8")
-    return np.ma.masked_array(values, ~np.logical_and.outer(known, known))
-
-
-def _caption(note: str, known: np.ndarray) -> str:
-    unknown = int((~known).sum())
-    return "\n".join(filter(None, (note, f"Gray: {count_classes(unknown)} that D does not know." if unknown else "")))

@@ -1,4 +1,4 @@
-"""The matrix that is drawn: checks, classes without distances, block means, and the tree and order of its classes."""
+"""The matrix that is drawn: its check, classes without distances, and the tree and order of its classes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
-from torch import Tensor
 
-__all__ = ["block_means", "check_matrix", "check_order", "cluster_tree", "known_classes", "seriation"]
+__all__ = ["check_matrix", "cluster_tree", "known_classes", "seriation"]
 
-_METHODS = ("average", "complete", "single", "weighted")
 _MAX_OPTIMAL = 2000  # classes; the time of the optimal order grows with the third power
 
 
@@ -32,12 +30,6 @@ def check_matrix(matrix: ArrayLike, class_names: Sequence[str]) -> np.ndarray:
     return values
 
 
-def check_order(order: str) -> None:
-    """Raise a ValueError unless `order` is "classes" or "seriation"."""
-    if order not in ("classes", "seriation"):
-        raise ValueError(f'order must be "classes" or "seriation", got {order!r}.')
-
-
 def known_classes(matrix: np.ndarray) -> np.ndarray:
     """Which classes have a distance to another one, (K,) bool; all of them where all distances are 0.
 
@@ -51,28 +43,6 @@ def known_classes(matrix: np.ndarray) -> np.ndarray:
     return known if known.any() else ~known
 
 
-def block_means(matrix: np.ndarray | Tensor, size: int) -> np.ndarray:
-    """Means over blocks of `size` neighboring classes, in which only pairs of known classes count.
-
-    It reads `size` rows at a time, so that a matrix on another device is never copied as a whole.
-
-    >>> block_means(np.array([[0, 1, 2, 0], [1, 0, 3, 0], [2, 3, 0, 0], [0, 0, 0, 0]]), 2)  # the last is unknown
-    array([[0.5, 2.5],
-           [2.5, 0. ]])
-    """
-    starts = np.arange(0, len(matrix), size)
-    sums = np.empty((len(starts), len(starts)))
-    known = np.zeros(len(matrix), dtype=bool)
-    for block, start in enumerate(starts):
-        rows = matrix[start : start + size]
-        rows = np.asarray(rows.detach().cpu() if isinstance(rows, Tensor) else rows)  # (size, K)
-        sums[block] = np.add.reduceat(rows.sum(axis=0, dtype=np.float64), starts)
-        known |= (rows != 0).any(axis=0)
-        known[start : start + size] |= (rows != 0).any(axis=1)
-    counts = np.add.reduceat(known.astype(np.float64), starts)  # (blocks,)
-    return sums / np.maximum(np.outer(counts, counts), 1)
-
-
 def cluster_tree(matrix: np.ndarray, method: str) -> np.ndarray:
     """SciPy's linkage of two or more classes, with similar leaves side by side.
 
@@ -81,13 +51,11 @@ def cluster_tree(matrix: np.ndarray, method: str) -> np.ndarray:
 
     Args:
         matrix: (K, K) distances; of a matrix that is not symmetric the mean with its transpose counts.
-        method: "average", "complete", "single" or "weighted".
+        method: as `scipy.cluster.hierarchy.linkage` names it.
 
     Returns:
         (K - 1, 4), as `scipy.cluster.hierarchy.linkage` gives it.
     """
-    if method not in _METHODS:
-        raise ValueError(f"method must be {', '.join(_METHODS[:-1])} or {_METHODS[-1]}, got {method!r}.")
     distances = squareform((matrix + matrix.T) / 2, checks=False)  # (K * (K - 1) / 2,)
     merges = linkage(distances, method)
     if len(matrix) <= _MAX_OPTIMAL:
@@ -98,14 +66,21 @@ def cluster_tree(matrix: np.ndarray, method: str) -> np.ndarray:
     return merges
 
 
-def seriation(matrix: ArrayLike) -> np.ndarray:
-    """The classes in an order in which similar ones stand side by side, (K,); unknown ones come last.
+def seriation(matrix: np.ndarray, order: str) -> np.ndarray:
+    """The classes in the order in which they are drawn, (K,); unknown ones come last in a seriation.
 
-    >>> seriation([[0, 3, 1], [3, 0, 2], [1, 2, 0]]).tolist()  # 0 and 1 are the ends of a line
+    Args:
+        matrix: (K, K) distances.
+        order: "classes", as they are, or "seriation", with similar ones side by side.
+
+    >>> seriation(np.array([[0, 3, 1], [3, 0, 2], [1, 2, 0]]), "seriation").tolist()  # 0 and 1 are the ends of a line
     [0, 2, 1]
     """
-    values = np.asarray(matrix, dtype=np.float64)
-    known = known_classes(values)
+    if order not in ("classes", "seriation"):
+        raise ValueError(f'order must be "classes" or "seriation", got {order!r}.')
+    if order == "classes":
+        return np.arange(len(matrix))
+    known = known_classes(check_matrix(matrix, matrix))
     places = np.flatnonzero(known)
-    order = leaves_list(cluster_tree(values[np.ix_(places, places)], "average")) if len(places) > 1 else [0]
-    return np.concatenate([places[order], np.flatnonzero(~known)])
+    leaves = leaves_list(cluster_tree(matrix[np.ix_(places, places)], "average")) if len(places) > 1 else [0]
+    return np.concatenate([places[leaves], np.flatnonzero(~known)])

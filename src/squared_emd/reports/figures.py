@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from ..metrics.logs import STATE_FILE, points
 from ..metrics.names import loss_name, network_name
 from .paper import PAPER_GROUND_DISTANCE
 from .predictions import read_predictions
-from .records import Run
 from .summary import Cell, Section
 
 __all__ = ["Figures", "draw_figures"]
@@ -81,20 +79,14 @@ class _Drawing:
         drawn = {cell.loss: cell for cell in cells if cell.history}
         if not drawn:
             return
-        title = "Results by epoch"
-        notes = {loss: f"{len(c.folds)} of {c.num_folds} folds" for loss, c in drawn.items() if not c.is_complete}
-        if len(notes) == len(drawn) and len(set(notes.values())) == 1:
-            title, notes = f"{title}, {next(iter(notes.values()))}", {}
-        starts = {start for cell in drawn.values() if (start := _end_of_jump_start(cell.runs[0])) is not None}
         save = partial(
             plot.learning_curves,
             {loss: cell.history for loss, cell in drawn.items()},
             metrics=metrics,
-            notes=notes,
             not_compared=[loss for loss, cell in drawn.items() if not cell.reached],
-            jump_start_epochs=starts.pop() if len(starts) == 1 else None,
         )
-        self._save(save, ("curves", cells[0].network, cells[0].variant), self._title(title, cells[0]))
+        title = self._title("Results by epoch", cells[0])
+        self._save(save, ("curves", cells[0].network, cells[0].variant), title)
 
     def draw_reliability(self, cells: Sequence[Cell]) -> None:
         """How far the probabilities can be trusted, of the losses whose runs left predictions, all runs together."""
@@ -159,10 +151,3 @@ class _Drawing:
 
     def _title(self, what: str, cell: Cell) -> str:
         return ", ".join(filter(None, (what, network_name(cell.network), cell.variant, self.section.data)))
-
-
-def _end_of_jump_start(run: Run) -> int | None:
-    """Epochs of plain cross-entropy, as the log shows them: lambda is logged as soon as it is in force."""
-    trained = [entry for entry in run.log if "loss" in entry and entry.get("epoch") is not None]
-    in_force = [position for position, entry in enumerate(trained) if entry.get("regularizer_weight") is not None]
-    return math.floor(trained[in_force[0]]["epoch"]) if run.is_self_guided and in_force and in_force[0] > 0 else None
