@@ -12,8 +12,6 @@ import datasets
 import evaluate
 import numpy as np
 
-from ..metrics.inputs import as_probabilities
-
 CITATION = """\
 @article{hou2016squared,
   title={Squared Earth Mover's Distance-based Loss for Training Deep Neural Networks},
@@ -45,13 +43,13 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
         stock = inspect.signature(evaluate.Metric.__init__).parameters
         self.settings = {name: kwargs.pop(name) for name in list(kwargs) if name not in stock}
         super().__init__(*args, **kwargs)
-        self._check_settings(self.settings)
+        self._settings({})
         self._round = 0
         self._clear()
 
     @abc.abstractmethod
-    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
-        """What is kept of a batch, given the settings known by then; raises ``ValueError`` where it does not fit."""
+    def _arrays(self, predictions: Any, references: Any) -> Columns:
+        """What is kept of a batch, in arrays that may be the caller's; raises ``ValueError`` where it does not fit."""
 
     @abc.abstractmethod
     def _compute(self, *columns: np.ndarray, **settings: Any) -> dict[str, Any]:
@@ -71,30 +69,28 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
         """How many samples have been added."""
         return sum(len(next(iter(batch.values()))) for batch in self._batches)
 
-    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+    def add(self, *, prediction: Any, reference: Any) -> None:
         """Add one sample.
 
         Args:
             prediction: the prediction.
             reference: the reference.
         """
-        self._check_names(prediction, reference, kwargs)
         self.add_batch(predictions=[prediction], references=[reference])
 
-    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+    def add_batch(self, *, predictions: Any, references: Any) -> None:
         """Add a batch of samples; it is checked now, and none of it is added if any of it is wrong.
 
         Args:
             predictions: list, array or tensor of N predictions.
             references: list, array or tensor of N references.
         """
-        self._check_names(predictions, references, kwargs)
-        batch = self._batch(predictions, references, self.settings)
-        if batch is None:
-            return  # the last, empty batch of a loop
-        if self.num_process > 1:
-            self._open()
-        self._batches.append({name: np.array(array) for name, array in batch.items()})  # the caller may reuse its own
+        batches = self._batches_with(predictions, references)
+        if len(batches) > len(self._batches):  # else it is the last, empty batch of a loop
+            if self.num_process > 1:
+                self._open()
+            copies = {name: np.array(array) for name, array in batches[-1].items()}  # the caller may reuse its own
+            self._batches.append(copies)
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
         """The results over all samples added since the last call, and those given here.
@@ -109,25 +105,17 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
         Returns:
             The results; None in processes other than process 0.
         """
-        settings = {**self.settings, **kwargs}
-        self._check_settings(settings)
-        if settings.get("from_logits") and self._are_logits is False:
-            raise ValueError(
-                "the predictions added before are distributions; from_logits=True would take their softmax again. "
-                "Leave it out."
-            )
-        given = None
-        if predictions is not None or references is not None:
-            self._check_names(predictions, references, {})
-            given = self._batch(predictions, references, self._defaults() | settings)
+        settings = self._settings(kwargs)
+        is_given = predictions is not None or references is not None
+        batches = self._batches_with(predictions, references) if is_given else self._batches
         if self.num_process > 1:
             self._open()
         if self.process_id > 0:
-            self._hand_over(given)
+            self._hand_over(batches)
             return None
         if self.num_process > 1 and self.file_paths is None:
             self._collect()
-        batches = [*self._batches, *([] if given is None else [given]), *self._others]
+        batches = [*batches, *self._others]
         if not batches:
             raise ValueError(f"{self.name} got no samples: add a batch first, or give predictions and references.")
         for batch in batches:
@@ -138,61 +126,29 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
         self._clear()
         return results
 
-    def _check_names(self, predictions: Any, references: Any, others: dict[str, Any]) -> None:
-        if others or predictions is None or references is None:
-            inputs = {"predictions": predictions, "references": references}
-            got = [*(name for name, value in inputs.items() if value is not None), *others]
-            raise ValueError(f"{self.name} needs predictions and references, and nothing else; got {got}.")
-
-    def _batch(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns | None:
-        """What is kept of these samples, in arrays that may be the caller's; None if there are none."""
+    def _batches_with(self, predictions: Any, references: Any) -> list[Columns]:
+        """The batches that have been added, and these samples, unless there are none."""
         for name, value in (("predictions", predictions), ("references", references)):
             if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
                 raise ValueError(f"{name} must be a list, array or tensor with one entry a sample, got {value!r}.")
         if len(predictions) == len(references) == 0:
-            return None
-        batch = self._arrays(predictions, references, settings)
-        _check_same_shapes(self._batches[0] if self._batches else batch, batch)
-        return batch
+            return self._batches
+        batches = [*self._batches, self._arrays(predictions, references)]
+        _check_same_shapes(batches[0], batches[-1])
+        return batches
 
-    def _rows(self, predictions: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
-        """(N, K) predictions, found to be distributions unless they are logits.
-
-        Where ``from_logits`` is not known yet, the first batch says which they are, and the others must be the same.
-        """
-        if settings.get("from_logits"):
-            return predictions
-        if "from_logits" in settings:
-            as_probabilities(predictions)
-            return predictions
-        try:
-            as_probabilities(predictions)
-        except ValueError as error:
-            if self._are_logits is False:
-                raise ValueError(f"{error} (All rows added before were distributions.)") from None
-            self._are_logits = True
-        else:
-            if self._are_logits:
-                raise ValueError(
-                    "the predictions added before are logits, or some of their rows are no distributions; "
-                    "these are distributions. Add one kind only; from_logits says which."
-                )
-            self._are_logits = False
-        return predictions
-
-    def _defaults(self) -> dict[str, Any]:
-        """The settings of ``_compute``."""
+    def _settings(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What is given, else what was given when the metric was loaded, else the defaults of ``_compute``."""
         parameters = inspect.signature(self._compute).parameters.values()
-        return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
-
-    def _check_settings(self, settings: dict[str, Any]) -> None:
-        known = self._defaults()
-        unknown = [name for name in settings if name not in known]
+        defaults = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+        settings = defaults | self.settings | given
+        unknown = [name for name in settings if name not in defaults]
         if unknown:
-            raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
-        for name, default in known.items():
-            if isinstance(default, bool) and not isinstance(settings.get(name, default), (bool, np.bool_)):
+            raise TypeError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(defaults)}.")
+        for name, default in defaults.items():
+            if isinstance(default, bool) and not isinstance(settings[name], (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {settings[name]!r}.")
+        return settings
 
     def _open(self) -> None:
         """Takes the lock of this process's file and waits for those of the others, as ``evaluate`` does it."""
@@ -202,9 +158,8 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
             self.writer.stream.close()  # the arrays are written in one go, see _hand_over
             self.writer = None
 
-    def _hand_over(self, given: Columns | None) -> None:
-        """Writes all batches of this process into its file, for process 0 to read."""
-        batches = [*self._batches, *([] if given is None else [given])]
+    def _hand_over(self, batches: list[Columns]) -> None:
+        """Writes the batches of this process into its file, for process 0 to read."""
         with open(self.cache_file_name, "wb") as file:
             np.savez(file, np.array(self._round), **(_joined(batches) if batches else {}))
         self.filelock.release()
@@ -235,7 +190,6 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
         self.writer = self.cache_file_name = self.filelock = self.file_paths = self.filelocks = None
         self._batches: list[Columns] = []
         self._others: list[Columns] = []  # of the other processes
-        self._are_logits: bool | None = None  # see _rows
         self._round += 1
 
 

@@ -44,7 +44,7 @@ class ExpectedScoreCorrelation(ArrayMetric):
 
     inputs = ((ROWS, NUMBERS), (NUMBERS, NUMBERS), (ROWS, ROWS))
 
-    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+    def _arrays(self, predictions: Any, references: Any) -> Columns:
         predictions = as_array(predictions, "predictions")
         as_fits = as_scores if predictions.ndim == 2 else as_reals
         predictions, references = as_fits(predictions, "predictions"), as_array(references, "references")
@@ -53,7 +53,6 @@ class ExpectedScoreCorrelation(ArrayMetric):
         else:
             references = as_reals(references, "references")
         check_lengths(predictions, references)
-        predictions = self._rows(predictions, settings) if predictions.ndim == 2 else predictions
         return {"predictions": predictions, "references": references}
 
     def _compute(

@@ -44,7 +44,7 @@ class QuadraticWeightedKappa(ArrayMetric):
 
     inputs = ((LABELS, LABELS), (ROWS, LABELS), (LABELS, ROWS), (ROWS, ROWS))
 
-    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+    def _arrays(self, predictions: Any, references: Any) -> Columns:
         predictions, references = as_labels_of_pairs(predictions, references)
         return {"predictions": predictions, "references": references}
 

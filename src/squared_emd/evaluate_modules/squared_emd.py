@@ -54,11 +54,11 @@ class SquaredEMD(ArrayMetric):
 
     inputs = ((ROWS, LABELS), (ROWS, ROWS))
 
-    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+    def _arrays(self, predictions: Any, references: Any) -> Columns:
         predictions = as_scores(predictions, "predictions")
         references = as_labels_or_distributions(references, predictions.shape[1])
         check_lengths(predictions, references)
-        return {"predictions": self._rows(predictions, settings), "references": references}
+        return {"predictions": predictions, "references": references}
 
     def _compute(
         self,

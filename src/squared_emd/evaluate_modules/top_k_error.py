@@ -39,7 +39,7 @@ class TopKError(ArrayMetric):
 
     inputs = ((ROWS, LABELS), (ROWS, ROWS))
 
-    def _arrays(self, predictions: Any, references: Any, settings: dict[str, Any]) -> Columns:
+    def _arrays(self, predictions: Any, references: Any) -> Columns:
         predictions = as_scores(predictions, "predictions")
         references = as_likeliest_labels(references, predictions.shape[1])
         return {"ranks": ranks_of_truth(predictions, references)}
