@@ -54,13 +54,13 @@ def main() -> None:
         (args,) = HfArgumentParser(AudioArguments).parse_args_into_dataclasses()
 
     # 2. The sounds.
-    from squared_emd.data.labeled_data import load_labeled_sounds
+    from squared_emd.data.labeled_data import load_labeled_data
     from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, generate_sounds
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            sounds, class_names = load_labeled_sounds(args.dataset, audio_column=args.audio_column, **args.columns)
+            sounds, class_names = load_labeled_data(args.dataset, "sounds", columns=args.audio_column, **args.columns)
         else:
             sounds, class_names = generate_sounds(), GRADES
     if args.should_save:

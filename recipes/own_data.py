@@ -57,18 +57,19 @@ def main() -> None:
     # 2. The images.
     from squared_emd.data.adience import AGE_GROUPS
     from squared_emd.data.image_cache import small_images
-    from squared_emd.data.labeled_data import load_labeled_images
+    from squared_emd.data.labeled_data import load_labeled_data
     from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
 
     with user_errors(), args.main_process_first():
         source = args.data_dir or draw_faces() / LABELS_FILE
         classes = args.classes or (None if args.data_dir else AGE_GROUPS)
-        images, class_names = load_labeled_images(
+        images, class_names = load_labeled_data(
             source,
+            "images",
             ordered=not args.unordered,
             classes=classes,
-            image_column=args.image_column,
+            columns=args.image_column,
             label_column=args.label_column,
             group_column=args.group_column,
             needs_order=args.needs_order,

@@ -66,13 +66,13 @@ def main() -> None:
         (args,) = HfArgumentParser(TabularArguments).parse_args_into_dataclasses()
 
     # 2. The table.
-    from squared_emd.data.labeled_data import load_labeled_table
+    from squared_emd.data.labeled_data import load_labeled_data
     from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_data import SEVERITIES, generate_table
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            rows, class_names = load_labeled_table(args.dataset, feature_columns=args.feature_columns, **args.columns)
+            rows, class_names = load_labeled_data(args.dataset, "tables", columns=args.feature_columns, **args.columns)
         else:
             rows, class_names = generate_table(), SEVERITIES
 

@@ -48,13 +48,13 @@ def main() -> None:
         (args,) = HfArgumentParser(TextArguments).parse_args_into_dataclasses()
 
     # 2. The texts.
-    from squared_emd.data.labeled_data import load_labeled_texts
+    from squared_emd.data.labeled_data import load_labeled_data
     from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
 
     with user_errors(), args.main_process_first():
         if args.dataset:
-            texts, class_names = load_labeled_texts(args.dataset, text_column=args.text_column, **args.columns)
+            texts, class_names = load_labeled_data(args.dataset, "texts", columns=args.text_column, **args.columns)
         else:
             texts, class_names = generate_reviews(), STARS
     if args.should_save:

@@ -171,38 +171,13 @@ def test_no_folder_of_images(tmp_path):
     )
 
 
-def damage(root):
-    """One absent, one cut off, one of text: in the order of the rows."""
-    train_image(root).unlink()
-    cut = train_image(root, 1)
-    cut.write_bytes(cut.read_bytes()[:300])
-    text = root / IMAGE_FOLDERS["test"] / TEST[0][0]
-    text.write_text("no image")
-    return [train_image(root), cut, text]
-
-
-def test_skip_bad_images(aadb, caplog):
-    damaged = damage(aadb)
-    with caplog.at_level(logging.WARNING, "squared_emd"):
-        dataset = load_aadb(aadb, skip_bad_images=True)
-    assert dataset["score"][:] == [1.0, 0.35, 0.65]
-    assert dataset["split"][:] == ["train", "train", "test"]
-    text = caplog.records[-1].getMessage()
-    assert text.startswith(f"3 of 6 images of {aadb} are missing or cannot be decoded, the first: ")
-    assert all(str(path) in text for path in damaged)
-
-
 def test_a_split_without_rows_or_images(aadb):
     for name, _ in TEST:
         (aadb / IMAGE_FOLDERS["test"] / name).unlink()
     assert message_of(ValueError, load_aadb, aadb, skip_bad_images=True) == (
-        "There is no image that can be decoded to test on; unpack the archives again."
-    )
-    write_info(aadb / INFO, test=[])
-    assert message_of(ValueError, load_aadb, aadb) == (
-        "There is no row to test on; take the files as they were published."
+        f"{aadb} has no image that can be decoded of the split test. Unpack the archive again."
     )
     write_info(aadb / INFO, train=[], test=[])
     assert message_of(ValueError, load_aadb, aadb) == (
-        "There is no row to train or to test on; take the files as they were published."
+        f"{aadb} has no row that can be used of the split train, test. Take the files as they were published."
     )

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from squared_emd.data.labeled_data import load_labeled_table, load_labeled_texts
+from squared_emd.data.labeled_data import load_labeled_data
 
 SUPPORTED = (
     "Own tables are a .csv, .tsv, .json, .jsonl, .parquet file with a column of tables and one of labels, a folder "
@@ -43,7 +43,7 @@ def messages(caplog):
 def test_what_is_read(name, encoding, lines, x, kind, tmp_path):
     head = 2 if "sep=" in lines[0] else 1
     path = write(tmp_path / name, "\n".join(lines[:head]), *lines[head:], encoding=encoding)
-    dataset = load_labeled_table(path, classes=["None", "mild"]).dataset
+    dataset = load_labeled_data(path, "tables", classes=["None", "mild"]).dataset
     assert sorted(dataset.column_names) == ["kind", "label", "split", "x"]
     assert (dataset["x"][:2], dataset["kind"][:2], dataset["label"][:2]) == (x, kind, [0, 1])
 
@@ -51,7 +51,7 @@ def test_what_is_read(name, encoding, lines, x, kind, tmp_path):
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n\n"])
 def test_ends_of_lines(end, tmp_path):
     (tmp_path / "t.csv").write_bytes(end.join(["x;label", *['"a\nb";low', "c;high"] * 5]).encode())
-    assert load_labeled_table(tmp_path / "t.csv", classes=["low", "high"]).dataset["x"][:2] == ["a\nb", "c"]
+    assert load_labeled_data(tmp_path / "t.csv", "tables", classes=["low", "high"]).dataset["x"][:2] == ["a\nb", "c"]
 
 
 def test_a_folder_of_files(tmp_path):
@@ -59,7 +59,7 @@ def test_a_folder_of_files(tmp_path):
     for split, lines in {"train": ("x;label", "1,5;None", "2;1"), "validation": ("x;label", "a;1"),
                          "test": ("x;label", "4;None")}.items():  # fmt: skip
         write(tmp_path / f"{split}.csv", *lines, times=2)
-    dataset = load_labeled_table(tmp_path, classes=["None", "1"]).dataset
+    dataset = load_labeled_data(tmp_path, "tables", classes=["None", "1"]).dataset
     assert dataset["x"][:] == ["1,5", "2", "1,5", "2", "a", "a", "4", "4"]
     assert dataset["label"][:] == [0, 1, 0, 1, 1, 1, 0, 0]
     assert dataset["split"][:] == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
@@ -76,14 +76,14 @@ def test_a_folder_of_files(tmp_path):
 def test_tables_that_are_none(lines, reason, tmp_path):
     path = write(tmp_path / "t.csv", *lines)
     with pytest.raises(ValueError) as caught:
-        load_labeled_table(path)
+        load_labeled_data(path, "tables")
     assert str(caught.value) == f"{path} cannot be loaded as a dataset: {reason}. {SUPPORTED}"
 
 
 def test_the_code_page_of_a_spreadsheet(tmp_path):
     path = write(tmp_path / "t.csv", "x,label", "1,mäßig", encoding="cp1252")
     with pytest.raises(ValueError) as caught:
-        load_labeled_table(path)
+        load_labeled_data(path, "tables")
     assert str(caught.value).startswith(f"{path} cannot be loaded as a dataset: 'utf-8' codec can't decode byte 0xe4 ")
     assert str(caught.value).endswith(f": save the file as CSV UTF-8. {SUPPORTED}")
 
@@ -92,19 +92,19 @@ def test_an_index_is_no_input(tmp_path, caplog):
     """Of sorted rows the number alone tells the class."""
     table = pd.DataFrame({"x": [0.25, 0.5] * 10, "label": [1] * 10 + [2] * 10})
     table.to_csv(tmp_path / "t.csv")
-    assert load_labeled_table(tmp_path / "t.csv").dataset.column_names == ["x", "label", "split"]
+    assert load_labeled_data(tmp_path / "t.csv", "tables").dataset.column_names == ["x", "label", "split"]
     assert messages(caplog) == [
         f"{tmp_path / 't.csv'}: columns that number or name the rows are left out: Unnamed: 0. To learn from them, "
         "name all inputs with --feature_columns."
     ]
-    chosen = load_labeled_table(tmp_path / "t.csv", feature_columns=["Unnamed: 0"])
+    chosen = load_labeled_data(tmp_path / "t.csv", "tables", columns=["Unnamed: 0"])
     assert chosen.dataset["Unnamed: 0"][:] == list(range(20))
 
 
 def test_labels_with_decimal_commas(tmp_path):
     """Labels are text as it stands in the file."""
     path = write(tmp_path / "t.csv", "x;label", "1,5;1,5", "2;1,0")
-    dataset, names = load_labeled_table(path, classes=["1,0", "1,5"])
+    dataset, names = load_labeled_data(path, "tables", classes=["1,0", "1,5"])
     assert (dataset["x"][:2], dataset["label"][:2], names) == ([1.5, 2], [1, 0], ("1,0", "1,5"))
 
 
@@ -114,7 +114,7 @@ class TestNone:
     @pytest.mark.parametrize("name", ["None", "NA", "n/a", "null", "nan"])
     def test_without_other_missing_labels_it_is_a_class(self, name, tmp_path, caplog):
         path = write(tmp_path / "t.csv", "text,label", f"a,{name}", "b,severe", times=10)
-        dataset, names = load_labeled_texts(path)
+        dataset, names = load_labeled_data(path, "texts")
         assert names == tuple(sorted([name, "severe"])) and dataset["label"][:].count(names.index(name)) == 10
         assert messages(caplog)[0] == (
             f"{path}: the label '{name}' is taken for a class, of 10 rows. If it means that there is no label, list "
@@ -124,15 +124,15 @@ class TestNone:
     def test_beside_missing_labels_it_must_be_listed(self, tmp_path, caplog):
         path = write(tmp_path / "t.csv", "text,label", "a,None", "b,severe", "c,", "d,mild", times=8)
         with pytest.raises(ValueError) as caught:
-            load_labeled_texts(path)
+            load_labeled_data(path, "texts")
         assert str(caught.value) == (
             f"{path}: 8 labels are empty, 8 are 'None'. If that is a class, list the classes in their order with "
             "--classes (classes=...), it among them; if it means that there is no label, without it."
         )
-        options = {"text_column": "text", "skip_incomplete": True}
-        loaded = load_labeled_texts(path, classes=["None", "mild", "severe"], **options)
+        options = {"columns": "text", "skip_incomplete": True}
+        loaded = load_labeled_data(path, "texts", classes=["None", "mild", "severe"], **options)
         assert loaded.dataset["label"][:] == [0, 2, 1] * 8
-        loaded = load_labeled_texts(path, classes=["mild", "severe"], **options)
+        loaded = load_labeled_data(path, "texts", classes=["mild", "severe"], **options)
         assert loaded.dataset["label"][:] == [1, 0] * 8
         assert messages(caplog) == [
             f"{path}: 8 of 32 rows without a label are left out.",
@@ -142,9 +142,9 @@ class TestNone:
     def test_among_numbers_it_is_no_label(self, tmp_path, caplog):
         path = write(tmp_path / "t.csv", "text,label", *(f't,"{k}"' for k in (*range(1, 10), "10,0")), "t,NA", times=3)
         with pytest.raises(ValueError, match=r"there is no label but 'NA' \(in 3 of 33 rows\)\. Remove such rows, or"):
-            load_labeled_texts(path)
+            load_labeled_data(path, "texts")
         caplog.clear()
-        loaded = load_labeled_texts(path, skip_incomplete=True, needs_order=True)
+        loaded = load_labeled_data(path, "texts", skip_incomplete=True, needs_order=True)
         assert loaded.class_names == (*"123456789", "10,0") and len(loaded.dataset) == 30
         assert messages(caplog)[0] == (
             f"{path}: the label 'NA', of 3 rows, is taken for a missing one, as all others are numbers. If it is a "

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from functools import partial
 
 import datasets
 import numpy as np
@@ -14,13 +15,13 @@ import soundfile
 from datasets import Audio, ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
 
-from squared_emd.data.labeled_data import (
-    load_labeled_images,
-    load_labeled_sounds,
-    load_labeled_table,
-    load_labeled_texts,
-)
+from squared_emd.data.labeled_data import load_labeled_data
 
+load_labeled_images = partial(load_labeled_data, noun="images")
+load_labeled_sounds = partial(load_labeled_data, noun="sounds")
+load_labeled_table = partial(load_labeled_data, noun="tables")
+load_labeled_texts = partial(load_labeled_data, noun="texts")
+CONVERT = "Repair them, or convert them to WAV, FLAC, Ogg or MP3."
 OR_SKIP = ", or leave them out with --skip_incomplete (skip_incomplete=True)."
 NUMBERS = itertools.count()
 KEYWORDS = "train, training, validation, valid, dev, val, test, testing, eval, evaluation, holdout"
@@ -113,18 +114,6 @@ class TestFolders:
         ]
         assert load_labeled_images(root).dataset["split"][:] == loaded.dataset["split"][:]
 
-    def test_split_folders(self, tmp_path, caplog):
-        counts = {"Train/a": 2, "Train/b": 1, "valid/a": 1, "test/b": 2, "test/a": 1, "validation/b": 1}
-        loaded = load_labeled_images(image_folder(tmp_path, counts), classes=["b", "a"])
-        assert counts_of(loaded) == {
-            ("a", "train"): 2, ("b", "train"): 1, ("a", "validation"): 1, ("b", "validation"): 1, ("a", "test"): 1,
-            ("b", "test"): 2,
-        }  # fmt: skip
-        assert warnings_in(caplog) == [
-            f"{tmp_path} is read as <split>/<class>/<file>; splits: Train as train (3), test as test (3), valid as "
-            "validation (1), validation as validation (1)."
-        ]
-
     def test_a_test_split_is_made_beside_a_validation_split(self, tmp_path):
         root = image_folder(tmp_path, {"train/a": 10, "train/b": 5, "val/a": 3, "val/b": 4})
         assert counts_of(load_labeled_images(root, ordered=False)) == {
@@ -137,25 +126,25 @@ class TestFolders:
         assert Counter(loaded.dataset["split"]) == {"train": 8, "test": 2}
 
     def test_errors(self, tmp_path):
-        both = image_folder(tmp_path / "both", {"train/a": 1, "train/b": 1, "c": 1})
-        assert error_of(ValueError, load_labeled_images, both).startswith(
-            f"{both} cannot be loaded as a dataset: {both} must hold folders of splits or of classes, it has both: "
-            "train and c. Move one kind away, or list all with --classes "
-            "(classes=...) if all are classes. Own images are a folder of <class>/<file> or <split>/<class>/<file>, "
+        def refused(name, counts, **options):
+            root = image_folder(tmp_path / name, counts)
+            return error_of(ValueError, load_labeled_images, root, **options).removeprefix(str(root))
+
+        assert refused("both", {"train/a": 1, "train/b": 1, "c": 1}).startswith(
+            f" cannot be loaded as a dataset: {tmp_path}/both must hold folders of splits or of classes, it has both: "
+            "train and c. Move one kind away, or list all with --classes (classes=...) if all are classes. Own images "
+            "are a folder of <class>/<file> or <split>/<class>/<file>, "
         )
-        untrained = image_folder(tmp_path / "untrained", {"val/1": 1, "val/2": 1, "test/1": 1})
-        assert error_of(ValueError, load_labeled_images, untrained) == (
-            f"{untrained} has no rows to train on, its splits are test, validation."
+        assert refused("untrained", {"val/1": 1, "val/2": 1, "test/1": 1}) == (
+            " has no rows to train on, its splits are test, validation."
         )
-        one = image_folder(tmp_path / "one", {"1": 3})
-        assert error_of(ValueError, load_labeled_images, one) == f"{one} must have at least two classes, it has: 1."
-        few = image_folder(tmp_path / "few", {"1": 1, "2": 1})
-        assert error_of(ValueError, load_labeled_images, few) == (
-            f"{few} has no test split, and its 2 training rows are too few, or of too few groups, to make one. Assign "
-            "rows to the test split."
+        assert refused("one", {"1": 3}) == " must have at least two classes, it has: 1."
+        assert refused("few", {"1": 1, "2": 1}) == (
+            " has no test split, and its 2 training rows are too few, or of too few groups, to make one. Assign rows "
+            "to the test split."
         )
-        assert error_of(ValueError, load_labeled_images, few, classes=["1", "3"]) == (
-            f"{few}, split train, row 1: the label must be one of 1, 3; got '2'."
+        assert refused("few", {}, classes=["1", "3"]) == (
+            ", split train, row 1: the label must be one of 1, 3; got '2'."
         )
 
     def test_metadata_that_a_spreadsheet_saved(self, tmp_path):
@@ -166,14 +155,6 @@ class TestFolders:
         for column, names in (("label", ["None", "mild"]), ("grade", ["NA", "1"])):
             loaded = load_labeled_images(tmp_path, classes=names, label_column=column)
             assert loaded.dataset["label"][:] == [0, 1] * 5
-
-    def test_metadata_beside_the_images(self, tmp_path):
-        for i in range(10):
-            write_image(tmp_path / f"{i}.png")
-        csv_file(tmp_path / "metadata.csv", file_name=[f"{i}.png" for i in range(10)], label=[3, 4] * 5)
-        assert counts_of(load_labeled_images(tmp_path)) == {
-            ("3", "train"): 4, ("4", "train"): 4, ("3", "test"): 1, ("4", "test"): 1,
-        }  # fmt: skip
 
     def test_a_readme_beside_the_classes(self, tmp_path):
         """What datasets reads of it is followed, text in another encoding is not read, and broken YAML is named."""
@@ -191,12 +172,6 @@ class TestFolders:
         start = f"{root} cannot be loaded as a dataset: the YAML at the top of {root}/README.md cannot be read: "
         for load in (load_labeled_images, load_labeled_texts):
             assert error_of(ValueError, load, root).startswith(start)
-
-    def test_a_source_that_is_a_pipe(self, tmp_path):
-        os.mkfifo(tmp_path / "data.csv")
-        assert error_of(ValueError, load_labeled_texts, tmp_path / "data.csv").startswith(
-            f"{tmp_path}/data.csv is neither a regular file nor a folder. Own texts are "
-        )
 
     def test_metadata_and_split_folders(self, tmp_path, caplog):
         """The split is that of the folder, the label that of the metadata, wherever they lie."""
@@ -239,8 +214,8 @@ class TestFolders:
         assert loaded.class_names == ("1 bad", "2 fair", "10 good")
         assert "they are ordered by their numbers: 1 bad, 2 fair, 10 good." in caplog.text
         assert Counter(loaded.dataset["split"]) == {"train": 19, "validation": 5, "test": 6}
-        for name, path in zip(names_of(loaded), loaded.dataset["audio"], strict=True):
-            assert f"/own/{name}/" in path
+        for name, sound in zip(names_of(loaded), loaded.dataset["audio"], strict=True):
+            assert f"/own/{name}/" in sound["path"]
 
 
 class TestImages:
@@ -265,35 +240,34 @@ class TestImages:
         assert warnings_in(caplog) == []
 
     def test_named_columns(self, tmp_path):
-        file = image_csv(
-            tmp_path, ["x"] * 4, photo=[f"{i}.png" for i in range(4)], age=[10, 9.0, 9, 10], who=list("abcd")
-        )
-        loaded = load_labeled_images(file, image_column="photo", label_column="age", group_column="who")
+        names = [f"{i}.png" for i in range(4)]
+        file = image_csv(tmp_path, ["x"] * 4, photo=names, age=[10, 9.0, 9, 10], who=list("abcd"))
+        loaded = load_labeled_images(file, columns="photo", label_column="age", group_column="who")
         assert loaded.class_names == ("9", "10") and names_of(loaded) == ["10", "9", "9", "10"]
         assert loaded.dataset["group"][:] == list("abcd")
 
-    def test_windows_file(self, tmp_path):
-        file = image_csv(tmp_path, [1, 2, 1, 2])
-        text = file.read_bytes().replace(b"image,label", b"image, label").replace(b"\n", b"\r\n")
-        file.write_bytes(b"\xef\xbb\xbf" + text)
-        assert load_labeled_images(file).dataset["label"][:] == [0, 1, 0, 1]
-
     def test_bad_images(self, tmp_path, caplog):
-        root = image_folder(tmp_path / "own", {"1": 6, "2": 6})
+        """A pipe would be read without end; a float image of 700 has no place in 0 .. 255."""
+        root = image_folder(tmp_path / "own", {"1": 7, "2": 7})
         (root / "1" / "0.png").write_text("<html>")
+        (root / "1" / "gone.png").symlink_to(root / "nowhere")
+        os.mkfifo(root / "1" / "pipe.png")
         (root / "2" / "1.png").write_bytes((root / "2" / "1.png").read_bytes()[:45])
-        message = error_of(ValueError, load_labeled_images, root)
-        assert message.startswith(f"2 of 12 images of {root} are missing or cannot be decoded, the first: ")
-        assert f"{root / '1' / '0.png'} (not an image)" in message
-        assert f"{root / '2' / '1.png'} (cannot be decoded: " in message
-        assert message.endswith(". Repair them, or leave them out with --skip_bad_images (skip_bad_images=True).")
-        seen = []
-        loaded = load_labeled_images(root, skip_bad_images=True, progress=lambda *step: seen.append(step))
-        assert seen == [(i, 12) for i in range(1, 13)]
-        assert counts_of(loaded) == {("1", "train"): 4, ("2", "train"): 4, ("1", "test"): 1, ("2", "test"): 1}
+        Image.new("F", (2, 2), 700).save(root / "2" / "deep.tiff")
+        what = (
+            f"5 of 17 images of {root} are missing or cannot be decoded, the first: {root}/1/0.png (it is not an "
+            f"image); {root}/1/gone.png (missing); {root}/1/pipe.png (it is not a regular file); {root}/2/1.png "
+            f"(image file is truncated); {root}/2/deep.tiff (gray levels of the mode "
+            "'F' must lie within 0 .. 1, got 700 .. 700. Rescale them first)"
+        )
+        assert error_of(ValueError, load_labeled_images, root) == (
+            f"{what}. Repair them, or leave them out with --skip_bad_images (skip_bad_images=True)."
+        )
+        loaded = load_labeled_images(root, skip_bad_images=True)
+        assert counts_of(loaded) == {("1", "train"): 5, ("2", "train"): 5, ("1", "test"): 1, ("2", "test"): 1}
         for row in loaded.dataset:
             assert f"/own/{loaded.class_names[row['label']]}/" in row["image"].filename
-        assert any("2 of 12 images" in text and "They are left out." in text for text in warnings_in(caplog))
+        assert f"{what}. They are left out." in warnings_in(caplog)
 
     def test_every_format_that_pillow_opens(self, tmp_path):
         endings = ("AVIF", "bmp", "dib", "gif", "JFIF", "jp2", "jpeg", "pgm", "Png", "qoi", "tga", "tif", "webp")
@@ -304,20 +278,6 @@ class TestImages:
         Image.new("I;16", (16, 16), 40_000).save(tmp_path / "1" / "deep.png")
         image_folder(tmp_path, {"2": 5})
         assert names_of(load_labeled_images(tmp_path)).count("1") == len(endings) + 1
-
-    def test_files_that_are_no_images_although_they_look_so(self, tmp_path):
-        """A pipe would be read without end; a float image of 700 has no place in 0 .. 255."""
-        root = image_folder(tmp_path / "own", {"1": 6, "2": 6})
-        os.mkfifo(root / "1" / "pipe.png")
-        (root / "1" / "gone.png").symlink_to(root / "nowhere")
-        Image.new("F", (2, 2), 700).save(root / "2" / "deep.tiff")
-        assert error_of(ValueError, load_labeled_images, root) == (
-            f"3 of 15 images of {root} are missing or cannot be decoded, the first: {root}/1/gone.png (missing); "
-            f"{root}/1/pipe.png (cannot be decoded: it is not a regular file); {root}/2/deep.tiff (cannot be decoded: "
-            "gray levels of the mode 'F' must lie within 0 .. 1, got 700 .. 700. Rescale them first.). Repair them, or "
-            "leave them out with --skip_bad_images (skip_bad_images=True)."
-        )
-        assert len(load_labeled_images(root, skip_bad_images=True).dataset) == 12
 
     def test_bad_images_of_a_table(self, tmp_path, caplog):
         """What is in a parquet file is checked as files are."""
@@ -330,11 +290,12 @@ class TestImages:
             f"1 of 12 images of {file} are missing or cannot be decoded, the first: {file}, split train, row 11, 11.png"
         )
         assert error_of(ValueError, load_labeled_images, file) == (
-            f"{what} (not an image). Repair them, or leave them out with --skip_bad_images (skip_bad_images=True)."
+            f"{what} (it is not an image). Repair them, or leave them out with --skip_bad_images "
+            "(skip_bad_images=True)."
         )
         loaded = load_labeled_images(file, skip_bad_images=True)
         assert [image.getpixel((0, 0))[0] for image in loaded.dataset["image"]] == list(range(11))
-        assert f"{what} (not an image). They are left out." in warnings_in(caplog)
+        assert f"{what} (it is not an image). They are left out." in warnings_in(caplog)
 
     def test_the_same_image_in_several_rows(self, tmp_path, caplog):
         root = image_folder(tmp_path / "own", {"1": 10, "2": 10})
@@ -366,13 +327,6 @@ class TestImages:
             f"than one class. The first: {given}/train/1/0.png = {given}/test/2/x.png. A split that is made keeps "
             "copies together; results on a test split that shares images with training are too good."
         ]
-
-    def test_only_bad_images(self, tmp_path):
-        file = csv_file(tmp_path / "data.csv", image=["0.png", "1.png"], label=[1, 2])
-        assert error_of(ValueError, load_labeled_images, file, skip_bad_images=True) == (
-            f"2 of 2 images of {file} are missing or cannot be decoded, the first: {tmp_path / '0.png'} (missing); "
-            f"{tmp_path / '1.png'} (missing). Repair them."
-        )
 
     def test_saved_splits_with_class_labels(self, tmp_path):
         features = {"label": ClassLabel(names=["small", "medium", "large"]), "other": Value("int64")}
@@ -441,15 +395,14 @@ class TestImages:
             "columns", DatasetDict(train=rows, test=image_dataset(label=["a", "b"]))
         )
         assert refused("none", rows.remove_columns("image")) == (
-            " needs a column image or audio or path or file or file_name, it has: none. Name it with --image_column."
+            " needs a column image or path or file or file_name, it has: none. Name it with --image_column."
         )
         assert refused("labels", image_dataset(label=[["a"], ["b"]])) == (
             ": label must be a ClassLabel, text, a number or a list of numbers (soft), got List(Value('string'))."
         )
         two = rows.add_column("mask", [b"", b""], feature=Value("binary")).cast_column("mask", datasets.Image())
         assert refused("two", two.rename_column("image", "face")) == (
-            " needs a column image or audio or path or file or file_name, it has: face, mask. Name it with "
-            "--image_column."
+            " needs a column image or path or file or file_name, it has: face, mask. Name it with --image_column."
         )
 
 
@@ -469,14 +422,12 @@ class TestLabels:
         file = csv_file(
             tmp_path / "t.csv", text=list("abcd"), label=["?"] * 4, split=["train", "val", "test", "train"], **votes
         )
-        loaded = load_labeled_texts(file, classes=["bad", "fair", "good"], text_column="text")
+        loaded = load_labeled_texts(file, classes=["bad", "fair", "good"], columns="text")
         assert loaded.dataset.features["label"] == List(Value("float32"), length=3)
         expected = [[0.25, 0, 0.75], [0.5, 0.5, 0], [0, 0.5, 0.5], [1, 0, 0]]
         np.testing.assert_array_equal(loaded.dataset["label"][:], expected)
         assert (
-            error_of(
-                ValueError, load_labeled_texts, file, classes=list(votes), label_column="label", text_column="text"
-            )
+            error_of(ValueError, load_labeled_texts, file, classes=list(votes), label_column="label", columns="text")
             == f"{file}, split train, row 0: the label must be one of bad, good, fair; got '?'."
         )
 
@@ -558,7 +509,7 @@ class TestIncompleteRows:
         for name, values in lacking.items():
             rows.loc[[1, 4, 7], name] = values
         rows.to_csv(tmp_path / "t.csv", index=False)
-        options = {} if load is not load_labeled_texts else {"text_column": "text"}
+        options = {} if load is not load_labeled_texts else {"columns": "text"}
         advice = "Give each row one, remove the column" if what == "group" else "Remove such rows"
         assert error_of(ValueError, load, tmp_path / "t.csv", **options) == (
             f"{tmp_path / 't.csv'}, split train, row 1: there is no {what} (in 3 of 30 rows). {advice}{OR_SKIP}"
@@ -594,7 +545,7 @@ class TestSplits:
         labels = [str(1 + int(group[1:]) % 3 + int(rng.integers(0, 2))) for group in groups]
         path = tmp_path / "t.csv"
         csv_file(path, text=[f"t{i}" for i in range(len(groups))], label=labels, group=groups)
-        loaded = load_labeled_texts(path, text_column="text")
+        loaded = load_labeled_texts(path, columns="text")
         splits = loaded.dataset["split"][:]
         assert len(set(zip(groups, splits, strict=True))) == 60
         for name, total in Counter(labels).items():
@@ -642,7 +593,7 @@ class TestSplits:
 
     def test_groups_that_are_called_as_missing_values(self, tmp_path, caplog):
         file = csv_file(tmp_path / "t.csv", x=np.arange(20), label=[0, 1] * 10, group=["a", "NA", "b", "none", "c"] * 4)
-        load_labeled_table(file, feature_columns=["x"])
+        load_labeled_table(file, columns=["x"])
         assert warnings_in(caplog)[0] == (
             f"{file}: the group 'NA', 'none' is taken for a group, of 8 rows. If it means that there is no group, "
             "leave these cells empty."
@@ -747,7 +698,7 @@ class TestTexts:
         assert error_of(ValueError, load_labeled_texts, path, **stars) == (
             f"{path} needs a column text, it has: body, title. Name it with --text_column."
         )
-        assert error_of(ValueError, load_labeled_texts, path, **stars, text_column="stars") == (
+        assert error_of(ValueError, load_labeled_texts, path, **stars, columns="stars") == (
             f"{path}: stars must be a column of text, not that of labels, groups or splits; got Value('large_string')."
         )
         assert error_of(ValueError, load_labeled_texts, path, **stars, group_column="who") == (
@@ -758,10 +709,10 @@ class TestTexts:
             holes = tmp_path / f"{what}.parquet"
             Dataset.from_dict(values).to_parquet(holes)
             assert f"{holes}, split train, row 1: there is no {what} (in 1 of 2 rows). " in error_of(
-                ValueError, load_labeled_texts, holes, text_column="text"
+                ValueError, load_labeled_texts, holes, columns="text"
             )
         bad_split = csv_file(tmp_path / "s.csv", text=["a", "b"], label=[1, 2], split=["train", "rest"])
-        assert error_of(ValueError, load_labeled_texts, bad_split, text_column="text") == (
+        assert error_of(ValueError, load_labeled_texts, bad_split, columns="text") == (
             f"{bad_split}, split train, row 1: split must be one of {KEYWORDS}; got 'rest'."
         )
 
@@ -770,15 +721,16 @@ class TestTexts:
         [
             ("absent.csv", None, FileNotFoundError, "There is no {path}. Own texts are "),
             ("no/such/folder", None, FileNotFoundError, "There is no {path}. Own texts are "),
+            ("pipe.csv", os.mkfifo, ValueError, "{path} is neither a regular file nor a folder. Own texts are "),
             ("r.xlsx", b"", ValueError, "A file must be one of .csv, .tsv, .json, .jsonl, .parquet, got {path}. "),
             ("rows.csv", b"text,label\n", ValueError, "{path} has no rows. "),
-            ("umlaut.csv", "text,label\nä,1\n".encode("latin-1"), ValueError, "'utf-8' codec can't decode byte 0xe4"),
-            ("fields.csv", b"text,label\na,1\nb,2,3\n", ValueError, "Expected 2 fields in line 3, saw 3"),
         ],
     )
     def test_files_that_cannot_be_read(self, name, content, kind, message, tmp_path):
         path = tmp_path / name
-        if content is not None:
+        if callable(content):
+            content(path)
+        elif content is not None:
             path.write_bytes(content)
         assert message.format(path=path) in error_of(kind, load_labeled_texts, path)
 
@@ -790,11 +742,12 @@ class TestSounds:
             write_sound(tmp_path / name)
         path = csv_file(tmp_path / "s.csv", path=names, grade=[0, 1] * 6)
         loaded = load_labeled_sounds(path, label_column="grade")
-        assert loaded.dataset["audio"][:] == [str(tmp_path / name) for name in names]
+        assert loaded.dataset["audio"][:] == [{"bytes": None, "path": str(tmp_path / name)} for name in names]
         (tmp_path / "wav" / "3.wav").unlink()
+        (tmp_path / "wav" / "5.wav").write_bytes(b"RIFF")
         assert error_of(ValueError, load_labeled_sounds, path, label_column="grade") == (
-            f"1 of 12 sounds of {path} are missing or cannot be decoded, the first: There is no sound "
-            f"{tmp_path / 'wav' / '3.wav'}."
+            f"2 of 12 sounds of {path} are missing or cannot be decoded, the first: {tmp_path}/wav/3.wav (missing); "
+            f"{tmp_path}/wav/5.wav (Format not recognised). {CONVERT}"
         )
 
     def test_bytes_in_a_table(self, tmp_path):
@@ -806,17 +759,9 @@ class TestSounds:
         assert loaded.dataset[0]["audio"] == {"bytes": contents[0], "path": None}
         broken = Dataset.from_dict({"audio": [{"bytes": b"RIFF", "path": None}] * 2, "label": [0, 1]})
         broken.cast_column("audio", Audio(decode=False)).save_to_disk(tmp_path / "broken")
-        reason = "must be a sound that libsndfile decodes: Format not recognised. Convert it to WAV, FLAC, Ogg or MP3."
-        rows = " ".join(f"{tmp_path / 'broken'}, split train, row {i} {reason}" for i in range(2))
+        rows = "; ".join(f"{tmp_path}/broken, split train, row {i} (Format not recognised)" for i in range(2))
         assert error_of(ValueError, load_labeled_sounds, tmp_path / "broken") == (
-            f"2 of 2 sounds of {tmp_path / 'broken'} are missing or cannot be decoded, the first: {rows}"
-        )
-
-    def test_a_missing_sound(self, tmp_path):
-        holes = tmp_path / "holes.parquet"
-        Dataset.from_dict({"audio": ["a.wav", None] * 5, "label": [0, 1] * 5}).to_parquet(holes)
-        assert error_of(ValueError, load_labeled_sounds, holes) == (
-            f"{holes}, split train, row 1: there is no sound (in 5 of 10 rows). Remove such rows{OR_SKIP}"
+            f"2 of 2 sounds of {tmp_path}/broken are missing or cannot be decoded, the first: {rows}. {CONVERT}"
         )
 
 
@@ -835,13 +780,13 @@ class TestTables:
         assert loaded.class_names == ("low", "mid", "high")
         assert loaded.dataset.column_names == ["x", "kind", "label", "split"]
         assert warnings_in(caplog)[0] == f"{path}: columns of neither numbers nor text are left out: list."
-        chosen = load_labeled_table(path, **options, feature_columns=["kind", "x"])
+        chosen = load_labeled_table(path, **options, columns=["kind", "x"])
         assert chosen.dataset.column_names == ["kind", "x", "label", "split"]
-        assert error_of(ValueError, load_labeled_table, path, **options, feature_columns=["x", "grade", "y"]) == (
+        assert error_of(ValueError, load_labeled_table, path, **options, columns=["x", "grade", "y"]) == (
             f"{path}: feature_columns must be columns of numbers or text other than label, group and split; got grade, "
             "y. Choose from: x, kind."
         )
-        assert error_of(ValueError, load_labeled_table, path, **options, feature_columns=[]) == (
+        assert error_of(ValueError, load_labeled_table, path, **options, columns=[]) == (
             f"{path} must have a column of numbers or text, its columns are x, kind, grade, list."
         )
         ids = csv_file(tmp_path / "i.csv", index=range(20), label=[0, 1] * 10)

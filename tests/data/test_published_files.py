@@ -5,7 +5,7 @@ import re
 import pytest
 from PIL import Image
 
-from squared_emd.data.images import find_bad_images
+from squared_emd.data.media_files import find_bad_images
 from squared_emd.data.published_files import (
     AS_PUBLISHED,
     check_inside_folder,
@@ -100,16 +100,15 @@ def test_bad_images(tmp_path, caplog):
     with open(paths[2], "w") as file:
         file.write("<html>")
     options = {"source": "x", "advice": "Unpack it"}
-    steps = []
     with pytest.raises(ValueError) as caught:
-        find_bad_images(paths * 2, skip=False, progress=lambda *step: steps.append(step), **options)
-    assert steps == [(k, 9) for k in range(1, 10)]
+        find_bad_images(paths * 2, skip=False, **options)
     text = str(caught.value)
-    start = f"8 of 9 images of x are missing or cannot be decoded, the first: {paths[1]} (cannot be decoded: "
+    start = f"8 of 9 images of x are missing or cannot be decoded, the first: {paths[1]} (image file is truncated "
     assert text.startswith(start)
-    assert f"; {paths[2]} (not an image); {paths[3]} (missing); " in text and text.count("(missing)") == 3
+    assert f"; {paths[2]} (it is not an image); {paths[3]} (missing); " in text and text.count("(missing)") == 3
     assert text.endswith(". Unpack it, or leave them out with --skip_bad_images (skip_bad_images=True).")
-    assert list(find_bad_images(paths, skip=True, **options)) == paths[1:]
+    assert find_bad_images(paths, skip=True, **options) == set(paths[1:])
     assert caplog.records[-1].getMessage().endswith(". They are left out.")
-    with pytest.raises(ValueError, match=r"^1 of 1 images of x are .* \(missing\)\. Unpack it\.$"):
+    with raises(ValueError, f"1 of 1 images of x are missing or cannot be decoded, the first: {paths[5]} (missing). "
+                "Unpack it."):  # fmt: skip
         find_bad_images(paths[5:6], skip=True, **options)

@@ -34,7 +34,6 @@ LISTS = {
 """The lists of names and scores. The older `imgListTestRegression_score.txt` holds images that are no photographs."""
 
 IMAGE_FOLDERS = {"train": "datasetImages_originalSize", "test": "AADB_newtest_originalSize"}
-NEEDED = ("train", "test")
 LAYOUT = (
     f"AADB is {INFO} or the three lists {', '.join(LISTS.values())}, and the folders "
     f"{' and '.join(IMAGE_FOLDERS.values())}, each in the data folder or in one folder below"
@@ -77,25 +76,22 @@ def load_aadb(data_dir: str | os.PathLike, *, skip_bad_images: bool = False) -> 
         rows = _read_info(*find_together(root, [INFO], LAYOUT))
     else:
         rows = _read_lists(find_together(root, list(LISTS.values()), LAYOUT))
-    _check_splits(rows, "no row", "take the files as they were published")
-    rows = _find_images(root, rows)
+    rows = usable_rows(_find_images(root, rows), root, "split", IMAGE_FOLDERS, skip_bad_images=skip_bad_images)
     tested = {row.name for row in rows if row.split == "test"}
     both = len({row.name for row in rows if row.split != "test"} & tested)
     if both:
         logger.warning("%d of %d images to test on are also in another list of AADB.", both, len(tested))
-    rows = usable_rows(rows, root, root, skip_bad_images=skip_bad_images, advice="Unpack the archives again")
-    _check_splits(rows, "no image that can be decoded", "unpack the archives again")
     return to_dataset(rows, {"image": Image(), "score": Value("float64"), "split": Value("string")})
 
 
 def _read_info(file: Path) -> list[_Row]:
-    wanted = [f"{split}{kind}" for split in NEEDED for kind in ("NameList", "Score")]
+    wanted = [f"{split}{kind}" for split in IMAGE_FOLDERS for kind in ("NameList", "Score")]
     info = read_mat(file, wanted)
     missing = [name for name in wanted if name not in info]
     if missing:
         raise ValueError(f"{file} must hold {', '.join(wanted)}; it lacks {', '.join(missing)}. {AS_PUBLISHED}")
     rows = []
-    for split in NEEDED:
+    for split in IMAGE_FOLDERS:
         names, scores = info[f"{split}NameList"], info[f"{split}Score"]
         if names.dtype.kind != "O" or scores.dtype.kind not in "fiu" or names.size != scores.size:
             raise ValueError(
@@ -127,12 +123,6 @@ def _row(name: str, score: float, split: str, place: str) -> _Row:
     if not 0 <= score <= 1:
         raise ValueError(f"{place}: a score must lie between 0 and 1, got {score}. {AS_PUBLISHED}")
     return _Row(check_name(name, place), score, split, place)
-
-
-def _check_splits(rows: list[_Row], lack: str, advice: str) -> None:
-    empty = [split for split in NEEDED if split not in {row.split for row in rows}]
-    if empty:
-        raise ValueError(f"There is {lack} to {' or to '.join(empty)} on; {advice}.")
 
 
 def _find_images(root: Path, rows: list[_Row]) -> list[_Row]:

@@ -56,7 +56,6 @@ def load_adience(
     *,
     odd_labels: Literal["drop", "map"] = "drop",
     skip_bad_images: bool = False,
-    images: Literal["auto", "aligned", "faces"] = "auto",
 ) -> Dataset:
     """Gives the faces of Adience that have an age group, in the order of the fold files.
 
@@ -68,13 +67,13 @@ def load_adience(
     Source: files of Eidinger et al. 2014, protocol of Levi and Hassner 2015, as in Hou et al. 2016, Sec. 4.4.
 
     Args:
-        data_dir: The folder that holds `aligned/` or `faces/` and the fold files (or one folder with the fold files).
+        data_dir: The folder that holds `aligned/`, which goes first, or `faces/`, and the fold files or one folder with
+            these.
         odd_labels: `drop` leaves out every label that is none of the eight (the standard protocol);
             `map` puts an age into the group that contains it or has the nearest bound, and a misspelled pair into the
             group of both its ages, and drops what is as near to two groups: 13 goes to 8-13, (27, 32) to 25-32, and
             35 and (38, 48) are dropped.
         skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.
-        images: `aligned` or `faces`; `auto` takes `aligned` where that folder exists.
 
     Returns:
         A dataset with `image` (decoded when read), `label` (`ClassLabel`, 0..7), `user_id` (string) and `fold` (0..4).
@@ -85,24 +84,14 @@ def load_adience(
     """
     if odd_labels not in ("drop", "map"):
         raise ValueError(f'odd_labels must be "drop" or "map", got {odd_labels!r}.')
-    if images not in ("auto", *PREFIXES):
-        raise ValueError(f'images must be "auto", "aligned" or "faces", got {images!r}.')
     root = data_folder(data_dir, LAYOUT)
     fold_files = find_together(root, [f"fold_{fold}_data.txt" for fold in range(NUM_FOLDS)], LAYOUT)
-    folder = _image_folder(root, images)
+    folder = next((root / name for name in PREFIXES if (root / name).is_dir()), None)
+    if folder is None:
+        raise FileNotFoundError(f"The images must lie in {' or '.join(PREFIXES)} in {root}. {LAYOUT}.")
     rows = [row for fold, file in enumerate(fold_files) for row in _read_fold(file, fold, folder, odd_labels)]
-    _check_folds(rows, "no row with a usable label", "take the files as they were published")
-    rows = usable_rows(rows, root, folder, skip_bad_images=skip_bad_images, advice="Unpack the archive again")
-    _check_folds(rows, "no image that can be decoded", "unpack the archive again")
+    rows = usable_rows(rows, root, "fold", range(NUM_FOLDS), skip_bad_images=skip_bad_images)
     return to_dataset(rows, FEATURES)
-
-
-def _image_folder(root: Path, images: str) -> Path:
-    wanted = list(PREFIXES) if images == "auto" else [images]
-    for name in wanted:
-        if (root / name).is_dir():
-            return root / name
-    raise FileNotFoundError(f"The images must lie in {' or '.join(f'{name}/' for name in wanted)} in {root}. {LAYOUT}.")
 
 
 def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Row]:
@@ -150,11 +139,3 @@ def _nearest_group(age: int) -> int | None:
     distances = [max(low - age, age - high, 0) for low, high in AGE_BOUNDS]
     nearest = min(distances)
     return distances.index(nearest) if distances.count(nearest) == 1 else None
-
-
-def _check_folds(rows: list[_Row], lack: str, advice: str) -> None:
-    empty = [f"fold_{fold}_data.txt" for fold in sorted(set(range(NUM_FOLDS)) - {row.fold for row in rows})]
-    if not rows:
-        raise ValueError(f"There is {lack} in any fold file; {advice}.")
-    if empty:
-        raise ValueError(f"There is {lack} in {', '.join(empty)}; each fold needs some, {advice}.")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import math
 import os
 from collections import defaultdict
@@ -14,22 +13,19 @@ import numpy as np
 import PIL.Image
 from datasets import ClassLabel, Dataset, Image, Value
 
-from squared_emd.data.images import check_images, describe_bad_images, find_bad_images
 from squared_emd.data.prepared import prepare_once
 from squared_emd.data.published_files import (
     AS_PUBLISHED,
-    check_inside_folder,
     check_name,
     data_folder,
     find_together,
     read_lines,
     read_mat,
     to_dataset,
+    usable_rows,
 )
 
 __all__ = ["AGE_CODES", "AGE_GROUPS", "FOLDERS", "crop_face", "load_images_of_groups"]
-
-logger = logging.getLogger(__name__)
 
 AGE_GROUPS: tuple[str, ...] = ("0-2", "3-7", "8-12", "13-19", "20-36", "37-65", "66-")
 """Names of the age groups, youngest first."""
@@ -58,7 +54,6 @@ FEATURES = {
     "split": Value("string"),
     "picture": Value("string"),
 }
-LEFT_OUT_FILE = "left_out.json"
 LAYOUT = (
     f"Images of Groups is the folders {', '.join(FOLDERS)}, each with its images and PersonData.txt, and "
     "eventrain.mat and eventest.mat beside them or in one folder more"
@@ -69,23 +64,19 @@ each row of eventrain.mat and eventest.mat. They can be made again from these im
 
 
 class _Face(NamedTuple):
-    """A face row of a PersonData.txt; `split` and `image`, the crop, follow."""
+    """A face row of a PersonData.txt; `split` follows, and its crop in place of the image."""
 
-    source: Path
+    image: str
     left_eye: tuple[float, float]
     right_eye: tuple[float, float]
     age_code: float
     place: str
+    picture: str
     split: str = ""
-    image: str = ""
 
     @property
     def label(self) -> int:
         return AGE_CODES.index(self.age_code)
-
-    @property
-    def picture(self) -> str:
-        return self.source.name
 
 
 def load_images_of_groups(
@@ -119,27 +110,15 @@ def load_images_of_groups(
     files = dict(zip(SPLITS, find_together(root, [name for name, _ in SPLITS.values()], LAYOUT), strict=True))
     known = _read_person_data(root)
     faces = [face for split, file in files.items() for face in _read_split(file, split, known)]
-    check_inside_folder(((face.place, face.source) for face in faces), root)
+    faces = usable_rows(faces, root, "split", SPLITS, skip_bad_images=skip_bad_images)
     settings = {
         "pictures": "faces of Images of Groups",
         "version": VERSION,
         "size": CROP_SIZE,
-        "skip_bad_images": skip_bad_images,
         "made_from": _fingerprint(faces, root),
     }
-    folder = prepare_once(
-        crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(faces, root, empty, skip_bad_images)
-    )
-    bad = json.loads((folder / LEFT_OUT_FILE).read_text(encoding="utf-8"))
-    if bad:
-        text = describe_bad_images(bad, len({face.source for face in faces}), root)
-        logger.warning("%s. They are left out.", text)
-    rows = [face._replace(image=str(folder / _crop_name(i))) for i, face in enumerate(faces)]
-    rows = [row for row in rows if _inside(row.source, root) not in bad]
-    for split, file in files.items():
-        if split not in {row.split for row in rows}:
-            raise ValueError(f"No face of {file} has an image that can be decoded; unpack the archive again.")
-    return to_dataset(rows, FEATURES)
+    folder = prepare_once(crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(faces, empty))
+    return to_dataset([face._replace(image=str(folder / _crop_name(i))) for i, face in enumerate(faces)], FEATURES)
 
 
 def crop_face(
@@ -232,7 +211,8 @@ def _read_person_data(root: Path) -> dict[str, list[_Face]]:
             if len(fields) == 1 and not numbers:
                 image = check_name(fields[0], place)
             elif len(numbers) == 6 and image is not None:
-                face = _Face(root / folder / image, tuple(numbers[:2]), tuple(numbers[2:4]), numbers[4], place)
+                path = str(root / folder / image)
+                face = _Face(path, tuple(numbers[:2]), tuple(numbers[2:4]), numbers[4], place, image)
                 faces[image].append(face)
             else:
                 raise ValueError(
@@ -281,15 +261,11 @@ def _read_split(file: Path, split: str, known: dict[str, list[_Face]]) -> list[_
     return faces
 
 
-def _inside(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
-
-
 def _fingerprint(faces: list[_Face], root: Path) -> str:
     """Changes with whatever the crops are made from."""
-    stats = {path: path.stat() if path.is_file() else None for path in {face.source for face in faces}}
-    files = {path: [_inside(path, root), stat and (stat.st_size, stat.st_mtime_ns)] for path, stat in stats.items()}
-    made_from = [[files[face.source], face.left_eye, face.right_eye] for face in faces]
+    stats = {path: os.stat(path) for path in {face.image for face in faces}}
+    files = {path: [os.path.relpath(path, root), stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()}
+    made_from = [[files[face.image], face.left_eye, face.right_eye] for face in faces]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
@@ -297,20 +273,12 @@ def _crop_name(index: int) -> str:
     return f"{index:04d}.jpg"
 
 
-def _cut_out(faces: list[_Face], root: Path, folder: Path, skip_bad_images: bool) -> None:
-    paths = [str(face.source) for face in faces]
-    if skip_bad_images:
-        found = check_images(list(dict.fromkeys(paths))).bad  # The warning comes whenever the crops are loaded.
-    else:
-        found = find_bad_images(paths, root, skip=False, advice="Unpack the archive again")
-    bad = {_inside(Path(path), root): reason for path, reason in found.items()}
-    (folder / LEFT_OUT_FILE).write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
+def _cut_out(faces: list[_Face], folder: Path) -> None:
     images = defaultdict(list)
     for index, face in enumerate(faces):
-        if str(face.source) not in found:
-            images[face.source].append((index, face))
+        images[face.image].append((index, face))
 
-    def cut(path: Path) -> None:
+    def cut(path: str) -> None:
         # The eyes are given in the pixels as they are stored: no turning by EXIF.
         with PIL.Image.open(path) as opened:
             image = opened.convert("RGB")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features
 from scipy.io import loadmat, savemat
 
-from squared_emd.data.images import find_bad_images
+from squared_emd.data.media_files import find_bad_images
 
 AS_PUBLISHED = "Take the files as they were published."
 MAX_NAMED = 5
@@ -53,12 +53,7 @@ def find_together(root: Path, names: Sequence[str], layout: str) -> list[Path]:
 
 
 def check_inside_folder(places: Iterable[tuple[str, str | os.PathLike]], root: Path) -> None:
-    """Raises a ValueError if an image lies outside of the dataset's folder, for instance behind a symbolic link.
-
-    Args:
-        places: For each image, where it is listed (for the message) and its path.
-        root: The folder of the dataset.
-    """
+    """Raises a ValueError if an image, after its place, lies outside of the data folder, as behind a symbolic link."""
     real_root = os.path.realpath(root)
     for place, path in places:
         real = os.path.realpath(path)
@@ -77,17 +72,34 @@ def check_name(name: str, place: str, what: str = "the name of an image") -> str
 
 
 def usable_rows(
-    rows: Sequence[NamedTuple], root: Path, source: Path, *, skip_bad_images: bool, advice: str
+    rows: Iterable[NamedTuple], root: Path, column: str, parts: Iterable[Any], *, skip_bad_images: bool
 ) -> list[NamedTuple]:
-    """The rows whose `image` can be decoded, all of which must lie in the data folder; see `find_bad_images`."""
+    """The rows whose `image` can be decoded; all must lie in the data folder, and each part must have some.
+
+    Args:
+        rows: With `image`, a path, `place`, where it is listed, and the column.
+        root: The data folder.
+        column: "split" or "fold".
+        parts: The values of the column that must have rows.
+        skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.
+    """
+    rows, parts = list(rows), list(parts)
+
+    def check_parts(what: str, advice: str) -> None:
+        missing = [str(part) for part in parts if part not in {getattr(row, column) for row in rows}]
+        if missing:
+            raise ValueError(f"{root} has no {what} of the {column} {', '.join(missing)}. {advice}")
+
+    check_parts("row that can be used", AS_PUBLISHED)
     check_inside_folder(((row.place, row.image) for row in rows), root)
-    bad = find_bad_images([row.image for row in rows], source, skip=skip_bad_images, advice=advice)
-    return [row for row in rows if row.image not in bad]
+    bad = find_bad_images((row.image for row in rows), root, skip=skip_bad_images, advice="Unpack the archive again")
+    rows = [row for row in rows if row.image not in bad]
+    check_parts("image that can be decoded", "Unpack the archive again.")
+    return rows
 
 
-def to_dataset(rows: Iterable[NamedTuple], features: Mapping[str, Any]) -> Dataset:
+def to_dataset(rows: Sequence[NamedTuple], features: Mapping[str, Any]) -> Dataset:
     """The fields of rows that `features` names, as columns."""
-    rows = list(rows)
     columns = {name: [getattr(row, name) for row in rows] for name in features}
     return Dataset.from_dict(columns, features=Features(features))
 

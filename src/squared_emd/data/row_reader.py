@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,7 @@ from datasets import ClassLabel, Dataset, List, Value
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 
 from squared_emd.data.csv_files import MISSING_MARKERS
-from squared_emd.data.duplicates import join_duplicates, warn_about_duplicates
 from squared_emd.data.labels import (
-    alike,
     check_class_names,
     column_as_text,
     hard_labels,
@@ -24,10 +22,10 @@ from squared_emd.data.labels import (
     soft_labels_from_votes,
 )
 from squared_emd.data.media_folders import SPLIT_NAMES, describe_splits, split_of
-from squared_emd.data.sources import find_column, find_optional_column, read_rows
-from squared_emd.data.splits import complete_splits, warn_about_splits
+from squared_emd.data.own_splits import complete_splits, join_duplicates, warn_about_duplicates, warn_about_splits
+from squared_emd.data.sources import read_rows
 
-__all__ = ["TEXTS", "LabeledData", "RowReader", "is_number", "is_text"]
+__all__ = ["LabeledData", "RowReader", "is_number", "is_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +67,11 @@ class RowReader:
         self.features = self.dataset.features
         self.votes = bool(self.classes and not label_column and all(name in self.features for name in self.classes))
         self.labels = (
-            self.classes
-            if self.votes
-            else [find_column(self.features, label_column, ["label"], "label_column", source)]
+            self.classes if self.votes else [self._column(self.features, label_column, ["label"], "label_column")]
         )
-        self.group = find_optional_column(self.features, group_column, "group", "group_column", source)
+        self.group = None
+        if group_column or "group" in self.features:
+            self.group = self._column(self.features, group_column, ["group"], "group_column")
         self.used = [*self.labels, *([self.group] if self.group else [])]
         self.split = self._split_column() if "split" in self.features and "split" not in self.used else None
         self.used.append("split")  # Never an input.
@@ -85,11 +83,9 @@ class RowReader:
                 f"{source}: {self.labels[0]} must be a ClassLabel, text, a number or a list of numbers (soft), got "
                 f"{kind}."
             )
-        if self.votes:
-            table = self.dataset.select_columns(self.labels).to_pandas()
-            self.leave_out(table.isna().any(axis=1).to_numpy(), "vote for a class")
-        elif self.shares:
-            self.leave_out(np.array([row is None for row in self.dataset[self.labels[0]]]), "label")
+        if self.votes or self.shares:
+            missing = self.dataset.select_columns(self.labels).to_pandas().isna().any(axis=1).to_numpy()
+            self.leave_out(missing, "vote for a class" if self.votes else "label")
         else:
             texts = self.as_text(self.labels[0])
             missing = missing_labels(texts, self.defined, source)
@@ -122,13 +118,11 @@ class RowReader:
         self.dataset = self.dataset.select(np.flatnonzero(keep))
         self.numbers = self.numbers[keep]
 
-    def find_input(
-        self, kind: type | None, dtypes: tuple[str, ...], wanted: str | None, defaults: Sequence[str], option: str
-    ) -> str:
-        """The column of a type of `datasets`, or else one of the dtypes."""
-        free = {name: feature for name, feature in self.features.items() if name not in self.used}
-        typed = [name for name, feature in free.items() if kind is not None and isinstance(feature, kind)]
-        usable = typed or [name for name, feature in free.items() if getattr(feature, "dtype", "") in dtypes]
+    def inputs(self, kind: type | None, wanted: str | None, defaults: Sequence[str], name: str) -> Dataset:
+        """The column of inputs, of a type of `datasets` or of text, under a new name, of the rows that have one."""
+        free = [column for column in self.features if column not in self.used]
+        typed = [column for column in free if kind and isinstance(self.features[column], kind)]
+        usable = typed or [column for column in free if getattr(self.features[column], "dtype", "") in TEXTS]
         if wanted in self.features and wanted not in usable:
             required = f"{kind.__name__} or text" if kind else "text"
             raise ValueError(
@@ -136,10 +130,7 @@ class RowReader:
                 f"{self.features[wanted]}."
             )
         only = usable if len(usable) == 1 and (typed or kind is None) else defaults
-        return find_column(usable, wanted, only, option, self.source)
-
-    def inputs(self, column: str, name: str) -> Dataset:
-        """The inputs of the rows that have one."""
+        column = self._column(usable, wanted, only, f"{name}_column")
         values = self.dataset.select_columns([column]).with_format("arrow")[:][column]
         missing = pc.is_null(values)
         if self.features[column].dtype in TEXTS:
@@ -147,32 +138,39 @@ class RowReader:
         self.leave_out(missing.to_numpy(), self.noun[:-1])
         return self.dataset.select_columns([column]).rename_columns({column: name})
 
-    def absolute_paths(self, paths: Sequence[str]) -> list[str]:
-        return [os.path.normpath(self.rows.folder / path.strip()) for path in paths]
+    def _column(self, available: Iterable[str], wanted: str | None, defaults: Iterable[str], option: str) -> str:
+        """The column that the user named, else the first default that exists."""
+        found = [name for name in ([wanted] if wanted else defaults) if name in available]
+        if not found:
+            required = repr(wanted) if wanted else " or ".join(defaults)
+            raise ValueError(
+                f"{self.source} needs a column {required}, it has: {', '.join(available) or 'none'}. Name it with "
+                f"--{option}."
+            )
+        return found[0]
+
+    def absolute_path(self, path: str) -> str:
+        return os.path.normpath(self.rows.folder / path.strip())
 
     def finish(
         self,
         inputs: Dataset,
-        *,
-        ordered: bool = True,
-        needs_order: bool = False,
-        with_validation: bool = True,
         contents: Sequence[Hashable],
         places: Sequence[str] | None = None,
-        joins_copies: bool = True,
+        *,
+        ordered: bool,
+        needs_order: bool,
+        with_validation: bool = True,
     ) -> LabeledData:
-        """Adds the labels and the splits to the inputs; rows of equal `contents` stay together if `joins_copies`."""
+        """Adds the labels and the splits to the inputs; media, which have `places`, stay together with their copies.
+
+        Texts, and rows of few different values, are often equal by chance; to join them could make all groups one.
+        """
         labels, names = self._labels(ordered, needs_order)
         groups = None
         if self.group:
             texts = self.as_text(self.group).str.strip()
             groups, marked = texts.to_numpy(), texts.str.lower().isin(MISSING_MARKERS).to_numpy()
-            for group in alike(groups)[:1]:
-                logger.warning(
-                    "%s: the groups %s are taken for different ones. If they are one, write them alike.",
-                    self.source,
-                    ", ".join(map(repr, group)),
-                )
             if marked.any():
                 logger.warning(
                     "%s: the group %s is taken for a group, of %d rows. If it means that there is no group, leave "
@@ -182,13 +180,12 @@ class RowReader:
                     marked.sum(),
                 )
         likeliest = labels.argmax(1) if labels.ndim == 2 else labels  # (N,)
+        together = groups if places is None else join_duplicates(groups, contents)
         wanted = ("test", "validation") if with_validation else ("test",)
-        splits = self._splits()
-        together = join_duplicates(groups, contents) if joins_copies else groups
-        splits = complete_splits(splits, likeliest, together, self.source, wanted)
-        place = places.__getitem__ if places else self.place
+        splits = complete_splits(self._splits(), likeliest, together, self.source, wanted)
+        place, are_joined = places.__getitem__ if places else self.place, places is not None
         noun = "rows" if self.noun == "tables" else self.noun
-        warn_about_duplicates(contents, place, likeliest, splits, self.source, noun, are_joined=joins_copies)
+        warn_about_duplicates(contents, place, likeliest, splits, self.source, noun, are_joined=are_joined)
         warn_about_splits(splits, likeliest, groups, names, self.source)
         kind = ClassLabel(names=list(names)) if labels.ndim == 1 else List(Value("float32"), length=len(names))
         dataset = inputs.add_column("label", labels.tolist(), feature=kind)

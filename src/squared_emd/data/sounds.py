@@ -4,28 +4,23 @@ import inspect
 import io
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+import stat
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from datasets.utils.file_utils import xopen
 from scipy.signal import resample_poly
 from torch import Tensor
 from transformers import FeatureExtractionMixin
 
-from squared_emd.data.duplicates import content_digest
-
-__all__ = ["AudioCollator", "audio_decoder", "check_sounds", "decode_audio"]
-
+__all__ = ["AudioCollator", "audio_decoder", "decode_audio", "read_sound"]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Samples per second; resampling from others could take all memory.
 MARGIN = 0.1  # Seconds that resampling looks ahead, at most.
 BLOCK = 2**20  # Samples of all channels that are read at once: a header may claim more than the file has.
-MAX_NAMED = 5
-CHUNK = 256  # Sounds in memory at once.
 
 
 def decode_audio(
@@ -44,48 +39,13 @@ def decode_audio(
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It cannot be decoded, or has no samples, samples that are not finite or an impossible rate.
-        ImportError: soundfile is not installed.
     """
-    mono, rate = _read(sound, max_seconds + MARGIN)  # (T,)
+    mono, rate = read_sound(sound, max_seconds + MARGIN)  # (T,)
     if rate != sampling_rate:
         mono = resample_poly(mono, sampling_rate, rate)  # (T * sampling_rate / rate,)
     if max_seconds < math.inf:
         mono = mono[: int(max_seconds * sampling_rate)]
     return np.ascontiguousarray(mono, dtype=np.float32)
-
-
-def check_sounds(sounds: Iterable[str | Mapping[str, Any]], source: str | os.PathLike) -> list[bytes]:
-    """Decodes every sound, so that a damaged one is found before training.
-
-    Args:
-        sounds: See `decode_audio`.
-        source: Where they are listed, for the message.
-
-    Returns:
-        The digest of the content of each sound.
-
-    Raises:
-        ValueError: Some are missing or cannot be decoded; the first are named.
-    """
-
-    def check(sound: str | Mapping[str, Any]) -> bytes | str:
-        try:
-            _read(sound, math.inf)
-            return content_digest(sound)
-        except (FileNotFoundError, ValueError) as error:
-            return str(error)
-
-    digests, remaining = [], iter(sounds)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while chunk := list(islice(remaining, CHUNK)):
-            digests += pool.map(check, chunk)
-    errors = [error for error in digests if isinstance(error, str)]
-    if errors:
-        raise ValueError(
-            f"{len(errors)} of {len(digests)} sounds of {source} are missing or cannot be decoded, the first: "
-            f"{' '.join(errors[:MAX_NAMED])}"
-        )
-    return digests
 
 
 def audio_decoder(sampling_rate: int, max_seconds: float) -> Callable[[dict[str, list]], dict[str, list]]:
@@ -137,46 +97,43 @@ class AudioCollator:
         return dict(inputs) | {"labels": torch.as_tensor([row["label"] for row in rows])}
 
 
-def _read(sound: str | os.PathLike | Mapping[str, Any], max_seconds: float) -> tuple[np.ndarray, int]:
-    """The mean of the channels of a sound, (T,), and the samples per second."""
-    try:
-        import soundfile
-    except ImportError as error:
-        raise ImportError(
-            'squared_emd.data.sounds needs soundfile, which is not installed: pip install "squared-emd[recipes]"'
-        ) from error
+def read_sound(sound: str | os.PathLike | Mapping[str, Any], max_seconds: float = math.inf) -> tuple[np.ndarray, int]:
+    """The mean of the channels of a sound, (T,), and the samples per second; see `decode_audio` for what it raises."""
     path, content = (sound["path"], sound["bytes"]) if isinstance(sound, Mapping) else (sound, None)
     name = "a sound of the dataset" if path is None else str(path)
-    if content is None and "://" in name:  # In an archive.
-        with xopen(name, "rb") as archived:
-            content = archived.read()
-    if content is None and not os.path.isfile(name):
-        if os.path.exists(name):
-            raise ValueError(f"{name} must be a sound, it is not a regular file.")
-        raise FileNotFoundError(f"There is no sound {name}.")
     try:
+        if content is None and "://" in name:  # In an archive.
+            with xopen(name, "rb") as archived:
+                content = archived.read()
+        elif content is None and not stat.S_ISREG(os.stat(name).st_mode):
+            raise ValueError("it is not a regular file")
         with soundfile.SoundFile(name if content is None else io.BytesIO(content)) as file:
-            rate = file.samplerate
-            if not MIN_RATE <= rate <= MAX_RATE:
-                raise ValueError(
-                    f"{name} must be a sound of {MIN_RATE} to {MAX_RATE} samples per second, its header says {rate}."
-                )
-            missing, blocks = max_seconds * rate, [np.zeros(0, np.float32)]
-            while missing > 0:
-                size = min(math.ceil(min(missing, BLOCK)), max(BLOCK // file.channels, 1))
-                block = file.read(size, dtype="float32", always_2d=True)  # (size, channels)
-                if not len(block):
-                    break
-                blocks.append(block.mean(1))
-                missing -= len(block)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: it has no header.
+            return _mono(file, max_seconds), file.samplerate
+    except FileNotFoundError:
+        raise
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:  # TypeError: it has no header.
         reason = str(getattr(error, "error_string", error)).rstrip(".")
         raise ValueError(
-            f"{name} must be a sound that libsndfile decodes: {reason}. Convert it to WAV, FLAC, Ogg or MP3."
-        ) from None
+            f"{name} cannot be decoded: {reason}. Repair it, or convert it to WAV, FLAC, Ogg or MP3."
+        ) from ValueError(reason)
+
+
+def _mono(file: Any, max_seconds: float) -> np.ndarray:
+    """(T,) the mean of the channels of an open sound."""
+    rate = file.samplerate
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise ValueError(f"a sound must have {MIN_RATE} to {MAX_RATE} samples per second, its header says {rate}")
+    missing, blocks = max_seconds * rate, [np.zeros(0, np.float32)]
+    while missing > 0:
+        size = min(math.ceil(min(missing, BLOCK)), max(BLOCK // file.channels, 1))
+        block = file.read(size, dtype="float32", always_2d=True)  # (size, channels)
+        if not len(block):
+            break
+        blocks.append(block.mean(1))
+        missing -= len(block)
     mono = np.concatenate(blocks)  # (T,)
     if not len(mono):
-        raise ValueError(f"{name} must be a sound, it has no samples.")
+        raise ValueError("it has no samples")
     if not np.isfinite(mono).all():
-        raise ValueError(f"{name} must have finite samples, it has NaN or infinite ones. Leave it out or repair it.")
-    return mono, rate
+        raise ValueError("it has samples that are NaN or infinite")
+    return mono

@@ -4,10 +4,10 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -34,7 +34,7 @@ from huggingface_hub import DatasetCard, snapshot_download
 from squared_emd.data.csv_files import read_csv_files
 from squared_emd.data.media_folders import SPLIT_NAMES, SPLITS, MediaFolder, name_few, scan_folder, split_of
 
-__all__ = ["Rows", "find_column", "find_optional_column", "read_rows"]
+__all__ = ["Rows", "read_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -120,38 +120,6 @@ def read_rows(
         raise ValueError(f"{source} has no rows. {supported}.")
     ends = tuple(accumulate(map(len, parts.values())))
     return Rows(rows, tuple(parts), ends, source, path.parent if path.is_file() else path)
-
-
-def find_column(available: Iterable[str], wanted: str | None, defaults: Iterable[str], option: str, source: Any) -> str:
-    """Finds a column by the name that the user gave, else by the first default that exists.
-
-    Args:
-        available: Names of the columns.
-        wanted: The name given by the user.
-        defaults: Names to look for if the user gave none.
-        option: The option that names the column, for the message.
-        source: For the message.
-
-    Raises:
-        ValueError: There is no such column.
-    """
-    available, defaults = list(available), list(defaults)
-    found = [name for name in ([wanted] if wanted else defaults) if name in available]
-    if not found:
-        required = repr(wanted) if wanted else " or ".join(defaults)
-        raise ValueError(
-            f"{source} needs a column {required}, it has: {', '.join(available) or 'none'}. Name it with --{option}."
-        )
-    return found[0]
-
-
-def find_optional_column(
-    available: Iterable[str], wanted: str | None, default: str, option: str, source: Any
-) -> str | None:
-    """Finds a column as `find_column`; None if the user named none and the default does not exist."""
-    if wanted is None and default not in available:
-        return None
-    return find_column(available, wanted, [default], option, source)
 
 
 def _load(

@@ -1,13 +1,11 @@
-"""Splits by fold and by person, and the splits that the user's own data lack."""
+"""Splits by fold, as published, and by person; and the table of classes and splits."""
 
 from __future__ import annotations
 
-import logging
 import random
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,12 +13,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["class_table", "complete_splits", "fold_split", "published_split", "validation_split", "warn_about_splits"]
-
-logger = logging.getLogger(__name__)
-
-NUM_PARTS = 5  # A split that is made has one part in five of the training rows.
-MAX_NAMED = 5
+__all__ = ["class_table", "fold_split", "published_split", "validation_split"]
 
 
 def fold_split(dataset: Dataset, fold: int) -> tuple[Dataset, Dataset]:
@@ -113,53 +106,6 @@ def validation_split(
     return train.select(rest), train.select([i for i, user in enumerate(users) if user in chosen])
 
 
-def complete_splits(
-    splits: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, source: Any, wanted: Sequence[str]
-) -> np.ndarray:
-    """Makes the splits that are missing, each a fifth of the training rows, always the same.
-
-    Classes keep their proportions as well as can be; a class with one training row keeps it.
-
-    Args:
-        splits: (N,) `train`, `validation` or `test`; one value alone counts as no split.
-        labels: (N,) class indices.
-        groups: (N,) groups whose rows stay together, or None.
-        source: For messages.
-        wanted: Names of the splits that are required.
-
-    Returns:
-        (N,) splits.
-
-    Raises:
-        ValueError: There are no training rows, or too few to make a split.
-    """
-    splits = np.array(splits, dtype=object)
-    if len(set(splits)) == 1:
-        splits[:] = "train"
-    if "train" not in splits:
-        raise ValueError(f"{source} has no rows to train on, its splits are {', '.join(sorted(set(splits)))}.")
-    for name in wanted:
-        if name in splits:
-            continue
-        rows = np.flatnonzero(splits == "train")
-        chosen = rows[_fifth(labels[rows], None if groups is None else groups[rows])]
-        if not len(chosen):
-            raise ValueError(
-                f"{source} has no {name} split, and its {len(rows)} training rows are too few, or of too few groups, "
-                f"to make one. Assign rows to the {name} split."
-            )
-        splits[chosen] = name
-        logger.warning(
-            "%s has no %s split: %d of its %d training rows become one, %s.",
-            source,
-            name,
-            len(chosen),
-            len(rows),
-            "a fifth of each class" if groups is None else "whole groups, about a fifth of each class",
-        )
-    return splits
-
-
 def class_table(
     dataset: Dataset, class_names: Sequence[str], source_names: Mapping[str, Sequence[str]] | None = None
 ) -> str:
@@ -191,52 +137,3 @@ def class_table(
         counts[f"{split} ({', '.join(others)})" if others else split] = [*of_class, of_class.sum()]
     table = pd.DataFrame(counts)
     return table.assign(all=table.sum(axis=1, numeric_only=True)).to_string(index=False)
-
-
-def warn_about_splits(
-    splits: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str], source: Any
-) -> None:
-    """Logs a warning about classes without training rows, and about groups in more than one split.
-
-    Args:
-        splits: (N,) `train`, `validation` or `test`.
-        labels: (N,) class indices.
-        groups: (N,) groups, or None.
-        class_names: Names of the K classes.
-        source: For messages.
-    """
-    trained = set(labels[splits == "train"].tolist())
-    unseen = [name for k, name in enumerate(class_names) if k not in trained]
-    if unseen:
-        logger.warning("%s has no training row of the classes %s.", source, ", ".join(unseen))
-    if groups is None:
-        return
-    pairs = Counter(group for group, _ in set(zip(groups.tolist(), splits.tolist(), strict=True)))
-    shared = sorted(group for group, count in pairs.items() if count > 1)
-    if shared:
-        logger.warning(
-            "%s has %d groups in more than one split, the first: %s. Results on such a test split are too good.",
-            source,
-            len(shared),
-            ", ".join(shared[:MAX_NAMED]),
-        )
-
-
-def _fifth(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Indices of one part in five of the rows, the one with the most classes; empty if there is none."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    counts = np.bincount(labels)
-    rows = np.flatnonzero(counts[labels] > 1) if groups is None else np.arange(len(labels))
-    units = counts.max() if groups is None else min(len(set(groups)), counts.max())
-    if not len(rows) or units < 2:
-        return rows[:0]
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    splitter = kind(min(NUM_PARTS, int(units)), shuffle=True, random_state=0)
-    with warnings.catch_warnings():  # A class with fewer than five rows is in some of the parts only, as intended.
-        warnings.simplefilter("ignore", UserWarning)
-        folds = list(splitter.split(rows, labels[rows], None if groups is None else groups[rows]))
-    parts = [part for _, part in folds if len(part) < len(labels)]
-    if not parts:
-        return rows[:0]
-    return rows[max(parts, key=lambda part: (len(set(labels[rows][part])), -abs(NUM_PARTS * len(part) - len(rows))))]

@@ -126,7 +126,7 @@ def open_image(source: Mapping[str, Any] | str | os.PathLike) -> Iterator[Image.
         raise ValueError(
             f"{path or 'an image without a path'} cannot be decoded: {reason}. Leave it out, or replace it by a "
             "complete image of 8 bits a channel."
-        ) from error
+        ) from ValueError(reason)
 
 
 def _upright(image: Image.Image, size: tuple[float, float]) -> DecodedImage:
