@@ -1,6 +1,5 @@
 """The functions against the table of cases, against the losses, and by hand."""
 
-import re
 import sys
 from types import SimpleNamespace
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
+from tests.data.files import message_of
 from tests.metrics.cases import CASES, GUESSES, LABELS, LINE, LOGITS, LOPSIDED, SOFT, P
 
 from squared_emd import exact_emd_loss, ordinal_metrics, squared_emd_loss
@@ -16,6 +16,7 @@ from squared_emd.metrics import (
     confusion_matrix,
     correlation,
     exact_emd,
+    expected_calibration_error,
     expected_score,
     macro_mean_absolute_error,
     mean_absolute_error,
@@ -135,201 +136,134 @@ def test_equal_scores_rank_as_argmax_has_them():
     assert ranks_of_truth(np.zeros((3, 3)), [0, 1, 2]).tolist() == [0, 1, 2]
 
 
+def evaluated(compute_metrics, predictions, labels):
+    return compute_metrics(SimpleNamespace(predictions=predictions, label_ids=labels))
+
+
 NAN = np.where(np.arange(5) == 3, np.nan, P[:2])
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda: within([1], [1, 2]),
-            "predictions and references must be equally many, at least one; got 1 and 2.",
-        ),
-        (
-            lambda: squared_emd(np.zeros((0, 3)), []),
-            "predictions and references must be equally many, at least one; got 0 and 0.",
-        ),
-        (
-            lambda: within([0.5, 1], [0, 1]),
-            "predictions must be class indices, whole numbers; entry 0 is 0.5. "
-            "Round the output of a regression to the nearest class first.",
-        ),
-        (
-            lambda: within([0, 1], [0, np.nan]),
-            "references must be class indices, whole numbers; entry 1 is nan. "
-            "Round the output of a regression to the nearest class first.",
-        ),
-        (
-            lambda: weighted_kappa([0, 1], [0, -100]),
-            "references must be class indices in 0 .. 1048575; entry 1 is -100. Number the classes from 0, and "
-            "leave out samples without a label.",
-        ),
-        (
-            lambda: squared_emd(P[:2], [0, 5]),
-            "references must be class indices in 0 .. 4; entry 1 is 5. Number the classes from 0, and leave out "
-            "samples without a label.",
-        ),
-        (
-            lambda: within([[0, 1]], [0]),
-            "predictions must be (N,) class indices, got shape (1, 2).",
-        ),
-        (
-            lambda: within(["adult"], ["child"]),
-            "predictions must be numbers, in rows of equal length; got text.",
-        ),
-        (
-            lambda: squared_emd([[0.5, 0.5], [1]], [0, 1]),
-            "predictions must be numbers, in rows of equal length; got rows of different lengths, or other objects.",
-        ),
-        (
-            lambda: squared_emd([0.5, 0.5], [0, 1]),
-            "predictions must be (N, K), one number for each class, got shape (2,).",
-        ),
-        (
-            lambda: squared_emd(NAN, [0, 1]),
-            "predictions must not hold NaN or infinity; row 0 has nan for class 3.",
-        ),
-        (
-            lambda: ranks_of_truth([[0, np.inf]], [0]),
-            "predictions must not hold NaN or infinity; row 0 has inf for class 1.",
-        ),
-        (
-            lambda: squared_emd([[0.5, 0.5], [0.7, 0.5]], [0, 1]),
-            "each row of predictions must be a distribution: no negative entry, sum 1; row 1 has entries from 0.5 and "
-            "the sum 1.2. Are these logits? Then say from_logits=True, or take their softmax.",
-        ),
-        (
-            lambda: expected_score([[1.5, -0.5]]),
-            "each row of predictions must be a distribution: no negative entry, sum 1; row 0 has entries from -0.5 and "
-            "the sum 1. Are these logits? Then say from_logits=True, or take their softmax.",
-        ),
-        (
-            lambda: squared_emd([[0.5, 0.5]], [[0.2, 0.2]]),
-            "each row of references must be a distribution: no negative entry, sum 1; row 0 has entries from 0.2 and "
-            "the sum 0.4.",
-        ),
-        (
-            lambda: squared_emd([[0.5, 0.5]], [[0.2, 0.2, 0.6]]),
-            "references must be (N,) class indices, or (N, 2) distributions like the predictions; got shape (1, 3).",
-        ),
-        (
-            lambda: squared_emd(P, LABELS, p=0.5),
-            "p must be a number, at least 1 and finite, got 0.5. Use p=2 for the squared EMD or p=1 for the EMD.",
-        ),
-        (
-            lambda: squared_emd(P, LABELS, spacing=[1, 1, 1]),
-            "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; "
-            "got [1.0, 1.0, 1.0].",
-        ),
-        (
-            lambda: squared_emd(P, LABELS, spacing=[1, 1, -1, 1]),
-            "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; "
-            "got [1.0, 1.0, -1.0, 1.0].",
-        ),
-        (
-            lambda: squared_emd(P, LABELS, spacing=[0, 0, 0, 0]),
-            "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; "
-            "got [0.0, 0.0, 0.0, 0.0].",
-        ),
-        (lambda: squared_emd(P, LABELS, reduction="sum"), 'reduction must be "mean" or "none", got \'sum\'.'),
-        (
-            lambda: exact_emd(P, LABELS, np.ones((4, 4))),
-            "ground_distance must be (K, K) = (5, 5) like the classes, got shape (4, 4).",
-        ),
-        (
-            lambda: squared_emd(P, LABELS, spacing=[1e308, 1e308, 1e308, 1e308]),
-            "spacing is too large for float64: the EMD overflows; got [1e+308, 1e+308, 1e+308, 1e+308].",
-        ),
-        (
-            lambda: squared_emd(P, LABELS, p="2"),
-            "p must be a number, at least 1 and finite, got '2'. Use p=2 for the squared EMD or p=1 for the EMD.",
-        ),
-        (
-            lambda: weighted_kappa([0], [1], ground_distance=3),
-            "ground_distance must be (K, K), got shape ().",
-        ),
-        (
-            lambda: exact_emd(P, LABELS, np.ones((5, 5))),
-            "ground_distance must be 0 on the diagonal, got [1.0, 1.0, 1.0, 1.0, 1.0].",
-        ),
-        (
-            lambda: ranks_of_truth([[0, 1], [-np.inf, -np.inf]], [0, 1]),
-            "predictions must not hold NaN or infinity; row 1 has -inf for every class.",
-        ),
-        *(
-            (
-                lambda weights=weights: ordinal_metrics(class_weights=weights)(
-                    SimpleNamespace(predictions=np.zeros((2, 2)), label_ids=np.array([1, 1]))
-                ),
-                "class_weights must be one number for each of the 2 classes, none negative, and not 0 for all that "
-                f"occur; got {weights}.",
-            )
-            for weights in ([1.0], [1.0, 0.0])
-        ),
-        (
-            lambda: ordinal_metrics(class_weights="often")(
-                SimpleNamespace(predictions=np.zeros((2, 2)), label_ids=np.array([1, 1]))
-            ),
-            "class_weights must be \"balanced\" or one number for each class, got 'often'.",
-        ),
-        (
-            lambda: within([0, 1], [0, 1], tolerance=np.nan),
-            "tolerance must be whole numbers, at least 0; got [nan].",
-        ),
-        (
-            lambda: within([0, 1], [0, 1], sample_weight=[1, -1]),
-            "sample_weight must be 2 numbers, one a sample, none negative and not all 0; got 2 with the sum 0.",
-        ),
-        (
-            lambda: macro_mean_absolute_error([0, 1], [0, 1], sample_weight=[0, 0]),
-            "sample_weight must be 2 numbers, one a sample, none negative and not all 0; got 2 with the sum 0.",
-        ),
-        (
-            lambda: ordinal_metrics(class_names="abc")(SimpleNamespace(predictions=LOGITS, label_ids=LABELS)),
-            "class_names must name the 5 outputs of the network, got 3.",
-        ),
-        (
-            lambda: exact_emd(P, LABELS, -np.ones((5, 5))),
-            "ground_distance must be finite and not negative, got -1.0 .. -1.0.",
-        ),
-        (
-            lambda: weighted_kappa([0, 4], [1, 1], ground_distance=1 - np.eye(3)),
-            "ground_distance must cover every class: it is for 0 .. 2, got class 4.",
-        ),
-        (
-            lambda: weighted_kappa([0], [1], weights="cubic"),
-            'weights must be "quadratic" or "linear", got \'cubic\'.',
-        ),
-        (
-            lambda: weighted_kappa([0], [1], weights="linear", ground_distance=np.ones((2, 2))),
-            "give weights or ground_distance, not both: each says how far two classes are apart.",
-        ),
-        (
-            lambda: expected_score(P, [1, 2]),
-            "scores must hold one number for each of the 5 classes, got [1.0, 2.0].",
-        ),
-        (lambda: correlation([1, np.inf], [1, 2]), "predictions must be finite; entry 1 is inf."),
-        (lambda: correlation([[1], [2]], [1, 2]), "predictions must be one row of numbers, got shape (2, 1)."),
-        (
-            lambda: correlation([1, 2], [1, 2], "peirce"),
-            "kind must be one of ['spearman', 'pearson', 'kendall'], got 'peirce'.",
-        ),
-        (lambda: top_k_metrics([]), "ks must be whole numbers, at least 1; got []."),
-        (
-            lambda: top_k_metrics([5, 7])(SimpleNamespace(predictions=np.eye(5), label_ids=range(5))),
-            "ks needs a number below that of the classes, 5; got [5, 7].",
-        ),
-        (lambda: top_k_error([0, 1], 0), "k must be whole numbers, at least 1; got [0]."),
-        (
-            lambda: ordinal_metrics()(SimpleNamespace(predictions=np.zeros((2, 1)), label_ids=np.zeros(2))),
-            "a network with one output needs ordinal_metrics(class_names=...) to know its classes.",
-        ),
-        (
-            lambda: ordinal_metrics()(SimpleNamespace(predictions=NAN, label_ids=[0, 1])),
-            "logits must not hold NaN or infinity; row 0 has nan for class 3.",
-        ),
-    ],
+LENGTHS = "predictions and references must be equally many, at least one; got {}."
+NOT_WHOLE = (
+    "must be class indices, whole numbers; entry {}. Round the output of a regression to the nearest class first."
 )
+OUT_OF_RANGE = "{}. Number the classes from 0, and leave out samples without a label."
+ROWS = "each row of {} must be a distribution: no negative entry, sum 1; row {}."
+LOGITS_HINT = " Are these logits? Then say from_logits=True, or take their softmax."
+INFINITE = "predictions must not hold NaN or infinity; row {}."
+NUMBERS = "predictions must be numbers, in rows of equal length; got {}."
+NO_ORDER = "p must be a number, at least 1 and finite, got {!r}. Use p=2 for the squared EMD or p=1 for the EMD."
+GAPS = "spacing must hold the K-1 = 4 gaps between neighboring classes, none negative and not all 0; got {}."
+WEIGHTS = "sample_weight must be 2 numbers, one a sample, none negative and not all 0; got 2 with the sum 0."
+CLASS_WEIGHTS = (
+    "class_weights must be one number for each of the 2 classes, none negative, and not 0 for all that occur; got {}."
+)
+ERRORS = [
+    (lambda: within([1], [1, 2]), LENGTHS.format("1 and 2")),
+    (lambda: squared_emd(np.zeros((0, 3)), []), LENGTHS.format("0 and 0")),
+    (lambda: within([0.5, 1], [0, 1]), "predictions " + NOT_WHOLE.format("0 is 0.5")),
+    (lambda: within([0, 1], [0, np.nan]), "references " + NOT_WHOLE.format("1 is nan")),
+    (
+        lambda: weighted_kappa([0, 1], [0, -100]),
+        OUT_OF_RANGE.format("references must be class indices in 0 .. 1048575; entry 1 is -100"),
+    ),
+    (
+        lambda: squared_emd(P[:2], [0, 5]),
+        OUT_OF_RANGE.format("references must be class indices in 0 .. 4; entry 1 is 5"),
+    ),
+    (lambda: within([[0, 1]], [0]), "predictions must be (N,) class indices, got shape (1, 2)."),
+    (lambda: within(["adult"], ["child"]), NUMBERS.format("text")),
+    (lambda: squared_emd([[0.5, 0.5], [1]], [0, 1]), NUMBERS.format("rows of different lengths, or other objects")),
+    (lambda: squared_emd([0.5], [0]), "predictions must be (N, K), one number for each class, got shape (1,)."),
+    (lambda: squared_emd(NAN, [0, 1]), INFINITE.format("0 has nan for class 3")),
+    (lambda: ranks_of_truth([[0, np.inf]], [0]), INFINITE.format("0 has inf for class 1")),
+    (lambda: ranks_of_truth([[0, 1], [-np.inf] * 2], [0, 1]), INFINITE.format("1 has -inf for every class")),
+    (
+        lambda: squared_emd([[0.5, 0.5], [0.7, 0.5]], [0, 1]),
+        ROWS.format("predictions", "1 has entries from 0.5 and the sum 1.2") + LOGITS_HINT,
+    ),
+    (
+        lambda: expected_score([[1.5, -0.5]]),
+        ROWS.format("predictions", "0 has entries from -0.5 and the sum 1") + LOGITS_HINT,
+    ),
+    (
+        lambda: squared_emd([[0.5, 0.5]], [[0.2, 0.2]]),
+        ROWS.format("references", "0 has entries from 0.2 and the sum 0.4"),
+    ),
+    (
+        lambda: squared_emd([[0.5, 0.5]], [[0.2, 0.2, 0.6]]),
+        "references must be (N,) class indices, or (N, 2) distributions like the predictions; got shape (1, 3).",
+    ),
+    *((lambda p=p: squared_emd(P, LABELS, p=p), NO_ORDER.format(p)) for p in (0.5, "2")),
+    *(
+        (lambda gaps=gaps: squared_emd(P, LABELS, spacing=gaps), GAPS.format(gaps))
+        for gaps in ([1.0, 1.0, 1.0], [1.0, 1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 0.0])
+    ),
+    (
+        lambda: squared_emd(P, LABELS, spacing=[1e308] * 4),
+        "spacing is too large for float64: the EMD overflows; got [1e+308, 1e+308, 1e+308, 1e+308].",
+    ),
+    (lambda: squared_emd(P, LABELS, reduction="sum"), 'reduction must be "mean" or "none", got \'sum\'.'),
+    (
+        lambda: exact_emd(P, LABELS, np.ones((4, 4))),
+        "ground_distance must be (K, K) = (5, 5) like the classes, got shape (4, 4).",
+    ),
+    (
+        lambda: exact_emd(P, LABELS, np.ones((5, 5))),
+        "ground_distance must be 0 on the diagonal, got [1.0, 1.0, 1.0, 1.0, 1.0].",
+    ),
+    (
+        lambda: exact_emd(P, LABELS, -np.ones((5, 5))),
+        "ground_distance must be finite and not negative, got -1.0 .. -1.0.",
+    ),
+    (lambda: weighted_kappa([0], [1], ground_distance=3), "ground_distance must be (K, K), got shape ()."),
+    (
+        lambda: weighted_kappa([0, 4], [1, 1], ground_distance=1 - np.eye(3)),
+        "ground_distance must cover every class: it is for 0 .. 2, got class 4.",
+    ),
+    (lambda: weighted_kappa([0], [1], weights="cubic"), 'weights must be "quadratic" or "linear", got \'cubic\'.'),
+    (
+        lambda: weighted_kappa([0], [1], weights="linear", ground_distance=np.ones((2, 2))),
+        "give weights or ground_distance, not both: each says how far two classes are apart.",
+    ),
+    (lambda: within([0, 1], [0, 1], tolerance=np.nan), "tolerance must be whole numbers, at least 0; got [nan]."),
+    (lambda: within([0, 1], [0, 1], sample_weight=[1, -1]), WEIGHTS),
+    (lambda: macro_mean_absolute_error([0, 1], [0, 1], sample_weight=[0, 0]), WEIGHTS),
+    (lambda: expected_score(P, [1, 2]), "scores must hold one number for each of the 5 classes, got [1.0, 2.0]."),
+    (lambda: correlation([1, np.inf], [1, 2]), "predictions must be finite; entry 1 is inf."),
+    (lambda: correlation([[1], [2]], [1, 2]), "predictions must be one row of numbers, got shape (2, 1)."),
+    (
+        lambda: correlation([1, 2], [1, 2], "peirce"),
+        "kind must be one of ['spearman', 'pearson', 'kendall'], got 'peirce'.",
+    ),
+    (lambda: top_k_error([0, 1], 0), "k must be whole numbers, at least 1; got [0]."),
+    (lambda: expected_calibration_error(P, LABELS, bins=0), "bins must be whole numbers, at least 1; got [0]."),
+    (lambda: top_k_metrics([]), "ks must be whole numbers, at least 1; got []."),
+    (
+        lambda: evaluated(top_k_metrics([5, 7]), np.eye(5), range(5)),
+        "ks needs a number below that of the classes, 5; got [5, 7].",
+    ),
+    *(
+        (lambda weights=weights: evaluated(ordinal_metrics(class_weights=weights), np.zeros((2, 2)), [1, 1]), message)
+        for weights, message in (
+            ([1.0], CLASS_WEIGHTS.format([1.0])),
+            ([1.0, 0.0], CLASS_WEIGHTS.format([1.0, 0.0])),
+            ("often", "class_weights must be \"balanced\" or one number for each class, got 'often'."),
+        )
+    ),
+    (
+        lambda: evaluated(ordinal_metrics(class_names="abc"), LOGITS, LABELS),
+        "class_names must name the 5 outputs of the network, got 3.",
+    ),
+    (
+        lambda: evaluated(ordinal_metrics(), np.zeros((2, 1)), np.zeros(2)),
+        "a network with one output needs ordinal_metrics(class_names=...) to know its classes.",
+    ),
+    (
+        lambda: evaluated(ordinal_metrics(), NAN, [0, 1]),
+        "logits must not hold NaN or infinity; row 0 has nan for class 3.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), ERRORS, ids=range(len(ERRORS)))
 def test_errors(call, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        call()
+    assert message_of(ValueError, call) == message

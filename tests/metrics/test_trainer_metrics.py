@@ -121,19 +121,3 @@ def test_calibration_of_hard_and_soft_labels():
     shown = reliability(P.max(1), P.argmax(1) == LABELS)
     assert shown.share.sum() == pytest.approx(1)
     assert (np.diff(shown.confidence) > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: expected_calibration_error(P, LABELS, bins=0), "bins must be whole numbers, at least 1; got [0]."),
-        (
-            lambda: negative_log_likelihood(P, LABELS, reduction="sum"),
-            'reduction must be "mean" or "none", got \'sum\'.',
-        ),
-    ],
-)
-def test_calibration_errors(call, message):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value) == message

@@ -6,14 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .inputs import (
-    as_labels_or_distributions,
-    as_likeliest_labels,
-    as_probabilities,
-    as_weights,
-    as_whole_numbers,
-    check_lengths,
-)
+from .inputs import as_distributions_of_pairs, as_weights, as_whole_numbers, reduce_values
 
 CALIBRATION_BINS = 15
 
@@ -57,17 +50,13 @@ def negative_log_likelihood(
     >>> round(negative_log_likelihood(np.array([[0.5, 0.25, 0.25]]), np.array([0])), 6)  # log 2
     0.693147
     """
-    if reduction not in ("mean", "none"):
-        raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}.')
-    probabilities = as_probabilities(probabilities)
-    references = as_labels_or_distributions(references, probabilities.shape[1])
-    check_lengths(probabilities, references)
+    probabilities, references = as_distributions_of_pairs(probabilities, references)
     logs = -np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))  # (N, K)
     if references.ndim == 1:
         values = np.take_along_axis(logs, references[:, None], 1)[:, 0]  # (N,)
     else:
         values = (logs * references).sum(1)  # (N,)
-    return values if reduction == "none" else float(values.mean())
+    return reduce_values(values, reduction)
 
 
 def expected_calibration_error(
@@ -93,10 +82,9 @@ def expected_calibration_error(
     >>> expected_calibration_error(np.array([[0.75, 0.25], [0.75, 0.25]]), np.array([0, 1]))  # 0.75 sure, half right
     0.25
     """
-    probabilities = as_probabilities(probabilities)
-    references = as_likeliest_labels(references, probabilities.shape[1])
-    check_lengths(probabilities, references)
-    return reliability(probabilities.max(1), probabilities.argmax(1) == references, bins=bins).error
+    probabilities, references = as_distributions_of_pairs(probabilities, references)
+    true = references.argmax(1) if references.ndim == 2 else references  # (N,)
+    return reliability(probabilities.max(1), probabilities.argmax(1) == true, bins=bins).error
 
 
 def calibration_terms(confidences: np.ndarray, hits: np.ndarray, *, bins: int = CALIBRATION_BINS) -> np.ndarray:

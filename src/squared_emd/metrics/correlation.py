@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .inputs import as_probabilities, as_reals, check_lengths
+from .inputs import as_distributions, as_reals, check_lengths
 
 CORRELATIONS = ("spearman", "pearson", "kendall")
 
@@ -25,7 +25,7 @@ def expected_score(probabilities: np.ndarray, scores: np.ndarray | None = None) 
     >>> expected_score(np.array([[0.5, 0.25, 0.25]]), np.array([1, 5, 10]))
     array([4.25])
     """
-    probabilities = as_probabilities(probabilities)
+    probabilities = as_distributions(probabilities, "predictions")
     num_classes = probabilities.shape[1]
     scores = np.arange(num_classes) if scores is None else as_reals(scores, "scores")
     if scores.shape != (num_classes,):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .inputs import as_ground_distance, as_labels_or_distributions, as_probabilities, as_reals, check_lengths
+from .inputs import as_distributions_of_pairs, as_ground_distance, as_reals, reduce_values
 
 
 def squared_emd(
@@ -37,7 +37,7 @@ def squared_emd(
     >>> squared_emd(np.array([[0.5, 0.25, 0.25]]), np.array([0]))  # CDF (0.5, 0.75), target (1, 1): 0.25 + 0.0625
     0.3125
     """
-    probabilities, references = _check(probabilities, references)
+    probabilities, references = as_distributions_of_pairs(probabilities, references)
     if not (isinstance(p, (int, float, np.number)) and 1 <= p < np.inf):
         raise ValueError(
             f"p must be a number, at least 1 and finite, got {p!r}. Use p=2 for the squared EMD or p=1 for the EMD."
@@ -57,7 +57,7 @@ def squared_emd(
             values = powers @ spacing  # (N,)
         if not np.isfinite(values).all():
             raise ValueError(f"spacing is too large for float64: the EMD overflows; got {spacing.tolist()}.")
-    return _reduce(values, reduction)
+    return reduce_values(values, reduction)
 
 
 def exact_emd(
@@ -87,10 +87,10 @@ def exact_emd(
     >>> exact_emd(np.array([[0.5, 0.25, 0.25]]), np.array([0]), ground_distance)  # 0.25 * 1 + 0.25 * 4
     1.25
     """
-    probabilities, references = _check(probabilities, references)
+    probabilities, references = as_distributions_of_pairs(probabilities, references)
     ground_distance = as_ground_distance(ground_distance, probabilities.shape[1])
     if references.ndim == 1:
-        return _reduce((probabilities * ground_distance.T[references]).sum(1), reduction)  # Eq. 14
+        return reduce_values((probabilities * ground_distance.T[references]).sum(1), reduction)  # Eq. 14
     try:
         from ot import emd2
     except ImportError:
@@ -100,7 +100,7 @@ def exact_emd(
             "Class indices as references, or p=1 with spacing for classes on a line, do without."
         ) from None
     values = [emd2(source, target, ground_distance) for source, target in zip(probabilities, references, strict=True)]
-    return _reduce(np.array(values, dtype=np.float64), reduction)
+    return reduce_values(np.array(values, dtype=np.float64), reduction)
 
 
 def ranked_probability_score(squared_emd: float, num_classes: int) -> float:
@@ -126,16 +126,3 @@ def _cdf_gaps(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
     else:
         probabilities[np.arange(len(references)), references] -= 1
     return np.cumsum(probabilities, axis=1, out=probabilities)[:, :-1]
-
-
-def _check(probabilities: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    probabilities = as_probabilities(probabilities)
-    references = as_labels_or_distributions(references, probabilities.shape[1])
-    check_lengths(probabilities, references)
-    return probabilities, references
-
-
-def _reduce(values: np.ndarray, reduction: str) -> float | np.ndarray:
-    if reduction not in ("mean", "none"):
-        raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}.')
-    return values if reduction == "none" else float(values.mean())

@@ -146,12 +146,13 @@ def as_ground_distance(values: Any, num_classes: int | None = None) -> np.ndarra
     return array
 
 
-def as_distributions(values: Any, name: str, hint: str = "") -> np.ndarray:
+def as_distributions(values: Any, name: str) -> np.ndarray:
     """(N, K) float64 rows without a negative entry, of sum 1 within 0.01 (half precision), divided by their sum."""
     array = as_scores(values, name)
     sums = array.sum(1, keepdims=True)
     if array.size and (array.min() < 0 or np.abs(sums - 1).max() > 1e-2):
         row = int(np.flatnonzero((np.abs(sums[:, 0] - 1) > 1e-2) | (array.min(1) < 0))[0])
+        hint = " Are these logits? Then say from_logits=True, or take their softmax." if name == "predictions" else ""
         raise ValueError(
             f"each row of {name} must be a distribution: no negative entry, sum 1; "
             f"row {row} has entries from {array[row].min():.4g} and the sum {sums[row, 0]:.4g}.{hint}"
@@ -159,11 +160,19 @@ def as_distributions(values: Any, name: str, hint: str = "") -> np.ndarray:
     return array / sums
 
 
-def as_probabilities(values: Any) -> np.ndarray:
-    """Predictions as :func:`as_distributions` has them."""
-    return as_distributions(
-        values, "predictions", " Are these logits? Then say from_logits=True, or take their softmax."
-    )
+def as_distributions_of_pairs(probabilities: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and truth: (N, K) distributions, and (N,) class indices or (N, K) distributions."""
+    probabilities = as_distributions(probabilities, "predictions")
+    references = as_labels_or_distributions(references, probabilities.shape[1])
+    check_lengths(probabilities, references)
+    return probabilities, references
+
+
+def reduce_values(values: np.ndarray, reduction: str) -> float | np.ndarray:
+    """(N,) values of the samples, or their mean."""
+    if reduction not in ("mean", "none"):
+        raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}.')
+    return values if reduction == "none" else float(values.mean())
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
