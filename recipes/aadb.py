@@ -30,15 +30,18 @@ class AADBArguments(ImageArguments):
     """The command line of every recipe, and the number of bins."""
 
     told_by_variant: ClassVar[tuple[str, ...]] = ("bins",)
+    outputs: ClassVar[tuple[str, str]] = ("outputs/aadb", "outputs/drawn_compositions")
+    seeds_with_data: ClassVar[int] = 1
 
+    num_images: int = field(
+        default=600, metadata={"help": "How many to draw where there is no data_dir, a fifth of them to test on."}
+    )
     bins: str = field(
         default=str(NUM_BINS),
         metadata={"help": "Classes that the score is cut into, or ensemble: a network for each of 3 to 10, averaged."},
     )
 
     def __post_init__(self) -> None:
-        if self.output_dir is None:
-            self.output_dir = "outputs/aadb" if self.data_dir else "outputs/drawn_compositions"
         if self.bins != "ensemble" and not (self.bins.isdecimal() and int(self.bins) >= 2):
             raise ValueError(f"bins must be a number of at least 2 or ensemble, got {self.bins!r}.")
         super().__post_init__()
@@ -56,7 +59,8 @@ def main() -> None:
     from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 
     with user_errors(), args.main_process_first():
-        folder = args.data_dir or draw_compositions()
+        num_test = args.num_images // 5
+        folder = args.data_dir or draw_compositions(num_train=args.num_images - num_test, num_test=num_test)
         images = load_aadb(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
             images = small_images(images, args.small_pictures, quality=args.small_quality)

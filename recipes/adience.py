@@ -27,16 +27,13 @@ class AdienceArguments(ImageArguments):
     """The command line of every recipe, and what Adience adds."""
 
     num_folds: ClassVar[int] = 5  # section 4.4
+    outputs: ClassVar[tuple[str, str]] = ("outputs/adience", "outputs/drawn_faces")
+    seeds_with_data: ClassVar[int] = 1  # the folds do the rest
 
-    num_faces: int = field(default=1500, metadata={"help": "How many faces to draw where there is no data_dir."})
+    num_faces: int = field(default=600, metadata={"help": "How many faces to draw where there is no data_dir."})
     odd_labels: str = field(
         default="drop", metadata={"choices": ("drop", "map"), "help": "Rows whose age is none of the eight groups."}
     )
-
-    def __post_init__(self) -> None:
-        if self.output_dir is None:
-            self.output_dir = "outputs/adience" if self.data_dir else "outputs/drawn_faces"
-        super().__post_init__()
 
 
 def main() -> None:

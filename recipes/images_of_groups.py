@@ -5,7 +5,8 @@ On Images of Groups:  accelerate launch recipes/images_of_groups.py --data_dir D
                       --learning_rate select --output_dir DIR
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from transformers import HfArgumentParser
 
@@ -23,12 +24,14 @@ PUBLISHED_FACES = 4_500  # the published split has 4,550; beside what has fewer 
 
 @dataclass
 class GroupsArguments(ImageArguments):
-    """The command line of every recipe."""
+    """The command line of every recipe, and the size of the drawn set."""
 
-    def __post_init__(self) -> None:
-        if self.output_dir is None:
-            self.output_dir = "outputs/images_of_groups" if self.data_dir else "outputs/drawn_groups"
-        super().__post_init__()
+    outputs: ClassVar[tuple[str, str]] = ("outputs/images_of_groups", "outputs/drawn_groups")
+    seeds_with_data: ClassVar[int] = 1
+
+    num_faces: int = field(
+        default=560, metadata={"help": "How many faces to draw where there is no data_dir, a fifth of them to test on."}
+    )
 
 
 def main() -> None:
@@ -43,7 +46,9 @@ def main() -> None:
     from squared_emd.data.synthetic.drawn_groups import draw_groups
 
     with user_errors(), args.main_process_first():
-        folder = args.data_dir or draw_groups()
+        num_test = args.num_faces // 35 * 7  # seven groups of equally many
+        num_train = args.num_faces // 7 * 7 - num_test
+        folder = args.data_dir or draw_groups(num_train=num_train, num_test=num_test)
         faces = load_images_of_groups(folder, skip_bad_images=args.skip_bad_images)
         if args.small_pictures:
             faces = small_images(faces, args.small_pictures, quality=args.small_quality)

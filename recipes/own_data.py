@@ -8,6 +8,7 @@ The data:        a folder <class>/<image> or train|validation|test/<class>/<imag
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from transformers import HfArgumentParser
 
@@ -26,6 +27,9 @@ VALIDATION_SHARE = 0.2
 class OwnDataArguments(ImageArguments):
     """The command line of every recipe, and what one's own data need."""
 
+    outputs: ClassVar[tuple[str, str]] = ("outputs/own_data", "outputs/drawn_own_data")
+
+    num_faces: int = field(default=600, metadata={"help": "How many faces to draw where there is no data_dir."})
     unordered: bool = field(default=False, metadata={"help": "The classes have no order: no reg, no emd, no AEO."})
     classes: list[str] | None = field(
         default=None,
@@ -41,8 +45,6 @@ class OwnDataArguments(ImageArguments):
     )
 
     def __post_init__(self) -> None:
-        if self.output_dir is None:
-            self.output_dir = "outputs/own_data" if self.data_dir else "outputs/drawn_own_data"
         if self.unordered:
             self.all_losses = tuple(loss for loss in self.all_losses if loss not in ("reg", "emd"))
         super().__post_init__()
@@ -62,7 +64,7 @@ def main() -> None:
     from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
 
     with user_errors(), args.main_process_first():
-        source = args.data_dir or draw_faces() / LABELS_FILE
+        source = args.data_dir or draw_faces(num_faces=args.num_faces) / LABELS_FILE
         classes = args.classes or (None if args.data_dir else AGE_GROUPS)
         images, class_names = load_labeled_data(
             source,
@@ -87,22 +89,14 @@ def main() -> None:
 
     # 3. The protocol: your test split, or a fifth cut off; what is chosen is chosen on your validation split, or on a
     #    part cut from the training side.
-    from datasets import Dataset
-
     from squared_emd import ordinal_metrics
     from squared_emd.data.splits import published_split, validation_split
     from squared_emd.experiments import Experiment, Samples, image_network, run_table
     from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
 
-    own_validation = "validation" in set(images["split"]) and not args.validate  # else it would choose and test
+    has_validation = "validation" in set(images["split"])
     by = next((name for name in ("group", "content") if name in images.column_names), None)
-
-    def cut_validation(rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-        if own_validation:
-            return rows, published_split(images, test="validation")[1]
-        return validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by)
-
     default = YOUR_MODEL if args.data_dir else SMALL
     metrics = top_k_metrics if args.unordered else lambda: ordinal_metrics(class_names=class_names)
     experiment = Experiment(
@@ -110,7 +104,8 @@ def main() -> None:
         data="drawn faces" if not args.data_dir else "own data",
         stand_in=not args.data_dir,
         split=lambda fold: published_split(images),
-        cut_validation=cut_validation,
+        validation=published_split(images, test="validation")[1] if has_validation else None,
+        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by),
         samples=lambda train, test, loss: Samples(train, test, class_names, metrics()),
         model=default,
         rates=SMALL_RATES if set(args.model or [default]) == {SMALL} else YOUR_RATES,

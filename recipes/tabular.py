@@ -2,11 +2,12 @@
 
 On a generated table:  accelerate launch recipes/tabular.py
 On your own:           accelerate launch recipes/tabular.py --dataset FILE_FOLDER_OR_HUB_NAME --label_column grade
-                       --classes none mild severe --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
+                       --classes none mild severe --learning_rate select --output_dir DIR
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 from transformers import HfArgumentParser
@@ -18,11 +19,15 @@ from squared_emd.experiments.launch import run_program, user_errors
 # data: --learning_rate select does.
 GENERATED_RATES = dict.fromkeys(("xe", "emd", "xemd1", "xemd2", "a-emd", "xemd"), 10**-3) | {"reg": 10**-2}
 YOUR_RATES = dict.fromkeys(GENERATED_RATES, 10**-3)
+VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the data, and something is to be chosen
 
 
 @dataclass
 class TabularArguments(DatasetArguments):
     """The command line of every recipe, and what tables need."""
+
+    outputs: ClassVar[tuple[str, str]] = ("outputs/tabular", "outputs/generated_table")
+    epochs: ClassVar[tuple[float, float]] = (30, 30)
 
     feature_columns: list[str] | None = field(
         default=None,
@@ -30,11 +35,9 @@ class TabularArguments(DatasetArguments):
     )
     hidden_sizes: list[int] = field(default_factory=lambda: [64, 64], metadata={"help": "Widths of the layers."})
     dropout: float = field(default=0.1, metadata={"help": "After each layer."})
-    num_train_epochs: float = 30
+    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 30."})
 
     def __post_init__(self) -> None:
-        if self.output_dir is None:
-            self.output_dir = "outputs/tabular" if self.dataset else "outputs/generated_table"
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
             raise ValueError(f"hidden_sizes must be at least 1 each, got {self.hidden_sizes}.")
         if not 0 <= self.dropout < 1:
@@ -78,9 +81,9 @@ def main() -> None:
 
     # 3. The protocol: trained on one part, chosen by the second, tested once on the third. Means, deviations and the
     #    values of text are those of the first.
-    from squared_emd.data.splits import published_split
+    from squared_emd.data.splits import published_split, validation_split
     from squared_emd.data.table_encoder import TableEncoder
-    from squared_emd.experiments import FINE_TUNING_RATES, Experiment, Network, Samples, run_table
+    from squared_emd.experiments import Experiment, Network, Samples, run_table
     from squared_emd.metrics import ordinal_metrics
 
     with user_errors():
@@ -88,6 +91,7 @@ def main() -> None:
         validation = published_split(rows, test="validation")[1]
         encoder = TableEncoder(train)
         train, validation, test = map(encoder.encode, (train, validation, test))
+    by = "group" if "group" in rows.column_names else None
     if args.should_save:
         print(f"{len(rows)} rows of {len(class_names)} classes in the order {', '.join(class_names)}.")
         print(class_table(rows, class_names))
@@ -103,12 +107,12 @@ def main() -> None:
         data=f"rows of {args.dataset}" if args.dataset else "generated table",
         stand_in=not args.dataset,
         split=lambda fold: (train, test),
-        cut_validation=lambda rows, seed: (rows, validation),
+        validation=validation,
+        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by),
         samples=lambda rows, other, loss: Samples(rows, other, class_names, ordinal_metrics(class_names=class_names)),
         model="perceptron",
         build=build,
         rates=YOUR_RATES if args.dataset else GENERATED_RATES,
-        candidate_rates=FINE_TUNING_RATES,
     )
 
     # 4. One run a loss and seed, and the report of all of them. What the inputs mean lies beside them.

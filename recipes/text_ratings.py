@@ -2,10 +2,12 @@
 
 On generated reviews:  accelerate launch recipes/text_ratings.py
 On your own:           accelerate launch recipes/text_ratings.py --dataset FILE_FOLDER_OR_HUB_NAME --text_column text
-                       --label_column stars --loss xe,emd,xemd2 --learning_rate select --output_dir DIR
+                       --label_column stars --learning_rate select --output_dir DIR
 """
 
 from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
 
 from transformers import HfArgumentParser
 
@@ -17,25 +19,26 @@ from squared_emd.experiments.launch import run_program, user_errors
 GENERATED_RATES = dict.fromkeys(("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2.5)
 YOUR_RATES = dict.fromkeys(GENERATED_RATES, 3e-5)  # for fine-tuning
 YOUR_MODEL = "distilbert/distilroberta-base"
+VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the data, and something is to be chosen
 
 
 @dataclass
 class TextArguments(DatasetArguments):
     """The command line of every recipe, and what texts need."""
 
+    outputs: ClassVar[tuple[str, str]] = ("outputs/text_ratings", "outputs/generated_reviews")
+
     model: str | None = field(
         default=None,
         metadata={
-            "help": f"A Hub name or a folder. Default: {YOUR_MODEL}; for generated reviews a very small transformer "
-            "with random weights."
+            "help": "A Hub name, a folder, or tiny: a very small transformer with random weights, which reads the "
+            f"first 64 words of a text. Default: {YOUR_MODEL}; for generated reviews tiny."
         },
     )
     text_column: str | None = field(default=None, metadata={"help": "Default: text, or the only column of text."})
     max_length: int = field(default=256, metadata={"help": "Tokens of a text; what comes after is cut off."})
 
     def __post_init__(self) -> None:
-        if self.output_dir is None:
-            self.output_dir = "outputs/text_ratings" if self.dataset else "outputs/generated_reviews"
         if self.max_length < 2:
             raise ValueError(f"max_length must be at least 2 tokens, got {self.max_length}.")
         super().__post_init__()
@@ -63,52 +66,49 @@ def main() -> None:
         if not args.dataset:
             print("These are GENERATED reviews, put together by this program. For your own give --dataset.")
 
-    # 3. The network and its tokenizer.
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
+    # 3. The protocol: trained on one part, chosen by the second, tested once on the third. A tokenizer made here knows
+    #    the words of the first.
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
 
+    from squared_emd.data.splits import published_split, validation_split
     from squared_emd.data.synthetic.tiny_models import tiny_text_config, word_tokenizer
-    from squared_emd.experiments import FINE_TUNING_RATES, Experiment, Network, Samples, run_table
-
-    model = args.model or (YOUR_MODEL if args.dataset else None)
-    with user_errors():
-        tokenizer = AutoTokenizer.from_pretrained(model) if model else word_tokenizer(texts["text"])
-
-    def build(name: str, samples: Samples, num_outputs: int) -> Network:
-        names = class_names if num_outputs == len(class_names) else ["rating"]
-        labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
-        if model is None:
-            network = AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **labels))
-            return Network(network, tokenizer, data_collator=DataCollatorWithPadding(tokenizer))
-        config = AutoConfig.from_pretrained(model, **labels)
-        if getattr(config, "pad_token_id", None) is None:
-            config.pad_token_id = tokenizer.pad_token_id  # a decoder looks for the last token by it
-        network = AutoModelForSequenceClassification.from_pretrained(model, config=config, ignore_mismatched_sizes=True)
-        return Network(network, tokenizer, data_collator=DataCollatorWithPadding(tokenizer))
-
-    # 4. The protocol: trained on one part, chosen by the second, tested once on the third.
-    from squared_emd.data.splits import published_split
+    from squared_emd.experiments import Experiment, Samples, run_table
+    from squared_emd.experiments.pretrained import TINY, load_pretrained, transformers_network
     from squared_emd.metrics import ordinal_metrics
 
+    model = args.model or (YOUR_MODEL if args.dataset else TINY)
     with user_errors(), args.main_process_first():
+        if model == TINY:
+            tokenizer = word_tokenizer(published_split(texts)[0]["text"])
+        else:
+            tokenizer = load_pretrained(AutoTokenizer.from_pretrained, model)
         cut = {"truncation": True, "max_length": min(args.max_length, tokenizer.model_max_length)}
         texts = texts.map(lambda rows: tokenizer(rows["text"], **cut), batched=True, remove_columns="text")
         train, test = published_split(texts)
         validation = published_split(texts, test="validation")[1]
         train, validation, test = (part.remove_columns("split") for part in (train, validation, test))
+    by = "group" if "group" in texts.column_names else None
     experiment = Experiment(
         table="text_ratings",
         data=f"texts of {args.dataset}" if args.dataset else "generated reviews",
         stand_in=not args.dataset,
         split=lambda fold: (train, test),
-        cut_validation=lambda rows, seed: (rows, validation),
+        validation=validation,
+        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by),
         samples=lambda rows, other, loss: Samples(rows, other, class_names, ordinal_metrics(class_names=class_names)),
-        model=model or "tiny",
-        build=build,
-        rates=YOUR_RATES if args.dataset else GENERATED_RATES,
-        candidate_rates=FINE_TUNING_RATES,
+        model=model,
+        rates=GENERATED_RATES if model == TINY else YOUR_RATES,
+        build=transformers_network(
+            AutoModelForSequenceClassification,
+            tokenizer,
+            DataCollatorWithPadding(tokenizer),
+            tiny_config=partial(tiny_text_config, tokenizer),
+            class_names=class_names,
+            score_name="rating",
+        ),
     )
 
-    # 5. One run a loss and seed, and the report of all of them.
+    # 4. One run a loss and seed, and the report of all of them.
     run_table(args, experiment)
 
 

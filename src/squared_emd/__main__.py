@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     report.add_argument("folders", nargs="+", metavar="DIR", help="a folder with runs in or below it")
     report.add_argument("--output", metavar="DIR", help="where the report is written; the first DIR by default")
+    report.add_argument("--all_rows", action="store_true", help="show the paper's rows that nobody ran")
     compare = commands.add_parser(
         "compare",
         help="say whether one way to train is better than another",
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.command == "report":  # each takes seconds to import: not for --help
             from .reports import write_report
 
-            print(write_report(given.folders, given.output, metric=f"eval_{given.metric}"))
+            options = {"metric": f"eval_{given.metric}", "all_rows": given.all_rows}
+            print(write_report(given.folders, given.output, **options))
         elif given.command == "compare":
             from .reports import write_comparison
 

@@ -3,30 +3,62 @@
 import re
 
 import pytest
-from tests.experiments.tiny import TinyArguments, arguments
+from tests.experiments.tiny import TinyArguments, arguments, experiment
 
-from squared_emd.experiments import DatasetArguments, ExperimentArguments
-from squared_emd.experiments.experiment import PAPER_RATES
-from squared_emd.experiments.selection import PAPER_STRENGTHS
+from squared_emd.experiments import DatasetArguments, ExperimentArguments, ImageArguments
+from squared_emd.experiments.experiment import plan
 
 
-def test_the_papers_grids():
-    assert (
-        pytest.approx([0.0316227766, 0.01, 0.00316227766, 0.001, 0.000316227766, 0.0001, 0.0000316227766])
-        == PAPER_RATES
-    )
-    assert PAPER_STRENGTHS == (0.1, 1, 10)
+class AdienceLike(ImageArguments):
+    outputs, seeds_with_data = ("given", "made"), 1
 
 
 def test_one_or_all(tmp_path):
     one = arguments(tmp_path, loss="emd", fold="2", learning_rate="0.25", entropic_strength="1")
     assert (list(one.folds), one.losses, one.rate, one.learning_rate) == ([2], ("emd",), 0.25, 0.25)
-    assert (one.select_rate, one.select_strength, one.entropic_strength) == (False, False, 1)
+    assert (one.candidate_rates, one.candidate_strengths, one.entropic_strength) == (None, None, 1)
     assert arguments(tmp_path, loss="emd,xe,emd").losses == ("emd", "xe")
-    every = arguments(tmp_path, loss="all", fold="all", seeds=3, learning_rate="select", entropic_strength="select")
+    choice = {"learning_rate": "select", "entropic_strength": "select:1,3e1,1"}
+    every = arguments(tmp_path, loss="all", fold="all", seeds=3, **choice)
     assert (list(every.folds), list(every.run_seeds)) == ([0, 1, 2], [3, 4, 5])
     assert every.losses == ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
-    assert (every.select_rate, every.select_strength, every.rate) == (True, True, None)
+    assert (every.candidate_rates, every.candidate_strengths, every.rate) == ((), (1, 30), None)
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "expected"),
+    [
+        (AdienceLike, {}, (3, 15, "made")),
+        (AdienceLike, {"data_dir": "faces"}, (1, 30, "given")),
+        (
+            AdienceLike,
+            {"data_dir": "faces", "seeds": 2, "num_train_epochs": 5.5, "output_dir": "mine"},
+            (2, 5.5, "mine"),
+        ),
+        (DatasetArguments, {"dataset": "a.csv"}, (3, 10, "outputs")),
+    ],
+)
+def test_defaults_with_data_and_without(cls, fields, expected):
+    args = cls(use_cpu=True, **fields)
+    assert (args.seeds, args.num_train_epochs, args.output_dir, args.losses) == (*expected, ("xe", "xemd"))
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "expected"),
+    [
+        ("small", {}, (1e-2, 3e-3, 1e-3)),
+        ("res_f", {}, (3e-3, 1e-3, 3e-4)),
+        ("res_f", {"from_scratch": True}, (1e-2, 3e-3, 1e-3)),
+        ("me/vit", {"optim": "adamw_torch"}, (1e-4, 3e-5, 1e-5)),
+        ("me/vit", {"learning_rate": "select:1,1e-5"}, (1, 1e-5)),
+    ],
+)
+def test_rates_to_choose_from(model, fields, expected, tmp_path):
+    args = arguments(tmp_path, **{"loss": "a-emd", "geometry": "line", "learning_rate": "select"} | fields)
+    (run,) = plan(args, [experiment(model, args)])
+    assert run.candidates(args) == {"learning_rate": expected}
+    args.candidate_strengths = ()
+    assert run.candidates(args) == {"learning_rate": expected, "entropic_strength": (0.1, 1, 10)}
 
 
 def test_early_stopping_needs_checkpoints_and_evaluations(tmp_path):
@@ -92,16 +124,22 @@ class Unordered(ExperimentArguments):
         (TinyArguments, {"fold": "3"}, "fold must be 0 .. 2 or all, got '3'."),
         (ExperimentArguments, {"fold": "1"}, "fold must be 0 or all, got '1'."),
         (TinyArguments, {"seeds": 0}, "seeds must be at least 1, got 0."),
-        (
-            TinyArguments,
-            {"learning_rate": "fast"},
-            "learning_rate must be a number greater than 0 or select, got 'fast'.",
-        ),
-        (TinyArguments, {"learning_rate": "-1"}, "learning_rate must be a number greater than 0 or select, got '-1'."),
-        (
-            TinyArguments,
-            {"entropic_strength": "nan"},
-            "entropic_strength must be a number greater than 0 or select, got 'nan'.",
+        (TinyArguments, {"select_seeds": 0}, "select_seeds must be at least 1, got 0."),
+        *(
+            (
+                TinyArguments,
+                {name: text},
+                f"{name} must be a number greater than 0, select, or select with a list of such numbers, as "
+                f"select:1e-2,1e-3; got {text!r}.",
+            )
+            for name, text in [
+                ("learning_rate", "fast"),
+                ("learning_rate", "-1"),
+                ("learning_rate", "1e-2,1e-3"),
+                ("learning_rate", "select:"),
+                ("learning_rate", "select:1e-2,0"),
+                ("entropic_strength", "nan"),
+            ]
         ),
         (
             TinyArguments,

@@ -26,7 +26,7 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
     """The report has tests of its own."""
-    monkeypatch.setattr(runner, "write_report", lambda folders, metric: f"report of {folders}")
+    monkeypatch.setattr(runner, "write_report", lambda folders, **options: f"report of {folders}")
 
 
 def run_folder(output, model, loss, fold=0, seed=3):
@@ -196,7 +196,13 @@ def test_two_ranks(tmp_path):
     model = save_model(tmp_path / "model")
     on_ranks(2, _table, model, tmp_path / "out", tmp_path)
     first, second = (json.loads((tmp_path / f"rank_{rank}.json").read_text()) for rank in range(2))
-    own = {"seconds_per_step", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"}
+    own = {
+        "seconds_per_step",
+        "cpu_seconds_per_step",
+        "eval_runtime",
+        "eval_samples_per_second",
+        "eval_steps_per_second",
+    }
     for of_first, of_second in zip(first, second, strict=True):
         assert {k: v for k, v in of_first.items() if k not in own} == {
             k: v for k, v in of_second.items() if k not in own

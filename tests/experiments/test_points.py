@@ -1,6 +1,6 @@
 """A table of runs on data with a validation split: what is trained, what is not trained twice, what is chosen."""
 
-import math
+import csv
 import re
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tests.experiments.tiny import Line, point_arguments, point_experiment, points, results_of
 
 from squared_emd.experiments import run_table, runner, selection
-from squared_emd.experiments.experiment import PAPER_RATES, network_name, plan
+from squared_emd.experiments.experiment import network_name, plan
 from squared_emd.experiments.settings import digest_of_rows
 from squared_emd.ground_distance.saved import read_ground_distance
 from squared_emd.reports.predictions import read_predictions
@@ -65,10 +65,11 @@ class TestAllLosses:
         """Scripts of other people read them."""
         _, (run, *_) = done
         assert set(run) == {
-            "table", "data", "stand_in", "variant", "model", "loss", "fold", "folds", "seed", "tested_on", "num_train",
-            "num_test", "learning_rate", "entropic_strength", "epochs", "sdd", "sdd_relative", "regularizer_weight",
-            "seconds_per_step", "class_names", "confusion_matrix", "command", "batch_size", "optimizer", "device",
-            "ranks", "versions", "weights", "job", "comparison", "num_validation", "non_finite", "folder",
+            "table", "data", "stand_in", "variant", "model", "loss", "fold", "folds", "seed", "tested_on",
+            "num_train", "num_test", "learning_rate", "learning_rate_selected", "entropic_strength", "epochs", "sdd",
+            "sdd_relative", "regularizer_weight", "seconds_per_step", "cpu_seconds_per_step", "class_names",
+            "confusion_matrix", "command", "batch_size", "optimizer", "device", "ranks", "versions", "weights",
+            "job", "comparison", "num_validation", "non_finite", "folder",
             *(f"{part}_{name}" for part in ("eval", "validation") for name in (
                 "loss", "loss_ce", "aem", "aeo", "mae", "squared_emd", "nll", "ece", "runtime", "samples_per_second",
                 "steps_per_second")),
@@ -197,48 +198,77 @@ class TestSelection:
         return seen
 
     def test_least_error_once_for_all_seeds(self, tmp_path, monkeypatch, capsys):
-        seen = self.fake_trials(monkeypatch, lambda args: abs(args.learning_rate - 10**-3.5))
-        fields = {"loss": "emd", "learning_rate": "select", "num_train_epochs": 1}
-        results = run_table(point_arguments(tmp_path, seeds=2, **fields), point_experiment())
-        assert [args.learning_rate for args, _ in seen] == list(PAPER_RATES)
-        assert {(args.loss, args.seed) for args, _ in seen} == {("emd", 3)}
+        """The mean over two seeds decides; a rate that is added later is tried alone."""
+        errors = {
+            1e-3: (0.5, 0.5),
+            1.0001e-3: (0.6, 0.0),
+            1e-2: (0.0, 0.9),
+            2e-2: (0.0, 0.0),
+        }  # of even and of odd seeds
+        seen = self.fake_trials(monkeypatch, lambda args: errors[args.learning_rate][args.seed % 2])
+        fields = {"loss": "emd", "num_train_epochs": 1, "select_seeds": 2}
+        three = fields | {"learning_rate": "select:1e-3,1.0001e-3,1e-2"}
+        results = run_table(point_arguments(tmp_path, seeds=2, **three), point_experiment())
+        assert [(args.learning_rate, args.seed) for args, _ in seen] == [
+            (r, s) for r in list(errors)[:3] for s in (3, 4)
+        ]
+        assert {args.loss for args, _ in seen} == {"emd"}
         assert all(len(train) == 48 and len(validation) == 12 for _, (train, validation) in seen)
-        assert [result["learning_rate"] for result in results] == [10**-3.5] * 2
-        assert "emd, learning rate 0.0032: MAE 0.003 on validation data" in capsys.readouterr().out
-        third = run_table(point_arguments(tmp_path, seeds=3, **fields), point_experiment())  # tries nothing again
-        assert (third[2]["learning_rate"], len(seen)) == (10**-3.5, 7)
+        assert [(result["learning_rate"], result["learning_rate_selected"]) for result in results] == [
+            (1.0001e-3, True)
+        ] * 2
+        said = capsys.readouterr().out
+        assert said.count("  learning rate 0.01: MAE 0.450 on validation data") == 1
+        assert re.search(r"2 runs: emd x seeds 3, 4\.\n\nRun 1 of 2(?s:.*)\nAbout \d+ seconds for the others, by", said)
+        third = run_table(point_arguments(tmp_path, seeds=3, **three), point_experiment())  # tries nothing again
+        assert (third[2]["learning_rate"], len(seen)) == (1.0001e-3, 6)
+        rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
+        assert [(row["seed"], row["learning_rate"], row["learning_rate_selected"]) for row in rows] == [
+            (seed, "0.0010001", "True") for seed in "345"
+        ]
+        more = fields | {"learning_rate": "select:1e-3,1.0001e-3,1e-2,2e-2"}
+        assert "learning_rate of 0.001, 0.0010001, 0.01 by 2 seeds, now of 0.001" in refused(
+            point_arguments(tmp_path, **more), point_experiment()
+        )
+        (fourth,) = run_table(point_arguments(tmp_path, seed=6, **more), point_experiment())
+        assert (fourth["learning_rate"], len(seen)) == (2e-2, 8)
 
     def test_largest_where_more_is_better(self, tmp_path, monkeypatch):
         self.fake_trials(monkeypatch, lambda args: -abs(args.learning_rate - 10**-2))
-        args = point_arguments(tmp_path, loss="xe", learning_rate="select", num_train_epochs=1)
+        args = point_arguments(tmp_path, loss="xe", learning_rate="select:1e-1,1e-2,1e-3", num_train_epochs=1)
         (result,) = run_table(args, point_experiment(selected_by="eval_spearman"))
         assert result["learning_rate"] == 10**-2
 
     def test_a_failed_trial_is_the_worst(self, tmp_path, monkeypatch, capsys):
         def error_of(args):
-            if args.learning_rate > 10**-2.2:
-                return ValueError("not finite")
-            return None if args.learning_rate > 10**-2.7 else args.learning_rate
+            return {1e-1: ValueError("not finite"), 1e-2: None}.get(args.learning_rate, args.learning_rate)
 
         self.fake_trials(monkeypatch, error_of)
-        args = point_arguments(tmp_path, loss="xe", learning_rate="select", num_train_epochs=1)
+        args = point_arguments(tmp_path, loss="xe", learning_rate="select:1e-1,1e-2,1e-3,1e-4", num_train_epochs=1)
         (result,) = run_table(args, point_experiment())
-        assert result["learning_rate"] == PAPER_RATES[-1]
-        assert capsys.readouterr().out.count("failed on validation data") == 3
+        assert result["learning_rate"] == 1e-4
+        assert capsys.readouterr().out.count("failed on validation data") == 2
 
     def test_all_failed(self, tmp_path, monkeypatch):
         self.fake_trials(monkeypatch, lambda args: None)
-        with pytest.raises(ValueError, match=r"^no learning_rate of 0\.032, 0\.01, .* ran into NaN or infinite values"):
+        with pytest.raises(
+            ValueError, match=r"^no learning_rate of 0\.0001, 3e-05, 1e-05 .* ran into NaN or infinite values"
+        ):
             run_table(point_arguments(tmp_path, loss="xe", learning_rate="select"), point_experiment())
 
     def test_rate_then_strength(self, tmp_path, monkeypatch):
         seen = self.fake_trials(
             monkeypatch, lambda args: abs(args.learning_rate - 10**-2) + abs(args.entropic_strength - 1)
         )
-        fields = {"learning_rate": "select", "entropic_strength": "select", "geometry": "line", "num_train_epochs": 1}
+        fields = {
+            "learning_rate": "select:1e-1,1e-2",
+            "entropic_strength": "select",
+            "geometry": "line",
+            "num_train_epochs": 1,
+        }
         (result,) = run_table(point_arguments(tmp_path, loss="a-emd", **fields), point_experiment())
         assert [(args.learning_rate, args.entropic_strength) for args, _ in seen] == [
-            *((rate, 10) for rate in PAPER_RATES),
+            *((rate, 10) for rate in (1e-1, 1e-2)),
             *((10**-2, strength) for strength in (0.1, 1, 10)),
         ]
         assert (result["learning_rate"], result["entropic_strength"]) == (10**-2, 1)
@@ -249,10 +279,10 @@ class TestSelection:
         wrong = wrong.remove_columns("label").add_column("label", [(k + 1) % 3 for k in wrong["label"]])
         results = []
         for name, test in (("right", None), ("wrong", wrong)):
-            args = point_arguments(tmp_path / name, loss="emd", learning_rate="select", num_train_epochs=2)
-            results += run_table(args, point_experiment(test=test, candidate_rates=rates))
+            args = point_arguments(tmp_path / name, loss="emd", learning_rate="select:1,1e-4", num_train_epochs=2)
+            results += run_table(args, point_experiment(test=test))
         trials = tmp_path / "right" / "line" / "emd" / "select"
-        values = {rate: results_of(trials / f"rate_1e{math.log10(rate):g}")["value"] for rate in rates}
+        values = {rate: results_of(trials / f"learning_rate_{rate!r}" / "trial_0")["value"] for rate in rates}
         assert len(set(values.values())) == 2
         assert results[0]["learning_rate"] == results[1]["learning_rate"] == min(values, key=values.get)
         assert results[0]["validation_mae"] == results[1]["validation_mae"]

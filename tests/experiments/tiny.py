@@ -22,8 +22,8 @@ COMMON = {
     "per_device_train_batch_size": 8,
     "dataloader_num_workers": 0,
     "use_cpu": True,
-    "disable_tqdm": True,
     "seed": 3,
+    "seeds": 1,
 }
 
 
@@ -107,7 +107,8 @@ def point_experiment(train=None, test=None, layer=Line, **others):
         "data": "generated points",
         "stand_in": True,
         "split": lambda fold: (train, test),
-        "cut_validation": lambda rows, seed: (rows, validation),
+        "validation": validation,
+        "cut_validation": lambda rows, seed: validation_split(rows, share=0.25, seed=seed, by=None),
         "samples": lambda rows, other, loss: Samples(rows, other, names, ordinal_metrics(class_names=names)),
         "build": lambda model, samples, num_outputs: Network(layer(num_outputs)),
         "model": "line",

@@ -27,7 +27,7 @@ RESULTS = {
     "eval_aeo": 0.75,
     "sdd": None,
     "sdd_relative": None,
-    "seconds_per_step": 0.5,
+    "cpu_seconds_per_step": 0.5,
     "class_names": NAMES,
     "job": "a job",
 }

@@ -31,7 +31,7 @@ class TestReadRuns:
         assert (run.model, run.network, run.loss, run.variant) == (given["model"], "res_f", "xemd2", "8 bins")
         assert (run.fold, run.folds, run.seed, run.tested_on) == (3, 5, 7, "test fold")
         assert (run.learning_rate, run.entropic_strength, run.epochs) == (0.01, 10, 2.0)
-        assert (run.num_train, run.num_test, run.seconds_per_step, run.job) == (8, 4, 0.5, "a job")
+        assert (run.num_train, run.num_test, run.cpu_seconds_per_step, run.job) == (8, 4, 0.5, "a job")
         assert (run.sdd, run.sdd_relative, run.class_names) == (0.25, 0.5, tuple(NAMES))
         assert run.metrics == {"eval_aem": 0.5, "eval_aeo": 0.75, "eval_spearman": -0.5}
         assert run.log == log

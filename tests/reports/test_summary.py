@@ -1,6 +1,7 @@
 """Means over folds and seeds, worked by hand."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from tests.reports.run_folders import REAL, log_of, write_run
@@ -113,19 +114,19 @@ class TestCurves:
 class TestTime:
     def test_the_median_of_the_ratios_within_a_command(self, tmp_path):
         runs = [
-            {"loss": "xe", "job": "a", "fold": 0, "seconds_per_step": 1.0},
-            {"loss": "xe", "job": "a", "fold": 1, "seconds_per_step": 3.0},
-            {"loss": "emd", "job": "a", "fold": 0, "seconds_per_step": 3.0},  # 3 / 2
-            {"loss": "xe", "job": "b", "fold": 2, "seconds_per_step": 4.0},
-            {"loss": "emd", "job": "b", "fold": 2, "seconds_per_step": 5.0},  # 5 / 4
-            {"loss": "emd", "job": "c", "fold": 3, "seconds_per_step": 100.0},  # no XE
+            {"loss": "xe", "job": "a", "fold": 0, "cpu_seconds_per_step": 1.0},
+            {"loss": "xe", "job": "a", "fold": 1, "cpu_seconds_per_step": 3.0},
+            {"loss": "emd", "job": "a", "fold": 0, "cpu_seconds_per_step": 3.0},  # 3 / 2
+            {"loss": "xe", "job": "b", "fold": 2, "cpu_seconds_per_step": 4.0},
+            {"loss": "emd", "job": "b", "fold": 2, "cpu_seconds_per_step": 5.0},  # 5 / 4
+            {"loss": "emd", "job": "c", "fold": 3, "cpu_seconds_per_step": 100.0},  # no XE
         ]
         (section,) = summary(tmp_path, *runs)
         assert section.cells["small", "", "emd"].relative_time == 1.375
         assert section.cells["small", "", "xe"].relative_time == 1.0
 
     @pytest.mark.parametrize(
-        "other", [{"job": ""}, {"seconds_per_step": None}, {"model": "res"}, {"variant": "8 bins"}]
+        "other", [{"job": ""}, {"cpu_seconds_per_step": None}, {"model": "res"}, {"variant": "8 bins"}]
     )
     def test_none_without_an_xe_run_beside_it(self, tmp_path, other):
         (section,) = summary(tmp_path, {"loss": "xe"} | other, {"loss": "emd", "job": other.get("job", "a job")})
@@ -163,6 +164,8 @@ class TestSections:
         aadb = {"table": "aadb", "data": "AADB files", "stand_in": False, "folds": 1}
         own = {"model": "own", "loss": "mine"}
         (section,) = summary(tmp_path, aadb | own, aadb | {"model": "vgg_f", "loss": "emd", "variant": "3 bins"})
+        assert (section.networks(), section.rows("vgg_f")) == (["vgg_f", "own"], [("emd", "3 bins")])
+        section = replace(section, all_rows=True)
         assert section.networks() == ["res", "res_f", "vgg_f", "own"]
         five = [(loss, "") for loss in ("xe", "reg", "emd", "xemd1", "xemd2")]
         assert section.rows("res") == five

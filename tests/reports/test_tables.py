@@ -13,7 +13,7 @@ from squared_emd.reports.tables import cells_frame, details_frame, markdown_tabl
 def section_of(tmp_path, *runs):
     for index, run in enumerate(runs):
         write_run(tmp_path / f"{index:03}", **run)
-    (section,) = summarize(read_runs([tmp_path]))
+    (section,) = summarize(read_runs([tmp_path]), all_rows=True)
     return section
 
 
@@ -122,13 +122,13 @@ class TestDetails:
         section = section_of(
             tmp_path,
             {"loss": "xe", "log": log_of(aem=[0.25, 0.5], aeo=[0.75, 0.75])},
-            {"loss": "emd", "log": log_of(aem=[0.5, 0.25], aeo=[0.5, 0.5]), "seconds_per_step": 0.625},
+            {"loss": "emd", "log": log_of(aem=[0.5, 0.25], aeo=[0.5, 0.5]), "cpu_seconds_per_step": 0.625},
             {"loss": "xemd2", "fold": 1, "sdd": 0.03125, "sdd_relative": 0.5, "job": "another"},
         )
         assert_reads(
             details_frame(section, "small"),
             """
-            small  XE's AEM at epoch  XE's AEO at epoch  step time / XE's     SDD  SDD / mean distance
+            small  XE's AEM at epoch  XE's AEO at epoch  CPU time of a step / XE's     SDD  SDD / mean distance
             XE            its end: 2         its end: 2              1.00       -                    -
             EMD                    1              never              1.25       -                    -
             XEMD2                  -                  -                 -  0.0312                0.500
@@ -154,7 +154,7 @@ class TestCSV:
                 write_run(tmp_path / f"xe_{seed}_{fold}", seed=seed, fold=fold, eval_aem=aem, log=log, **REAL)
         write_run(tmp_path / "xemd2", loss="xemd2", sdd=0.25, sdd_relative=0.5, **REAL)
         write_run(tmp_path / "aadb", table="aadb", folds=1, eval_aem=None, eval_aeo=None, eval_spearman=0.123456789)
-        rows = rows_of(cells_frame(summarize(read_runs([tmp_path]))), tmp_path / "table.csv")
+        rows = rows_of(cells_frame(summarize(read_runs([tmp_path]), all_rows=True)), tmp_path / "table.csv")
         rows = {(row["table"], row["network"], row["loss"]): row for row in rows}
         assert len(rows) == 4 * 6 + 5  # all of Table 1, and the one network of the drawn AADB
         expected = {
@@ -179,6 +179,6 @@ class TestCSV:
         write_run(tmp_path / "b", loss="a-emd", entropic_strength=10.0, eval_aem=1 / 3)
         first, second = rows_of(runs_frame(read_runs([tmp_path])), tmp_path / "runs.csv")
         assert (first["folder"], first["data"], first["loss"]) == (str(tmp_path / "a"), 'mine, or "yours"', "xe")
-        assert (first["eval_mae"], first["seconds_per_step"], first["entropic_strength"]) == ("0.5", "0.5", "")
+        assert (first["eval_mae"], first["cpu_seconds_per_step"], first["entropic_strength"]) == ("0.5", "0.5", "")
         assert (second["entropic_strength"], second["eval_mae"], float(second["eval_aem"])) == ("10.0", "", 1 / 3)
         assert (first["num_train"], first["fold"]) == ("8", "0")

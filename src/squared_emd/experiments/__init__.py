@@ -11,11 +11,10 @@ from .arguments import DatasetArguments, ExperimentArguments, ImageArguments
 
 if TYPE_CHECKING:
     from .ensemble import write_ensembles
-    from .experiment import FINE_TUNING_RATES, Experiment, Network, Samples
+    from .experiment import Experiment, Network, Samples
     from .images import image_network
     from .runner import report_table, run_table
 _LAZY = {
-    "FINE_TUNING_RATES": "experiment",
     "Experiment": "experiment",
     "Network": "experiment",
     "Samples": "experiment",
@@ -38,7 +37,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "FINE_TUNING_RATES",
     "DatasetArguments",
     "Experiment",
     "ExperimentArguments",

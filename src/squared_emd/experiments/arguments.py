@@ -36,11 +36,15 @@ class ExperimentArguments(EMDTrainingArguments):
             epoch and reported as `validation_...`, and the folders of runs name no fold.
         all_losses: the losses that fit the classes.
         told_by_variant: names of the recipe's fields that `Experiment.variant` already tells.
+        outputs: the default of `output_dir`, with data of the user's and without.
+        epochs: the same of `num_train_epochs`.
+        seeds_with_data: the default of `seeds`, with data of the user's; without, it is 3.
         folds: the test folds, in order.
         losses: the losses, in order.
         rate: the learning rate given, else None.
-        select_rate: whether the learning rate is chosen on validation data.
-        select_strength: whether the entropic strength of a-emd is.
+        candidate_rates: the learning rates to choose from on validation data; () where the recipe's are; None where
+            none is chosen.
+        candidate_strengths: the same of the entropic strength of a-emd.
 
     Raises:
         ValueError: a field is out of its range, or does not fit one of the losses.
@@ -50,22 +54,35 @@ class ExperimentArguments(EMDTrainingArguments):
     has_validation_data: ClassVar[bool] = False
     all_losses: ClassVar[tuple[str, ...]] = LOSSES
     told_by_variant: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[tuple[str, str]] = ("outputs", "outputs")
+    epochs: ClassVar[tuple[float, float]] = (10, 10)
+    seeds_with_data: ClassVar[int] = 3
 
     loss: str = field(
-        default="xemd2",
+        default="xe,xemd",
         metadata={"help": f"{', '.join(LOSSES)}; several with commas and no spaces, as xe,emd; or all, each in turn."},
     )
     fold: str = field(default="0", metadata={"help": "The fold to test on, or all."})
-    seeds: int = field(default=1, metadata={"help": "How many runs, at seed, seed + 1 and so on."})
+    seeds: int | None = field(
+        default=None,
+        metadata={
+            "help": "How many runs, at seed, seed + 1 and so on. Default: 3; with a --data_dir of Adience, Images of "
+            "Groups, AADB or ImageNet 1, as there are folds or many test images."
+        },
+    )
     learning_rate: str | None = field(
         default=None,
         metadata={
-            "help": "A number, or select: the best of seven on validation data, for each network, loss and fold. "
-            "Default: one for each loss."
+            "help": "A number; select: the best of three on validation data, for each network, loss and fold; or a "
+            "list to select from, as select:1e-2,1e-3. Default: one for each loss."
         },
     )
     entropic_strength: str = field(
-        default="10", metadata={"help": "Of a-emd: a number, or select: 0.1, 1 or 10, on validation data."}
+        default="10",
+        metadata={"help": "Of a-emd: a number; select: 0.1, 1 or 10, on validation data; or a list, as select:1,10."},
+    )
+    select_seeds: int = field(
+        default=1, metadata={"help": "Seeds of each trial of select; the mean over them decides."}
     )
     early_stopping_patience: int | None = field(
         default=None,
@@ -83,6 +100,9 @@ class ExperimentArguments(EMDTrainingArguments):
         },
     )
     validate: bool = field(default=False, metadata={"help": "Test on validation data, never on the test data."})
+    all_rows: bool = field(
+        default=False, metadata={"help": "Show the rows of the paper's table that nobody ran, as 'not run'."}
+    )
     dry_run: bool = field(default=False, metadata={"help": "List the runs, and which of them are done; train nothing."})
     hub_license: str | None = field(
         default=None, metadata={"help": "License of the weights for their card, as the Hub names it: apache-2.0 ..."}
@@ -95,6 +115,10 @@ class ExperimentArguments(EMDTrainingArguments):
     )
     output_dir: str | None = field(
         default=None, metadata={"help": "Where all is written. What lies there already is not trained again."}
+    )
+    num_train_epochs: float | None = None
+    disable_tqdm: bool | None = field(
+        default=True, metadata={"help": "No progress bars; each epoch is a line. False: bars too."}
     )
     per_device_train_batch_size: int = 32
     per_device_eval_batch_size: int = 64
@@ -109,11 +133,17 @@ class ExperimentArguments(EMDTrainingArguments):
             span = "0" if self.num_folds == 1 else f"0 .. {self.num_folds - 1}"
             raise ValueError(f"fold must be {span} or all, got {self.fold!r}.")
         self.folds = range(self.num_folds) if self.fold == "all" else [int(self.fold)]
-        if self.seeds < 1:
-            raise ValueError(f"seeds must be at least 1, got {self.seeds}.")
+        if self.seeds is None:
+            self.seeds = self.seeds_with_data if self.has_data else 3
+        for name in ("seeds", "select_seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        self.output_dir = self.output_dir or self.outputs[not self.has_data]
+        if self.num_train_epochs is None:
+            self.num_train_epochs = self.epochs[not self.has_data]
         self._set_losses()
-        self.select_rate, self.rate = _number_or_select("learning_rate", self.learning_rate)
-        self.select_strength, strength = _number_or_select("entropic_strength", self.entropic_strength)
+        self.candidate_rates, self.rate = _number_or_select("learning_rate", self.learning_rate)
+        self.candidate_strengths, strength = _number_or_select("entropic_strength", self.entropic_strength)
         self.entropic_strength = 10.0 if strength is None else strength
         self.learning_rate = 1e-3 if self.rate is None else self.rate
         self._check_selection()
@@ -210,6 +240,21 @@ class ExperimentArguments(EMDTrainingArguments):
         return bool(along) or "reg" in self.losses or geometries.get("emd", "none of the losses") is None
 
     @property
+    def has_data(self) -> bool:
+        """Whether the user gave data; without them a recipe makes some."""
+        return bool(getattr(self, "data_dir", None) or getattr(self, "dataset", None))
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """Whether the epoch whose model is tested, or when to lower the rate, is chosen by an evaluation."""
+        return (
+            self.early_stopping_patience is not None
+            or self.load_best_model_at_end
+            or self.save_strategy == "best"
+            or self.lr_scheduler_type == "reduce_lr_on_plateau"
+        )
+
+    @property
     def run_seeds(self) -> range:
         """The seeds of the runs."""
         return range(self.seed, self.seed + self.seeds)
@@ -231,6 +276,8 @@ class ExperimentArguments(EMDTrainingArguments):
 @dataclass
 class ImageArguments(ExperimentArguments):
     """The command line of a recipe on images, with the paper's optimizer."""
+
+    epochs: ClassVar[tuple[float, float]] = (30, 15)
 
     data_dir: str | None = field(
         default=None, metadata={"help": "Where the dataset lies. Default: a small drawn one in its place."}
@@ -255,7 +302,7 @@ class ImageArguments(ExperimentArguments):
         },
     )
     from_scratch: bool = field(default=False, metadata={"help": "Random weights."})
-    num_train_epochs: float = 30
+    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 30; drawn images: 15."})
     optim: str = "sgd"  # section 4.1, as the momentum
     optim_args: str | None = "momentum=0.98"
     remove_unused_columns: bool = False  # the transform makes the inputs from the images
@@ -293,7 +340,7 @@ class DatasetArguments(ExperimentArguments):
     skip_incomplete: bool = field(
         default=False, metadata={"help": "Go on without rows that lack a text, a sound, a label or a group."}
     )
-    num_train_epochs: float = 10
+    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 10."})
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -302,14 +349,20 @@ class DatasetArguments(ExperimentArguments):
         return {name: getattr(self, name) for name in names}
 
 
-def _number_or_select(name: str, text: str | float | None) -> tuple[bool, float | None]:
-    """Whether a value is to be chosen, else the number."""
-    if text is None or text == "select":
-        return text == "select", None
+def _number_or_select(name: str, text: str | float | None) -> tuple[tuple[float, ...] | None, float | None]:
+    """The numbers to choose from, () where the default ones are and None where none is chosen; and the number given."""
+    if text is None:
+        return None, None
+    if text == "select":
+        return (), None
+    is_list = str(text).startswith("select:")
     try:
-        number = float(text)
+        numbers = [float(number) for number in str(text).removeprefix("select:").split(",")]
     except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be a number greater than 0 or select, got {text!r}.")
-    return False, number
+        numbers = []
+    if not numbers or not all(0 < number < math.inf for number in numbers) or (len(numbers) > 1 and not is_list):
+        raise ValueError(
+            f"{name} must be a number greater than 0, select, or select with a list of such numbers, as "
+            f"select:1e-2,1e-3; got {text!r}."
+        )
+    return (tuple(dict.fromkeys(numbers)), None) if is_list else (None, numbers[0])

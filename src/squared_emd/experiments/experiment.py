@@ -17,10 +17,13 @@ from ..training.checkpoints import last_complete_checkpoint
 from .arguments import ExperimentArguments
 from .settings import read_results
 
-__all__ = ["FINE_TUNING_RATES", "Experiment", "Network", "Run", "Samples", "path_to_ground_distance", "plan"]
+__all__ = ["Experiment", "Network", "Run", "Samples", "path_to_ground_distance", "plan"]
 
-PAPER_RATES = tuple(10**exponent for exponent in (-1.5, -2, -2.5, -3, -3.5, -4, -4.5))  # section 4.1
-FINE_TUNING_RATES = tuple(10**exponent for exponent in (-2, -2.5, -3, -3.5, -4, -4.5, -5))
+_FROM_SCRATCH = ("alxs", "alx", "res", "small", "tiny", "perceptron")  # networks that have no pre-trained weights
+_RATES_FROM_SCRATCH = (1e-2, 3e-3, 1e-3)
+_RATES_OF_FINE_TUNING = (1e-4, 3e-5, 1e-5)
+_RATES_OF_FINE_TUNING_BY_SGD = (3e-3, 1e-3, 3e-4)  # it does not divide by the size of the gradients, as Adam does
+_STRENGTHS = (0.1, 1.0, 10.0)  # of a-emd, section 4.3
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,12 @@ class Experiment:
         data: what the rows are, for people: "drawn faces".
         stand_in: whether they stand in for a dataset, so that the paper's figures say nothing about them.
         split: test fold -> rows to train on and to test on.
-        cut_validation: (rows to train on, seed) -> the rows left, and rows to choose by.
+        cut_validation: (rows to train on, seed) -> the rows left, and rows cut from them to choose by.
         samples: (rows to train on, rows to test on, loss) -> what the run needs of them.
         build: (model, samples, number of outputs) -> the network, after `set_seed`; one output for the loss reg.
         model: the network where none is asked for.
         rates: loss -> learning rate where none is asked for.
-        candidate_rates: to choose from with `--learning_rate select`.
+        validation: rows to choose by that the data name; where there are none, some are cut.
         selected_by: the metric that chooses rates, strengths and epochs.
         tested_on: what the rows to test on are, for people.
         variant: what sets these runs apart from others of the table, as "3 bins".
@@ -92,7 +95,7 @@ class Experiment:
     build: Callable[[str, Samples, int], Network]
     model: str
     rates: Mapping[str, float]
-    candidate_rates: Sequence[float] = PAPER_RATES
+    validation: Dataset | None = None
     selected_by: str = "eval_mae"
     tested_on: str = "test data"
     variant: str = ""
@@ -101,6 +104,10 @@ class Experiment:
     def more_is_better(self) -> bool:
         """Whether the metric that chooses is to be large."""
         return not METRICS[self.selected_by].less_is_better
+
+    def with_validation(self, rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+        """Rows to train on, and rows to choose by: those of the data, else cut from `rows`."""
+        return self.cut_validation(rows, seed) if self.validation is None else (rows, self.validation)
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,20 @@ class Run:
     def __str__(self) -> str:
         fold = "" if self.fold is None else f"test fold {self.fold}"
         return ", ".join(filter(None, (self.network, self.experiment.variant, self.loss, fold, f"seed {self.seed}")))
+
+    def candidates(self, args: ExperimentArguments) -> dict[str, tuple[float, ...]]:
+        """What is chosen for it on validation data, in this order -> from what."""
+        found = {}
+        if args.candidate_rates is not None:
+            found["learning_rate"] = args.candidate_rates or self._default_rates(args)
+        if args.candidate_strengths is not None and self.loss == "a-emd":
+            found["entropic_strength"] = args.candidate_strengths or _STRENGTHS
+        return found
+
+    def _default_rates(self, args: ExperimentArguments) -> tuple[float, ...]:
+        if self.model in _FROM_SCRATCH or getattr(args, "from_scratch", False):
+            return _RATES_FROM_SCRATCH
+        return _RATES_OF_FINE_TUNING_BY_SGD if "sgd" in args.optim else _RATES_OF_FINE_TUNING
 
     @property
     def trials(self) -> Path:
@@ -177,8 +198,7 @@ def network_name(model: str, *, from_scratch: bool = False) -> str:
     if Path(model).is_dir():
         path = Path(model).resolve()
         model = f"{path.name or 'root'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
-    never_pretrained = ("alxs", "alx", "res", "small")
-    return f"{model} from scratch" if from_scratch and model not in never_pretrained else model
+    return f"{model} from scratch" if from_scratch and model not in _FROM_SCRATCH else model
 
 
 def _folder(output: str | Path, experiment: Experiment, network: str, loss: str, fold: int | None, seed: int) -> Path:

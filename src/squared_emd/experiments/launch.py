@@ -13,6 +13,7 @@ import psutil
 from accelerate import PartialState
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from transformers import TrainingArguments
+from transformers.utils.logging import disable_progress_bar
 
 __all__ = ["check_ranks", "requested_processes", "run_program", "user_errors"]
 
@@ -85,6 +86,9 @@ def run_program(main: Callable[[], None]) -> None:
     Raises:
         SystemExit: with status 130, where it was interrupted.
     """
+    disable_progress_bar()  # of each model that is written
+    timm_wrapper = "transformers.models.timm_wrapper.image_processing_timm_wrapper"
+    logging.getLogger(timm_wrapper).setLevel(logging.ERROR)  # it warns of where it saves itself
     try:
         main()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What a run leaves behind besides its metrics: how long a step took, and D at the end of each epoch."""
+"""What a run leaves behind besides its metrics: a line an epoch, the cost of a step, and D after each epoch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..ground_distance.files import write_aside
 from ..ground_distance.saved import HISTORY_FILE, MAX_CLASSES_IN_CONFIG, read_epoch_distances
+from ..metrics.names import METRICS
 from ..training.criterion import EMDCriterion
 
 __all__ = ["RunRecorder"]
 
 logger = logging.getLogger(__name__)
 
+_PRINTED = ("eval_mae", "eval_aem", "eval_squared_emd", "eval_spearman", "eval_top_1_error")
+
 
 class RunRecorder(TrainerCallback):
-    """Times the epochs, and writes D down at the end of each where it is learned.
+    """Times the epochs, prints a line for each, and writes D down at the end of each where it is learned.
 
     To be added after the Trainer is made, so that it comes after the callback that refreshes D. Above 256 classes only
     the log tells how D went: its matrices would take gigabytes.
@@ -28,22 +32,25 @@ class RunRecorder(TrainerCallback):
     Args:
         criterion: of the Trainer.
         folder: of the run.
+        prints: whether the main process prints.
 
     Attributes:
-        seconds_per_step: mean time of an optimizer step with its share of the D refresh, without evaluation; None
-            before the first epoch has ended.
+        seconds: wall-clock time of the epochs, with the refresh of D and without evaluation.
+        cpu_seconds: CPU time of this process and all of its threads meanwhile.
+        steps: optimizer steps in them.
     """
 
-    def __init__(self, criterion: EMDCriterion, folder: str | Path) -> None:
-        self.criterion = criterion
+    def __init__(self, criterion: EMDCriterion, folder: str | Path, *, prints: bool = False) -> None:
+        self.criterion, self.prints = criterion, prints
         self.path = Path(folder) / HISTORY_FILE
-        self.seconds, self.steps = 0.0, 0
+        self.seconds, self.cpu_seconds, self.steps = 0.0, 0.0, 0
+        self.logs: dict[str, float] = {}  # of the epoch that has not been printed
         self.epochs: list[float] = []
         self.matrices: list[np.ndarray] = []
 
-    @property
-    def seconds_per_step(self) -> float | None:
-        return self.seconds / self.steps if self.steps else None
+    def per_step(self, seconds: float) -> float | None:
+        """The share of a step in a time; None before the first epoch has ended."""
+        return seconds / self.steps if self.steps else None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -61,14 +68,16 @@ class RunRecorder(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Start the clock."""
-        self._began, self._began_at = time.perf_counter(), state.global_step
+        """Print the last epoch, whose evaluation is over, and start the clocks."""
+        self._print_epoch(args, state)
+        self._began, self._began_at = (time.perf_counter(), time.process_time()), state.global_step
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop the clock and note D."""
-        self.seconds += time.perf_counter() - self._began
+        """Stop the clocks and note D."""
+        self.seconds += time.perf_counter() - self._began[0]
+        self.cpu_seconds += time.process_time() - self._began[1]
         self.steps += state.global_step - self._began_at
         matrix = self.criterion.ground_distance
         if self._writes(state) and matrix is not None:
@@ -78,6 +87,29 @@ class RunRecorder(TrainerCallback):
             self.matrices.append(matrix.cpu().numpy().astype(np.float32))
             with write_aside(self.path) as path:
                 np.savez_compressed(path, epochs=self.epochs, ground_distance=np.stack(self.matrices))  # (E, K, K)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **kwargs: Any
+    ) -> None:
+        """Keep it for the line of the epoch."""
+        self.logs |= logs
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Print the last epoch."""
+        self._print_epoch(args, state)
+
+    def _print_epoch(self, args: TrainingArguments, state: TrainerState) -> None:
+        logs, self.logs = self.logs, {}
+        found = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
+        for name in _PRINTED:
+            if name in logs:
+                metric, unit = METRICS[name], " %" if METRICS[name].in_percent else ""
+                found.append(f"{metric.heading.removesuffix(' %')} {metric.shown(logs[name]):.{metric.digits}f}{unit}")
+        if found and self.prints and state.is_world_process_zero:
+            seconds = time.perf_counter() - self._began[0]
+            tqdm.write(f"  epoch {state.epoch:g} of {args.num_train_epochs:g}: {', '.join(found)}, {seconds:.1f} s")
 
     def _writes(self, state: TrainerState) -> bool:
         learns = self.criterion.learns_ground_distance and self.criterion.num_classes <= MAX_CLASSES_IN_CONFIG

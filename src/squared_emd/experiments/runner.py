@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
         runs = plan(args, experiments)
         table = _Table(args, experiments)
         table.check(runs)
+        print_on_main(_count(runs))
         if args.dry_run:
             print_on_main(f"\nRuns in {args.output_dir}:")
             for run in runs:
@@ -69,7 +71,7 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
             print_on_main(f"Finished runs go to {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}.")
 
     job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
-    results, failures = [], []
+    results, failures, left = [], [], None
     if args.redo and args.should_save:
         for run in runs:
             shutil.rmtree(run.trials, ignore_errors=True)
@@ -80,7 +82,11 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
             print_on_main(f"\nRun {number} of {len(runs)}: {run}.")
             if args.redo and args.should_save:
                 shutil.rmtree(run.folder, ignore_errors=True)
+            begun, trainings = time.perf_counter(), _num_trainings(args, runs[number - 1 :])
             found = _train_run(args, run, table, job, print_on_main)
+            if left is None and (left := _num_trainings(args, runs[number:])):
+                minutes = (time.perf_counter() - begun) * left / (trainings - left) / 60
+                print_on_main(f"About {_duration(minutes)} for the others, by the time of this one.")
         else:
             print_on_main(f"{run}: done.")
         results.append(found | {"folder": str(run.folder)})
@@ -101,7 +107,7 @@ def report_table(args: ExperimentArguments) -> None:
     """
     if args.should_save:
         with user_errors():
-            report = write_report([args.output_dir], metric=f"eval_{args.metric}")
+            report = write_report([args.output_dir], metric=f"eval_{args.metric}", all_rows=args.all_rows)
         fold = "" if args.has_validation_data else "fold_<k>/"
         print(f"\nEach run's model lies in {args.output_dir}/<network>/<loss>/{fold}seed_<n>.\n\n{report}")
 
@@ -116,7 +122,7 @@ class _Table:
             for fold in [None] if args.has_validation_data else args.folds:
                 rows = experiment.split(fold or 0)
                 args.check_steps(len(rows[0]))
-                validation = [experiment.cut_validation(rows[0], args.seed)[1]] if args.has_validation_data else []
+                validation = [] if experiment.validation is None else [experiment.validation]
                 self._rows[experiment.variant, fold] = rows
                 self._digests[experiment.variant, fold] = digest_of_rows(*rows, *validation)
 
@@ -146,6 +152,29 @@ class _Table:
             run.experiment.build(run.model, samples, len(samples.class_names))  # a network that cannot be had
 
 
+def _count(runs: Sequence[Run]) -> str:
+    """As "6 runs: xe, xemd x seeds 42, 43, 44."; networks, bins and folds are named where there are several."""
+    networks, variants, losses, folds, seeds = (
+        list(dict.fromkeys(of))
+        for of in zip(*((r.network, r.experiment.variant, r.loss, r.fold, r.seed) for r in runs), strict=True)
+    )
+    parts = [", ".join(map(str, of)) for of in (networks, variants) if len(of) > 1] + [", ".join(losses)]
+    parts += [f"folds {', '.join(map(str, folds))}"] if len(folds) > 1 else []
+    parts.append(f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}")
+    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {' x '.join(parts)}."
+
+
+def _num_trainings(args: ExperimentArguments, runs: Sequence[Run]) -> int:
+    """How many of the runs, and of their trials, are to be trained."""
+    to_do = [run for run in runs if args.redo or not run.is_done]
+    selected = {run.trials: run for run in to_do if not run.trials.exists()}.values()
+    return len(to_do) + args.select_seeds * sum(len(of) for run in selected for of in run.candidates(args).values())
+
+
+def _duration(minutes: float) -> str:
+    return f"{minutes:.0f} minutes" if minutes >= 1.5 else f"{60 * minutes:.0f} seconds"
+
+
 def _state(args: ExperimentArguments, run: Run) -> str:
     if args.redo:
         return "to do"
@@ -162,15 +191,15 @@ def _train_run(
         own["ground_distance"] = str(place)
     rows, settings = table.rows(run), table.settings(run)
     if args.validate:
-        rows = run.experiment.cut_validation(rows[0], args.seed)
+        rows = run.experiment.with_validation(rows[0], args.seed)
+        if args.chooses_epoch or run.candidates(args):  # on other rows, cut from what is left
+            run = replace(run, experiment=replace(run.experiment, validation=None))
     checkpoint = on_main_process(lambda: run.checkpoint, OSError)
     on_main_process(lambda: write_settings(run.folder, settings), OSError)
     own |= select_hyperparameters(args, run, rows[0], settings, print_on_main, **own)
     arguments = arguments_of_run(args, run.experiment, **own, seed=run.seed, output_dir=str(run.folder))
-    print_on_main(
-        f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}"
-        + (f", from {Path(checkpoint).name} on." if checkpoint else ".")
-    )
+    resumes = f", from {Path(checkpoint).name} on" if checkpoint else ""
+    print_on_main(f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}{resumes}.")
     outcome = train(arguments, run.experiment, run.model, rows, checkpoint=checkpoint)
     outcome.trainer.save_model()
     outcome.trainer.accelerator.wait_for_everyone()
@@ -196,6 +225,7 @@ def _results(args: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str,
         "num_train": len(outcome.samples.train),
         "num_test": len(outcome.samples.test),
         "learning_rate": args.learning_rate,
+        "learning_rate_selected": args.candidate_rates is not None,
         "entropic_strength": args.entropic_strength if run.loss == "a-emd" else None,
         **{name: value for name, value in outcome.metrics.items() if isinstance(value, int | float)},
         "epochs": state.epoch,
@@ -203,6 +233,7 @@ def _results(args: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str,
         "sdd_relative": criterion.sdd_relative,
         "regularizer_weight": criterion.regularizer_weight if args.is_self_guided else None,
         "seconds_per_step": outcome.seconds_per_step,
+        "cpu_seconds_per_step": outcome.cpu_seconds_per_step,
         "class_names": list(outcome.samples.class_names),
         "confusion_matrix": None if outcome.confusion is None else outcome.confusion.tolist(),
         "command": _command(sys.argv),

@@ -24,8 +24,6 @@ __all__ = ["select_hyperparameters"]
 
 logger = logging.getLogger(__name__)
 
-PAPER_STRENGTHS = (0.1, 1.0, 10.0)  # of A-EMD, section 4.3
-
 
 def select_hyperparameters(
     args: ExperimentArguments,
@@ -37,13 +35,13 @@ def select_hyperparameters(
 ) -> dict[str, float]:
     """The rate and the strength that do best on validation data; each trial is trained once and kept as a number.
 
-    The rate is chosen first (at the strength that is the default), the strength then at that rate. Rows are cut away
-    with the first seed of the table, so that all seeds of a network, loss and fold share the choice. A trial that runs
-    into NaN or infinite values counts as the worst.
+    The rate is chosen first (at the strength that is the default), the strength then at that rate; of several trials
+    (`select_seeds`) the mean counts. Rows are cut away with the first seed of the table, so that all seeds of a
+    network, loss and fold share the choice. A trial that runs into NaN or infinite values counts as the worst.
 
     Args:
         args: of the table.
-        run: one of its runs.
+        run: one of its runs, whose experiment is that of the trials.
         train_rows: its training side; nothing else is looked at.
         settings: of the run; a trial that lies there with others is trained again.
         print_on_main: prints on the main process.
@@ -56,25 +54,26 @@ def select_hyperparameters(
         ValueError: no trial came to an end.
     """
     experiment = run.experiment
-    candidates = {}
-    if args.select_rate:
-        rates = experiment.candidate_rates
-        candidates["learning_rate"] = {rate: run.trials / f"rate_1e{math.log10(rate):g}" for rate in rates}
-    if args.select_strength and run.loss == "a-emd":
-        candidates["entropic_strength"] = {s: run.trials / f"strength_{s:g}" for s in PAPER_STRENGTHS}
-    rows = experiment.cut_validation(train_rows, args.seed) if candidates else None
+    candidates = run.candidates(args)
+    rows = experiment.with_validation(train_rows, args.seed) if candidates else None
     sign = -1 if experiment.more_is_better else 1
     heading = METRICS[experiment.selected_by].heading.removesuffix(" %")
     chosen: dict[str, float] = {}
-    for name, folders in candidates.items():
+    for name, values in candidates.items():
         errors = {}
-        for value, folder in folders.items():
-            own_seed = {name: value, "seed": args.seed, "output_dir": str(folder)}
-            trial = arguments_of_run(args, experiment, **own, **chosen, **own_seed)
-            result = _result_of_trial(trial, run, rows, folder, settings)
-            errors[value] = math.inf if result is None else sign * result
-            text = "failed" if result is None else f"{result:.3f}"
-            print_on_main(f"{run.loss}, {name.replace('_', ' ')} {value:.2g}: {heading} {text} on validation data")
+        for value in values:
+            results, place = [], run.trials / f"{name}_{value!r}"  # all digits: no two values share it
+            is_new = not place.exists()
+            for number in range(args.select_seeds):
+                folder = place / f"trial_{number}"
+                own_seed = {name: value, "seed": args.seed + number, "output_dir": str(folder)}
+                trial = arguments_of_run(args, experiment, **own, **chosen, **own_seed)
+                results.append(_result_of_trial(trial, run, rows, folder, settings))
+            failed = None in results
+            errors[value] = math.inf if failed else sign * sum(results) / len(results)
+            text = "failed" if failed else f"{sign * errors[value]:.3f}"
+            if is_new:
+                print_on_main(f"  {name.replace('_', ' ')} {value:.2g}: {heading} {text} on validation data")
         best = min(errors, key=errors.__getitem__)
         if math.isinf(errors[best]):
             raise ValueError(
@@ -89,6 +88,8 @@ def _result_of_trial(
     trial: ExperimentArguments, run: Run, rows: tuple[Dataset, Dataset], folder: Path, settings: dict[str, Any]
 ) -> float | None:
     """The metric that chooses, of a trial that lies there or is trained now; the same on all ranks."""
+    own = {name: getattr(trial, name) for name in ("learning_rate", "entropic_strength")}
+    settings = settings | own  # not the list that it is of: to that one may be added
     found = broadcast_object_list([read_results(folder)])[0]  # as the main process sees it
     if found is not None and found["settings"] == settings:
         return found["value"]

@@ -36,7 +36,7 @@ _HARMLESS = {
 # Our fields that place a run in its table, that the digest of the data covers, or that belong to some losses alone.
 _OF_THE_TABLE = {
     "data_dir", "dataset", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
-    "nan_steps", "hub_license",
+    "nan_steps", "hub_license", "all_rows", "select_seeds",
 }  # fmt: skip
 _GEOMETRY = {"geometry", "spacing"}
 _SELF_GUIDED = _GEOMETRY | {
@@ -77,12 +77,14 @@ def settings_of(args: ExperimentArguments, run: Run, ground_distance: Path | Non
             settings[name] = getattr(args, name)
     if args.has_validation_data:
         settings |= {name: getattr(args, name) for name in ("load_best_model_at_end", "metric_for_best_model")}
-    settings["learning_rate"] = "select" if args.select_rate else args.rate or run.experiment.rates[run.loss]
+    settings["learning_rate"] = args.rate or run.experiment.rates[run.loss]
     if run.loss == "a-emd":
-        settings["entropic_strength"] = "select" if args.select_strength else args.entropic_strength
+        settings["entropic_strength"] = args.entropic_strength
         if ground_distance is not None and ground_distance.exists():
             matrix = read_ground_distance(ground_distance).numpy().round(6) + 0.0  # as the config of a model has it
             settings["digest of D"] = hashlib.sha256(matrix.tobytes()).hexdigest()[:16]
+    for name, values in run.candidates(args).items():
+        settings[name] = f"of {', '.join(f'{value!r}' for value in values)} by {args.select_seeds} seeds"
     settings |= {"network": run.network, "data": run.experiment.data, "digest of the data": digest}
     settings["ranks"] = args.world_size
     return json.loads(json.dumps(settings, default=str))

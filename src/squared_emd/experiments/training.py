@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from datasets import Audio, Dataset, Image
 from scipy.special import softmax
-from transformers import set_seed
+from transformers import PrinterCallback, ProgressCallback, set_seed
 from transformers.trainer_utils import PredictionOutput
 
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
@@ -39,7 +39,7 @@ class Outcome:
         predictions: `test`, and `validation` where there were such rows -> what was predicted; none of more than
             `MAX_PREDICTIONS` probabilities.
         confusion: (K, K) counts of the test, or None above 256 classes.
-        seconds_per_step: see `RunRecorder`.
+        seconds_per_step, cpu_seconds_per_step: see `RunRecorder`.
         samples: what it was trained and tested on.
         num_validation: rows that were evaluated after each epoch in place of the test rows, or None.
     """
@@ -49,8 +49,16 @@ class Outcome:
     predictions: dict[str, Predictions]
     confusion: np.ndarray | None
     seconds_per_step: float | None
+    cpu_seconds_per_step: float | None
     samples: Samples
     num_validation: int | None
+
+
+class _ProgressBars(ProgressCallback):
+    """Bars without the logs, of which `RunRecorder` prints what matters."""
+
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        """Prints nothing."""
 
 
 def arguments_of_run(args: ExperimentArguments, experiment: Experiment, **own: Any) -> ExperimentArguments:
@@ -92,7 +100,7 @@ def train(
     validates = args.early_stopping_patience is not None or (args.has_validation_data and not is_trial)
     chosen_by = None
     if validates:
-        train_rows, chosen_by = experiment.cut_validation(train_rows, args.seed)
+        train_rows, chosen_by = experiment.with_validation(train_rows, args.seed)
     samples = experiment.samples(train_rows, chosen_by if validates else test_rows, args.loss)
     set_seed(args.seed)
     with user_errors():
@@ -108,7 +116,11 @@ def train(
         )
     if args.early_stopping_patience is not None:
         trainer.add_callback(EMDEarlyStopping(args.early_stopping_patience))
-    recorder = RunRecorder(trainer.criterion, args.output_dir)
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    if not args.disable_tqdm:
+        trainer.add_callback(_ProgressBars)
+    recorder = RunRecorder(trainer.criterion, args.output_dir, prints=not is_trial)
     trainer.add_callback(recorder)
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()  # the curves; what comes now is no part of them
@@ -128,7 +140,8 @@ def train(
         metrics | tested.metrics,
         {part: of for part, of in predictions.items() if of is not None},
         confusion_matrix(decisions, labels, num_classes) if num_classes <= MAX_CLASSES_IN_CONFIG else None,
-        recorder.seconds_per_step,
+        recorder.per_step(recorder.seconds),
+        recorder.per_step(recorder.cpu_seconds),
         samples,
         len(chosen_by) if validates else None,
     )

@@ -52,6 +52,8 @@ class Run:
     class_names: tuple[str, ...] = ()
     job: str = ""
     learning_rate: float | None = None
+    learning_rate_selected: bool = False
+    regularizer_weight: float | None = None
     entropic_strength: float | None = None
     num_train: int | None = None
     num_test: int | None = None
@@ -59,6 +61,7 @@ class Run:
     sdd: float | None = None
     sdd_relative: float | None = None
     seconds_per_step: float | None = None
+    cpu_seconds_per_step: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     log: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 

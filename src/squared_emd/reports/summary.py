@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -46,7 +46,7 @@ class Cell:
         history: the mean of the curves' metrics by epoch; empty where a run has no log.
         reached: metric -> first epoch at which `history` is as good as XE's is at its end, None if never. Without the
             metrics that cannot be compared: where XE is not there, or on other folds.
-        relative_time: of one step, XE's in the same command being 1; the median over commands.
+        relative_time: CPU time of one step, XE's in the same command being 1; the median over commands.
     """
 
     network: str
@@ -91,6 +91,7 @@ class Section:
         tested_on: which part.
         runs: all of them.
         cells: (network, variant, loss) -> cell.
+        all_rows: whether tables have the paper's rows and networks that were not run, too.
     """
 
     table: str
@@ -99,6 +100,7 @@ class Section:
     tested_on: str
     runs: Sequence[Run]
     cells: Mapping[tuple[str, str, str], Cell]
+    all_rows: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -111,20 +113,20 @@ class Section:
         return self.layout.number is not None and not self.stand_in and self.tested_on != VALIDATION
 
     def networks(self) -> list[str]:
-        """The paper's networks where its figures are shown, and those that were run, in the order of the table."""
+        """Those that were run, in the order of the table, and those of the paper where all its figures are shown."""
         run = {network for network, _, _ in self.cells}
-        known = [name for name in self.layout.networks if self.shows_paper or name in run]
+        known = [name for name in self.layout.networks if (self.all_rows and self.shows_paper) or name in run]
         return [*known, *sorted(run.difference(known))]
 
     def rows(self, network: str) -> list[tuple[str, str]]:
-        """(loss, variant) of the rows of a network: the paper's in its order, and what else was run."""
+        """(loss, variant) of the rows of a network: in the paper's order, then what else was run."""
         paper = [(loss, "") for loss in self.layout.losses]
         if self.shows_paper:
             paper += [row for row in (self.layout.figures or {}).get(network, {}) if row not in paper]
         run = {(loss, variant) for name, variant, loss in self.cells if name == network}
         order = {loss: position for position, loss in enumerate(LOSSES)}
         others = sorted(run.difference(paper), key=lambda row: (row[1], order.get(row[0], len(order)), row[0]))
-        return [*paper, *others]
+        return [*(row for row in paper if self.all_rows or row in run), *others]
 
     def cells_of(self, network: str) -> list[Cell]:
         """The cells of a network that were run, in the order of its rows."""
@@ -137,7 +139,7 @@ class Section:
         return [*self.layout.metrics, *(name for name in METRICS if name in measured.difference(self.layout.metrics))]
 
 
-def summarize(runs: Sequence[Run]) -> list[Section]:
+def summarize(runs: Sequence[Run], *, all_rows: bool = False) -> list[Section]:
     """Runs by dataset and what they were tested on, averaged.
 
     A mean is over folds first and over seeds then. It is over the folds of the seed that has most of them, and over
@@ -145,6 +147,7 @@ def summarize(runs: Sequence[Run]) -> list[Section]:
 
     Args:
         runs: each once.
+        all_rows: tables are to have the paper's rows and networks that were not run, too.
 
     Returns:
         One section for each dataset and part that was tested on, in the order of the paper's tables.
@@ -157,7 +160,7 @@ def summarize(runs: Sequence[Run]) -> list[Section]:
         sections[run.table, run.data, run.stand_in, run.tested_on].append(run)
     tables = list(LAYOUTS)
     order = sorted(sections, key=lambda key: (tables.index(key[0]), key[1], key[2], key[3] == VALIDATION, key[3]))
-    return [_section(key, sections[key]) for key in order]
+    return [replace(_section(key, sections[key]), all_rows=all_rows) for key in order]
 
 
 def _section(key: tuple, runs: Sequence[Run]) -> Section:
@@ -230,7 +233,7 @@ def _mean_history(logs: Sequence[Sequence[Mapping]], metrics: Sequence[str]) -> 
 
 def _relative_time(runs: Sequence[Run], baseline: Sequence[Run]) -> float | None:
     own, xe = (
-        pd.Series([run.seconds_per_step for run in group], [run.job for run in group], dtype=float)
+        pd.Series([run.cpu_seconds_per_step for run in group], [run.job for run in group], dtype=float)
         .dropna()
         .groupby(level=0)
         .mean()

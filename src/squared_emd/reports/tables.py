@@ -27,8 +27,8 @@ NOT_RUN = "not run"
 NONE = "-"
 _RUN_COLUMNS = (
     "folder", "table", "data", "stand_in", "tested_on", "model", "loss", "variant", "fold", "folds", "seed",
-    "learning_rate", "entropic_strength", "num_train", "num_test", "epochs", "sdd", "sdd_relative", "seconds_per_step",
-    "job",
+    "learning_rate", "learning_rate_selected", "regularizer_weight", "entropic_strength", "num_train", "num_test",
+    "epochs", "sdd", "sdd_relative", "seconds_per_step", "cpu_seconds_per_step", "job",
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def details_frame(section: Section, network: str) -> pd.DataFrame:
         )
         for cell in cells
     ]
-    columns = [*headings, "step time / XE's", "SDD", "SDD / mean distance"]
+    columns = [*headings, "CPU time of a step / XE's", "SDD", "SDD / mean distance"]
     frame = _frame(rows, [loss_name(cell.loss, cell.variant) for cell in cells], columns, network)
     return frame.loc[:, (frame != NONE).any()]
 

@@ -41,6 +41,7 @@ def write_report(
     output: str | os.PathLike[str] | None = None,
     *,
     metric: str = "eval_mae",
+    all_rows: bool = False,
 ) -> str:
     """Writes what came out of runs, from what they left on disk: nothing is trained.
 
@@ -52,6 +53,7 @@ def write_report(
         folders: the runs lie in or below them, see `read_runs`.
         output: where to write; the first of `folders` by default.
         metric: key in `METRICS` by which the decision rule is chosen, where there are validation data.
+        all_rows: the tables have the paper's rows that were not run, too.
 
     Returns:
         The tables as text for the terminal, and where the files are.
@@ -63,7 +65,7 @@ def write_report(
     if isinstance(folders, (str, os.PathLike)):
         folders = [folders]
     runs = read_runs(folders)
-    sections = summarize(runs)
+    sections = summarize(runs, all_rows=all_rows)
     target = Path(folders[0] if output is None else output)
     target.mkdir(parents=True, exist_ok=True)
     prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
@@ -144,8 +146,9 @@ def _markdown(
         blocks.append(f'Columns headed "paper" are the figures of {_PAPER}: they are the paper\'s, not ours.')
     blocks.append(
         'A mean is over folds first and over seeds then; "±" is the sample standard deviation over seeds. "\\*" marks '
-        'a mean over fewer folds than the dataset has. "not run": nobody ran it. "-": there is no such figure. Step '
-        "times are relative to those of XE in the same command, the median over commands."
+        'a mean over fewer folds than the dataset has. "not run": nobody ran it. "-": there is no such figure. The CPU '
+        "time of a step is that of a process with all its threads, relative to XE's in the same command, the median "
+        "over commands."
     )
     for section, drawn, compared in zip(sections, figures, comparisons, strict=True):
         blocks.append(f"## {escape_markdown(_title(section))}")
