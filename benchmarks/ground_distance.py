@@ -22,7 +22,7 @@ from side_by_side import hardware, shown, take_turns
 from torch import Tensor
 
 from squared_emd import ClassCentroids, EMDTrainingArguments, percentile_ranks, raw_distances
-from squared_emd.ground_distance.learned import learn_ground_distance
+from squared_emd.ground_distance.learned import ground_distance_and_sdd
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.losses import ground_distance_cost
 from squared_emd.training.criterion import EMDCriterion
@@ -54,7 +54,7 @@ def steps(num_classes: int, repeats: int) -> list[str]:
     classes.refresh(reset=False)
     centroids, known = classes.centroids, classes.known
     distances = raw_distances(centroids)
-    matrix, _, _ = learn_ground_distance(centroids)
+    matrix, _, _ = ground_distance_and_sdd(centroids)
 
     def cost() -> Tensor:
         out = torch.empty(num_classes, num_classes)
@@ -62,14 +62,14 @@ def steps(num_classes: int, repeats: int) -> list[str]:
 
     def whole() -> None:
         classes.refresh(reset=False)
-        learn_ground_distance(classes.centroids, known=classes.known)
+        ground_distance_and_sdd(classes.centroids, known=classes.known)
         cost()
 
     ways: dict[str, Callable[[], object]] = {
         "sums to centroids": lambda: classes.refresh(reset=False),
         "centroids to distances": lambda: raw_distances(centroids),
         "distances to ranks": lambda: percentile_ranks(distances),
-        "centroids to D and SDD": lambda: learn_ground_distance(centroids, known=known),
+        "centroids to D and SDD": lambda: ground_distance_and_sdd(centroids, known=known),
         "D to its cost": cost,
         "**the whole refresh**": whole,
         "D alone, as the equations read": lambda: as_it_reads(centroids),
@@ -93,7 +93,7 @@ def by_classes(num_classes: int, feature_dim: int) -> str:
         return min(taken)
 
     ranking = best_of(lambda: percentile_ranks(distances))
-    whole = best_of(lambda: learn_ground_distance(centroids))
+    whole = best_of(lambda: ground_distance_and_sdd(centroids))
     unit = num_classes**2 * math.log2(num_classes)
     return (
         f"| {num_classes} | {feature_dim} | {whole:.3g} | {ranking:.3g} | {1e9 * ranking / unit:.2f} | "

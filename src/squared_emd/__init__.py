@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from .training.arguments import EMDTrainingArguments
     from .training.early_stopping import EMDEarlyStopping
     from .training.ground_distance_callback import GroundDistanceCallback
+    from .training.learned_distance import learn_ground_distance
     from .training.trainer import EMDTrainer
 _LAZY = {
     "GroundDistanceCallback": "training.ground_distance_callback",
     "EMDEarlyStopping": "training.early_stopping",
     "EMDTrainingArguments": "training.arguments",
+    "learn_ground_distance": "training.learned_distance",
     "load_ground_distance": "ground_distance.saved",
     "EMDTrainer": "training.trainer",
 }  # the same on first use: transformers' Trainer takes seconds to import
@@ -76,6 +78,7 @@ __all__ = [
     "ground_distance_from_positions",
     "ground_distance_from_text",
     "ground_distance_from_tree",
+    "learn_ground_distance",
     "load_ground_distance",
     "load_metric",
     "ordinal_metrics",

@@ -1,4 +1,4 @@
-"""The console script ``squared-emd``: reports and comparisons of runs, uploads to the Hub, Spaces of the metrics."""
+"""The console script ``squared-emd``: reports and comparisons of runs, D of a model, uploads, Spaces of the metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ METRICS = ("mae", "aem", "aeo")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one of the commands ``report``, ``compare``, ``push`` and ``space``.
+    """Runs one of the commands ``report``, ``compare``, ``distance``, ``push`` and ``space``.
 
     Args:
         arguments: of the command line; those of this process by default.
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for command in (report, compare):
         what = "that the rule to decide between classes is chosen by, on validation data; mae by default"
         command.add_argument("--metric", choices=METRICS, default="mae", help=what)
+    _add_distance(commands)
     push = commands.add_parser(
         "push",
         help="upload the model of a run to the Hub",
@@ -69,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from .reports import write_comparison
 
             print(write_comparison(given.folders, given.output, metric=f"eval_{given.metric}"))
+        elif given.command == "distance":
+            from .training.learned_distance import write_learned_distance
+
+            options = {name: value for name, value in vars(given).items() if name not in ("command", "push")}
+            options["rank"] = None if given.rank == "none" else given.rank
+            print(write_learned_distance(**options, push_to=given.model if given.push == "" else given.push))
         elif given.command == "space":
             from .evaluate_modules import write_space
 
@@ -81,6 +88,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{given.folder} is at {commit.repo_url}.")
     except (OSError, ValueError) as error:  # what the user can mend
         sys.exit(f"squared-emd {given.command}: {error}")
+
+
+def _add_distance(commands: argparse._SubParsersAction) -> None:
+    distance = commands.add_parser(
+        "distance",
+        help="learn D of a model that is trained already",
+        description="Learns how far apart a trained classifier finds its classes, in one pass over labeled data, and "
+        "saves that with the model. Nothing is trained. With several ranks: accelerate launch -m squared_emd distance",
+    )
+    distance.add_argument("model", metavar="MODEL", help="a classifier on the Hub, or the folder of one")
+    distance.add_argument("--dataset", required=True, metavar="DATA", help="a folder, a file or a dataset of the Hub")
+    distance.add_argument("--split", choices=("train", "validation", "test"), help="of the data; all by default")
+    distance.add_argument("--input_column", metavar="NAME", help="of the images, texts or sounds")
+    distance.add_argument("--label_column", metavar="NAME", help="of the labels; label by default")
+    distance.add_argument(
+        "--rank",
+        choices=("strict", "inclusive", "none"),
+        default="strict",
+        help="D is percentile ranks (Eq. 12), these counting the class itself, or the distances themselves",
+    )
+    distance.add_argument("--head", metavar="MODULE", help="the classifier head, where it cannot be found by itself")
+    distance.add_argument("--batch_size", type=int, default=32)
+    distance.add_argument("--num_proc", type=int, default=0, help="processes that read samples")
+    distance.add_argument("--device", help="as cuda:1 or cpu")
+    distance.add_argument("--output_dir", metavar="DIR", help="where the model is saved with D")
+    distance.add_argument(
+        "--push", nargs="?", const="", metavar="REPOSITORY", help="upload it; MODEL itself where none is named"
+    )
+    distance.add_argument("--private", action="store_true", default=None, help="if a repository is made")
 
 
 if __name__ == "__main__":

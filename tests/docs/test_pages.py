@@ -115,7 +115,7 @@ def check(words):
     if program == "accelerate":
         assert rest[0] == "launch"
         given = launch_command_parser().parse_args(rest[1:])
-        check_program([given.training_script, *given.training_script_args])
+        check_program([*["-m"][: given.module], given.training_script, *given.training_script_args])
     elif program == "torchrun":
         given = torchrun_parser().parse_args(rest)
         check_program([given.training_script, *given.training_script_args])
@@ -164,6 +164,7 @@ class TestCommands:
         import squared_emd.evaluate_modules
         import squared_emd.hub.upload
         import squared_emd.reports
+        import squared_emd.training.learned_distance
 
         class Commit:
             repo_url = "nowhere"
@@ -171,6 +172,7 @@ class TestCommands:
         monkeypatch.setattr(squared_emd.reports, "write_report", lambda *_, **__: "")
         monkeypatch.setattr(squared_emd.reports, "write_comparison", lambda *_, **__: "")
         monkeypatch.setattr(squared_emd.evaluate_modules, "write_space", lambda *_: "")
+        monkeypatch.setattr(squared_emd.training.learned_distance, "write_learned_distance", lambda **_: "")
         monkeypatch.setattr(squared_emd.hub.upload, "push_model", lambda *_, **__: Commit())
 
     @pytest.mark.parametrize("page", [page for page in LINKED if commands(page)], ids=name_of)

@@ -8,7 +8,7 @@ from scipy.stats import percentileofscore
 
 from squared_emd import ground_distance_from_centroids, percentile_ranks, raw_distances, sdd
 from squared_emd.ground_distance import learned
-from squared_emd.ground_distance.learned import check_ground_distance, learn_ground_distance
+from squared_emd.ground_distance.learned import check_ground_distance, ground_distance_and_sdd
 
 # Four classes at 0, 1, 3 and 7 on a line. Rows of Dbar: (0 1 3 7), (1 0 2 6), (3 2 0 4), (7 6 4 0).
 LINE = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
@@ -90,7 +90,7 @@ def test_is_the_reference_at_any_size_with_ties_and_unknown_classes(small_tiles,
     expected, distances = reference(centroids.numpy(), known.numpy(), rank)
     centroids[~known] = torch.nan  # never read
     out = torch.full((K, K), 7.0)
-    matrix, deviation, relative = learn_ground_distance(centroids, rank=rank, known=known, out=out)
+    matrix, deviation, relative = ground_distance_and_sdd(centroids, rank=rank, known=known, out=out)
     assert (matrix is out) == large
     assert matrix.dtype == (torch.float32 if large else torch.float64)
     np.testing.assert_allclose(matrix, expected, atol=1e-7 if large else 1e-12)
@@ -113,18 +113,18 @@ def test_ranks_are_percentiles_of_scipy(rank):
 @pytest.mark.parametrize("out", [torch.zeros(K + 1, K + 1), torch.zeros(K, K, dtype=torch.float64), None])
 def test_an_earlier_matrix_that_does_not_fit_is_left_alone(monkeypatch, out):
     monkeypatch.setattr(learned, "MAX_CLASSES_IN_FLOAT64", 0)
-    matrix, _, _ = learn_ground_distance(random_centroids(), out=out)
+    matrix, _, _ = ground_distance_and_sdd(random_centroids(), out=out)
     assert matrix.dtype == torch.float32
     assert out is None or not out.any()
 
 
 def test_no_class_known_and_coinciding_centroids_give_zeros():
-    matrix, deviation, relative = learn_ground_distance(torch.zeros(4, 3), known=torch.zeros(4, dtype=torch.bool))
+    matrix, deviation, relative = ground_distance_and_sdd(torch.zeros(4, 3), known=torch.zeros(4, dtype=torch.bool))
     assert not matrix.any()
     assert np.isnan(deviation)
     assert relative == 0
     assert not ground_distance_from_centroids(torch.zeros(4, 3)).any()
-    assert learn_ground_distance(torch.zeros(4, 3))[1:] == (0, 0)
+    assert ground_distance_and_sdd(torch.zeros(4, 3))[1:] == (0, 0)
 
 
 def test_nothing_of_k_by_k_but_the_matrix(monkeypatch):
@@ -133,7 +133,7 @@ def test_nothing_of_k_by_k_but_the_matrix(monkeypatch):
     monkeypatch.setattr(learned, "TILE", 16)
     centroids = torch.rand(num_classes, 8, generator=torch.Generator().manual_seed(0))
     with torch.profiler.profile(profile_memory=True) as profile:
-        matrix, _, _ = learn_ground_distance(centroids)
+        matrix, _, _ = ground_distance_and_sdd(centroids)
     assert matrix.sum().item() == pytest.approx(num_classes * (num_classes - 1) / 2)
     largest = sorted(event.self_cpu_memory_usage for event in profile.events())[-2:]
     assert largest[1] == 4 * num_classes**2  # D, in float32
@@ -143,7 +143,7 @@ def test_nothing_of_k_by_k_but_the_matrix(monkeypatch):
 ERRORS = [
     (lambda: raw_distances(torch.zeros(4)), "centroids must be (K, d) floating point, got (4,) torch.float32."),
     (
-        lambda: learn_ground_distance(torch.tensor([[0.0], [torch.nan], [1.0]])),
+        lambda: ground_distance_and_sdd(torch.tensor([[0.0], [torch.nan], [1.0]])),
         "centroids must be finite; those of classes [1] are not.",
     ),
     (lambda: percentile_ranks(torch.zeros(2, 3)), "distances must be (K, K), got shape (2, 3)."),

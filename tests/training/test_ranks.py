@@ -8,7 +8,7 @@ import torch
 from tests.ranks import on_ranks
 from tests.training.tiny import Augmented, K, Network, Stream, TakesKwargs, arguments, samples
 
-from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd import EMDTrainer, EMDTrainingArguments, learn_ground_distance
 
 BATCH = 8  # samples a step, over all ranks and accumulation steps
 EQUAL = 1e-6
@@ -83,9 +83,30 @@ def train(folder, world_size, count=0, labels=None, soft=False, around=list, net
     }
 
 
+class Damaged(list):
+    """Samples of which the second one, that of rank 1, cannot be read."""
+
+    def __getitem__(self, index):
+        if index == 1:
+            raise OSError("sample 1 is damaged")
+        return super().__getitem__(index)
+
+
+def learn(data):
+    """D from one pass, and what is behind it; or the error."""
+    torch.manual_seed(0)
+    try:
+        learned = learn_ground_distance(Network(), data, batch_size=4, progress=False)
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return [learned.ground_distance.tolist(), learned.centroids.tolist(), learned.class_counts.tolist(), learned.sdd]
+
+
 def all_cases(rank, world_size, folder):
     """Every case, one after the other, in a process that is one of `world_size`."""
     found = {name: train(folder, world_size, **case) for name, case in CASES.items()}
+    found |= {"learned": learn(samples(count=21)), "learned_of_stream": learn(Stream(samples(count=21)))}
+    found |= {"learned_of_three": learn(samples(count=3)), "damaged": learn(Damaged(samples()))}
     (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
@@ -150,3 +171,16 @@ def test_the_unseen_class_has_no_distance(results, world_size):
     matrix = np.array(results(world_size, 0, "one_sided")["ground_distance"])
     assert not matrix[K - 1].any()
     assert matrix[: K - 1, : K - 1].sum() > 0
+
+
+@pytest.mark.parametrize("world_size", RANKS)
+@pytest.mark.parametrize("name", ["learned", "learned_of_stream", "learned_of_three"])  # fewer than four ranks
+def test_one_pass_counts_each_sample_once(results, name, world_size):
+    for rank in range(world_size):
+        for got, expected in zip(results(world_size, rank, name), results(1, 0, name), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=EQUAL, atol=EQUAL)
+
+
+def test_a_rank_that_fails_ends_the_pass_on_all(results):
+    assert results(2, 0, "damaged") == "rank 1 failed, OSError: sample 1 is damaged"
+    assert results(2, 1, "damaged") == "sample 1 is damaged"

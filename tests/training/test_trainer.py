@@ -427,8 +427,8 @@ SHORT = (
         ),
         (
             lambda folder: EMDTrainer(nn.Linear(2, 2), arguments(folder)),
-            "EMDTrainer needs to know the number of classes of Linear: give the model an attribute num_classes (a "
-            "Hugging Face model has config.num_labels).",
+            "the number of classes of Linear must be known: give the model an attribute num_classes (a Hugging Face "
+            "model has config.num_labels).",
         ),
         (
             lambda folder: EMDTrainer(Network(), arguments(folder, loss="emd", spacing=[1.0, 2.0])),

@@ -12,8 +12,8 @@ from .given import (
 from .label_tree import LabelTree
 from .learned import (
     check_ground_distance,
+    ground_distance_and_sdd,
     ground_distance_from_centroids,
-    learn_ground_distance,
     percentile_ranks,
     raw_distances,
 )
@@ -25,12 +25,12 @@ __all__ = [
     "as_ground_distance",
     "blend_ground_distances",
     "check_ground_distance",
+    "ground_distance_and_sdd",
     "ground_distance_from_centroids",
     "ground_distance_from_circle",
     "ground_distance_from_positions",
     "ground_distance_from_text",
     "ground_distance_from_tree",
-    "learn_ground_distance",
     "percentile_ranks",
     "raw_distances",
     "sdd",

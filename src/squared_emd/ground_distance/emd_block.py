@@ -57,7 +57,8 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, (str, int))  # a model's classes may be named by numbers
 
 
-_NUMBERS = "omega mu sdd regularizer_weight entropic_strength epoch prior_weight prior_decay sinkhorn_iterations"
+_NUMBERS = "omega mu sdd regularizer_weight entropic_strength epoch prior_weight prior_decay sinkhorn_iterations "
+_NUMBERS += "num_samples"  # of the pass that D was learned in after the training
 _ENTRIES = (
     ("text", _is_text, "loss version rank geometry ground_distance_sha256"),
     ("a finite number", _is_number, _NUMBERS),

@@ -14,8 +14,8 @@ __all__ = [
     "MAX_CLASSES_IN_FLOAT64",
     "blocks_of_rows",
     "check_ground_distance",
+    "ground_distance_and_sdd",
     "ground_distance_from_centroids",
-    "learn_ground_distance",
     "matrix_dtype",
     "percentile_ranks",
     "raw_distances",
@@ -105,7 +105,7 @@ def ground_distance_from_centroids(centroids: Tensor, *, rank: str = "strict", k
     return matrix
 
 
-def learn_ground_distance(
+def ground_distance_and_sdd(
     centroids: Tensor, *, rank: str | None = "strict", known: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, float, float]:
     """D from class centroids, with its SDD (Hou et al. 2016, Eq. 2, 12, 13 and section 4.7).
@@ -126,7 +126,7 @@ def learn_ground_distance(
     Raises:
         ValueError: as :func:`raw_distances` and :func:`percentile_ranks`.
 
-    >>> matrix, deviation, relative = learn_ground_distance(torch.tensor([[0.0], [4.0]]))
+    >>> matrix, deviation, relative = ground_distance_and_sdd(torch.tensor([[0.0], [4.0]]))
     >>> matrix
     tensor([[0.0000, 0.5000],
             [0.5000, 0.0000]], dtype=torch.float64)

@@ -33,7 +33,7 @@ from .card_content import (
 )
 from .results import check_weights, digests_of_weights, read_results, verify_results
 
-__all__ = ["CARD_FILE", "is_generated", "write_card"]
+__all__ = ["CARD_FILE", "is_generated", "task_of", "write_card"]
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ def _render(
     title, data_name, tags, link = _DATASETS[dataset]
     if known.get("stand_in") and link:
         data_name += " (a part of it, or other labels)"
-    task = _task_of(config)
+    task = task_of(config)
     model, loss, architecture = known.get("model", ""), emd.get("loss", known.get("loss")), _architecture(config)
     base_model, base_license = _BASE_MODELS.get(network_of(model), (model if _is_repository(model) else None, None))
     license_name = None
@@ -307,7 +307,7 @@ def _render(
     return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
 
 
-def _task_of(config: PretrainedConfig) -> str | None:
+def task_of(config: PretrainedConfig) -> str | None:
     """The pipeline that loads the model, or None if transformers has none."""
     for architecture in config.architectures or []:
         for task, mapping in _TASKS.items():

@@ -26,7 +26,7 @@ from ..losses import logits_of
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["TASK", "OrdinalImageClassificationPipeline", "ordinal_prediction"]
+__all__ = ["TASK", "OrdinalImageClassificationPipeline", "evaluating", "ordinal_prediction"]
 
 TASK = "ordinal-image-classification"
 _TIE = 1e-9  # Of the range of the scores: two classes are equally near, but for rounding.
@@ -202,7 +202,7 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
             from ..vision import average_flips  # Here, because timm is optional.
 
             average_flips(caller)
-        with _evaluating(self.model):
+        with evaluating(self.model):
             return {"logits": logits_of(caller(**model_inputs))}  # (B, K)
 
     def postprocess(
@@ -249,7 +249,7 @@ class _Caller(nn.Module):
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode, and afterwards each module in the mode it was in."""
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -17,7 +17,15 @@ from .arguments import SELF_GUIDED
 from .checkpoints import replace_files
 from .criterion import EMDCriterion
 
-__all__ = ["ConfigWriter", "config_of", "emd_block", "replace_config_entries", "write_config_entries"]
+__all__ = [
+    "ConfigWriter",
+    "averages_flips",
+    "config_of",
+    "emd_block",
+    "replace_config_entries",
+    "write_config_entries",
+    "write_entries",
+]
 
 
 class ConfigWriter(TrainerCallback):
@@ -54,10 +62,23 @@ def write_config_entries(
     """
     config = config_of(model)
     if not is_trained and loaded is not None and not criterion.is_given_ground_distance:
-        matrix, block = loaded, dict(getattr(config, "emd", None) or {}) | {"mirrored": _averages_flips(model)}
+        matrix, block = loaded, dict(getattr(config, "emd", None) or {}) | {"mirrored": averages_flips(model)}
     else:
         matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
         block = emd_block(model, criterion, has_distance=matrix is not None)
+    write_entries(folder, model, matrix, block)
+
+
+def write_entries(folder: str | None, model: nn.Module, matrix: Tensor | None, block: dict[str, Any]) -> None:
+    """Put a D and an `emd` block where :func:`write_config_entries` does.
+
+    Args:
+        folder: where the model is saved; None: only the config that is in use changes.
+        model: without its wrappers.
+        matrix: (K, K) D; None: there is none.
+        block: changed in place.
+    """
+    config = config_of(model)
     write_ground_distance(matrix, folder, config, block)
     if folder is not None and config is not None and not _saves_its_config(model):
         write_ground_distance(matrix, folder, None, {})
@@ -98,7 +119,7 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
         block["class_names"] = names  # in the order of D, whatever becomes of id2label
     if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
         block["scores"] = earlier["scores"]
-    if _averages_flips(model):  # how it is tested
+    if averages_flips(model):  # how it is tested
         block["mirrored"] = True
     return block
 
@@ -114,6 +135,6 @@ def _saves_its_config(model: nn.Module) -> bool:
     return isinstance(model, PreTrainedModel) and not getattr(model, "_hf_peft_config_loaded", False)
 
 
-def _averages_flips(model: nn.Module) -> bool:
+def averages_flips(model: nn.Module) -> bool:
     """Whether `vision.average_flips` is in force, found without importing vision and what it needs."""
     return any(getattr(hook, "averages_flips", False) for hook in model._forward_hooks.values())

@@ -16,7 +16,7 @@ from ..ground_distance.given import blend_ground_distances
 from ..ground_distance.learned import (
     MAX_CLASSES_IN_FLOAT64,
     check_ground_distance,
-    learn_ground_distance,
+    ground_distance_and_sdd,
     matrix_dtype,
     scale_to_mean_one,
 )
@@ -290,7 +290,7 @@ class EMDCriterion(nn.Module):
             return
         # A large D is written over the earlier one, but never over one that was given.
         earlier = self.ground_distance if self._made_ground_distance and self._given is None else None
-        matrix, self.sdd, self.sdd_relative = learn_ground_distance(
+        matrix, self.sdd, self.sdd_relative = ground_distance_and_sdd(
             self.centroids.centroids, rank=self.args.ranks, known=known, out=earlier
         )
         if is_energy_distance:

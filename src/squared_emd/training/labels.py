@@ -30,8 +30,8 @@ def num_classes_of(model: nn.Module) -> int:
         if isinstance(getattr(owner, name, None), int):
             return getattr(owner, name)
     raise ValueError(
-        f"EMDTrainer needs to know the number of classes of {type(model).__name__}: give the model an attribute "
-        "num_classes (a Hugging Face model has config.num_labels)."
+        f"the number of classes of {type(model).__name__} must be known: give the model an attribute num_classes (a "
+        "Hugging Face model has config.num_labels)."
     )
 
 

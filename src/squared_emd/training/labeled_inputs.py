@@ -1,0 +1,277 @@
+"""The inputs and labels of any classifier: of images, texts, sounds and tables, by the processor that it came with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import datasets
+import numpy as np
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoImageProcessor,
+    AutoModelForAudioClassification,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    default_data_collator,
+)
+
+from ..ground_distance.class_names import abbreviate, class_names_differ
+from ..hub.card import task_of
+from .config_entries import config_of
+
+__all__ = ["labeled_inputs", "load_classifier"]
+
+_CLASSES = {
+    "image-classification": (AutoModelForImageClassification, AutoImageProcessor),
+    "text-classification": (AutoModelForSequenceClassification, AutoTokenizer),
+    "audio-classification": (AutoModelForAudioClassification, AutoFeatureExtractor),
+}
+_NO_LIMIT = 10**6  # tokens: a tokenizer that knows no limit has a larger one
+_COLUMNS = {"image-classification": "image", "text-classification": "text", "audio-classification": "audio"}
+
+
+def load_classifier(name: str | os.PathLike[str], processor: Any = None) -> tuple[PreTrainedModel, Any]:
+    """A classifier of images, texts or sounds from the Hub or a folder, and what makes its inputs.
+
+    Args:
+        name: a repository of the Hub, or a folder with a saved model.
+        processor: in place of the one that lies there.
+
+    Returns:
+        The model, on the CPU, and its image processor, tokenizer or feature extractor.
+
+    Raises:
+        FileNotFoundError: there is no such model, or it has no processor.
+        ValueError: transformers has no classifier of its kind.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name)
+        task = task_of(config)
+        if task is None:
+            raise ValueError(
+                f"{name} must be a classifier of images, texts or sounds, which transformers can load; it is a "
+                f"{', '.join(config.architectures or [config.model_type])}. Load it yourself, and give the module."
+            )
+        if task == "image-classification":
+            from .. import vision  # noqa: F401  # Here, because timm is optional: it registers the paper's networks.
+        model_class, processor_class = _CLASSES[task]
+        model = model_class.from_pretrained(name)
+        return model, processor_class.from_pretrained(name) if processor is None else processor
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise FileNotFoundError(
+            f"the model {os.fspath(name)!r} cannot be loaded: {reason}. Give a repository of the Hub or a folder with "
+            "a saved classifier and its image processor, tokenizer or feature extractor."
+        ) from error
+
+
+def labeled_inputs(
+    source: Any,
+    model: nn.Module,
+    processor: Any,
+    class_names: Sequence[str] | None,
+    *,
+    split: str | None = None,
+    input_column: str | None = None,
+    label_column: str | None = None,
+) -> tuple[Any, Callable[[list], Mapping[str, Any]]]:
+    """Samples that the model takes, with `label` or `labels`, and what makes batches of them.
+
+    Args:
+        source: such samples, which are not changed; a `datasets.Dataset` of images, texts or sounds, of which the
+            processor makes them; or the place of one, as `squared_emd.data.labeled_data` reads it.
+        model: a classifier.
+        processor: what makes its inputs; None: there is none.
+        class_names: (K,) of the model; None: it has none.
+        split: of a source that is given by its place; None: all of it.
+        input_column: of the images, texts or sounds; None: the only one.
+        label_column: of the labels; None: `label` or `labels`.
+
+    Raises:
+        FileNotFoundError: there is no such source.
+        ValueError: it has no such column or split, it has classes of other names, or it holds no inputs of the model
+            and there is nothing to make them with.
+    """
+    config = config_of(model)
+    task = None if config is None or processor is None else task_of(config)
+    if isinstance(source, (str, os.PathLike)):
+        source = _read(source, task, class_names, split, input_column, label_column)
+        input_column, label_column = _COLUMNS[task], "label"
+    elif split is not None:
+        raise ValueError("split is of a dataset that is given by its place. Give the rows of the split themselves.")
+    if not isinstance(source, datasets.Dataset):
+        return source, _collate
+    columns = source.column_names
+    label = label_column or ("labels" if "labels" in columns else "label")
+    arguments = list(signature(model.forward).parameters)
+    takes_columns = not {*arguments}.isdisjoint({*columns} - {"label", "labels"})
+    makes_inputs = source.format["type"] == "custom"
+    if takes_columns or makes_inputs:
+        if label in columns:
+            _codes(source.features[label], class_names)
+            source = source if label in ("label", "labels") else source.rename_column(label, "labels")
+        if not makes_inputs:
+            source = source.select_columns(
+                [name for name in source.column_names if name in (*arguments, "label", "labels")]
+            )
+        is_tokenizer = isinstance(processor, PreTrainedTokenizerBase)
+        return source, DataCollatorWithPadding(processor) if is_tokenizer else _collate
+    if task is None:
+        raise ValueError(
+            f"the dataset must have columns that {type(model).__name__} takes, of {', '.join(arguments)}; it has "
+            f"{', '.join(columns)}. Make its inputs, or give the processor that does."
+        )
+    feature = {"image": datasets.Image, "audio": datasets.Audio}.get(_COLUMNS[task])
+    media = [name for name, kind in source.features.items() if feature and isinstance(kind, feature)]
+    wanted = input_column or (media[0] if len(media) == 1 else _COLUMNS[task])
+    if not {wanted, label} <= {*columns}:
+        raise ValueError(
+            f"the dataset must have a column of {task.split('-')[0]} inputs, {wanted!r}, and one of labels, {label!r}; "
+            f"it has {', '.join(columns)}. Name them with input_column and label_column."
+        )
+    if wanted in media:
+        source = source.cast_column(wanted, feature(decode=False))
+    make, collate = _maker(task, processor, config)
+    codes = _codes(source.features[label], class_names, may_differ=True)
+    return _Inputs(source, wanted, label, codes, make), collate
+
+
+def _read(
+    source: str | os.PathLike[str],
+    task: str | None,
+    class_names: Sequence[str] | None,
+    split: str | None,
+    input_column: str | None,
+    label_column: str | None,
+) -> datasets.Dataset:
+    from ..data.labeled_data import load_labeled_data  # Here, because what reads files is optional.
+
+    if task is None:
+        raise ValueError(
+            f"{source} is read for models of images, texts or sounds that come with a processor. Give processor, or a "
+            "dataset with the inputs of the model."
+        )
+    noun = {"image": "images", "text": "texts", "audio": "sounds"}[_COLUMNS[task]]
+    options = {"columns": input_column, "label_column": label_column}
+    indices = [str(k) for k in range(len(class_names))] if class_names else None
+    is_unnamed = class_names is None or list(class_names) == [f"LABEL_{k}" for k in indices]
+    try:
+        rows, names = load_labeled_data(source, noun, classes=None if is_unnamed else class_names, **options)
+    except ValueError as error:
+        try:
+            # Labels may be class indices, as Trainer takes them.
+            rows, names = load_labeled_data(source, noun, classes=indices, **options)
+            rows = rows.cast_column("label", datasets.Value("int64"))
+        except ValueError:
+            raise error from None
+    if class_names and len(names) != len(class_names):
+        raise ValueError(
+            f"{source} must have the {len(class_names)} classes of the model; it has {len(names)}: {abbreviate(names)}."
+        )
+    if split is not None:
+        numbers = [i for i, of_row in enumerate(rows["split"]) if of_row == split]
+        if not numbers:
+            raise ValueError(f"{source} must have rows of the split {split!r}; it has {sorted(set(rows['split']))}.")
+        rows = rows.select(numbers)
+    return rows
+
+
+class _Inputs(Dataset):
+    """What a processor makes of the rows of a dataset, with `label`.
+
+    Args:
+        rows: with a column of inputs that are not decoded yet.
+        column: of the inputs.
+        label: of the labels.
+        codes: the number of each class in the model, by its number in the dataset; None: the same.
+        make: gives the inputs of a list, by name, each a list.
+    """
+
+    def __init__(
+        self,
+        rows: datasets.Dataset,
+        column: str,
+        label: str,
+        codes: list[int] | None,
+        make: Callable[[list], Mapping[str, Sequence[Any]]],
+    ) -> None:
+        self.rows, self.column, self.label, self.codes, self.make = rows, column, label, codes, make
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        rows = self.rows[indices]
+        labels = rows[self.label]
+        if self.codes is not None:
+            labels = [None if k is None or k < 0 else self.codes[k] for k in labels]
+        made = dict(self.make(rows[self.column])) | {"label": labels}
+        return [dict(zip(made, values, strict=True)) for values in zip(*made.values(), strict=True)]
+
+
+def _maker(task: str, processor: Any, config: PretrainedConfig) -> tuple[Callable, Callable]:
+    """What makes inputs of a list of images, texts or sounds, and what makes batches of them."""
+    if task == "image-classification":
+        from ..vision.images import decode_image  # Here, because timm is optional.
+
+        def of_images(images: list) -> dict[str, Any]:
+            upright = [decode_image(image, None).image for image in images]
+            return {"pixel_values": processor(images=upright, return_tensors="pt")["pixel_values"]}  # (B, 3, H, W)
+
+        return of_images, default_data_collator
+    if task == "text-classification":
+        longest = min(
+            processor.model_max_length, getattr(config, "max_position_embeddings", processor.model_max_length)
+        )
+        options = {"truncation": True, "max_length": longest} if longest < _NO_LIMIT else {}
+        return lambda texts: processor(texts, **options), DataCollatorWithPadding(processor)
+    from ..data.sounds import AudioCollator, decode_audio  # Here, because SciPy is optional.
+
+    def of_sounds(sounds: list) -> dict[str, Any]:
+        are_waves = isinstance(sounds[0], (list, np.ndarray))  # at the rate of the processor
+        return {"audio": sounds if are_waves else [decode_audio(sound, processor.sampling_rate) for sound in sounds]}
+
+    return of_sounds, AudioCollator(processor)
+
+
+def _codes(kind: Any, class_names: Sequence[str] | None, *, may_differ: bool = False) -> list[int] | None:
+    """The number of each class in the model, by its number in the dataset; None where it is the same.
+
+    Args:
+        kind: of the labels.
+        class_names: (K,) of the model.
+        may_differ: the classes may stand in another order.
+    """
+    names = getattr(kind, "names", None)
+    if not names or not class_names or not class_names_differ(names, class_names):
+        return None
+    if may_differ and set(names) == set(class_names):
+        return [list(class_names).index(name) for name in names]
+    raise ValueError(
+        f"the classes of the dataset must be those of the model, in their order: {abbreviate(class_names)}; it has "
+        f"{abbreviate(names)}. Give it the labels of the model."
+    )
+
+
+def _collate(samples: list) -> dict[str, Any]:
+    """As `Trainer`."""
+    if not isinstance(samples[0], Mapping):
+        raise ValueError(
+            f"every sample must be a mapping with the inputs of the model and `label`; got a "
+            f"{type(samples[0]).__name__}. Give such samples, or a data_collator that makes them of yours."
+        )
+    return default_data_collator(samples)

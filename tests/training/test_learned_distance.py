@@ -1,0 +1,334 @@
+"""D of a trained classifier from one pass, against section 3.1 in float64, on features that a hook of ours takes."""
+
+import copy
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import percentileofscore
+from tests.training.tiny import K, Network, Stream, arguments, samples, tiny_vit
+from torch import nn
+from transformers import (
+    AutoModelForAudioClassification,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    ViTImageProcessor,
+    pipeline,
+)
+
+from squared_emd import EMDTrainer, learn_ground_distance, load_ground_distance
+from squared_emd.__main__ import main
+from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, STARS, generate_reviews, generate_sounds
+from squared_emd.data.synthetic.tiny_models import (
+    tiny_audio_config,
+    tiny_feature_extractor,
+    tiny_text_config,
+    word_tokenizer,
+)
+from squared_emd.training import learned_distance
+from squared_emd.vision import average_flips
+
+AGES = ["baby", "child", "adult", "old"]
+QUIET = {"progress": False}
+
+
+def slowly(features, labels, kind="strict"):
+    """D and raw distances of (N, d) features and (N,) or (N, K) labels: Eq. 2, 12 and 13."""
+    shares = np.eye(labels.max() + 1)[labels] if labels.ndim == 1 else labels  # (N, K)
+    normalized = features / np.abs(features).sum(1, keepdims=True)
+    distances = squareform(pdist(shares.T @ normalized / shares.sum(0)[:, None]))
+    ranks = np.array([[percentileofscore(row, entry, kind=kind) / 100 for entry in row] for row in distances])
+    matrix = (ranks + ranks.T) / 2
+    np.fill_diagonal(matrix, 0)
+    return matrix, distances
+
+
+def features_one_by_one(model, head, inputs):
+    """(N, d) inputs of the head, in float64, each sample for itself."""
+    model = copy.deepcopy(model).double().eval()
+    found = []
+    model.get_submodule(head).register_forward_pre_hook(lambda module, args: found.append(args[0][0].numpy()))
+    with torch.no_grad():
+        for sample in inputs:
+            model(**{name: value.double() if value.is_floating_point() else value for name, value in sample.items()})
+    return np.stack([rows if rows.ndim == 1 else rows[0] for rows in found])  # of tokens the first
+
+
+def named(names):
+    return {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+
+
+def of_images():
+    generator = np.random.default_rng(0)
+    kinds = Features(image=Image(), label=ClassLabel(names=AGES))
+    pictures = [generator.integers(60 * (n % K), 60 * (n % K) + 70, (12, 12, 3), dtype=np.uint8) for n in range(14)]
+    rows = Dataset.from_dict({"image": pictures, "label": [n % K for n in range(14)]}, features=kinds)
+    processor = ViTImageProcessor(size={"height": 8, "width": 8})
+    inputs = [processor(images=picture, return_tensors="pt") for picture in rows["image"]]
+    return tiny_vit(**named(AGES)), processor, rows, inputs, "classifier"
+
+
+def of_texts():
+    rows = generate_reviews(40, 1, 1)
+    tokenizer = word_tokenizer(rows["text"])
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **named(STARS)))
+    return model, tokenizer, rows, [tokenizer(text, return_tensors="pt") for text in rows["text"]], "classifier"
+
+
+def of_sounds():
+    rows, extractor = generate_sounds(12, 4, 4), tiny_feature_extractor(SAMPLING_RATE)
+    torch.manual_seed(0)
+    model = AutoModelForAudioClassification.from_config(tiny_audio_config(**named(GRADES)))
+    inputs = [extractor(sound, sampling_rate=SAMPLING_RATE, return_tensors="pt") for sound in rows["audio"]]
+    return model, extractor, rows, inputs, "classifier"
+
+
+def of_table():
+    torch.manual_seed(1)
+    rows = samples(count=21)
+    return (
+        Network(),
+        None,
+        Dataset.from_list(rows).with_format("torch"),
+        [{"inputs": row["inputs"][None]} for row in rows],
+        "head",
+    )
+
+
+@pytest.mark.parametrize("made", [of_images, of_texts, of_sounds, of_table])
+def test_d_is_that_of_the_equations(made):
+    model, processor, rows, inputs, head = made()
+    learned = learn_ground_distance(model, rows, processor=processor, batch_size=5, **QUIET)
+    labels = np.array(rows["labels" if "labels" in rows.column_names else "label"])
+    matrix, distances = slowly(features_one_by_one(model, head, inputs), labels)
+    np.testing.assert_allclose(learned.raw_distances, distances, atol=1e-6)
+    np.testing.assert_allclose(learned.ground_distance, matrix, atol=1e-12)
+    np.testing.assert_allclose([learned.sdd, learned.class_counts.sum()], [distances.std(), len(rows)], rtol=1e-4)
+
+
+def test_soft_labels_and_ranks():
+    torch.manual_seed(1)
+    model, rows = Network(), samples(soft=True)
+    features = features_one_by_one(model, "head", [{"inputs": row["inputs"][None]} for row in rows])
+    labels = torch.stack([row["labels"] for row in rows]).double().numpy()
+    strict, distances = slowly(features, labels)
+    expected = {
+        "strict": strict,
+        "inclusive": slowly(features, labels, "weak")[0],
+        None: distances / distances[~np.eye(K, dtype=bool)].mean(),
+    }
+    for rank, matrix in expected.items():
+        learned = learn_ground_distance(model, rows, rank=rank, **QUIET)
+        np.testing.assert_allclose(learned.ground_distance, matrix, atol=1e-6)
+
+
+def test_classes_are_matched_by_name_and_the_model_is_left_as_it_was():
+    model, processor, rows, *_ = of_images()
+    expected = learn_ground_distance(model, rows, processor=processor, **QUIET)
+    names = AGES[::-1]
+    turned = rows.map(lambda row: {"label": names.index(AGES[row["label"]])}, features=rows.features)
+    turned = turned.cast_column("label", ClassLabel(names=names)).rename_columns({"label": "age", "image": "face"})
+    average_flips(model)  # of which the features are those of the image itself
+    model.train()
+    model.classifier.eval()
+    learned = learn_ground_distance(model, turned, processor=processor, label_column="age", num_proc=1, **QUIET)
+    assert torch.equal(learned.centroids, expected.centroids) and learned.class_names == AGES
+    assert model.training and not model.classifier.training and not model.classifier._forward_hooks
+
+
+def test_what_is_not_finite_or_not_there_is_left_out(caplog):
+    torch.manual_seed(1)
+    rows = samples(labels=[0, 1, 2, 0, 1, 2])
+    clean = learn_ground_distance(Network(), rows[:3] + rows[4:], **QUIET)
+    torch.manual_seed(1)
+    rows[3]["inputs"] = torch.full((3,), torch.nan)
+    learned = learn_ground_distance(Network(), Stream(rows), batch_size=4, **QUIET)
+    np.testing.assert_allclose(learned.ground_distance, clean.ground_distance)
+    assert learned.class_counts.tolist() == [1, 2, 2, 0] and not learned.ground_distance[3].any()
+    assert caplog.messages[-1] == "1 of 4 classes have no sample, so that D does not know them: 3."
+
+
+class TestSaved:
+    def test_as_a_trained_one(self, tmp_path):
+        model, processor, rows, *_ = of_images()
+        model.config.emd = {"loss": "xe", "scores": [0.5, 6.0, 40.0, 80.0]}
+        learned = learn_ground_distance(model, rows, processor=processor, **QUIET)
+        learned.save(tmp_path / "age")
+        np.testing.assert_allclose(load_ground_distance(tmp_path / "age"), learned.ground_distance, atol=1e-6)
+        emd = json.loads((tmp_path / "age" / "config.json").read_text())["emd"]
+        assert emd.pop("version") and emd == {
+            "loss": "xe", "scores": [0.5, 6.0, 40.0, 80.0], "rank": "strict", "sdd": learned.sdd, "num_samples": 14,
+            "class_names": AGES,
+        }  # fmt: skip
+        loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "age")
+        import squared_emd.hub  # noqa: F401
+
+        decide = pipeline("ordinal-image-classification", model=str(tmp_path / "age"), rule="min_distance")
+        assert decide(rows[0]["image"])["label"] in AGES
+        data = [{"pixel_values": torch.randn(3, 8, 8), "labels": k} for k in range(K)]
+        args = arguments(tmp_path / "out", loss="a-emd", ground_distance=str(tmp_path / "age"), num_train_epochs=1)
+        trainer = EMDTrainer(loaded, args, train_dataset=data)
+        trainer.train()
+        np.testing.assert_allclose(trainer.criterion.ground_distance, learned.ground_distance, atol=1e-6)
+
+    def test_beside_a_module(self, tmp_path):
+        learned = learn_ground_distance(Network(), samples(), **QUIET)
+        learned.save(tmp_path)
+        np.testing.assert_allclose(load_ground_distance(tmp_path), learned.ground_distance, atol=1e-6)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["ground_distance.safetensors", "model.safetensors"]
+
+
+class TestCommand:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        model, tokenizer, rows, *_ = of_texts()
+        model.save_pretrained("stars")
+        tokenizer.save_pretrained("stars")
+        rows.to_csv("reviews.csv")  # the labels are class indices
+        rows = rows.cast_column("label", Value("int64")).map(lambda row: {"stars": STARS[row["label"]]})
+        rows.remove_columns(["label", "split"]).to_csv("named.csv")
+        self.expected = learn_ground_distance(model, generate_reviews(40, 1, 1), processor=tokenizer, **QUIET)
+        return tmp_path
+
+    def test_saves_draws_and_prints(self, folder, capsys):
+        main(
+            [
+                "distance",
+                "stars",
+                "--dataset",
+                "named.csv",
+                "--label_column",
+                "stars",
+                "--output_dir",
+                "out",
+                "--batch_size",
+                "8",
+            ]
+        )
+        printed = capsys.readouterr().out.splitlines()
+        assert printed[0].startswith("D of 5 classes from 42 samples. SDD ")
+        assert [line.partition("  ")[0] for line in printed[1:6]] == [name.rjust(7) for name in STARS]
+        assert printed[1].split()[2:] == [f"{entry:.2f}" for entry in self.expected.ground_distance[0].tolist()]
+        assert printed[6:] == ["The model is saved with it in out."]
+        np.testing.assert_allclose(load_ground_distance("out"), self.expected.ground_distance, atol=1e-6)
+        assert (folder / "out" / "ground_distance.png").is_file() and (folder / "out" / "tokenizer.json").is_file()
+
+    def test_pushes(self, folder, capsys, monkeypatch):
+        pushed = []
+
+        def push(folder, repository, **options):
+            pushed.append((load_ground_distance(folder).shape, repository, options))
+            return SimpleNamespace(repo_url="https://hub/me/stars")
+
+        monkeypatch.setattr(learned_distance, "push_model", push)
+        main(["distance", "stars", "--dataset", "reviews.csv", "--split", "train", "--rank", "none", "--push"])
+        main(["distance", "stars", "--dataset", "reviews.csv", "--push", "me/stars", "--private"])
+        message = {"message": "Add the ground distance"}
+        assert pushed == [
+            ((5, 5), "stars", {"private": None} | message),
+            ((5, 5), "me/stars", {"private": True} | message),
+        ]
+        assert capsys.readouterr().out.splitlines()[-1] == "It is at https://hub/me/stars."
+
+    @pytest.mark.parametrize(
+        ("command", "message"),
+        [
+            ("nowhere --dataset reviews.csv", "the model 'nowhere' cannot be loaded: "),
+            ("stars --dataset nowhere.csv", "There is no "),
+            ("stars --dataset reviews.csv --label_column text", "reviews.csv"),
+            ("stars --dataset named.csv --label_column stars --split validation --batch_size 0", "batch_size"),
+        ],
+    )
+    def test_errors(self, folder, command, message):
+        with pytest.raises(SystemExit) as ended:
+            main(["distance", *command.split()])
+        assert str(ended.value).startswith(f"squared-emd distance: {message}")
+
+
+def with_classes(names):
+    rows = [{"inputs": [0.0, 1.0, 2.0], "label": k} for k in range(2)]
+    return Dataset.from_list(rows).cast_column("label", ClassLabel(names=names))
+
+
+class Named(Network):
+    def __init__(self):
+        super().__init__(2)
+        self.config = tiny_vit(2, **named(["a", "b"])).config
+
+
+@pytest.mark.parametrize(
+    ("learn", "message"),
+    [
+        (
+            lambda: learn_ground_distance(Network(), samples(), rank="loose", **QUIET),
+            'rank must be "strict" (Eq. 12), "inclusive" (Table 2) or None, got \'loose\'.',
+        ),
+        (
+            lambda: learn_ground_distance(nn.Linear(2, 2), samples(), **QUIET),
+            "the number of classes of Linear must be known: give the model an attribute num_classes (a Hugging Face "
+            "model has config.num_labels).",
+        ),
+        (
+            lambda: learn_ground_distance(Network(1), samples(), **QUIET),
+            "D needs a classifier with an output for each class; this one has 1 output.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), [], **QUIET),
+            "the dataset must have labeled samples, it is empty. Give some for each class.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), samples(labels=[0, 0, 0]), **QUIET),
+            "D needs samples of at least two classes, with finite features; 1 of 4 classes have one. Look at the "
+            "labels, and at the model's weights.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), samples(labels=[0, 1, 4]), **QUIET),
+            "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the dataset "
+            "1 are not, the first in row 2: 4. Give the model num_labels=5, or leave out what is no class.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), [{"inputs": torch.zeros(3)}], **QUIET),
+            "every sample must be a mapping with `label` or `labels`, a batch has ['inputs']. Name the column of the "
+            "labels with label_column, or give a data_collator that makes `labels`.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), Stream([(torch.zeros(3), 0)]), **QUIET),
+            "every sample must be a mapping with the inputs of the model and `label`; got a tuple. Give such samples, "
+            "or a data_collator that makes them of yours.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), "faces", **QUIET),
+            "faces is read for models of images, texts or sounds that come with a processor. Give processor, or a "
+            "dataset with the inputs of the model.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), samples(), split="train", **QUIET),
+            "split is of a dataset that is given by its place. Give the rows of the split themselves.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), Dataset.from_list([{"x": 0, "label": 0}]), **QUIET),
+            "the dataset must have columns that Network takes, of inputs; it has x, label. Make its inputs, or give "
+            "the processor that does.",
+        ),
+        (
+            lambda: learn_ground_distance(Named(), with_classes(["b", "a"]), **QUIET),
+            "the classes of the dataset must be those of the model, in their order: a, b; it has b, a. Give it the "
+            "labels of the model.",
+        ),
+        (
+            lambda: learn_ground_distance(*of_images()[:1], of_texts()[2], processor=of_images()[1], **QUIET),
+            "the dataset must have a column of image inputs, 'image', and one of labels, 'label'; it has text, label, "
+            "split. Name them with input_column and label_column.",
+        ),
+    ],
+)
+def test_errors(learn, message):
+    with pytest.raises(ValueError) as error:
+        learn()
+    assert str(error.value) == message
