@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.distributed as dist
+from tests.data.files import message_of
 from tests.ranks import on_ranks
 
 from squared_emd import ClassCentroids
@@ -131,9 +132,7 @@ def test_state_goes_on_where_it_was():
 def test_errors(call, message):
     classes = ClassCentroids(K)
     classes.update(*samples())
-    with pytest.raises(ValueError) as error:
-        call(classes)
-    assert str(error.value) == message
+    assert message_of(ValueError, call, classes) == message
 
 
 def reduce_on_one_rank(rank, folder):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.data.files import message_of
 from transformers import PretrainedConfig
 
 from squared_emd import load_ground_distance
@@ -40,10 +41,6 @@ def test_anything_else_is_refused(tmp_path, emd, name, required, got):
             "take the entry out."
         )
 
-    with pytest.raises(ValueError) as error:
-        emd_block_of(PretrainedConfig(emd=emd))
-    assert str(error.value) == message("the model")
+    assert message_of(ValueError, emd_block_of, PretrainedConfig(emd=emd)) == message("the model")
     (tmp_path / "config.json").write_text(json.dumps({"ground_distance": [[0, 1], [1, 0]], "emd": emd}))
-    with pytest.raises(ValueError) as error:
-        load_ground_distance(tmp_path)
-    assert str(error.value) == message(tmp_path)
+    assert message_of(ValueError, load_ground_distance, tmp_path) == message(tmp_path)

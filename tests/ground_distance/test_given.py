@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tests.data.files import message_of
 
 from squared_emd import (
     LabelTree,
@@ -76,6 +77,4 @@ ERRORS = [
 
 @pytest.mark.parametrize(("call", "message"), ERRORS, ids=range(len(ERRORS)))
 def test_errors(call, message):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value) == message
+    assert message_of(ValueError, call) == message

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import percentileofscore
+from tests.data.files import message_of
 
 from squared_emd import ground_distance_from_centroids, percentile_ranks, raw_distances, sdd
 from squared_emd.ground_distance import learned
@@ -160,6 +161,4 @@ ERRORS = [
 
 @pytest.mark.parametrize(("call", "message"), ERRORS, ids=range(len(ERRORS)))
 def test_errors(call, message):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert str(error.value) == message
+    assert message_of(ValueError, call) == message

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from tests.data.files import message_of
 
 from squared_emd.metrics import Difference, paired_difference
 
@@ -82,6 +83,4 @@ def test_verdicts():
     ],
 )
 def test_errors(values, baseline, groups, message):
-    with pytest.raises(ValueError) as error:
-        paired_difference(values, baseline, groups=groups)
-    assert str(error.value) == message
+    assert message_of(ValueError, paired_difference, values, baseline, groups=groups) == message
