@@ -94,6 +94,20 @@ class TestMeasuredResults:
         measured = {result.metric_type: result.metric_value for result in ModelCard(card).data.eval_results}
         assert (measured["nll"], measured["expected_calibration_error"]) == (1.25, 0.125)
 
+    def test_intervals(self, tmp_path):
+        calibration = {"coverage": 0.9, "threshold": 0.75, "num_classes": 3, "num_samples": 40}
+        emd = EMD | {"intervals": [{**calibration, "coverage": 0.8, "threshold": 0.5}, calibration]}
+        held_out = {"coverage": 0.875, "mean_size": 1.625, "num_samples": 8}
+        folder = run_folder(tmp_path, emd=emd, changes={"intervals": [calibration | {"held_out": held_out}]})
+        card = section(card_of(folder), "Intervals")
+        assert "| 0.8 | not run |  | not run |  | 40 |" in card
+        assert "| 0.9 | 87.5% | 52.9 to 97.8% | 1.62 | 8 | 40 |" in card  # by scipy.stats.binomtest(7, 8)
+        assert 'classify("image.jpg", coverage=0.9)["interval"]' in card_of(folder)
+        (tmp_path / "model.safetensors").write_bytes(b"other weights")
+        with pytest.raises(ValueError, match="they were measured with other weights"):
+            write_card(folder)
+        assert "## Intervals" not in card_of(model_folder(tmp_path / "none"))
+
     @pytest.mark.parametrize(
         ("name", "key"), [("AEM", "aem"), ("AEO", "aeo"), ("MAE", "mae"), ("Squared EMD", "squared_emd")]
     )

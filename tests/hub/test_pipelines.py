@@ -30,6 +30,7 @@ MIDDLES = [1.0, 5.0, 10.5, 17.5, 28.5]
 P = [0.4, 0.15, 0.05, 0.05, 0.35]
 NEAR = 1 - np.eye(K)  # of the class 3 to the two likely ones, far apart themselves
 NEAR[[0, 3, 3, 4], [3, 0, 4, 3]] = 0.1
+CALIBRATION = {"coverage": 0.9, "threshold": 0.5, "num_classes": K, "num_samples": 40}
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-6}  # of a forward in float32 against one in float64
 
 
@@ -143,6 +144,26 @@ class TestDecisions:
         scores = None if scores is None else torch.tensor(scores, dtype=torch.float64)
         for logits in (torch.tensor(p, dtype=torch.float64).log(), torch.tensor(p, dtype=torch.float64).log() - 3):
             assert ordinal_prediction(logits, names, rule="expected", scores=scores)["label"] == str(k)
+
+    @pytest.mark.parametrize(
+        ("calibrated", "coverage", "interval"),
+        [
+            # from 0-2, 0.4, to 4-6, 0.55, to 8-13, 0.6, to 15-20, 0.65, to 25-32
+            ([(0.8, 0.5), (0.9, 0.6)], 0.8, ["0-2", "4-6"]),
+            ([(0.8, 0.5), (0.9, 0.6)], 0.9, ["0-2", "15-20"]),
+            ([], CALIBRATION | {"threshold": 0.39}, ["0-2", "0-2"]),
+        ],
+    )
+    @pytest.mark.parametrize("when", ["made", "called"])
+    def test_intervals_by_hand(self, calibrated, coverage, interval, when):
+        calibrations = [CALIBRATION | {"coverage": share, "threshold": limit} for share, limit in calibrated]
+        model = tiny_vit(bias=np.log(P), emd={"intervals": calibrations})
+        made, called = ({"coverage": coverage}, {}) if when == "made" else ({}, {"coverage": coverage})
+        pipe = make(model, **made)
+        answer = pipe(pictures()[0], **called)
+        assert answer.pop("interval") == interval
+        assert answer == make(model)(pictures()[0])
+        assert ("interval" in pipe(pictures()[0])) == (when == "made")
 
     def test_what_a_call_says_is_for_that_call(self):
         pipe = make(rule="median", scores=MIDDLES)
@@ -378,6 +399,10 @@ WRONG = [
     ({"scores": [1, 2, 3]}, SCORES.format("[1.0, 2.0, 3.0]")),
     ({"scores": [1, 2, 3, 4, float("nan")]}, SCORES.format("[1.0, 2.0, 3.0, 4.0, nan]")),
     ({"scores": "ages"}, "scores must be numbers, in a tensor, an array or a list, got 'ages'. Give such scores."),
+    ({"coverage": 0.9}, "coverage 0.9 needs a calibration of the model for it; it has: none. Make one with "
+     "EMDTrainer.calibrate or `squared-emd calibrate`."),
+    ({"coverage": CALIBRATION | {"num_classes": 4}}, "the calibration is of 4 classes, and the probabilities are of 5. "
+     "Calibrate again with probabilities of this model."),
     ({"top_k": 3}, NO_OPTION.format("top_k", "top_k=3")),
     ({"function_to_apply": "sigmoid"}, NO_OPTION.format("function_to_apply", "function_to_apply='sigmoid'")),
 ]  # fmt: skip
@@ -399,6 +424,9 @@ def test_errors_before_a_picture_is_read(parameters, message, when):
         ({"emd": {"scores": [1.0, 2.0]}}, SCORES.format("[1.0, 2.0]")),
         ({"emd": "xemd2"}, "'emd' in the config.json of the model must be an object, or null; got 'xemd2'. Save the "
          "model again, or take the entry out."),
+        ({"emd": {"intervals": [{"coverage": 0.9}]}}, "'emd.intervals' in the config.json of the model must be a list "
+         "of calibrations, as calibrate_intervals gives them, or null; got [{'coverage': 0.9}]. Save the model again, "
+         "or take the entry out."),
     ],
 )  # fmt: skip
 def test_errors_of_the_config(config, message):

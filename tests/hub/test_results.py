@@ -65,6 +65,22 @@ class TestContradictions:
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             verify_results(RESULTS, config(emd=EMD | {"scores": [1, 2]}))
 
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"threshold": 0.25}, "'intervals' must be calibrations of the config; got {'coverage': 0.5, 'threshold': "
+             "0.25, 'num_classes': 3, 'num_samples': 40}; "),
+            ({"held_out": {"coverage": 1.5}}, "'intervals.held_out.coverage' must be a number, 0 to 1; got 1.5; "),
+            ({"held_out": {"coverage": 1, "mean_size": 4}}, "'intervals.held_out.mean_size' must be a number, 1 to 3; "
+             "got 4; "),
+        ],
+    )  # fmt: skip
+    def test_intervals_that_cannot_be_are_refused(self, changes, message):
+        calibration = {"coverage": 0.5, "threshold": 0.5, "num_classes": 3, "num_samples": 40}
+        with pytest.raises(ValueError) as error:
+            verify_results({"intervals": [calibration | changes]}, config(emd=EMD | {"intervals": [calibration]}))
+        assert str(error.value) == f"{FOUND}: {message}{AGAIN}"
+
     def test_errors_are_compared_without_an_order(self):
         with pytest.raises(ValueError, match=r"share off the diagonal is 'eval_top_1_error', 0\.1; got 0\.25"):
             check_confusion_matrix([[2, 1], [0, 1]], 2, {"eval_top_1_error": 0.1})

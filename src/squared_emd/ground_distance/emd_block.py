@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from transformers import PretrainedConfig
 
+from ..decoding import is_calibration
+
 __all__ = ["emd_block_of"]
 
 
@@ -64,4 +66,9 @@ _ENTRIES = (
     ("a finite number", _is_number, _NUMBERS),
     ("a list of names", lambda value: isinstance(value, list) and all(map(_is_name, value)), "class_names"),
     ("a list of finite numbers", lambda value: isinstance(value, list) and all(map(_is_number, value)), "scores"),
+    (
+        "a list of calibrations, as calibrate_intervals gives them",
+        lambda value: isinstance(value, list) and all(map(is_calibration, value)),
+        "intervals",
+    ),
 )

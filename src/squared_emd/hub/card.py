@@ -26,6 +26,7 @@ from .card_content import (
     escape,
     eval_results,
     fence,
+    interval_rows,
     loss_text,
     per_class_facts,
     result_rows,
@@ -292,7 +293,8 @@ def _render(
         keeps_ground_distance=has_ground_distance and emd.get("sdd", 0) is None,  # one that was learned has an SDD
         split=escape(about_results["dataset_split"] or ""),
         rows=rows,
-        has_intervals=any(row["interval"] for row in rows),
+        has_wilson_intervals=any(row["interval"] for row in rows),
+        interval_rows=interval_rows(known, emd),
         figures=figures,
         too_many=len(names) > _MAX_CLASSES and "confusion_matrix" in known,
         command=fence(known["command"]) if "command" in known else None,

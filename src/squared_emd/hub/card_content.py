@@ -78,6 +78,26 @@ def result_rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
+def interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The table of intervals: for each coverage that was calibrated, what was measured on held-out samples."""
+    rows, measured = [], {each["coverage"]: each.get("held_out") for each in known.get("intervals", [])}
+    for calibration in emd.get("intervals") or []:
+        held_out, share, size = measured.get(calibration["coverage"]), "not run", "not run"
+        if held_out:
+            share, size = f"{100 * held_out['coverage']:.1f}%", f"{held_out['mean_size']:.2f}"
+        rows.append(
+            {
+                "asked": f"{calibration['coverage']:g}",
+                "share": share,
+                "interval": wilson_interval(held_out["coverage"], held_out["num_samples"]) if held_out else "",
+                "size": size,
+                "calibrated_on": str(calibration["num_samples"]),
+                "tested_on": str(held_out["num_samples"]) if held_out else "",
+            }
+        )
+    return rows
+
+
 def wilson_interval(share: float, num_samples: int | None) -> str:
     """Wilson's 95 % interval of a share of independent samples, in percent; "" if it is no share of that many.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, ImageClassificationPipeline, PreTrainedModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from ..decoding import RULES, decode
+from ..decoding import RULES, decode, predict_intervals
 from ..ground_distance.class_names import check_class_order, class_names_differ, class_names_of
 from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.given import as_ground_distance
@@ -39,8 +39,9 @@ def ordinal_prediction(
     rule: str = "argmax",
     scores: Tensor | None = None,
     ground_distance: Tensor | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The distribution over ordered classes, its mean and spread, and a decision.
+    """The distribution over ordered classes, its mean and spread, a decision, and an interval.
 
     With ``p`` the softmax of the logits and ``s`` the scores of the classes: the expected score ``m = sum_i p_i s_i``
     (Hou et al. 2016, section 4.6), its spread ``sqrt(sum_i p_i (s_i - m)^2)``, and the class that
@@ -53,13 +54,16 @@ def ordinal_prediction(
         rule: ``"argmax"``, ``"median"``, ``"expected"`` or ``"min_distance"``.
         scores: (K,) value of each class, in any unit; default: 0 .. K-1.
         ground_distance: (K, K) D, for ``"min_distance"``.
+        calibration: as :func:`squared_emd.decoding.calibrate_intervals` gives it.
 
     Returns:
         ``label`` and ``score``: the class decided for and its probability; ``distribution``: ``label`` and ``score``
-        of all K classes, in their order; ``expected_score`` and ``spread``, in the unit of the scores.
+        of all K classes, in their order; ``expected_score`` and ``spread``, in the unit of the scores; with a
+        calibration also ``interval``, its lowest and its highest class.
 
     Raises:
-        ValueError: a logit is NaN or infinite, or what :func:`squared_emd.decode` raises.
+        ValueError: a logit is NaN or infinite, or what :func:`squared_emd.decode` and
+            :func:`squared_emd.decoding.predict_intervals` raise.
 
     Examples:
         >>> answer = ordinal_prediction(torch.tensor([0.0, 0.0]), ["young", "old"], scores=torch.tensor([20.0, 60.0]))
@@ -81,13 +85,17 @@ def ordinal_prediction(
     else:
         chosen = decode(probabilities[None], rule, ground_distance=ground_distance)[0]
     shares = probabilities.tolist()
-    return {
+    prediction = {
         "label": class_names[int(chosen)],
         "score": shares[int(chosen)],
         "distribution": [{"label": name, "score": p} for name, p in zip(class_names, shares, strict=True)],
         "expected_score": expected.item(),
         "spread": spread.item(),
     }
+    if calibration is not None:
+        bounds = predict_intervals(probabilities[None], calibration)
+        prediction["interval"] = [class_names[int(bound)] for bound in bounds]
+    return prediction
 
 
 class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
@@ -106,6 +114,9 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
             is read when the rule first needs it, from the main branch. For another revision, or with a token, pass
             ``squared_emd.load_ground_distance(...)``.
         scores: (K,) value of each class, in any unit; default: `emd` of the model's config, else 0 .. K-1.
+        coverage: give an ``interval``, too, which holds the true class with this probability: one that the model was
+            calibrated for, by `EMDTrainer.calibrate` or ``squared-emd calibrate``, or a calibration itself, as
+            `squared_emd.decoding.calibrate_intervals` gives it; default: none.
         timeout: seconds to wait for an image from the web; default: no limit.
 
     Returns:
@@ -134,7 +145,9 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
             "mirrored": bool(emd.get("mirrored")),
             "ground_distance": None,
             "scores": emd.get("scores"),
+            "calibration": None,
         }
+        self._calibrations = emd.get("intervals") or []
         super().__init__(model=model, **parameters)
         self._defaults = self._forward_params | self._postprocess_params
 
@@ -144,6 +157,7 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
         mirrored: bool | None = None,
         ground_distance: Any = None,
         scores: Any = None,
+        coverage: float | Mapping[str, Any] | None = None,
         timeout: float | None = None,
         top_k: int | None = None,
         function_to_apply: str | None = None,
@@ -175,8 +189,28 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
         return (
             {} if timeout is None else {"timeout": timeout},
             {"mirrored": self._defaults["mirrored"] if mirrored is None else mirrored},
-            {"rule": rule, "ground_distance": ground_distance, "scores": scores},
+            {
+                "rule": rule,
+                "ground_distance": ground_distance,
+                "scores": scores,
+                "calibration": self._defaults["calibration"] if coverage is None else self._calibration(coverage),
+            },
         )
+
+    def _calibration(self, coverage: Any) -> Mapping[str, Any]:
+        """The calibration that is given, or that of the model for a coverage; of as many classes as the model has."""
+        calibration = coverage
+        if not isinstance(coverage, Mapping):
+            calibration = next((each for each in self._calibrations if each["coverage"] == coverage), None)
+        if calibration is None:
+            present = ", ".join(f"{each['coverage']:g}" for each in self._calibrations) or "none"
+            raise ValueError(
+                f"coverage {coverage!r} needs a calibration of the model for it; it has: {present}. Make one with "
+                "EMDTrainer.calibrate or `squared-emd calibrate`."
+            )
+        num_classes = len(self._class_names)
+        predict_intervals(torch.full((1, num_classes), 1 / num_classes), calibration)  # Raises if it does not fit.
+        return calibration
 
     def _saved_ground_distance(self) -> Tensor:
         """(K, K) D of the model's config, or of the file that it names."""
@@ -206,11 +240,23 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
             return {"logits": logits_of(caller(**model_inputs))}  # (B, K)
 
     def postprocess(
-        self, model_outputs: dict[str, Tensor], rule: str, ground_distance: Tensor | None, scores: Tensor | None
+        self,
+        model_outputs: dict[str, Tensor],
+        rule: str,
+        ground_distance: Tensor | None,
+        scores: Tensor | None,
+        calibration: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         """The prediction for one image; see :func:`ordinal_prediction`."""
         logits = model_outputs["logits"][0]  # (K,)
-        return ordinal_prediction(logits, self._class_names, rule=rule, scores=scores, ground_distance=ground_distance)
+        return ordinal_prediction(
+            logits,
+            self._class_names,
+            rule=rule,
+            scores=scores,
+            ground_distance=ground_distance,
+            calibration=calibration,
+        )
 
 
 def _open_image(image: Any, timeout: float | None) -> PIL.Image.Image:

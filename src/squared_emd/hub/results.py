@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
 
+from ..decoding import is_calibration
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_object
@@ -127,6 +128,7 @@ def facts_of_training(trainer: Any) -> dict[str, Any]:
     facts = facts_of_arguments(args) | {"num_test": sum(number for _, number in evaluations) or None}
     for metrics, _ in evaluations:
         facts |= metrics
+    facts["intervals"] = trainer.calibrated.get(trainer.weights_version)
     name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
         facts["model"] = name  # A repository of the Hub.
@@ -218,6 +220,9 @@ def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: 
         _refuse("config.json", "emd.scores", "a number for each class, or null", emd["scores"])
     if emd.get("loss") is not None and known.get("loss", emd["loss"]) != emd["loss"]:
         _refuse(where, "loss", f"that of the config, {emd['loss']!r}", known["loss"])
+    if results.get("intervals") is not None:
+        _check_intervals(results["intervals"], emd.get("intervals") or [], len(class_names), where)
+        known["intervals"] = results["intervals"]
     if results.get("confusion_matrix") is not None:
         counts = results["confusion_matrix"]
         known["confusion_matrix"] = check_confusion_matrix(counts, len(class_names), known, where)
@@ -310,6 +315,19 @@ def _class_names(results: Mapping[str, Any], config: PretrainedConfig, where: st
     if len(saved) > 1 and given and list(given) != saved:
         _refuse(where, "class_names", f"those of the config, {_abbreviate(saved)}", given)
     return list(given) if len(saved) == 1 else saved
+
+
+def _check_intervals(found: Any, saved: list[dict[str, Any]], num_classes: int, where: str) -> None:
+    """Refuse calibrations that are not those of the config, and coverages that cannot be."""
+    thresholds = {calibration["coverage"]: calibration["threshold"] for calibration in saved}
+    for calibration in found if isinstance(found, list) else [found]:
+        if not is_calibration(calibration) or thresholds.get(calibration["coverage"]) != calibration["threshold"]:
+            _refuse(where, "intervals", "calibrations of the config", calibration)
+        held_out = calibration.get("held_out") or {"coverage": 0, "mean_size": 1, "num_samples": 1}
+        limits = {"coverage": (0, 1), "mean_size": (1, num_classes), "num_samples": (1, math.inf)}
+        for name, (least, greatest) in limits.items():
+            if not _is_number(held_out.get(name), least, greatest):
+                _refuse(where, f"intervals.held_out.{name}", f"a number, {least} to {greatest}", held_out.get(name))
 
 
 def _is_number(value: Any, least: float = -math.inf, greatest: float = math.inf) -> bool:

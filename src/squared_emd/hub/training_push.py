@@ -105,7 +105,8 @@ def push_later(api: HfApi, trainer: Any, **options: Any) -> Future:
 
 
 def _without_metrics(results: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in results.items() if not name.startswith("eval_") and name != "num_test"}
+    measured = ("num_test", "intervals")
+    return {name: value for name, value in results.items() if not name.startswith("eval_") and name not in measured}
 
 
 def _log_failure(job: Future) -> None:

@@ -38,6 +38,10 @@ class ConfigWriter(TrainerCallback):
         self.write = write
         self.fits = num_classes <= MAX_CLASSES_IN_CONFIG
 
+    def on_train_begin(self, *args: Any, model: nn.Module | None = None, **kwargs: Any) -> None:
+        emd = getattr(config_of(model), "emd", None) or {}
+        emd.pop("intervals", None)  # They are of the weights before.
+
     def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
         if self.fits:
             self.write()
@@ -115,7 +119,9 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
         block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}
     config = config_of(model)
     names, earlier = class_names_of(config), getattr(config, "emd", None) or {}
-    if has_distance and names is not None:
+    if earlier.get("intervals"):  # of these weights, since training takes them away
+        block["intervals"] = earlier["intervals"]
+    if names is not None and (has_distance or "intervals" in block):
         block["class_names"] = names  # in the order of D, whatever becomes of id2label
     if len(earlier.get("scores") or ()) == criterion.num_classes:  # what the classes stand for, whoever set it
         block["scores"] = earlier["scores"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
@@ -33,6 +33,7 @@ from .data_order import DataOrderMixin
 from .evaluation import ComponentSums, LogitsFirst, check_unchanged, fields_of_evaluation, keep_evaluation
 from .ground_distance_callback import GroundDistanceCallback
 from .head_features import HeadInput
+from .intervals import calibrate
 from .labels import (
     balanced_draws,
     check_batch_labels,
@@ -82,6 +83,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         criterion: holds D, the class centroids and lambda.
         evaluated: by `weights_version` and prefix, the metrics of the last evaluation of these weights, as `eval_...`,
             and its number of samples.
+        calibrated: by `weights_version`, what `calibrate` gave for these weights.
         saved_weights: `weights_version` of the weights in the output folder; None: there are none.
 
     Raises:
@@ -121,6 +123,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             )
         self.model_accepts_loss_kwargs = False  # the samples of a step are counted here
         self.evaluated: dict[tuple[int, int], dict[str, tuple[dict[str, float], int]]] = {}
+        self.calibrated: dict[tuple[int, int], list[dict[str, Any]]] = {}
         self._component_sums = ComponentSums(self._evaluated.device, self._evaluated.dtype)
         self.saved_weights: tuple[int, int] | None = None
         self.criterion = EMDCriterion(
@@ -392,6 +395,29 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             means = self._component_sums.means(self.accelerator.reduce)
             output.metrics.update({f"{metric_key_prefix}_loss_{name}": mean for name, mean in means.items()})
         return output
+
+    def calibrate(
+        self, dataset: Any, *, coverage: float | Sequence[float] = 0.9, test_dataset: Any = None
+    ) -> list[dict[str, Any]]:
+        """Calibrate intervals of classes that hold the truth with a chosen probability, on all ranks.
+
+        They are kept in `config.emd["intervals"]` until the model is trained again, and saved with it: the pipelines of
+        `squared_emd.hub` take them with ``coverage=``. What is measured on `test_dataset` goes on the model card.
+
+        Args:
+            dataset: labeled samples that were not trained on, as `predict` takes them.
+            coverage: one probability or several.
+            test_dataset: further samples, of neither training nor calibration, to measure the coverage on.
+
+        Returns:
+            For each coverage what `squared_emd.decoding.calibrate_intervals` gives, with `held_out` where there is a
+            `test_dataset`: `coverage`, `mean_size` (classes of an interval) and `num_samples`.
+
+        Raises:
+            ValueError: the loss is `reg`, samples have no labels, logits are not finite, or what `calibrate_intervals`
+                raises.
+        """
+        return calibrate(self, dataset, coverage, test_dataset)
 
     def _class_shares(self, dataset: Any, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
         return class_shares(dataset, self._num_label_classes, needed_by=needed_by)

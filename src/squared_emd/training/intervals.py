@@ -1,0 +1,92 @@
+"""Calibrates the intervals of a trained model on samples it has not seen, and measures their coverage on others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..decoding import calibrate_intervals, predict_intervals
+from ..ground_distance.class_names import class_names_of
+from ..ground_distance.emd_block import emd_block_of
+from .config_entries import config_of
+
+__all__ = ["calibrate"]
+
+
+def calibrate(trainer: Any, dataset: Any, coverage: float | Sequence[float], test_dataset: Any) -> list[dict[str, Any]]:
+    """Calibrate intervals and keep them in the config of the model, as `EMDTrainer.calibrate` says.
+
+    Args:
+        trainer: an `EMDTrainer`.
+        dataset: to calibrate on.
+        coverage: one or several.
+        test_dataset: to measure the coverage on; None: it is not measured.
+    """
+    if trainer.args.loss == "reg":
+        raise ValueError(
+            "the loss reg gives one number for each sample and no probabilities of classes, so there are no intervals "
+            "to calibrate. Train with another loss."
+        )
+    probabilities, labels = _predict(trainer, dataset, "dataset")
+    coverages = list(coverage) if isinstance(coverage, (Sequence, np.ndarray, Tensor)) else [coverage]
+    found = [calibrate_intervals(probabilities, labels, coverage=each) for each in coverages]
+    if test_dataset is not None:
+        tested = _predict(trainer, test_dataset, "test_dataset")
+        for calibration in found:
+            calibration["held_out"] = _measure(*tested, calibration)
+    earlier = trainer.calibrated.get(trainer.weights_version, [])
+    trainer.calibrated[trainer.weights_version] = _replace(earlier, found)
+    config = config_of(trainer.accelerator.unwrap_model(trainer.model))
+    if config is not None:
+        emd = emd_block_of(config)
+        config.emd = emd | {
+            "intervals": _replace(emd.get("intervals") or [], found),
+            "class_names": class_names_of(config),
+        }
+    return found
+
+
+def _replace(earlier: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calibrations of which each coverage has one."""
+    by_coverage = {calibration["coverage"]: calibration for calibration in [*earlier, *found]}
+    return [by_coverage[coverage] for coverage in sorted(by_coverage)]
+
+
+def _predict(trainer: Any, dataset: Any, source: str) -> tuple[Tensor, Tensor]:
+    """(N, K) float64 probabilities, and (N,) or (N, K) labels."""
+    metrics = trainer.compute_metrics, trainer.preprocess_logits_for_metrics
+    trainer.compute_metrics = trainer.preprocess_logits_for_metrics = None  # They may be of other samples.
+    try:
+        output = trainer.predict(dataset)
+    finally:
+        trainer.compute_metrics, trainer.preprocess_logits_for_metrics = metrics
+    if output.label_ids is None:
+        raise ValueError(f"{source} must have labels for a calibration, it has none. Give labeled samples.")
+    logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    probabilities = torch.as_tensor(logits).double().softmax(-1)
+    if probabilities.isnan().any():
+        raise ValueError(
+            f"the model must give finite logits, got NaN or infinite ones for {source}. Look for such values in its "
+            "weights and in the data."
+        )
+    return probabilities, torch.as_tensor(output.label_ids)
+
+
+def _measure(probabilities: Tensor, labels: Tensor, calibration: dict[str, Any]) -> dict[str, Any]:
+    """The share of the truth that lies in the intervals, and the mean number of their classes."""
+    num_samples, num_classes = probabilities.shape
+    low, high = predict_intervals(probabilities, calibration)
+    if labels.dim() == 1:
+        held = ((low <= labels) & (labels <= high)).double()
+    else:
+        classes = torch.arange(num_classes)
+        held = (labels * ((low[:, None] <= classes) & (classes <= high[:, None]))).sum(1, dtype=torch.float64)
+    return {
+        "coverage": held.mean().item(),
+        "mean_size": (high - low + 1).double().mean().item(),
+        "num_samples": num_samples,
+    }

@@ -1,0 +1,152 @@
+"""`EMDTrainer.calibrate`: the intervals of every loss hold what they are to hold, and follow the weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tests.training.tiny import K, Network, arguments, images, samples, tiny_vit, train
+from torch import nn
+
+from squared_emd import EMDTrainer, ordinal_metrics
+from squared_emd.decoding import calibrate_intervals, predict_intervals
+
+LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
+LOSSES = {
+    "xe": {}, "emd": {}, "xemd": {}, "xemd1": {}, "xemd2": {}, "a-emd": {"ground_distance": LINE},
+}  # fmt: skip
+
+
+def hard_samples(count, seed, soft=False):
+    """Inputs (3,) whose first entry says little of the class."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, K, count)
+    inputs = generator.normal(size=(count, 3))
+    inputs[:, 0] += labels
+    targets = 0.8 * np.eye(K)[labels] + 0.2 / K
+    return [
+        {"inputs": torch.tensor(x).float(), "labels": torch.tensor(t).float() if soft else int(k)}
+        for x, k, t in zip(inputs, labels, targets, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "distributions"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_coverage_of_every_loss(loss, soft, tmp_path):
+    torch.manual_seed(0)
+    options, data = dict(LOSSES[loss]), hard_samples(200, seed=0, soft=soft)
+    given = {name: options.pop(name) for name in list(options) if name == "ground_distance"}
+    options |= {"jump_start_epochs": 1, "regularizer_weight": 0.1} if loss in ("xemd1", "xemd2") else {}
+    args = arguments(tmp_path, loss=loss, **options, num_train_epochs=2, per_device_eval_batch_size=400)
+    trainer = EMDTrainer(Network(), args, train_dataset=data, **given)
+    trainer.train()
+    new, others = hard_samples(800, seed=1, soft=soft), hard_samples(1_600, seed=2, soft=soft)
+    (calibration,) = trainer.calibrate(new, coverage=0.9, test_dataset=others)
+    error = 3 * (0.9 * 0.1 * (1 / 800 + 1 / 1_600)) ** 0.5
+    assert abs(calibration["held_out"]["coverage"] - 0.9) <= error
+    assert 1 < calibration["held_out"]["mean_size"] < K
+
+
+def test_it_is_that_of_the_probabilities(tmp_path):
+    trainer = train(tmp_path, loss="emd", num_train_epochs=1)
+    new, others = hard_samples(60, seed=1), hard_samples(50, seed=2)
+    trainer.compute_metrics, trainer.preprocess_logits_for_metrics = (
+        ordinal_metrics(),
+        lambda logits, labels: logits[:, :1],
+    )
+    found = trainer.calibrate(new, coverage=(0.9, 0.5), test_dataset=others)
+    assert trainer.preprocess_logits_for_metrics is not None and trainer.compute_metrics is not None
+    parts = []
+    for part in (new, others):
+        with torch.no_grad():
+            logits = trainer.model.eval()(torch.stack([sample["inputs"] for sample in part]))["logits"]
+        parts.append((logits.double().softmax(-1), torch.tensor([sample["labels"] for sample in part])))
+    for calibration, coverage in zip(found, (0.9, 0.5), strict=True):
+        expected = calibrate_intervals(*parts[0], coverage=coverage)
+        probabilities, labels = parts[1]
+        low, high = predict_intervals(probabilities, expected)
+        held_out = {
+            "coverage": np.mean([a <= k <= b for a, k, b in zip(low, labels, high, strict=True)]),
+            "mean_size": np.mean([b - a + 1 for a, b in zip(low, high, strict=True)]),
+            "num_samples": 50,
+        }
+        assert calibration.pop("held_out") == pytest.approx(held_out)
+        assert calibration.pop("threshold") == pytest.approx(expected.pop("threshold"), abs=1e-6)
+        assert calibration == expected
+
+
+def test_it_is_saved_and_training_takes_it_away(tmp_path):
+    data = images()
+    model = tiny_vit(id2label=dict(enumerate("abcd")), label2id={name: k for k, name in enumerate("abcd")})
+    trainer = EMDTrainer(model, arguments(tmp_path, loss="emd"), train_dataset=data)
+    first = trainer.calibrate(data, coverage=0.5) + trainer.calibrate(data, coverage=[0.9])
+    trainer.calibrate(data, coverage=0.5)
+    trainer.save_model()
+    emd = json.loads((tmp_path / "config.json").read_text())["emd"]
+    assert (emd["intervals"], emd["class_names"]) == (first, list("abcd"))
+    again = EMDTrainer(
+        type(model).from_pretrained(tmp_path), arguments(tmp_path / "again", loss="emd"), train_dataset=data
+    )
+    again.save_model()  # without training its weights are the same
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["emd"]["intervals"] == first
+    assert again.calibrated == {}  # but nothing was measured here
+    again.train()
+    again.save_model()
+    assert "intervals" not in json.loads((tmp_path / "again" / "config.json").read_text())["emd"]
+
+
+def test_the_card_has_what_was_measured(tmp_path):
+    data = images()
+    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd", num_train_epochs=1), train_dataset=data)
+    trainer.train()
+    (calibration,) = trainer.calibrate(data, test_dataset=data[:10])
+    held_out = calibration["held_out"]
+    trainer.save_model()
+    trainer.create_model_card()
+    row = f"| 0.9 | {100 * held_out['coverage']:.1f}% |"
+    card = (tmp_path / "README.md").read_text()
+    assert row in card and f"| {held_out['mean_size']:.2f} | 10 | 24 |" in card
+    trainer.train()
+    trainer.save_model()
+    trainer.create_model_card()
+    assert row not in (tmp_path / "README.md").read_text()
+
+
+class Unsure(nn.Module):
+    """Gives the same logits for all samples."""
+
+    num_classes = K
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, inputs):
+        return self.logits.expand(len(inputs), -1)
+
+
+def test_a_class_that_the_model_masks(tmp_path):
+    trainer = EMDTrainer(Unsure([0.0, -torch.inf, 1.0, 0.5]), arguments(tmp_path, loss="xe"))
+    (calibration,) = trainer.calibrate(hard_samples(40, seed=0))  # a quarter is of the masked class
+    # From the third class to the fourth, then over the masked one to the first, whose probability is what is left.
+    assert calibration["threshold"] == pytest.approx(1 - 1 / (1 + np.exp(1) + np.exp(0.5)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "data", "message"),
+    [
+        ({"loss": "reg"}, Network(1), samples(), "the loss reg gives one number for each sample and no probabilities "
+         "of classes, so there are no intervals to calibrate. Train with another loss."),
+        ({"loss": "xe"}, Network(), [{"inputs": torch.zeros(3)}] * 9, "dataset must have labels for a calibration, it "
+         "has none. Give labeled samples."),
+        ({"loss": "xe"}, Network(), samples()[:8], "a coverage of 0.9 needs at least 9 labeled samples, got 8; only "
+         "intervals of all classes would be sure to have it. Give more samples, or ask for a smaller coverage."),
+        ({"loss": "xe"}, Unsure([0.0, 1.0, torch.nan, 0.0]), samples(), "the model must give finite logits, got NaN or "
+         "infinite ones for dataset. Look for such values in its weights and in the data."),
+    ],
+)  # fmt: skip
+def test_errors(options, model, data, message, tmp_path):
+    trainer = EMDTrainer(model, arguments(tmp_path, **options))
+    with pytest.raises(ValueError) as error:
+        trainer.calibrate(data)
+    assert str(error.value) == message
