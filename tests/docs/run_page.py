@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
+import soundfile
 import torch
 from datasets import Dataset
 from PIL import Image
@@ -17,20 +19,29 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from tests.docs.pages import ROOT, name_of
 from transformers import (
+    AutoModel,
     ResNetConfig,
     ResNetForImageClassification,
     Trainer,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessor,
+    ViTModel,
     pipeline,
 )
 
 import squared_emd
 from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd.data.synthetic.tiny_models import (
+    tiny_audio_config,
+    tiny_feature_extractor,
+    tiny_text_config,
+    word_tokenizer,
+)
 from squared_emd.evaluate_modules import write_space
 
 K, SIDE = 8, 8
+AGES = ("child", "teenager", "adult", "senior")
 
 
 def run(page):
@@ -140,11 +151,41 @@ def of_recipes():
     return {"dataset": Dataset.from_dict({"image": [Image.open("face.png")] * 2, "label": [0, 1]})}
 
 
+def of_decisions():
+    saved_model("me/age")
+    faces("face.jpg")
+    return {}
+
+
+def of_fine_tuning():
+    """Small networks under the names of large ones, and data as the page has them."""
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    ViTModel(ViTConfig(image_size=SIDE, patch_size=4, **sizes)).save_pretrained("google/vit-base-patch16-224-in21k")
+    ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained("google/vit-base-patch16-224-in21k")
+    for folder in (Path("faces", part, name) for part in ("train", "test") for name in AGES):
+        folder.mkdir(parents=True)
+        faces(*(folder / f"{k}.png" for k in range(2)))
+    texts = ["bad", "not good", "so so", "good", "very good"]
+    pd.DataFrame({"text": texts * 3, "stars": [1, 2, 3, 4, 5] * 3}).to_csv("reviews.csv", index=False)
+    tokenizer = word_tokenizer(texts)
+    tokenizer.save_pretrained("distilbert/distilroberta-base")
+    AutoModel.from_config(tiny_text_config(tokenizer)).save_pretrained("distilbert/distilroberta-base")
+    for k in range(15):
+        soundfile.write(f"{k}.wav", np.random.default_rng(k).normal(0, 0.1, 1000 + 100 * k), 1000)
+    grades = ["poor", "fair", "good"] * 5
+    pd.DataFrame({"path": [f"{k}.wav" for k in range(15)], "grade": grades}).to_csv("sounds.csv", index=False)
+    tiny_feature_extractor(1000).save_pretrained("facebook/wav2vec2-base")
+    AutoModel.from_config(tiny_audio_config()).save_pretrained("facebook/wav2vec2-base")
+    return {}
+
+
 BEFORE = {
     "README.md": of_readme,
     "docs/index.md": of_index,
     "docs/checkpoints.md": of_checkpoints,
+    "docs/decisions.md": of_decisions,
     "docs/engines.md": of_engines,
+    "docs/fine_tuning.md": of_fine_tuning,
     "docs/metrics.md": of_metrics,
     "docs/recipes.md": of_recipes,
 }
