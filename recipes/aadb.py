@@ -9,10 +9,8 @@ The ensemble:           the same with --model vgg_f --loss emd --bins ensemble
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from transformers import HfArgumentParser
-
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1): those of the drawn faces, but for reg, which learns
 # the score itself (docs/aadb.md). Nobody has chosen any for AADB: --learning_rate select does.
@@ -51,7 +49,7 @@ def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
-        (args,) = HfArgumentParser(AADBArguments).parse_args_into_dataclasses()
+        args = parse_arguments(AADBArguments)
 
     # 2. The images and their scores.
     from squared_emd.data.aadb import load_aadb

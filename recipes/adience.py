@@ -8,10 +8,8 @@ On Adience:      accelerate launch recipes/adience.py --data_dir DIR --model alx
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from transformers import HfArgumentParser
-
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
 # people (docs/learning_rates.md). Nobody has chosen any for Adience: --learning_rate select does.
@@ -40,7 +38,7 @@ def main() -> None:
     """Train each loss on each fold asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
-        (args,) = HfArgumentParser(AdienceArguments).parse_args_into_dataclasses()
+        args = parse_arguments(AdienceArguments)
 
     # 2. The faces.
     from squared_emd.data.adience import AGE_GROUPS, load_adience

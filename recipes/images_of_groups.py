@@ -8,10 +8,8 @@ On Images of Groups:  accelerate launch recipes/images_of_groups.py --data_dir D
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from transformers import HfArgumentParser
-
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn groups they are those of the drawn
 # faces; nobody has chosen any for Images of Groups: --learning_rate select does.
@@ -38,7 +36,7 @@ def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
-        (args,) = HfArgumentParser(GroupsArguments).parse_args_into_dataclasses()
+        args = parse_arguments(GroupsArguments)
 
     # 2. The faces, cut out of the images by the places of their eyes.
     from squared_emd.data.image_cache import small_images

@@ -10,10 +10,8 @@ The data:        a folder <class>/<image> or train|validation|test/<class>/<imag
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from transformers import HfArgumentParser
-
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
 # people of the drawn faces (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
@@ -54,7 +52,7 @@ def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
-        (args,) = HfArgumentParser(OwnDataArguments).parse_args_into_dataclasses()
+        args = parse_arguments(OwnDataArguments)
 
     # 2. The images.
     from squared_emd.data.adience import AGE_GROUPS

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
-from transformers import HfArgumentParser
 
 from squared_emd.experiments import DatasetArguments
-from squared_emd.experiments.launch import run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss, chosen on validation data but for a-emd (docs/tabular.md). Nobody has chosen any for your
 # data: --learning_rate select does.
@@ -66,7 +65,7 @@ def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
-        (args,) = HfArgumentParser(TabularArguments).parse_args_into_dataclasses()
+        args = parse_arguments(TabularArguments)
 
     # 2. The table.
     from squared_emd.data.labeled_data import load_labeled_data

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
-from transformers import HfArgumentParser
-
 from squared_emd.experiments import DatasetArguments
-from squared_emd.experiments.launch import run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/text_ratings.md. Those of other losses than xe, emd and xemd2,
 # and those for your data, nobody has chosen: --learning_rate select does.
@@ -48,7 +46,7 @@ def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
     with user_errors():
-        (args,) = HfArgumentParser(TextArguments).parse_args_into_dataclasses()
+        args = parse_arguments(TextArguments)
 
     # 2. The texts.
     from squared_emd.data.labeled_data import load_labeled_data

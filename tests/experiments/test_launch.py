@@ -4,13 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from squared_emd.experiments.launch import check_ranks, requested_processes, run_program, user_errors
+from squared_emd.experiments import DatasetArguments
+from squared_emd.experiments.launch import check_ranks, parse_arguments, requested_processes, run_program, user_errors
 from squared_emd.hub import UploadError
 
 SCRIPT = """
@@ -119,6 +121,37 @@ class TestRequestedProcesses:
 
         monkeypatch.setattr(psutil.Process, "cmdline", denied)
         assert requested_processes() == 1
+
+
+class TestParseArguments:
+    def test_a_command_line(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(sys, "argv", ["table.py", "--seeds", "2", "--output-dir", str(tmp_path), "--use_cpu", "1"])
+        args = parse_arguments(DatasetArguments)
+        assert (args.seeds, args.output_dir) == (2, str(tmp_path))
+
+    @pytest.mark.parametrize(
+        ("typed", "message"),
+        [
+            (["--epochs", "3"], "there is no option --epochs. Did you mean --num_train_epochs or --jump_start_epochs?"),
+            (["--lr=1"], "there is no option --lr. Did you mean --learning_rate or --local_rank?"),
+            (["--qqq"], "there is no option --qqq."),
+        ],
+    )
+    def test_a_near_miss(self, monkeypatch, typed, message):
+        monkeypatch.setattr(sys, "argv", ["recipes/table.py", *typed])
+        with pytest.raises(SystemExit, match=re.escape(f"table.py: {message} --help lists all.")):
+            parse_arguments(DatasetArguments)
+
+    def test_help_has_ours_first_and_each_option_once(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["table.py", "--help"])
+        with pytest.raises(SystemExit):
+            parse_arguments(DatasetArguments)
+        shown = capsys.readouterr().out
+        assert shown.startswith("usage: table.py [options]\n\nthis recipe:\n")
+        options = re.findall(r"^  (--(?!no_)\w+)", shown, re.M)
+        assert sorted(options) == sorted({f"--{field.name}" for field in fields(DatasetArguments) if field.init})
+        order = [options.index(name) for name in ("--dataset", "--seeds", "--omega", "--weight_decay")]
+        assert order == sorted(order)
 
 
 class TestUserErrors:

@@ -2,22 +2,101 @@
 
 from __future__ import annotations
 
+import argparse
+import copy
+import difflib
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from accelerate import PartialState
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
-from transformers import TrainingArguments
+from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-__all__ = ["check_ranks", "requested_processes", "run_program", "user_errors"]
+from ..training.arguments import EMDTrainingArguments
+
+__all__ = ["check_ranks", "parse_arguments", "requested_processes", "run_program", "user_errors"]
 
 logger = logging.getLogger(__name__)
+
+_TITLES = ("this recipe", "tables of runs", "losses", "training (documented as transformers.TrainingArguments)")
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
+
+
+def parse_arguments(arguments: type[Arguments]) -> Arguments:
+    """The command line of this process; a word that is no option ends the program, with the options that are like it.
+
+    Args:
+        arguments: the dataclass of the recipe. `--help` has its own options first, then those of all recipes, those of
+            the losses, and those of `transformers.TrainingArguments`.
+
+    Returns:
+        An instance.
+
+    Raises:
+        ValueError: a field is out of its range.
+    """
+    parser = _RecipeParser(arguments)
+    unknown = [word.partition("=")[0] for word in parser.parse_known_args()[1] if word.startswith("-")]
+    if unknown:
+        like = similar_options(unknown[0], parser.options)
+        meant = f" Did you mean {' or '.join(like)}?" if like else ""
+        sys.exit(f"{Path(sys.argv[0]).name}: there is no option {unknown[0]}.{meant} --help lists all.")
+    return parser.parse_args_into_dataclasses()[0]
+
+
+def similar_options(word: str, options: list[str]) -> list[str]:
+    """The options that may have been meant, at most three.
+
+    >>> similar_options("--epochs", ["--num_train_epochs", "--loss"]), similar_options("--lr", ["--learning_rate"])
+    (['--num_train_epochs'], ['--learning_rate'])
+    """
+    name = word.lstrip("-").replace("-", "_")
+    names = [option.lstrip("-") for option in options]
+    containing = [other for other in names if len(name) > 3 and name in other]
+    of_initials = [other for other in names if name == "".join(part[:1] for part in other.split("_"))]
+    close = difflib.get_close_matches(name, names, cutoff=0.55)
+    return [f"--{other}" for other in dict.fromkeys((*of_initials, *containing, *close))][:3]
+
+
+class _RecipeParser(HfArgumentParser):
+    """Lists the options by the class that declares them, each by one of its two spellings."""
+
+    def __init__(self, arguments: type[TrainingArguments]) -> None:
+        super().__init__(arguments, allow_abbrev=False)
+        self._classes = [base for base in arguments.__mro__ if "__annotations__" in vars(base)]
+        self.options = [option for action in self._actions for option in action.option_strings[:1]]
+
+    def format_usage(self) -> str:
+        """One line: the options fill a screen."""
+        return f"usage: {self.prog} [options]\n"
+
+    def format_help(self) -> str:
+        """The usage and the options."""
+        sections: dict[str, list[argparse.Action]] = {}
+        for action in self._actions[1:]:  # The first is --help itself.
+            shown = copy.copy(action)
+            shown.option_strings = action.option_strings[:1]
+            sections.setdefault(self._title(action), []).append(shown)
+        formatter = self.formatter_class(prog=self.prog)
+        formatter.add_usage("%(prog)s [options]", [], [])
+        for title in _TITLES:
+            formatter.start_section(title)
+            formatter.add_arguments(sections.get(title, []))
+            formatter.end_section()
+        return formatter.format_help()
+
+    def _title(self, action: argparse.Action) -> str:
+        declared_in = next((base for base in self._classes if action.dest in base.__annotations__), TrainingArguments)
+        if declared_in is TrainingArguments or not action.help:  # A default of ours for an option of transformers.
+            return _TITLES[3]
+        return _TITLES[0 if declared_in is self._classes[0] else 2 if declared_in is EMDTrainingArguments else 1]
 
 
 def requested_processes() -> int:
