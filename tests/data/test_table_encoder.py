@@ -131,22 +131,3 @@ def test_infinite_values_after_training():
 def test_id_columns(name, values, is_id):
     rows = Dataset.from_dict({"x": [0.5] * len(values), name: list(values), "label": [1] * len(values)})
     assert id_columns(rows) == [name] * is_id
-
-
-@pytest.mark.parametrize(
-    ("values", "warned"),
-    [
-        ([k * k for k in range(20)], True),
-        ([100 - k * k for k in range(20)], True),
-        ([-1, -2, *(k * k for k in range(18))], False),
-        ([k * k / 2 for k in range(20)], False),
-        ([k // 2 for k in range(20)], False),
-    ],
-)
-def test_whole_numbers_in_order(values, warned, caplog):
-    """They may number sorted rows, though no name says so."""
-    assert id_columns(Dataset.from_dict({"x": [0.5] * 20, "nr": values})) == []
-    assert [record.getMessage() for record in caplog.records] == [
-        "the column nr has another whole number in each row, in order, and is an input. If it numbers the rows, it "
-        "tells their order: name the columns to learn from with --feature_columns, without it."
-    ] * warned

@@ -27,17 +27,11 @@ def read_csv_files(files: Mapping[str, Iterable[str]], names: Collection[str]) -
     and all numbers of the column can be read so.
 
     Only an empty cell is missing. A column becomes numbers if all its cells are, but for missing ones and
-    `MISSING_MARKERS`; else it stays text as it stands in the file.
-
-    Args:
-        files: Split -> paths of files, all with the same columns.
-        names: Columns whose cells are names (classes, groups, splits): they stay text.
-
-    Returns:
-        Split -> rows. A column without a name is called `Unnamed: <k>`, as in pandas.
+    `MISSING_MARKERS`; else it stays text as it stands in the file, as do the columns of `names` (classes, groups,
+    splits). A column without a name is called `Unnamed: <k>`, as in pandas.
 
     Raises:
-        ValueError: A file is no such table, or its header has a name twice, or comes twice.
+        ValueError: A file is no such table, its header has a name twice, or comes twice, or the files differ in it.
     """
     parts = {split: [_read(path) for path in paths] for split, paths in files.items()}
     tables = [table for part in parts.values() for table in part]

@@ -37,11 +37,7 @@ LIST_THEM = "list the classes in their order with --classes (classes=...)"
 
 
 def check_class_names(classes: Sequence[str | int]) -> list[str]:
-    """Returns the class names given by the user as text.
-
-    Raises:
-        ValueError: There are fewer than two different names.
-    """
+    """The names given by the user as text; a ValueError if there are fewer than two different ones."""
     names = [classes] if isinstance(classes, str) else [str(name).strip() for name in classes]
     if len(names) < 2 or not all(names) or len({_key(name) for name in names}) < len(names):
         raise ValueError(f"classes must be at least two different names, got {names}.")
@@ -49,12 +45,7 @@ def check_class_names(classes: Sequence[str | int]) -> list[str]:
 
 
 def column_as_text(values: pd.Series, feature: Any) -> pd.Series:
-    """Converts a column of labels or groups to text: "" where it is missing, whole numbers without decimal point.
-
-    Args:
-        values: (N,) of any type.
-        feature: The column's type in `datasets`.
-    """
+    """Labels or groups, (N,), as text: "" where one is missing, whole numbers without a decimal point."""
 
     def as_text(value: Any) -> str:
         if isinstance(feature, ClassLabel):
@@ -69,18 +60,12 @@ def column_as_text(values: pd.Series, feature: Any) -> pd.Series:
 
 
 def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any) -> np.ndarray:
-    """Says which labels are missing: those that are empty, and those called NA or the like, if that is no class.
+    """Says which labels, (N,) texts, are missing: the empty ones, and those called NA or the like if that is no class.
 
-    Args:
-        texts: (N,) labels as text.
-        classes: The K names; None if they are not defined: then the text is a class, unless all others are numbers.
-        source: For messages.
-
-    Returns:
-        (N,) booleans.
+    If no classes are defined, NA is one, unless all other labels are numbers.
 
     Raises:
-        ValueError: `classes` is None, some labels are empty, others called NA or the like, further ones no numbers.
+        ValueError: No classes are defined, and some labels are empty, others called NA, further ones no numbers.
     """
     empty, marked = texts == "", texts.str.strip().str.lower().isin(MISSING_MARKERS)
     markers = texts[marked].unique()
@@ -124,18 +109,10 @@ def alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_order: bool) -> list[str]:
-    """Puts classes in the order of their numbers, or of the alphabet.
+    """Puts classes in the order of their numbers, or of the alphabet; spellings of one number become one.
 
-    Names have an order by number if they are numbers, begin with them, or differ in one number only.
-
-    Args:
-        texts: Names of classes, spellings of a number more than once.
-        source: For messages.
-        ordered: Whether an order that is guessed is worth a warning.
-        needs_order: Whether the order of the alphabet is refused.
-
-    Raises:
-        ValueError: More than two classes would be in the order of the alphabet, and `needs_order`.
+    Names have an order by number if they are numbers, begin with them, or differ in one number only. An order that is
+    guessed is a warning if the classes are `ordered`, that of the alphabet an error if the loss `needs_order`.
     """
     spellings = {}
     for text in sorted(texts, key=lambda text: (len(text), text)):
@@ -174,18 +151,9 @@ def hard_labels(
     ordered: bool,
     needs_order: bool = False,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Converts labels to class indices. Two spellings of a number ("1", "01", "1.0") are one class.
+    """Converts labels, (N,) texts, to (N,) class indices, and gives the K names in order.
 
-    Args:
-        texts: (N,) labels as text.
-        classes: The K names in order; None derives the order from the names.
-        place: Describes the place of a row, for messages.
-        source: For messages.
-        ordered: Whether a guessed order is worth a warning.
-        needs_order: Whether the order of the alphabet is refused.
-
-    Returns:
-        (N,) class indices and the K names in order.
+    Two spellings of a number ("1", "01", "1.0") are one class.
 
     Raises:
         ValueError: A label is none of the classes, there are fewer than two classes, or the labels look like scores,
@@ -220,15 +188,7 @@ def hard_labels(
 def soft_labels_from_votes(
     votes: Sequence[Any], classes: Sequence[str] | None, place: Callable[[int], str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Converts votes or probabilities to soft labels.
-
-    Args:
-        votes: N rows of K numbers.
-        classes: The K names in order; None takes 0 .. K-1.
-        place: Describes the place of a row, for messages.
-
-    Returns:
-        (N, K) float64 rows that sum to 1, and the K names in order.
+    """Converts N rows of K votes or probabilities to (N, K) float64 rows that sum to 1, and gives the K names in order.
 
     Raises:
         ValueError: A row is not K finite numbers of which none is negative and one is positive.

@@ -64,10 +64,7 @@ class MediaFolder(NamedTuple):
         """The files of each split with their class; None if there are no folders of classes.
 
         What is left out is counted in a warning, and so is the meaning of folders that is not plain. Folders of which
-        only some are named for splits are classes if all are among `classes`.
-
-        Raises:
-            ValueError: It is not clear which folders are splits and which are classes.
+        only some are named for splits are classes if all are among `classes`; else that is a ValueError.
         """
         folders = {file: _folders(file) for file in self.files}
         if not any(folders.values()):
@@ -137,13 +134,7 @@ class MediaFolder(NamedTuple):
 def scan_folder(root: Path, endings: Collection[str]) -> MediaFolder:
     """Finds the files below a folder, without hidden ones, each folder once however many links lead to it.
 
-    Args:
-        root: The folder.
-        endings: Of the wanted files, in lower case, as `.png`.
-
-    Raises:
-        OSError: A folder cannot be read.
-        ValueError: The name of a wanted file is not valid UTF-8.
+    `endings` are those of the wanted files, in lower case, as `.png`; a name of one that is not UTF-8 is a ValueError.
     """
     files, others, folders, seen = [], [], [], set()
 

@@ -22,16 +22,10 @@ MAX_NAMED = 5
 def complete_splits(
     splits: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, source: Any, wanted: Sequence[str]
 ) -> np.ndarray:
-    """Makes the splits that are missing, each a fifth of the training rows, always the same.
+    """Makes the splits that are wanted and missing, each a fifth of the training rows, always the same.
 
-    Classes keep their proportions as well as can be; a class with one training row keeps it.
-
-    Args:
-        splits: (N,) `train`, `validation` or `test`; one value alone counts as no split.
-        labels: (N,) class indices.
-        groups: (N,) groups whose rows stay together, or None.
-        source: For messages.
-        wanted: Names of the splits that are required.
+    Classes keep their proportions as well as can be; a class with one training row keeps it, and rows of a group stay
+    together. One split alone counts as none.
 
     Raises:
         ValueError: There are no training rows, or too few to make a split.
@@ -64,14 +58,9 @@ def complete_splits(
 
 
 def join_duplicates(groups: np.ndarray | None, contents: Sequence[Hashable]) -> np.ndarray | None:
-    """Joins the groups whose rows have the same content, so that duplicates stay on one side of a split.
+    """Joins the groups, (N,), whose rows have the same content, so that duplicates stay on one side of a split.
 
-    Args:
-        groups: (N,) groups whose rows stay together; None if each row is one of its own.
-        contents: N digests or texts, equal for duplicates.
-
-    Returns:
-        (N,) groups, each named by one of those that it joins, or by a row; `groups` if all contents differ.
+    Without groups each row is one of its own. Returns the groups if all contents differ.
 
     >>> join_duplicates(np.array(["ann", "bob", "bob", "eve"]), [b"1", b"1", b"2", b"3"]).tolist()
     ['ann', 'ann', 'ann', 'eve']

@@ -42,10 +42,9 @@ BUILDERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".p
 
 
 class Rows(NamedTuple):
-    """The rows of all splits, one split after the other.
+    """The rows of all splits, one split after the other; `split_ends` says where in the source each split ends.
 
-    `split_names` and `split_ends` say which rows are of which split of the source; `folder` is what paths in a file are
-    relative to.
+    Paths in a file are relative to `folder`.
     """
 
     dataset: Dataset
@@ -55,13 +54,13 @@ class Rows(NamedTuple):
     folder: Path
 
     def place(self, i: int) -> str:
-        """Describes the place of a row, for messages."""
+        """The place of a row, for messages."""
         part = int(np.searchsorted(self.split_ends, i, side="right"))
         start = self.split_ends[part - 1] if part else 0
         return f"{self.source}, split {self.split_names[part]}, row {i - start}"
 
     def splits(self) -> np.ndarray:
-        """(N,) names of splits, as the source has them."""
+        """The split of each row, (N,), as the source calls it."""
         return np.repeat(self.split_names, np.diff((0, *self.split_ends)))
 
 
@@ -72,12 +71,11 @@ def read_rows(
     names: Collection[str] = (),
     classes: Collection[str] = (),
 ) -> Rows:
-    """Reads a dataset.
+    """Reads a folder of classes, a file, a folder that `load_from_disk` or `load_dataset` reads, or a Hub dataset.
 
     Args:
         source: A folder `<class>/<file>`, `<split>/<class>/<file>` or `<class>/<split>/<file>`, if there is a
-            `folder_builder`; a .csv, .tsv, .json, .jsonl or .parquet file; a folder that `load_from_disk` or
-            `load_dataset` reads; a Hub dataset.
+            `folder_builder`; a .csv, .tsv, .json, .jsonl or .parquet file; any other folder; or a name.
         noun: What the dataset holds, for messages: "images".
         folder_builder: The builder of `datasets` whose files may lie in folders of classes.
         names: See `squared_emd.data.csv_files.read_csv_files`.

@@ -42,16 +42,7 @@ def id_columns(rows: Dataset) -> list[str]:
     ['Unnamed: 0', 'nr']
     """
     table = _as_frame(rows)
-    ids = [name for name in table if re.fullmatch(UNNAMED, name) or _is_id(table[name])]
-    for name in table:
-        if name not in ids and _are_in_order(table[name]):
-            logger.warning(
-                "the column %s has another whole number in each row, in order, and is an input. If it numbers the "
-                "rows, it tells their order: %s, without it.",
-                name,
-                ADVICE[0].lower() + ADVICE[1:],
-            )
-    return ids
+    return [name for name in table if re.fullmatch(UNNAMED, name) or _is_id(table[name])]
 
 
 class TableEncoder:
@@ -81,15 +72,16 @@ class TableEncoder:
         self.texts = [name for name in table if table[name].dtype == object]
         self.numbers = [name for name in table if name not in self.texts]
         self.incomplete = [name for name in self.numbers if table[name].isna().any()]
-        for name in self.texts:
-            _check_texts(table[name])
-        for name in self.numbers:
-            _check_numbers(table[name])
         steps = []
-        for name in self.numbers:
-            steps.append(
-                (name, make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=0)), [name])
-            )
+        for name in table:
+            if table[name].isna().all():
+                raise ValueError(f"the column {name} has no value in the training rows. {ADVICE}.")
+            if name in self.texts:
+                _check_texts(table[name])
+                continue
+            _check_numbers(table[name])
+            scaler = make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=0))
+            steps.append((name, scaler, [name]))
             if name in self.incomplete:
                 steps.append((f"{name} is missing", MissingIndicator(), [name]))
         self.categories = {name: sorted(table[name].dropna().unique()) for name in self.texts}
@@ -191,21 +183,8 @@ def _is_id(values: pd.Series) -> bool:
     return bool(re.fullmatch(ID_NAME, values.name) or values.max() - values.min() == len(values) - 1)
 
 
-def _are_in_order(values: pd.Series) -> bool:
-    """Whether whole numbers only rise or only fall, each another."""
-    if len(values) < MIN_ROWS or values.dtype == object or (values % 1 != 0).any() or not values.is_unique:
-        return False
-    return values.is_monotonic_increasing or values.is_monotonic_decreasing
-
-
-def _check_present(values: pd.Series) -> None:
-    if values.isna().all():
-        raise ValueError(f"the column {values.name} has no value in the training rows. {ADVICE}.")
-
-
 def _check_numbers(values: pd.Series) -> None:
-    """Raises a ValueError if a column has no value, or values that cannot be standardized in float64."""
-    _check_present(values)
+    """Raises a ValueError if a column has values that cannot be standardized in float64."""
     with np.errstate(over="ignore", invalid="ignore"):
         deviation = np.nanstd(values)
     if values.nunique() > 1 and not 0 < deviation < np.inf:
@@ -216,8 +195,7 @@ def _check_numbers(values: pd.Series) -> None:
 
 
 def _check_texts(values: pd.Series) -> None:
-    """Raises a ValueError if a column has no value or too many; warns of numbers that are stored as text."""
-    _check_present(values)
+    """Raises a ValueError if a column has too many values; warns of numbers that are stored as text."""
     unique = pd.Series(values.dropna().unique())
     are_numbers = _are_numbers(unique)
     if are_numbers.mean() > 0.5:
