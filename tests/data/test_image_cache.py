@@ -1,20 +1,19 @@
 """Stored small images: made once, whole or not at all, anew when anything changed; and what is in them."""
 
 import io
-import multiprocessing
 import os
 import re
 
 import numpy as np
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, Image, Value
+from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as PILImage
-from tests.training.tiny import make_loader
+from tests.data.files import message_of
 
 from squared_emd.data import image_cache as module
 from squared_emd.data.image_cache import small_images
-from squared_emd.vision.transforms import EvalTransform, TrainTransform, with_views
+from squared_emd.vision.transforms import EvalTransform, TrainTransform
 
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 SIZES = [(64, 48), (48, 80), (130, 130), (20, 30), (32, 32)]
@@ -62,12 +61,6 @@ def arrows(cache):
     return sorted(path.name for path in cache.iterdir())
 
 
-def message_of(error, function, *args, **options):
-    with pytest.raises(error) as caught:
-        function(*args, **options)
-    return str(caught.value)
-
-
 def reduced(path, size):
     return np.asarray(PILImage.open(path).resize(size, PILImage.Resampling.BILINEAR)).astype(float)
 
@@ -108,25 +101,14 @@ def test_images_in_the_table_of_any_kind_are_upright_and_in_rgb(cache):
     assert [image.getextrema() for image in small[1:]] == [((255, 255),) * 3, ((51, 51),) * 3]
 
 
-@pytest.mark.parametrize("quality", [None, 95])
-def test_gray_levels_of_16_bits_are_scaled(tmp_path, cache, quality):
-    PILImage.new("I;16", (20, 20), 25_700).save(tmp_path / "deep.png")
-    small = small_images(rows([str(tmp_path / "deep.png")]), 8, quality=quality, cache_dir=cache)
-    assert small[0]["image"].getcolors() == [(64, (100, 100, 100))]
-
-
-def test_it_is_made_once(files, cache, monkeypatch):
-    first = small_images(rows(files), 32, cache_dir=cache)
+def test_it_is_made_once(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))  # where it lies if no folder is given
+    first = small_images(rows(files), 32)
     monkeypatch.setattr(module, "_stored", None)
-    again = small_images(rows(files), 32, cache_dir=cache)
-    assert undecoded(again) == undecoded(first) and len(arrows(cache)) == 1
-    assert again.select([4, 0])[1]["label"] == 0  # it can be split as the data set itself
-
-
-def test_in_the_users_cache_where_no_folder_is_given(files, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    small_images(rows(files), 32)
+    again = small_images(rows(files), 32)
+    assert undecoded(again) == undecoded(first)
     assert len(arrows(tmp_path / "home" / "squared-emd" / "small_images")) == 1
+    assert again.select([4, 0])[1]["label"] == 0  # it can be split as the data set itself
 
 
 def test_what_changes_makes_it_anew(files, cache):
@@ -164,25 +146,7 @@ def test_an_interrupted_call_leaves_nothing(files, cache, monkeypatch, interrupt
     assert len(small_images(rows(files), 32, cache_dir=cache)) == N
 
 
-def make(folder, files, start, results):
-    start.wait()
-    small = small_images(rows(files), 32, cache_dir=folder)
-    results.put([picture["bytes"] for picture in undecoded(small)])
-
-
-def test_processes_that_make_it_at_once(files, cache):
-    fork = multiprocessing.get_context("fork")
-    start, results = fork.Barrier(3), fork.Queue()
-    workers = [fork.Process(target=make, args=(cache, files, start, results)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    made = [results.get(timeout=60) for _ in workers]
-    for worker in workers:
-        worker.join()
-    assert made[0] == made[1] == made[2] and len(arrows(cache)) == 1
-
-
-def test_bad_pictures_are_named_together(files, cache, monkeypatch):
+def test_bad_images_are_named_together(files, cache, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 2)
     for k, content in ((1, b"text"), (3, b"")):
         with open(files[k], "wb") as file:
@@ -191,33 +155,28 @@ def test_bad_pictures_are_named_together(files, cache, monkeypatch):
     assert message.startswith(f"2 of 5 images cannot be stored, the first: row 1: {files[1]} cannot be decoded: ")
     assert f"; row 3: {files[3]} cannot be decoded: " in message
     assert arrows(cache) == []
-    os.remove(files[2])
-    assert files[2] in message_of(FileNotFoundError, small_images, rows(files), 32, cache_dir=cache)
+    whole = encoded(PILImage.effect_noise((30, 30), 50))  # small already
+    message = message_of(ValueError, small_images, rows([{"bytes": whole[:-200], "path": "cut.jpg"}]), 32)
+    assert re.fullmatch(r"1 of 1 images .+ row 0: cut\.jpg cannot be decoded: .*truncated.*", message)
     assert message_of(ValueError, small_images, rows([None]), 32, cache_dir=cache) == (
         "1 of 1 images cannot be stored, the first: row 0: there is no image. Leave the row out."
     )
+    os.remove(files[2])
+    with pytest.raises(FileNotFoundError, match=re.escape(files[2])):
+        small_images(rows(files), 32, cache_dir=cache)
 
 
-def test_a_cut_picture_that_is_small_already_is_found(cache):
-    whole = encoded(PILImage.effect_noise((30, 30), 50))
-    said = message_of(ValueError, small_images, rows([{"bytes": whole[:-200], "path": "cut.jpg"}]), 32, cache_dir=cache)
-    assert re.fullmatch(r"1 of 1 images .+ row 0: cut\.jpg cannot be decoded: .*truncated.*", said)
-
-
-def test_what_is_asked_for_wrongly(files, cache):
-    assert message_of(ValueError, small_images, rows(files), 0, cache_dir=cache) == (
-        "shorter_side must be at least 1 pixel, got 0."
-    )
-    assert message_of(ValueError, small_images, rows(files), 32, quality=101, cache_dir=cache) == (
-        "quality must be 1 to 100, or None for no JPEG, got 101."
-    )
-    assert message_of(ValueError, small_images, rows(files), 32, image_column="label", cache_dir=cache) == (
-        "image_column must name a column of the type Image, got 'label'; the dataset has: image."
-    )
-    words = Dataset.from_dict({"image": ["a"]}, features=Features(image=Value("string")))
-    assert message_of(ValueError, small_images, words, 32, cache_dir=cache) == (
-        "image_column must name a column of the type Image, got 'image'; the dataset has: none."
-    )
+@pytest.mark.parametrize(
+    ("shorter_side", "options", "message"),
+    [
+        (0, {}, "shorter_side must be at least 1 pixel, got 0."),
+        (32, {"quality": 101}, "quality must be 1 to 100, or None for no JPEG, got 101."),
+        (32, {"image_column": "label"},
+         "image_column must name a column of the type Image, got 'label'; the dataset has: image."),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_wrongly(shorter_side, options, message, files, cache):
+    assert message_of(ValueError, small_images, rows(files), shorter_side, **options, cache_dir=cache) == message
     assert not cache.exists()
 
 
@@ -236,28 +195,3 @@ def test_views_are_those_of_the_files(files, cache, make_view, quality):
             assert difference.max() < 1.01
         else:  # sides that were rounded, a JPEG of smooth colors
             assert difference.mean() < 2.5
-
-
-@pytest.mark.parametrize("stored", [False, True])
-def test_each_sample_depends_on_seed_epoch_and_place_alone(files, cache, tmp_path, stored):
-    dataset = rows(files)
-    if stored:
-        dataset = small_images(dataset, 32, cache_dir=cache)
-    data = with_views(dataset, TrainTransform(28, ZERO, ONE))
-
-    def epochs(batch_size, workers):
-        fields = {"dataloader_num_workers": workers}
-        if workers:
-            fields["dataloader_multiprocessing_context"] = "fork"
-        loader = make_loader(tmp_path, data, batch_size, **fields)
-        views = []
-        for epoch in range(2):
-            loader.set_epoch(epoch)
-            views.append(torch.cat([batch["pixel_values"] for batch in loader]))
-        return torch.stack(views)  # (2, N, 3, 28, 28)
-
-    expected = epochs(2, 0)
-    assert (expected[0].sort(0)[0] != expected[1].sort(0)[0]).any()
-    torch.manual_seed(5)
-    assert (epochs(2, 2) == expected).all()
-    assert (epochs(3, 0) == expected).all()

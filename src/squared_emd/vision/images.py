@@ -12,12 +12,10 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from datasets.utils.file_utils import xopen
 from PIL import Image, UnidentifiedImageError
@@ -40,7 +38,6 @@ _TRANSPOSITIONS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-_PIXELS_OF_A_BLOCK = 2**22  # Pillow splits what takes more than 16 MB, and then cannot export it without a copy
 
 
 class DecodedImage(NamedTuple):
@@ -168,18 +165,8 @@ def _gray_of_8_bits(image: Image.Image) -> Image.Image:
 
 
 def pixels_of(image: Image.Image) -> Tensor:
-    """(height, width, 3 or 4) uint8 pixels of an RGB image, to be read only: they may share its memory.
-
-    The fourth channel, where there is one, is padding.
-    """
-    can_share = image.width * image.height <= _PIXELS_OF_A_BLOCK and Image.core.get_alignment() == 1
-    try:
-        values = pa.array(image).values if can_share else None  # in a tenth of the time of a copy
-    except ValueError:  # Pillow is configured for smaller blocks
-        values = None
-    if values is None or len(values) != 4 * image.width * image.height:
-        return torch.from_numpy(np.array(image))
-    return torch.from_dlpack(values).view(image.height, image.width, 4)
+    """(height, width, 3) uint8 pixels of an RGB image."""
+    return torch.from_numpy(np.array(image))
 
 
 def resize(pixels: Tensor, width: int, height: int) -> Tensor:
@@ -191,7 +178,7 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
-    planes = pixels.permute(2, 0, 1)[None]  # (1, 3 or 4, old height, old width), a pixel's channels side by side
+    planes = pixels.permute(2, 0, 1)[None]  # (1, 3, old height, old width)
     return interpolate(planes, size=(height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
 
 
@@ -199,7 +186,7 @@ def warp(pixels: Tensor, rows: Sequence[Sequence[float]], size: int) -> Tensor:
     """Samples an image on a grid by bilinear interpolation; beyond its edges it is reflected.
 
     Args:
-        pixels: (height, width, 3 or 4), uint8; the first three channels are sampled.
+        pixels: (height, width, 3), uint8.
         rows: 2 x 3, from the view, which is the square [-1/2, 1/2]^2, to x and y in pixels from the left and the top.
         size: side of the view.
 
@@ -218,7 +205,7 @@ def warp(pixels: Tensor, rows: Sequence[Sequence[float]], size: int) -> Tensor:
         scale = 2 / side  # of a pixel: grid_sample has the image in [-1, 1]^2
         torch.add(steps * (scale * across), (steps * (scale * down) + (scale * center - 1))[:, None], out=plane)
     planes = torch.empty(1, 3, height, width, dtype=torch.float32)
-    planes[0].copy_(pixels[..., :3].permute(2, 0, 1))
+    planes[0].copy_(pixels.permute(2, 0, 1))
     return grid_sample(planes, grid.permute(1, 2, 0)[None], padding_mode="reflection", align_corners=False)[0]
 
 
@@ -242,7 +229,7 @@ def crop_and_resize(image: Image.Image, box: tuple[float, float, float, float], 
         pixels = resize(pixels_of(image), width, height)[row : row + size, column : column + size]
     else:
         pixels = pixels_of(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-    return torch.empty(3, size, size, dtype=torch.float32).copy_(pixels[..., :3].permute(2, 0, 1))
+    return torch.empty(3, size, size, dtype=torch.float32).copy_(pixels.permute(2, 0, 1))
 
 
 def normalize(
@@ -253,11 +240,6 @@ def normalize(
     >>> normalize(torch.full((3, 1, 1), 255.0), (0.5, 0.5, 0.5), (0.5, 0.5, 0.25)).flatten()
     tensor([1., 1., 2.])
     """
-    scales = tuple(1 / (255 * sigma) for sigma in std)
-    shifts = tuple((offset - mu) / sigma for offset, mu, sigma in zip(offsets, mean, std, strict=True))
-    return view.mul_(_by_channel(scales)).add_(_by_channel(shifts))
-
-
-@lru_cache(maxsize=16)
-def _by_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)[:, None, None]
+    scales = torch.tensor([1 / (255 * sigma) for sigma in std], dtype=torch.float32)
+    shifts = [(offset - mu) / sigma for offset, mu, sigma in zip(offsets, mean, std, strict=True)]
+    return view.mul_(scales[:, None, None]).add_(torch.tensor(shifts, dtype=torch.float32)[:, None, None])

@@ -86,7 +86,7 @@ class TrainTransform(_CroppedView):
             [right * math.sin(angle), down * math.cos(angle), y],
         ]
 
-        pixels, sides = pixels_of(image), image.size  # (height, width, 3 or 4)
+        pixels, sides = pixels_of(image), image.size  # (height, width, 3)
         if side > self.size:
             sides = [math.ceil(old * self.size / side) for old in image.size]
             pixels = resize(pixels, *sides)
