@@ -39,14 +39,23 @@ def test_edges_are_the_best_of_all(seed):
         np.testing.assert_array_equal(bins.edges, best_cuts(scores.tolist(), num_bins))  # eighths: exact in binary
 
 
-def test_one_frequent_value_leaves_the_rest_in_balance():
-    # 10 + 2 + 2 beats every other way; filling bins to N/K one after the other would leave the third bin empty
-    scores = [0] * 10 + [1, 1, 2, 2]
-    assert np.bincount(balanced_bins(scores, 3).labels(scores)).tolist() == [10, 2, 2]
-
-
-def test_of_several_best_the_lowest_edge():
-    assert balanced_bins([1, 2, 3], 2).edges.tolist() == [1.5]
+@pytest.mark.parametrize(
+    ("scores", "num_bins", "edges", "means", "names"),
+    [
+        # 10 + 2 + 2 beats every other way; filling bins to N/K one after the other would leave the third bin empty.
+        ([0] * 10 + [1, 1, 2, 2], 3, [0.5, 1.5], [0, 1, 2], ("0.00-0.00", "1.00-1.00", "2.00-2.00")),
+        # Of several best the lowest edge.
+        ([1, 2, 3], 2, [1.5], [1, 2.5], ("1.00-1.00", "2.00-3.00")),
+        # Means weigh every sample: 0.75 / 4 and 3.75 / 4.
+        ([0.0, 0.25, 0.25, 0.25, 1.0, 1.0, 0.75, 1.0], 2, [0.5], [0.1875, 0.9375], ("0.00-0.25", "0.75-1.00")),
+        # Names have as many digits as they need.
+        ([0.5, 0.501, 1], 3, [0.5005, 0.7505], [0.5, 0.501, 1], ("0.500-0.500", "0.501-0.501", "1.000-1.000")),
+    ],
+)
+def test_bins_by_hand(scores, num_bins, edges, means, names):
+    bins = balanced_bins(scores, num_bins)
+    np.testing.assert_allclose(bins.edges, edges, rtol=1e-15)
+    assert (bins.means.tolist(), bins.names, len(bins)) == (means, names, num_bins)
 
 
 @pytest.mark.parametrize("num_bins", range(2, 11))
@@ -56,26 +65,6 @@ def test_without_ties_sizes_differ_by_one_at_most(num_bins):
     assert len(sizes) == num_bins
     assert sizes.max() - sizes.min() <= 1
     assert sizes.min() == 123 // num_bins
-
-
-def test_as_many_bins_as_values():
-    bins = balanced_bins([0.5, 0.1, 0.1, 0.9], 3)
-    assert bins.means.tolist() == [0.1, 0.5, 0.9]
-    assert bins.names == ("0.10-0.10", "0.50-0.50", "0.90-0.90")
-    assert len(bins) == 3
-
-
-def test_means_of_the_scores_1_to_n():
-    # 1..100 in ten bins: 1..10, 11..20, and so on, whose means are 5.5, 15.5, and so on
-    bins = balanced_bins(np.arange(1, 101), 10)
-    np.testing.assert_allclose(bins.means, 5.5 + 10 * np.arange(10), rtol=1e-14)
-    np.testing.assert_array_equal(bins.edges, 10.5 + 10 * np.arange(9))
-
-
-def test_means_weigh_every_sample():
-    bins = balanced_bins([0.0, 0.25, 0.25, 0.25, 1.0, 1.0, 0.75, 1.0], 2)
-    assert bins.means.tolist() == [0.1875, 0.9375]  # 0.75 / 4 and 3.75 / 4
-    assert bins.edges.tolist() == [0.5]
 
 
 def test_labels_and_their_type():
@@ -96,22 +85,11 @@ def test_training_scores_land_in_their_bins_however_close():
     assert np.isfinite(huge.means).all()
 
 
-def test_names_have_as_many_digits_as_they_need():
-    assert balanced_bins([0, 0.25, 0.5, 1], 2).names == ("0.00-0.25", "0.50-1.00")
-    assert balanced_bins([0.5, 0.501, 1], 3).names == ("0.500-0.500", "0.501-0.501", "1.000-1.000")
-
-
 def test_bins_cannot_be_changed():
     with pytest.raises(ValueError):
         THREE.means[0] = 0
     with pytest.raises(AttributeError):
         THREE.means = [1, 2, 3]
-
-
-def test_the_given_arrays_stay_changeable():
-    means = np.array([0.0, 1.0])
-    ScoreBins([0.5], means, ["a", "b"])
-    means[0] = 0.25
 
 
 def dataset_of(scores, **columns):
@@ -120,19 +98,12 @@ def dataset_of(scores, **columns):
     return Dataset.from_dict({"image": images, "score": scores, **columns}, features=features)
 
 
-def test_label_dataset():
-    dataset = THREE.label_dataset(dataset_of([0.9, 0.1, 0.3]))
-    assert dataset.column_names == ["image", "score", "label"]
-    assert dataset.features["label"] == ClassLabel(names=["low", "middle", "high"])
-    assert dataset["label"][:] == [2, 0, 1]
-    assert dataset[0]["image"].getpixel((0, 0)) == (0, 0, 0)
-
-
 def test_label_dataset_of_some_rows_with_a_transform_and_another_name():
     dataset = dataset_of([0.9, 0.1, 0.3]).rename_column("score", "beauty").select([2, 0])
     dataset.set_transform(lambda rows: {"nothing": [0] * len(rows["image"])})
     labelled = THREE.label_dataset(dataset, "beauty").with_format(None)
     assert labelled["label"][:] == [1, 2]
+    assert labelled.features["label"] == ClassLabel(names=["low", "middle", "high"])
     assert labelled["beauty"][:] == [0.3, 0.9]
     assert labelled[1]["image"].getpixel((0, 0)) == (0, 0, 0)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tests.data.files import message_of
 
-from squared_emd.data.images_of_groups import CROP_BELOW, CROP_SIDE, crop_face
+from squared_emd.data.images_of_groups import crop_face
 
 
 def spots(size, places, radius):
@@ -53,12 +53,6 @@ def test_eyes_and_chin_land_where_they_should(size, eye_distance, angle, between
     assert (crop.size, crop.mode) == ((size, size), "RGB")
     # By hand: an eye distance is a fifth of the side: the eyes are 0.1 left and right of the middle, 0.2 / 5 above it.
     np.testing.assert_allclose(centers(crop), [[0.4, 0.46], [0.6, 0.46], [0.5, 0.58]], atol=0.003)
-
-
-def test_the_constants_behind_these_places():
-    assert (CROP_SIDE, CROP_BELOW) == (5.0, 0.2)
-    # What is left of 227 of 256 pixels, above the eyes, in eye distances.
-    assert 227 / 256 * CROP_SIDE / 2 - CROP_BELOW >= 2
 
 
 def test_a_crop_that_needs_no_resampling():

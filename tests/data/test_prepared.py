@@ -1,8 +1,5 @@
 """Folders that are filled once: complete or not at all, never over something else."""
 
-import multiprocessing
-import time
-
 import pytest
 from tests.data.files import ADVICE, files_of, message_of
 
@@ -69,22 +66,6 @@ def test_nothing_is_left_behind_when_it_fails(tmp_path):
 
     assert message_of(OSError, prepare, tmp_path / "set", fill=fail) == "disk full"
     assert list(tmp_path.iterdir()) == []
-
-
-def fill_slowly(folder):
-    fill(folder)
-    time.sleep(0.05)
-
-
-def test_two_processes_at_once(tmp_path):
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        calls = [pool.apply_async(prepare, (tmp_path / "set", None, fill_slowly)) for _ in range(2)]
-        folders = [call.get(timeout=60) for call in calls]
-        pool.close()  # SIGTERM, which ends a pool otherwise, may have a handler of a library, and the forks with it.
-        pool.join()
-    assert folders == [tmp_path / "set"] * 2
-    assert list(tmp_path.iterdir()) == folders[:1]
-    assert len(files_of(folders[0])) == 5
 
 
 def test_the_second_to_finish_takes_the_first_ones_set(tmp_path):

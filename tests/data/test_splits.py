@@ -1,7 +1,5 @@
 """Splits by fold, by person, as published and by row."""
 
-import re
-
 import pytest
 from datasets import Dataset
 from tests.data.files import message_of
@@ -35,15 +33,18 @@ def test_fold_split_without_that_fold(folds, fold):
     )
 
 
-def test_validation_split_is_by_user_and_repeats():
-    dataset = people([f"user {i % 40}" for i in range(400)])
-    train, validation = validation_split(dataset, seed=3)
-    assert not set(train["user_id"]) & set(validation["user_id"])
+@pytest.mark.parametrize(
+    ("by", "share", "size"), [("user_id", 0.1, 40), ("picture", 0.2, 80), (None, 0.1, 40)]
+)  # of 40 users with 10 rows each, 80 pictures with 5
+def test_validation_split_is_by_a_column_or_by_row_and_repeats(by, share, size):
+    dataset = rows_of(user_id=[f"user {i % 40}" for i in range(400)], picture=[f"picture {i // 5}" for i in range(400)])
+    train, validation = validation_split(dataset, share=share, seed=3, by=by)
+    assert by is None or not set(train[by]) & set(validation[by])
     assert sorted([*train["row"], *validation["row"]]) == list(range(400))
-    assert len(validation) == 40  # 40 users with 10 rows each: a tenth of the rows are four users
+    assert len(validation) == size
     assert validation["row"][:] == sorted(validation["row"])
-    assert validation_split(dataset, seed=3)[1]["row"][:] == validation["row"][:]
-    assert validation_split(dataset, seed=4)[1]["row"][:] != validation["row"][:]
+    assert validation_split(dataset, share=share, seed=3, by=by)[1]["row"][:] == validation["row"][:]
+    assert validation_split(dataset, share=share, seed=4, by=by)[1]["row"][:] != validation["row"][:]
 
 
 def test_validation_split_with_few_large_users():
@@ -58,32 +59,14 @@ def test_validation_split_share_out_of_range(share):
     )
 
 
-def test_published_split_leaves_out_others():
+def test_published_split():
     rows = rows_of(split=["test", "train", "validation", "train"])
     train, test = published_split(rows)
     assert (train["row"][:], test["row"][:]) == ([1, 3], [0])
     assert published_split(rows, test="validation")[1]["row"][:] == [2]
-
-
-def test_published_split_without_a_side():
-    message = "The dataset needs rows of the split 'test', it has ['train', 'validation']."
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        published_split(rows_of(split=["validation", "train"]))
-
-
-def test_validation_by_another_column():
-    rows = rows_of(picture=[f"picture {i // 5}" for i in range(100)])
-    train, validation = validation_split(rows, share=0.2, seed=1, by="picture")
-    assert len(validation) == 20
-    assert not set(train["picture"]) & set(validation["picture"])
-
-
-def test_validation_by_row():
-    rows = rows_of(x=[0] * 40)
-    train, validation = validation_split(rows, share=0.1, seed=1, by=None)
-    assert len(validation) == 4
-    assert sorted([*train["row"], *validation["row"]]) == list(range(40))
-    assert validation_split(rows, share=0.1, seed=2, by=None)[1]["row"][:] != validation["row"][:]
+    assert message_of(ValueError, published_split, rows.select([1, 2])) == (
+        "The dataset needs rows of the split 'test', it has ['train', 'validation']."
+    )
 
 
 @pytest.mark.parametrize(("options", "unit"), [({}, "user"), ({"by": "picture"}, "picture"), ({"by": None}, "row")])

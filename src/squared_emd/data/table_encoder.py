@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset, Features, List, Value
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -72,18 +72,13 @@ class TableEncoder:
         self.texts = [name for name in table if table[name].dtype == object]
         self.numbers = [name for name in table if name not in self.texts]
         self.incomplete = [name for name in self.numbers if table[name].isna().any()]
-        steps = []
         for name in table:
             if table[name].isna().all():
                 raise ValueError(f"the column {name} has no value in the training rows. {ADVICE}.")
-            if name in self.texts:
-                _check_texts(table[name])
-                continue
-            _check_numbers(table[name])
-            scaler = make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=0))
-            steps.append((name, scaler, [name]))
-            if name in self.incomplete:
-                steps.append((f"{name} is missing", MissingIndicator(), [name]))
+            check = _check_texts if name in self.texts else _check_numbers
+            check(table[name])
+        scaler = make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=0, add_indicator=True))
+        steps = [(name, scaler, [name]) for name in self.numbers]
         self.categories = {name: sorted(table[name].dropna().unique()) for name in self.texts}
         one_hot = OneHotEncoder(categories=list(self.categories.values()), handle_unknown="ignore", sparse_output=False)
         steps.append(("texts", one_hot, self.texts))

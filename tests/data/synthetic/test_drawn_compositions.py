@@ -3,9 +3,7 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.io import loadmat
 from scipy.stats import spearmanr
-from tests.data.files import files_of
 
 from squared_emd.data.aadb import load_aadb
 from squared_emd.data.synthetic.drawn_compositions import (
@@ -49,16 +47,6 @@ def test_scores_are_means_of_five_raters(drawn):
     assert 0 <= twentieths.min() < 3 and 17 < twentieths.max() <= 20
     assert len(set(np.rint(twentieths))) >= 18
     np.testing.assert_allclose(twentieths.mean() / 20, 0.5, atol=0.06)  # the rule is symmetric; 5 standard errors
-
-
-def test_the_mat_file_is_as_published(drawn):
-    info = loadmat(drawn / "AADBinfo.mat")
-    assert {name for name in info if not name.startswith("__")} == {
-        "trainNameList", "trainScore", "testNameList", "testScore"
-    }  # fmt: skip
-    assert info["trainNameList"].shape == info["trainScore"].shape == (1, 400)
-    assert info["testNameList"].shape == info["testScore"].shape == (1, 60)
-    assert info["testNameList"].squeeze().tolist()[3][0] == "drawn_test_00003.jpg"  # how others read it
 
 
 def test_the_rule(drawn, rule):
@@ -131,9 +119,3 @@ def test_the_lean_of_the_horizon():
         return np.abs(rows[:, :, 24:].mean(axis=(1, 2)) - rows[:, :, :24].mean(axis=(1, 2))).mean()
 
     assert step(scenes("level", 0.0)[0]) > 1.5 * step(scenes("level", 1.0)[0])
-
-
-def test_a_larger_set_begins_with_the_smaller_one(tmp_path):
-    small = files_of(draw_compositions(tmp_path / "small", num_train=3, num_test=2, size=16))
-    large = files_of(draw_compositions(tmp_path / "large", num_train=6, num_test=4, size=16))
-    assert all(large[name] == small[name] for name in small if name.endswith(".jpg"))

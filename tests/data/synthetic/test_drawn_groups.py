@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from squared_emd.data.images_of_groups import AGE_CODES, FOLDERS, load_images_of_groups
+from squared_emd.data.images_of_groups import FOLDERS, load_images_of_groups
 from squared_emd.data.synthetic.cartoon import DARK, WHITE, draw_into, draw_person
-from squared_emd.data.synthetic.drawn_groups import AGE_EDGES, draw_groups
+from squared_emd.data.synthetic.drawn_groups import draw_groups
 
 
 @pytest.fixture(scope="module")
@@ -118,24 +118,3 @@ def test_the_eyes_are_where_the_files_say(dataset):
         near = mean[row - 8 : row + 9, column - 12 : column + 13]
         assert abs(near.mean(0).argmin() - 12) <= 4  # the pupils are darkest; 4 pixels are 1 or 2 of the image
         assert abs(near.mean(1).argmin() - 8) <= 4
-
-
-def test_the_age_axis():
-    assert len(AGE_EDGES) == len(AGE_CODES) + 1
-    assert (AGE_EDGES[0], AGE_EDGES[-1]) == (0, 8)
-    assert all(np.diff(AGE_EDGES) > 0)
-
-
-def test_the_smallest_set(tmp_path):
-    dataset = load_images_of_groups(draw_groups(tmp_path / "drawn", num_train=7, num_test=7), crops_dir=tmp_path / "c")
-    assert sorted(dataset["label"]) == sorted(2 * list(range(7)))
-    assert min(Counter(dataset["picture"]).values()) >= 2
-
-
-def test_faces_of_neighboring_groups_look_more_alike(dataset):
-    pixels = np.stack([np.asarray(image.resize((24, 24)), dtype=float).mean(-1).ravel() for image in dataset["image"]])
-    labels = np.array(dataset["label"])
-    pixels -= pixels.mean(1, keepdims=True)
-    means = np.stack([pixels[labels == group].mean(0) for group in range(7)])
-    assert np.linalg.norm(means[0] - means[1]) < np.linalg.norm(means[0] - means[6])
-    assert np.linalg.norm(means[6] - means[5]) < np.linalg.norm(means[6] - means[0])

@@ -56,10 +56,6 @@ class TestGenerated:
         shares = np.bincount(rows["label"], minlength=len(names)) / len(rows)
         assert np.abs(shares - FREQUENCIES[names]).max() < 3 * np.sqrt(0.25 / len(rows))  # of a binomial at most
 
-    def test_no_row_twice(self, make):
-        rows = many(make).select(range(100)).remove_columns(["label", "split"])
-        assert len({str(row) for row in rows}) > 95  # a short review may come twice
-
     def test_the_order_can_be_learned_but_not_wholly(self, make):
         """A linear regression in place of a network: often right, else mostly next to it."""
         rows = many(make)
