@@ -131,15 +131,7 @@ def smooth_labels(
 
 
 def spread(labels: Tensor, kernel: Tensor, share: float) -> Tensor:
-    """Labels of which a share is spread by a given kernel.
-
-    Args:
-        labels: (B,) class indices, or (B, K) target distributions.
-        kernel: (K, K) rows that sum to 1.
-        share: of the mass.
-
-    Returns:
-        (B, K), dtype and device of ``kernel``.
+    """(B, K) labels of which a share is spread by the (K, K) rows of a kernel, in its dtype and on its device.
 
     >>> spread(torch.tensor([1]), torch.full((2, 2), 0.5), 0.5)
     tensor([[0.2500, 0.7500]])

@@ -28,9 +28,6 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
-    Args:
-        path: of the file.
-
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is no JSON, no UTF-8, or nested too deep to be read; the message names the file.

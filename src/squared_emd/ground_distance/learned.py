@@ -144,14 +144,7 @@ def ground_distance_and_sdd(
 
 
 def scale_to_mean_one(matrix: Tensor, known: Tensor) -> Tensor:
-    """Divide D by the mean of its entries between different known classes, in place.
-
-    Args:
-        matrix: (K, K) D; the rows and columns of the other classes are 0.
-        known: (K,) bool.
-
-    Returns:
-        ``matrix``; unchanged where that mean is 0, or fewer than two classes are known.
+    """Divide D by the mean of its entries between different known classes, unless that is 0; in place.
 
     >>> scale_to_mean_one(torch.tensor([[0.0, 4.0], [4.0, 0.0]]), torch.tensor([True, True]))
     tensor([[0., 1.],
@@ -168,13 +161,7 @@ def matrix_dtype(num_classes: int) -> torch.dtype:
 
 
 def blocks_of_rows(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """A matrix in blocks of rows, of about ``BLOCK`` entries each.
-
-    Args:
-        matrix: (K, K).
-
-    Yields:
-        The index of the first row, and (b, K) rows, a view.
+    """The index of the first row and (b, K) rows of a matrix, views of about ``BLOCK`` entries each.
 
     >>> [(start, len(rows)) for start, rows in blocks_of_rows(torch.zeros(2, 2**20 + 1))]
     [(0, 1), (1, 1)]

@@ -91,22 +91,7 @@ def are_hardly_related(sdd_relative: float, num_classes: int) -> bool:
 def note_on_relatedness(
     sdd_relative: float, num_classes: int, *, omega: float, mu: float, regularizer_weight: float
 ) -> str | None:
-    """The message for a run whose classes are hardly related, with what can be done.
-
-    Args:
-        sdd_relative: SDD over the mean distance off the diagonal.
-        num_classes: K, the classes that it was measured on.
-        omega: the power of D in the regularizer (Hou et al. 2016, Eq. 16).
-        mu: the bias; if negative, near classes are rewarded.
-        regularizer_weight: lambda.
-
-    Returns:
-        The message, or None if the classes are related.
-
-    >>> note_on_relatedness(0.469, 8, omega=2, mu=-0.25, regularizer_weight=3.5)
-    >>> print(note_on_relatedness(0.0345, 1000, omega=2, mu=-0.25, regularizer_weight=3.5).partition(":")[0])
-    SDD says that the 1000 classes are hardly related
-    """
+    """The message for a run whose classes are hardly related, with what can be done; None if they are related."""
     if not are_hardly_related(sdd_relative, num_classes):
         return None
     variation = distance_variation(sdd_relative, num_classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import check_finite, check_inputs, check_number, upcast_to_float32
+from .inputs import check_inputs, check_number, upcast_to_float32, values_are_checkable
 from .reduction import reduce_losses
 
 
@@ -79,7 +79,9 @@ def regression_loss(predictions: Tensor, labels: Tensor, *, reduction: str = "me
             f"labels must be ({len(predictions)},) indices or scores, or ({len(predictions)}, K) distributions, "
             f"got shape {tuple(labels.shape)}."
         )
-    check_finite("labels", labels, hint=" Leave out samples without a label.")
+    if values_are_checkable(labels) and not labels.isfinite().all():
+        wrong = labels[~labels.isfinite()][0]
+        raise ValueError(f"labels must be finite, got {wrong}. Leave out samples without a label.")
     labels = labels.reshape(-1) if labels.shape[1:] == (1,) else labels  # one score a sample is no distribution
     targets = labels.to(predictions)
     if labels.dim() == 1:

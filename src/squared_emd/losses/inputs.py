@@ -106,22 +106,8 @@ def check_order(p: float) -> None:
     check_number("p", p, least=1, hint=" Use p=2 for Eq. 10 or p=1 for the plain EMD.")
 
 
-def check_finite(name: str, values: Tensor, *, hint: str = "") -> None:
-    """Raise ValueError unless all values are finite."""
-    if values_are_checkable(values) and not values.isfinite().all():
-        raise ValueError(f"{name} must be finite, got {values[~values.isfinite()][0]}.{hint}")
-
-
 def check_weights(name: str, weights: Tensor | Sequence[float], like: Tensor, count: int, meaning: str) -> Tensor:
-    """(count,) weights in the dtype and on the device of ``like``; raises ValueError unless they can be weights.
-
-    Args:
-        name: of the argument.
-        weights: finite, none negative and not all 0.
-        like: what they are multiplied with.
-        count: of the weights.
-        meaning: what there is one weight for, in a message.
-    """
+    """(count,) weights in the dtype and on the device of ``like``; raises ValueError unless they can be weights."""
     weights = torch.as_tensor(weights, dtype=like.dtype, device=like.device)
     if weights.shape != (count,):
         raise ValueError(f"{name} must be ({count},), {meaning}, got shape {tuple(weights.shape)}.")

@@ -29,20 +29,7 @@ def sample_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
 def reduce_losses(
     losses: Tensor, reduction: str, labels: Tensor, class_weights: Tensor | None = None, num_classes: int | None = None
 ) -> Tensor:
-    """(B,) losses, weighted by class and reduced as ``F.cross_entropy(weight=...)`` does.
-
-    Args:
-        losses: (B,) loss of each sample.
-        reduction: ``"mean"`` (over the sum of the weights), ``"sum"`` or ``"none"``.
-        labels: (B,) class indices, or (B, K) target distributions.
-        class_weights: (K,) weights, none negative and not all 0. Default: all 1.
-        num_classes: K, to check ``class_weights``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``.
-
-    Raises:
-        ValueError: ``reduction`` is something else, or ``class_weights`` are not as above.
+    """(B,) losses, weighted by class and reduced as ``F.cross_entropy(weight=...)`` does: the mean is over the weights.
 
     >>> losses, labels, class_weights = torch.tensor([1.0, 2.0]), torch.tensor([0, 1]), torch.tensor([1.0, 3.0])
     >>> reduce_losses(losses, "mean", labels, class_weights, 2)  # (1 + 6) / 4
@@ -55,10 +42,8 @@ def reduce_losses(
         class_weights = check_weights("class_weights", class_weights, losses, num_classes, "one a class")
         weights = sample_weights(labels, class_weights)  # (B,)
         losses, total = losses * weights, weights.sum()
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
+    if reduction != "mean":
+        return losses if reduction == "none" else losses.sum()
     if total is None:
         return losses.mean()
     return losses.sum() / torch.where(total > 0, total, 1)  # A batch without weight has a loss of 0.

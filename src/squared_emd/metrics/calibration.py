@@ -88,15 +88,7 @@ def expected_calibration_error(
 
 
 def calibration_terms(confidences: np.ndarray, hits: np.ndarray, *, bins: int = CALIBRATION_BINS) -> np.ndarray:
-    """The calibration error as a mean over samples: ``hit - confidence``, with the sign of its sum over the bin.
-
-    Args:
-        confidences: (N,) probability of each predicted class.
-        hits: (N,) whether it is the true one.
-        bins: how many.
-
-    Returns:
-        (N,) values whose mean is the expected calibration error.
+    """(N,) values whose mean is the calibration error: ``hit - confidence``, with the sign of its sum over the bin.
 
     >>> calibration_terms(np.array([0.75, 0.75]), np.array([True, False])).tolist()  # the bin is 0.5 too sure
     [-0.25, 0.75]
