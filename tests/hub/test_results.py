@@ -28,7 +28,7 @@ class TestContradictions:
             ("eval_aeo", "0.9", "'eval_aeo' must be a number, 0 to 1, or null; got '0.9'"),
             ("eval_aeo", 0.5, f"'eval_aeo' must be at least 'eval_aem', {4 / 6}; got 0.5"),
             ("eval_mae", 2.5, "'eval_mae' must be a number, 0 to 2, or null; got 2.5"),
-            ("eval_squared_emd", math.inf, "'eval_squared_emd' must be a number, 0 to 2, or null; got inf"),
+            ("eval_squared_emd", math.inf, "'eval_squared_emd' must be a finite number, 0 or more, or null; got inf"),
             ("eval_spearman", -1.5, "'eval_spearman' must be a number, -1 to 1, or null; got -1.5"),
             ("eval_score_mae", -1, "'eval_score_mae' must be a finite number, 0 or more, or null; got -1"),
             ("eval_nll", -3, "'eval_nll' must be a finite number, 0 or more, or null; got -3"),

@@ -141,3 +141,23 @@ class TestRuns:
         nowhere = tmp_path / "none"
         message = f"source must name the folder of a run; there is no folder {nowhere}."
         refused(plot.history, message, nowhere, error=FileNotFoundError)
+
+    @pytest.mark.parametrize(
+        ("epochs", "matrices", "got"),
+        [
+            ([1.0], MATRICES[:1, :2], "the epochs [1.0] and the shape (1, 2, 4) with 0"),
+            ([1.0], MATRICES[:1] * np.nan, "the epochs [1.0] and the shape (1, 4, 4) with 16"),
+            ([2.0, 1.0], MATRICES[:2], "the epochs [2.0, 1.0] and the shape (2, 4, 4) with 0"),
+        ],
+    )
+    def test_a_history_that_is_wrong(self, tmp_path, epochs, matrices, got):
+        path = tmp_path / "ground_distance_history.npz"
+        np.savez_compressed(path, epochs=epochs, ground_distance=matrices)
+        message = (
+            f"{path} must hold epochs (E,) in order and ground_distance (E, 4, 4), finite; got {got} entries that are "
+            "not finite; train the run again"
+        )
+        refused(plot.history, message, tmp_path)
+        path.write_bytes(path.read_bytes()[:-30])
+        with pytest.raises(ValueError, match="must hold the arrays 'epochs' and 'ground_distance'; reading it gave: "):
+            plot.history(tmp_path)

@@ -7,9 +7,8 @@ import math
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,9 @@ from ..decoding import is_calibration
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_object
-from ..metrics.names import TABLES
+from ..metrics.logs import RESULTS_FILE, check_results, is_number, is_text, refuse_result
 
 __all__ = [
-    "RESULTS_FILE",
     "check_confusion_matrix",
     "digests_of_weights",
     "facts_of_arguments",
@@ -38,7 +36,6 @@ __all__ = [
     "weights_version",
 ]
 
-RESULTS_FILE = "all_results.json"
 _PACKAGES = ("squared-emd", "torch", "transformers", "timm", "datasets", "accelerate")
 _ORDINAL_METRICS = {"eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"}
 _OF_TRAINER = {
@@ -168,8 +165,8 @@ def read_results(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], str | 
 
 def check_weights(folder: str | os.PathLike[str], measured: Any, where: str) -> None:
     """Raise a ValueError if the SHA-256 of weights that were measured is not that of the weights in a folder."""
-    if not isinstance(measured, Mapping) or not measured or not all(map(_is_text, (*measured, *measured.values()))):
-        _refuse(where, "weights", "file names, each with its sha256", measured)
+    if not isinstance(measured, Mapping) or not measured or not all(map(is_text, (*measured, *measured.values()))):
+        refuse_result(where, "weights", "file names, each with its sha256", measured)
     found = digests_of_weights(folder)
     for name in sorted(found.keys() | measured.keys()):
         if found.get(name) != measured.get(name):
@@ -196,30 +193,28 @@ def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: 
     Raises:
         ValueError: a number is not finite or out of its range; classes, loss or confusion matrix do not agree.
     """
-    results, class_names = dict(results), _class_names(results, config, where)
-    known: dict[str, Any] = {"class_names": class_names}
+    results, own = dict(results), {}
     if not {"table", "comparison"} & results.keys() and not results.keys() >= _ORDINAL_METRICS:
-        own = [name for name in results if name.startswith("eval_") and name not in _OF_TRAINER]
-        values = {name.removeprefix("eval_"): results.pop(name) for name in own}
-        known["other_metrics"] = {name: float(value) for name, value in values.items() if _is_number(value)}
-    for names, fits, required in _checks(max(len(class_names) - 1.0, 0) if class_names else math.inf):
-        for name in names.split():
-            value = results.get(name)
-            if value is not None:
-                if not fits(value):
-                    _refuse(where, name, f"{required}, or null", value)
-                known[name] = hide_paths(value) if _is_text(value) else value
+        names = [name for name in results if name.startswith("eval_") and name not in _OF_TRAINER]
+        own = {name.removeprefix("eval_"): results.pop(name) for name in names}
+    known = check_results(results, where)
+    known.pop("job", None)
+    known = {name: hide_paths(value) if is_text(value) else value for name, value in known.items()}
+    class_names = known["class_names"] = _class_names(known.get("class_names"), config, where)
+    if own:
+        known["other_metrics"] = {name: float(value) for name, value in own.items() if is_number(value)}
+    for name in {"eval_mae", "eval_squared_emd"} & known.keys():
+        if class_names and known[name] > len(class_names) - 1 + 1e-6:
+            refuse_result(where, name, f"a number, 0 to {len(class_names) - 1}, or null", known[name])
     if "versions" in known:
         known["versions"] = {name: hide_paths(value) for name, value in known["versions"].items() if value}
-    if known.get("fold", 0) >= known.get("folds", math.inf):
-        _refuse(where, "fold", f"less than 'folds', {known['folds']}", known["fold"])
     if known.get("eval_aeo", 1) < known.get("eval_aem", 0) - 1e-6:
-        _refuse(where, "eval_aeo", f"at least 'eval_aem', {known['eval_aem']}", known["eval_aeo"])
+        refuse_result(where, "eval_aeo", f"at least 'eval_aem', {known['eval_aem']}", known["eval_aeo"])
     emd = emd_block_of(config)
     if emd.get("scores") and class_names and len(emd["scores"]) != len(class_names):
-        _refuse("config.json", "emd.scores", "a number for each class, or null", emd["scores"])
+        refuse_result("config.json", "emd.scores", "a number for each class, or null", emd["scores"])
     if emd.get("loss") is not None and known.get("loss", emd["loss"]) != emd["loss"]:
-        _refuse(where, "loss", f"that of the config, {emd['loss']!r}", known["loss"])
+        refuse_result(where, "loss", f"that of the config, {emd['loss']!r}", known["loss"])
     if results.get("intervals") is not None:
         _check_intervals(results["intervals"], emd.get("intervals") or [], len(class_names), where)
         known["intervals"] = results["intervals"]
@@ -227,31 +222,6 @@ def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: 
         counts = results["confusion_matrix"]
         known["confusion_matrix"] = check_confusion_matrix(counts, len(class_names), known, where)
     return known
-
-
-def _checks(last_class: float) -> list[tuple[str, Any, str]]:
-    """Names of results, the predicate that their values meet, and that requirement in words."""
-
-    def number(least: float, greatest: float) -> Any:
-        return lambda value: _is_number(value, least, greatest)
-
-    def integer(least: int) -> Any:
-        return lambda value: _is_number(value, least) and isinstance(value, Integral)
-
-    at_least_0, integers = "a finite number, 0 or more", "num_train num_test batch_size folds"
-    any_finite = "learning_rate entropic_strength epochs eval_score_mae eval_nll sdd sdd_relative regularizer_weight"
-    return [
-        ("table", lambda value: value in TABLES, f"one of {', '.join(TABLES)}"),
-        ("comparison data variant model loss tested_on device command optimizer", _is_text, "text"),
-        ("stand_in", lambda value: isinstance(value, bool), "true or false"),
-        ("versions", _is_versions, "names of packages, each with a version"),
-        (integers, integer(1), "an integer, 1 or more"),
-        ("fold seed", integer(0), "an integer, 0 or more"),
-        ("eval_aem eval_aeo eval_top_1_error eval_top_5_error eval_ece", number(0, 1), "a number, 0 to 1"),
-        ("eval_spearman", number(-1, 1), "a number, -1 to 1"),
-        ("eval_mae eval_squared_emd", number(0, last_class), f"a number, 0 to {last_class:g}"),
-        (f"{any_finite} seconds_per_step", number(0, math.inf), at_least_0),
-    ]
 
 
 def check_confusion_matrix(
@@ -281,7 +251,7 @@ def check_confusion_matrix(
         values = np.empty(0)
     are_counts = values.shape == (num_classes, num_classes) and bool(np.all((values >= 0) & (values % 1 == 0)))
     if not are_counts or not 0 < values.sum() < math.inf:
-        _refuse(where, "confusion_matrix", f"{num_classes} rows of {num_classes} counts, not all 0", counts)
+        refuse_result(where, "confusion_matrix", f"{num_classes} rows of {num_classes} counts, not all 0", counts)
     total = values.sum()
     distance = np.abs(np.subtract.outer(np.arange(num_classes), np.arange(num_classes)))  # (K, K)
     found = {
@@ -293,7 +263,9 @@ def check_confusion_matrix(
     }
     for name, (what, value) in found.items():
         if results.get(name) is not None and abs(results[name] - value) > 1e-6:
-            _refuse(where, "confusion_matrix", f"one whose {what} is {name!r}, {results[name]:.10g}", float(value))
+            refuse_result(
+                where, "confusion_matrix", f"one whose {what} is {name!r}, {results[name]:.10g}", float(value)
+            )
     return values.astype(np.int64)
 
 
@@ -306,15 +278,12 @@ def hide_paths(text: str) -> str:
     return _PATH.sub("DIR", text)
 
 
-def _class_names(results: Mapping[str, Any], config: PretrainedConfig, where: str) -> list[str]:
+def _class_names(given: Sequence[str] | None, config: PretrainedConfig, where: str) -> list[str]:
     """The class names of the config; of a regression, which has one output, those of the results."""
-    given = results.get("class_names") or []
-    if not isinstance(given, (list, tuple)) or not all(map(_is_text, given)):
-        _refuse(where, "class_names", "a list of names, or null", given)
     saved = class_names_of(config)
     if len(saved) > 1 and given and list(given) != saved:
-        _refuse(where, "class_names", f"those of the config, {_abbreviate(saved)}", given)
-    return list(given) if len(saved) == 1 else saved
+        refuse_result(where, "class_names", f"those of the config, {saved!s:.80}", given)
+    return list(given or ()) if len(saved) == 1 else saved
 
 
 def _check_intervals(found: Any, saved: list[dict[str, Any]], num_classes: int, where: str) -> None:
@@ -322,35 +291,11 @@ def _check_intervals(found: Any, saved: list[dict[str, Any]], num_classes: int, 
     thresholds = {calibration["coverage"]: calibration["threshold"] for calibration in saved}
     for calibration in found if isinstance(found, list) else [found]:
         if not is_calibration(calibration) or thresholds.get(calibration["coverage"]) != calibration["threshold"]:
-            _refuse(where, "intervals", "calibrations of the config", calibration)
+            refuse_result(where, "intervals", "calibrations of the config", calibration)
         held_out = calibration.get("held_out") or {"coverage": 0, "mean_size": 1, "num_samples": 1}
         limits = {"coverage": (0, 1), "mean_size": (1, num_classes), "num_samples": (1, math.inf)}
         for name, (least, greatest) in limits.items():
-            if not _is_number(held_out.get(name), least, greatest):
-                _refuse(where, f"intervals.held_out.{name}", f"a number, {least} to {greatest}", held_out.get(name))
-
-
-def _is_number(value: Any, least: float = -math.inf, greatest: float = math.inf) -> bool:
-    is_real = isinstance(value, Real) and not isinstance(value, bool)
-    return is_real and math.isfinite(value) and least - 1e-6 <= value <= greatest + 1e-6
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_versions(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and all(map(_is_text, value))
-        and all(version is None or _is_text(version) for version in value.values())
-    )
-
-
-def _refuse(where: str, name: str, required: str, got: Any) -> None:
-    raise ValueError(f"{where}: {name!r} must be {required}; got {_abbreviate(got)}; run the recipe again")
-
-
-def _abbreviate(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+            if not is_number(held_out.get(name), least, greatest):
+                refuse_result(
+                    where, f"intervals.held_out.{name}", f"a number, {least} to {greatest}", held_out.get(name)
+                )

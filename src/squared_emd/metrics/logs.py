@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, NoReturn
 
-from .names import METRICS
+from .names import METRICS, TABLES
 
-__all__ = ["RESULTS_FILE", "STATE_FILE", "epoch_to_reach", "points"]
+__all__ = [
+    "RESULTS_FILE",
+    "STATE_FILE",
+    "check_results",
+    "epoch_to_reach",
+    "is_number",
+    "is_text",
+    "points",
+    "refuse_result",
+]
 
 RESULTS_FILE = "all_results.json"
 STATE_FILE = "trainer_state.json"
@@ -52,3 +64,71 @@ def epoch_to_reach(history: Sequence[Mapping[str, Any]], metric: str, level: flo
     slack = 1e-9  # means of the same values may differ in their last digit
     reached = (epoch for epoch, value in points(history, metric).items() if sign * (value - level) >= -slack)
     return next(reached, None)
+
+
+def check_results(results: Mapping[str, Any], where: object) -> dict[str, Any]:
+    """The results of a run that this package knows, each of its type and in its range; without None.
+
+    Args:
+        results: with the keys of `all_results.json`.
+        where: what an error calls them.
+
+    Raises:
+        ValueError: a value is not as it should be.
+
+    >>> check_results({"eval_aem": 0.5, "sdd": None, "unknown": 1}, "results")
+    {'eval_aem': 0.5}
+    """
+    known = {}
+    for names, fits, required in _REQUIREMENTS:
+        for name in names.split():
+            if results.get(name) is not None:
+                if not fits(results[name]):
+                    refuse_result(where, name, f"{required}, or null", results[name])
+                known[name] = results[name]
+    if known.get("fold", 0) >= known.get("folds", math.inf):
+        refuse_result(where, "fold", f"less than 'folds', {known['folds']}", known["fold"])
+    return known
+
+
+def refuse_result(where: object, name: str, required: str, got: Any) -> NoReturn:
+    """Raises the ValueError of a result that is not as it should be."""
+    text = repr(got)
+    text = text if len(text) <= 80 else f"{text[:77]}..."
+    raise ValueError(f"{where}: {name!r} must be {required}; got {text}; run the recipe again")
+
+
+def is_text(value: Any) -> bool:
+    """Whether a result is text."""
+    return isinstance(value, str)
+
+
+def is_number(value: Any, least: float = -math.inf, greatest: float = math.inf, kind: type = Real) -> bool:
+    """Whether a result is a finite number in a range."""
+    is_one = isinstance(value, kind) and not isinstance(value, bool)
+    return is_one and math.isfinite(value) and least - 1e-6 <= value <= greatest + 1e-6
+
+
+def _are_versions(value: Any) -> bool:
+    texts = [*value, *(version for version in value.values() if version is not None)] if isinstance(value, dict) else 0
+    return isinstance(texts, list) and all(map(is_text, texts))
+
+
+_FRACTIONS = " ".join(name for name, metric in METRICS.items() if metric.is_fraction)
+_AT_LEAST_0 = (
+    "learning_rate entropic_strength epochs eval_mae eval_squared_emd eval_score_mae eval_nll validation_mae sdd "
+    "sdd_relative regularizer_weight seconds_per_step cpu_seconds_per_step"
+)
+# Names of results, whether a value is as it should be, and that in words.
+_REQUIREMENTS = (
+    ("table", lambda value: value in TABLES, f"one of {', '.join(TABLES)}"),
+    ("comparison data variant model loss tested_on device command optimizer job", is_text, "text"),
+    ("stand_in learning_rate_selected", lambda value: isinstance(value, bool), "true or false"),
+    ("class_names", lambda value: isinstance(value, (list, tuple)) and all(map(is_text, value)), "a list of names"),
+    ("versions", _are_versions, "names of packages, each with a version"),
+    ("num_train num_test batch_size folds", partial(is_number, least=1, kind=Integral), "an integer, 1 or more"),
+    ("fold seed", partial(is_number, least=0, kind=Integral), "an integer, 0 or more"),
+    (_FRACTIONS, partial(is_number, least=0, greatest=1), "a number, 0 to 1"),
+    ("eval_spearman", partial(is_number, least=-1, greatest=1), "a number, -1 to 1"),
+    (_AT_LEAST_0, partial(is_number, least=0), "a finite number, 0 or more"),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from .. import plot
+from ..ground_distance.saved import HISTORY_FILE
 from ..metrics import reliability
 from ..metrics.logs import STATE_FILE, points
 from ..metrics.names import loss_name, network_name
 from .paper import PAPER_GROUND_DISTANCE
-from .predictions import read_predictions
+from .predictions import MeasuredRun, ground_distance_of_run
 from .summary import Cell, Section
 
 __all__ = ["Figures", "draw_figures"]
@@ -37,22 +38,23 @@ class Figures:
     missing: list[str] = field(default_factory=list)
 
 
-def draw_figures(section: Section, folder: Path, *, prefix: str = "") -> Figures:
+def draw_figures(section: Section, measured: Mapping[Path, MeasuredRun], folder: Path, *, prefix: str = "") -> Figures:
     """Draws the curves and the reliability of each network; of each loss that learns D the heat map, map and history.
 
     Args:
         section: the results.
+        measured: folder -> run, of those that left predictions.
         folder: where the figures are written.
         prefix: of the file names.
 
     Raises:
         ValueError: a file of a run is not as it should be.
     """
-    drawing = _Drawing(section, folder, prefix)
+    drawing = _Drawing(section, measured, folder, prefix)
     for network in section.networks():
         cells = section.cells_of(network)
-        for variant in sorted({cell.variant for cell in cells}):
-            of_variant = [cell for cell in cells if cell.variant == variant]
+        for variant in sorted({cell.key[1] for cell in cells}):
+            of_variant = [cell for cell in cells if cell.key[1] == variant]
             drawing.draw_curves(of_variant)
             drawing.draw_reliability(of_variant)
         for cell in cells:
@@ -63,8 +65,8 @@ def draw_figures(section: Section, folder: Path, *, prefix: str = "") -> Figures
 
 
 class _Drawing:
-    def __init__(self, section: Section, folder: Path, prefix: str) -> None:
-        self.section, self.folder, self.prefix = section, folder, prefix
+    def __init__(self, section: Section, measured: Mapping[Path, MeasuredRun], folder: Path, prefix: str) -> None:
+        self.section, self.measured, self.folder, self.prefix = section, measured, folder, prefix
         self.names: set[str] = set()
         self.figures = Figures()
 
@@ -79,39 +81,40 @@ class _Drawing:
         drawn = {cell.loss: cell for cell in cells if cell.history}
         if not drawn:
             return
+        network, variant, _ = cells[0].key
+        baseline = self.section.cells.get((network, variant, "xe"))
         save = partial(
             plot.learning_curves,
             {loss: cell.history for loss, cell in drawn.items()},
             metrics=metrics,
-            not_compared=[loss for loss, cell in drawn.items() if not cell.reached],
+            not_compared=[loss for loss, cell in drawn.items() if baseline and cell.folds != baseline.folds],
         )
-        title = self._title("Results by epoch", cells[0])
-        self._save(save, ("curves", cells[0].network, cells[0].variant), title)
+        self._save(save, ("curves", network, variant), self._title("Results by epoch", cells[0]))
 
     def draw_reliability(self, cells: Sequence[Cell]) -> None:
         """How far the probabilities can be trusted, of the losses whose runs left predictions, all runs together."""
         bins = {}
         for cell in cells:
-            found = [p for run in cell.runs if (p := read_predictions(run.folder)) and not p.is_of_regression]
+            found = [self.measured[run.folder] for run in cell.runs if run.folder in self.measured]
+            found = [run for run in found if run.confidences is not None]
             if found:
-                confidences = np.concatenate([p.probabilities.max(1) for p in found])
-                hits = np.concatenate([p.probabilities.argmax(1) == p.true_classes for p in found])
-                bins[cell.loss] = reliability(confidences, hits)
+                confidences = np.concatenate([run.confidences for run in found])
+                bins[cell.loss] = reliability(confidences, np.concatenate([run.hits for run in found]))
         if bins:
-            of = (cells[0].network, cells[0].variant)
+            save = partial(plot.reliability_diagram, bins)
             title = self._title("Reliability of the probabilities", cells[0])
-            self._save(partial(plot.reliability_diagram, bins), ("reliability", *of), title)
+            self._save(save, ("reliability", *cells[0].key[:2]), title)
 
     def draw_ground_distance(self, cell: Cell) -> None:
         """Table 2, the paper's where it is of the same network and loss, and the map of the classes."""
-        matrices = [matrix for run in cell.runs if (matrix := run.ground_distance()) is not None]
+        matrices = [matrix for run in cell.runs if (matrix := ground_distance_of_run(run.folder)) is not None]
         if len(matrices) < len(cell.runs):
             missing = len(cell.runs) - len(matrices)
             self.figures.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a D in config.json.")
         if not matrices:
             return
         matrix, names = np.mean(matrices, axis=0), cell.runs[0].class_names
-        of, loss = (cell.network, cell.variant, cell.loss), loss_name(cell.loss)
+        of, loss = cell.key, loss_name(cell.loss)
         mean = f", mean of {len(matrices)} runs" if len(matrices) > 1 else ""
         title = self._title(f"D learned by {loss}", cell) + mean
         self.figures.learned.append((title, matrix, names))
@@ -127,17 +130,15 @@ class _Drawing:
 
     def draw_history(self, cell: Cell) -> None:
         """D by epoch, of the first run that has it, or SDD alone."""
-        found = ((run, history) for run in cell.runs if (history := run.ground_distance_history()) is not None)
-        run, (epochs, matrices) = next(found, (None, ((), ())))
+        run = next((run for run in cell.runs if (run.folder / HISTORY_FILE).is_file()), None)
         if run is None:
             self.figures.missing.append(f"{cell.name}: no history of D.")
             run = next((run for run in cell.runs if points(run.log, "sdd")), None)
         if run is not None:
-            what = f"{'D' if len(epochs) else 'SDD'} of {loss_name(cell.loss)} by epoch"
+            what = f"{'D' if (run.folder / HISTORY_FILE).is_file() else 'SDD'} of {loss_name(cell.loss)} by epoch"
             fold = f", fold {run.fold}" if run.folds > 1 else ""
-            save = partial(plot.history, matrices, epochs=epochs, class_names=run.class_names, log=run.log)
             title = f"{self._title(what, cell)}{fold}, seed {run.seed}"
-            self._save(save, ("history", cell.network, cell.variant, cell.loss), title)
+            self._save(partial(plot.history, run.folder), ("history", *cell.key), title)
 
     def _save(self, save: Callable[..., Any], name: Sequence[str], title: str) -> None:
         stem = self.prefix + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(filter(None, name)))
@@ -150,4 +151,5 @@ class _Drawing:
         self.figures.files.setdefault(name[1], []).append((file, title))
 
     def _title(self, what: str, cell: Cell) -> str:
-        return ", ".join(filter(None, (what, network_name(cell.network), cell.variant, self.section.data)))
+        network, variant, _ = cell.key
+        return ", ".join(filter(None, (what, network_name(network), variant, self.section.data)))

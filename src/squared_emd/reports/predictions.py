@@ -8,24 +8,29 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ..decoding import decode
-from ..ground_distance.files import write_aside
+from ..ground_distance.files import read_object, write_aside
+from ..ground_distance.saved import read_ground_distance
 from ..metrics.calibration import calibration_terms, negative_log_likelihood
 from ..metrics.emd import squared_emd
 
 __all__ = [
     "PREDICTIONS_FILE",
+    "PROBABILITIES",
     "RULES",
+    "MeasuredRun",
     "Predictions",
-    "decide",
-    "metrics_of_decisions",
-    "metrics_of_probabilities",
+    "ground_distance_of_run",
+    "measure_run",
     "read_predictions",
+    "sample_metrics",
     "write_predictions",
 ]
 
 PREDICTIONS_FILE = "predictions.npz"
+PROBABILITIES = "probabilities"
 RULES = {
     "argmax": "likeliest class",
     "median": "median",
@@ -102,33 +107,106 @@ def read_predictions(folder: str | os.PathLike[str], part: str = "test") -> Pred
     return Predictions(**found | {"is_of_regression": bool(found.get("is_of_regression", False))})
 
 
-def decide(predictions: Predictions, rule: str, ground_distance: np.ndarray | None = None) -> np.ndarray:
-    """(N,) the class that a rule of `decode` chooses; `expected` is rounded to the nearest.
+def sample_metrics(
+    predictions: Predictions, ground_distance: np.ndarray | None = None, *, is_ordered: bool = True
+) -> pd.DataFrame:
+    """The metrics of each sample, of the probabilities and of what each rule of `decode` chooses from them.
 
     Args:
-        predictions: of the run.
-        rule: a key of `RULES`.
-        ground_distance: (K, K) D, for `min_distance`.
+        predictions: of a run.
+        ground_distance: (K, K) D, for the rule `min_distance`, which is left out without it.
+        is_ordered: whether the classes have an order; without one only the likeliest class is looked at.
 
-    >>> decide(Predictions(np.array([[0.5, 0.0, 0.5]]), np.array([0])), "expected")
-    array([1])
+    Returns:
+        One row a sample; columns: (rule, or `probabilities`; key in `METRICS`), whose mean is the metric.
+
+    >>> certain = Predictions(np.array([[0.0, 0.0, 1.0]]), np.array([0]))
+    >>> sample_metrics(certain)["median", "eval_mae"].tolist()
+    [2]
     """
-    decided = decode(predictions.probabilities, rule, ground_distance=ground_distance)
-    return np.rint(decided).astype(np.int64)
-
-
-def metrics_of_decisions(decisions: np.ndarray, true_classes: np.ndarray) -> dict[str, np.ndarray]:
-    """Key in `METRICS` -> (N,) the metric of each sample, from (N,) decided and true classes."""
-    off = np.abs(decisions - true_classes)
-    return {"eval_aem": off == 0, "eval_aeo": off <= 1, "eval_mae": off}
-
-
-def metrics_of_probabilities(predictions: Predictions) -> dict[str, np.ndarray]:
-    """Key in `METRICS` -> (N,) values whose mean is the metric of the predicted distributions."""
-    probabilities, labels = predictions.probabilities, predictions.labels
-    values = {"eval_squared_emd": squared_emd(probabilities, labels, reduction="none")}
+    probabilities, labels, true = predictions.probabilities, predictions.labels, predictions.true_classes
+    columns: dict[tuple[str, str], np.ndarray] = {}
+    if is_ordered:
+        columns[PROBABILITIES, "eval_squared_emd"] = squared_emd(probabilities, labels, reduction="none")
     if not predictions.is_of_regression:
-        hits = probabilities.argmax(1) == predictions.true_classes
-        values["eval_nll"] = negative_log_likelihood(probabilities, labels, reduction="none")
-        values["eval_ece"] = calibration_terms(probabilities.max(1), hits)
-    return values
+        hits = probabilities.argmax(1) == true
+        columns[PROBABILITIES, "eval_nll"] = negative_log_likelihood(probabilities, labels, reduction="none")
+        columns[PROBABILITIES, "eval_ece"] = calibration_terms(probabilities.max(1), hits)
+    for rule in RULES:
+        if rule == "min_distance" and ground_distance is None:
+            continue
+        if rule != "argmax" and (predictions.is_of_regression or not is_ordered):
+            continue
+        decided = np.rint(decode(probabilities, rule, ground_distance=ground_distance)).astype(np.int64)
+        off = np.abs(decided - true)  # (N,)
+        if is_ordered:
+            columns |= {(rule, "eval_aem"): off == 0, (rule, "eval_aeo"): off <= 1, (rule, "eval_mae"): off}
+        else:
+            columns[rule, "eval_top_1_error"] = off > 0
+    return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A run, sample by sample.
+
+    Args:
+        folder: where it lies.
+        seed: of its training.
+        fold: that it was tested on.
+        test: the metrics of the test samples, as `sample_metrics` gives them.
+        validation: the metrics of the validation samples, or None.
+        labels, ids, groups: of the test samples, as in `Predictions`.
+        confidences: (N,) probabilities of the likeliest classes; None of a regression.
+        hits: (N,) whether these are the true ones.
+    """
+
+    folder: Path
+    seed: int
+    fold: int
+    test: pd.DataFrame
+    validation: pd.DataFrame | None
+    labels: np.ndarray
+    ids: np.ndarray | None
+    groups: np.ndarray | None
+    confidences: np.ndarray | None
+    hits: np.ndarray
+
+
+def measure_run(
+    folder: str | os.PathLike[str], seed: int, fold: int = 0, is_ordered: bool = True
+) -> MeasuredRun | None:
+    """The metrics of a run, sample by sample; None where it left no predictions.
+
+    Args:
+        folder: of the run.
+        seed: of its training.
+        fold: that it was tested on.
+        is_ordered: whether the classes have an order; without one only the likeliest class is looked at.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    test, validation = (read_predictions(folder, part) for part in ("test", "validation"))
+    if test is None:
+        return None
+    ground_distance = ground_distance_of_run(folder)
+    return MeasuredRun(
+        Path(folder),
+        seed,
+        fold,
+        sample_metrics(test, ground_distance, is_ordered=is_ordered),
+        None if validation is None else sample_metrics(validation, ground_distance, is_ordered=is_ordered),
+        test.labels,
+        test.ids,
+        test.groups,
+        None if test.is_of_regression else test.probabilities.max(1),
+        test.probabilities.argmax(1) == test.true_classes,
+    )
+
+
+def ground_distance_of_run(folder: str | os.PathLike[str]) -> np.ndarray | None:
+    """The D saved with the model of a run, (K, K) float64; None where it has none."""
+    config = Path(folder, "config.json")
+    has_distance = config.is_file() and read_object(config).get("ground_distance") is not None
+    return read_ground_distance(folder).numpy() if has_distance else None

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..ground_distance.files import read_json, read_object
-from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances, read_ground_distance
-from ..metrics.logs import RESULTS_FILE, STATE_FILE
+from ..metrics.logs import RESULTS_FILE, STATE_FILE, check_results, refuse_result
 from ..metrics.names import METRICS, network_of
-from .paper import LAYOUTS
 
 __all__ = ["Run", "read_runs"]
 
@@ -29,7 +23,7 @@ class Run:
 
     Args:
         folder: where it lies.
-        table: key of `LAYOUTS`.
+        table: key of `paper.LAYOUTS`.
         stand_in: whether its data stand in for the dataset, so that the paper's figures say nothing about them.
         variant: what sets it apart from other runs of the table, mostly "".
         class_names: (K,) in order; none of an ensemble.
@@ -62,8 +56,8 @@ class Run:
     sdd_relative: float | None = None
     seconds_per_step: float | None = None
     cpu_seconds_per_step: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    log: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    metrics: Mapping[str, float]
+    log: Sequence[Mapping[str, Any]] = ()
 
     @property
     def network(self) -> str:
@@ -71,32 +65,9 @@ class Run:
         return network_of(self.model)
 
     @property
-    def is_self_guided(self) -> bool:
-        """Whether its loss has a D that may be learned."""
-        return self.loss in ("xemd", "xemd1", "xemd2")
-
-    @property
     def learned_ground_distance(self) -> bool:
         """Whether it learned D: a D that was given and kept as it was has no SDD."""
-        return self.is_self_guided and self.sdd is not None
-
-    def ground_distance(self) -> np.ndarray | None:
-        """The D saved with its model, (K, K) float64; None where it has none."""
-        config = read_object(self.folder / "config.json") if (self.folder / "config.json").is_file() else {}
-        if config.get("ground_distance") is None:
-            return None
-        matrix = read_ground_distance(self.folder).numpy()
-        if len(matrix) != len(self.class_names):
-            raise ValueError(
-                f"{self.folder}: 'ground_distance' must be {len(self.class_names)} by {len(self.class_names)}, as the "
-                f"run has {len(self.class_names)} classes; got shape {matrix.shape}; train the run again"
-            )
-        return matrix
-
-    def ground_distance_history(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Epochs (E,) and D after each (E, K, K); None where the run kept none."""
-        path = self.folder / HISTORY_FILE
-        return read_epoch_distances(path, len(self.class_names)) if path.is_file() else None
+        return self.loss in ("xemd", "xemd1", "xemd2") and self.sdd is not None
 
 
 def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
@@ -152,65 +123,15 @@ def _read_run(path: Path) -> Run | None:
     results = read_json(path)
     if not isinstance(results, dict) or "table" not in results:
         return None  # of another program, or of a whole table
-    values: dict[str, Any] = {}
+    known = check_results(results, path)
+    values = {}
     for column in fields(Run):
-        if column.type in _KINDS:  # else it does not come from the file
-            default = None if column.default is MISSING else column.default
-            value = checked(path, column.name, results.get(column.name, default), column.type)
-            if value == "" and column.default is MISSING:
-                raise ValueError(f'{path}: {column.name!r} must be text; got ""; mend it or train the run again')
-            values[column.name] = value
-    if values["table"] not in LAYOUTS:
-        raise ValueError(f"{path}: 'table' must be one of {', '.join(LAYOUTS)}; got {values['table']!r}; mend it")
-    if not 0 <= values["fold"] < values["folds"]:
-        raise ValueError(
-            f"{path}: 'fold' must be between 0 and 'folds' - 1; got {values['fold']} of {values['folds']}; mend it"
-        )
-    metrics = {name: checked(path, name, results.get(name), "float | None") for name in METRICS}
-    metrics = {name: value for name, value in metrics.items() if value is not None}
-    for name, value in metrics.items():
-        if METRICS[name].is_fraction and not 0 <= value <= 1:
-            raise ValueError(f"{path}: {name!r} must be a fraction between 0 and 1; got {value}; divide percent by 100")
-    values["class_names"] = tuple(values["class_names"])
-    return Run(folder=path.parent, metrics=metrics, log=_read_log(path.parent / STATE_FILE), **values)
-
-
-def _read_log(path: Path) -> Sequence[Mapping[str, Any]]:
-    if not path.is_file():
-        return ()
-    state = read_json(path)
-    log = state.get("log_history") if isinstance(state, dict) else None
-    if not isinstance(log, list) or not all(isinstance(entry, dict) for entry in log):
-        raise ValueError(f"{path} must hold a list of objects under 'log_history'; got something else; write it again")
-    return log
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
-
-
-# Type of a field of `Run` -> whether a value is of it, and what it is called in messages.
-_KINDS = {
-    "str": (lambda value: isinstance(value, str), "text"),
-    "bool": (lambda value: isinstance(value, bool), "true or false"),
-    "int": (_is_count, "a whole number, 0 or more"),
-    "int | None": (lambda value: value is None or _is_count(value), "a whole number, 0 or more, or null"),
-    "float | None": (lambda value: value is None or _is_number(value), "a finite number or null"),
-    "tuple[str, ...]": (_are_names, "a list of names"),
-}
-
-
-def checked(path: Path, name: str, value: Any, kind: str) -> Any:
-    """A value of a file of results, if it is of a kind in `_KINDS`; else raises a ValueError."""
-    fits, what = _KINDS[kind]
-    if not fits(value):
-        raise ValueError(f"{path}: {name!r} must be {what}; got {json.dumps(value)}; mend it or train the run again")
-    return value
+        if column.name in known and (known[column.name] != "" or column.default == ""):
+            values[column.name] = known[column.name]
+        elif column.default is MISSING and column.name not in ("folder", "metrics"):
+            refuse_result(path, column.name, "there", results.get(column.name))
+    values["class_names"] = tuple(known.get("class_names", ()))
+    state = path.parent / STATE_FILE
+    log = read_object(state).get("log_history", ()) if state.is_file() else ()
+    metrics = {name: known[name] for name in METRICS if name in known}
+    return Run(folder=path.parent, metrics=metrics, log=log, **values)

@@ -6,10 +6,11 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
-from ..metrics.logs import epoch_to_reach, points
+from ..metrics.logs import points
 from ..metrics.names import LOSSES, METRICS, loss_name, network_name
 from .paper import LAYOUTS, Layout
 from .records import Run
@@ -32,52 +33,62 @@ class Cell:
     """The runs of one loss on one network.
 
     Args:
-        network: under the paper's name where it has one.
-        variant: what sets the runs apart, mostly "".
-        loss: the loss.
         runs: that are averaged: `folds` of each of `seeds`.
         left_out: the others; their seeds lack some of `folds`, or they are of another fold.
         folds: that are averaged over.
-        num_folds: that the dataset has.
         seeds: that are averaged over.
-        averages: keys of `METRICS` that each of the runs has.
-        sdd: mean of the runs, None where one has none.
-        sdd_relative: the same of SDD over the mean distance.
-        history: the mean of the curves' metrics by epoch; empty where a run has no log.
-        reached: metric -> first epoch at which `history` is as good as XE's is at its end, None if never. Without the
-            metrics that cannot be compared: where XE is not there, or on other folds.
         relative_time: CPU time of one step, XE's in the same command being 1; the median over commands.
     """
 
-    network: str
-    variant: str
-    loss: str
     runs: tuple[Run, ...]
     left_out: tuple[Run, ...]
     folds: tuple[int, ...]
-    num_folds: int
     seeds: tuple[int, ...]
-    averages: Mapping[str, Average]
-    sdd: float | None
-    sdd_relative: float | None
-    history: Sequence[Mapping[str, float]]
-    reached: Mapping[str, float | None]
     relative_time: float | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Network, variant and loss."""
+        return self.runs[0].network, self.runs[0].variant, self.runs[0].loss
+
+    @property
+    def loss(self) -> str:
+        """Of all runs."""
+        return self.runs[0].loss
 
     @property
     def name(self) -> str:
         """As "RES_F, XEMD2"."""
-        return f"{network_name(self.network)}, {loss_name(self.loss, self.variant)}"
+        network, variant, loss = self.key
+        return f"{network_name(network)}, {loss_name(loss, variant)}"
 
     @property
     def is_complete(self) -> bool:
         """Whether all folds of the dataset are averaged."""
-        return len(self.folds) == self.num_folds
+        return len(self.folds) == self.runs[0].folds
 
     @property
     def coverage(self) -> str:
         """What is averaged, as "folds 5 of 5, seeds 3"."""
-        return f"folds {len(self.folds)} of {self.num_folds}, seeds {len(self.seeds)}"
+        return f"folds {len(self.folds)} of {self.runs[0].folds}, seeds {len(self.seeds)}"
+
+    @cached_property
+    def averages(self) -> dict[str, Average]:
+        """Of the metrics that each of the runs has."""
+        values = pd.DataFrame([run.metrics for run in self.runs]).dropna(axis=1)
+        values = values.groupby([run.seed for run in self.runs]).mean()
+        spread = values.std() if len(self.seeds) > 1 else dict.fromkeys(values)  # (n - 1) in the denominator
+        return {metric: Average(values[metric].mean(), spread[metric]) for metric in METRICS if metric in values}
+
+    def mean(self, name: str) -> float | None:
+        """Of a field of the runs; None where one has none."""
+        values = [getattr(run, name) for run in self.runs]
+        return None if None in values else statistics.fmean(values)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """The means of the metrics that are drawn, by epoch; empty where a run has no log."""
+        return _mean_history([run.log for run in self.runs], LAYOUTS[self.runs[0].table].curves)
 
 
 @dataclass(frozen=True)
@@ -120,9 +131,9 @@ class Section:
 
     def rows(self, network: str) -> list[tuple[str, str]]:
         """(loss, variant) of the rows of a network: in the paper's order, then what else was run."""
-        paper = [(loss, "") for loss in self.layout.losses]
+        paper = [row for row in self.layout.figures if not row[1]]
         if self.shows_paper:
-            paper += [row for row in (self.layout.figures or {}).get(network, {}) if row not in paper]
+            paper += [row for row in self.layout.rows_of(network) if row not in paper]
         run = {(loss, variant) for name, variant, loss in self.cells if name == network}
         order = {loss: position for position, loss in enumerate(LOSSES)}
         others = sorted(run.difference(paper), key=lambda row: (row[1], order.get(row[0], len(order)), row[0]))
@@ -168,15 +179,13 @@ def _section(key: tuple, runs: Sequence[Run]) -> Section:
     for run in runs:
         groups[run.network, run.variant, run.loss].append(run)
     _check_agreement(runs, "folds")
-    cells: dict[tuple[str, str, str], Cell] = {}
-    for name in sorted(groups, key=lambda name: name[2] != "xe"):  # what XE reaches is known before the others
-        baseline = (*name[:2], "xe")
-        time = _relative_time(groups[name], groups.get(baseline, []))
-        cells[name] = _cell(groups[name], cells.get(baseline), time)
+    cells = {
+        name: _cell(group, _relative_time(group, groups.get((*name[:2], "xe"), []))) for name, group in groups.items()
+    }
     return Section(*key, runs=runs, cells=cells)
 
 
-def _cell(runs: Sequence[Run], baseline: Cell | None, relative_time: float | None) -> Cell:
+def _cell(runs: Sequence[Run], relative_time: float | None) -> Cell:
     _check_agreement(runs, "class_names")
     folds_of: dict[int, set[int]] = defaultdict(set)
     for run in runs:
@@ -184,33 +193,8 @@ def _cell(runs: Sequence[Run], baseline: Cell | None, relative_time: float | Non
     candidates = Counter(tuple(sorted(folds)) for folds in folds_of.values())
     folds = min(candidates, key=lambda folds: (-len(folds), -candidates[folds], folds))
     seeds = tuple(sorted(seed for seed, have in folds_of.items() if have.issuperset(folds)))
-    kept = [run for run in runs if run.seed in seeds and run.fold in folds]
-    metrics = [metric for metric in METRICS if all(metric in run.metrics for run in kept)]
-    values = pd.DataFrame([run.metrics for run in kept])[metrics].groupby([run.seed for run in kept]).mean()
-    spread = values.std() if len(seeds) > 1 else dict.fromkeys(metrics)  # (n - 1) in the denominator
-    curves = LAYOUTS[runs[0].table].curves
-    history = _mean_history([run.log for run in kept], curves)
-    xe = baseline.history if baseline is not None and baseline.folds == folds else ()
-    final = {metric: list(points(xe, metric).values())[-1:] for metric in curves}
-    sdd = pd.DataFrame([(run.sdd, run.sdd_relative) for run in kept], dtype=float).mean(skipna=False)
-    return Cell(
-        *(runs[0].network, runs[0].variant, runs[0].loss),
-        runs=tuple(kept),
-        left_out=tuple(run for run in runs if run not in kept),
-        folds=folds,
-        num_folds=runs[0].folds,
-        seeds=seeds,
-        averages={metric: Average(values[metric].mean(), spread[metric]) for metric in metrics},
-        sdd=None if pd.isna(sdd[0]) else sdd[0],
-        sdd_relative=None if pd.isna(sdd[1]) else sdd[1],
-        history=history,
-        reached={
-            metric: epoch_to_reach(history, metric, end[0])
-            for metric, end in final.items()
-            if end and points(history, metric)
-        },
-        relative_time=relative_time,
-    )
+    kept = tuple(run for run in runs if run.seed in seeds and run.fold in folds)
+    return Cell(kept, tuple(run for run in runs if run not in kept), folds, seeds, relative_time)
 
 
 def _mean_history(logs: Sequence[Sequence[Mapping]], metrics: Sequence[str]) -> list[dict[str, float]]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..metrics.logs import points
 from ..metrics.names import METRICS, loss_name, network_name
 from .predictions import RULES
 from .records import Run
@@ -16,7 +15,6 @@ from .verdict import Comparison
 __all__ = [
     "cells_frame",
     "decisions_frame",
-    "details_frame",
     "escape_markdown",
     "markdown_table",
     "results_frame",
@@ -42,43 +40,22 @@ def results_frame(section: Section, network: str, *, most_metrics: int | None = 
 
     Returns:
         "not run" is what nobody ran, "-" a figure that does not exist, "*" marks a mean over fewer folds than the
-        dataset has, and the last column says what was averaged.
+        dataset has. Then what was averaged, what a step costs, and SDD; a column with nothing but "-" is left out.
     """
-    rows, names, columns = [], [], []
+    rows = {}
     for loss, variant in section.rows(network):
         cell = section.cells.get((network, variant, loss))
-        row = []
+        row = rows[loss_name(loss, variant)] = {}
         for metric in section.metrics()[:most_metrics]:
-            row.append((METRICS[metric].heading, NOT_RUN if cell is None else average_text(cell, metric)))
+            heading = METRICS[metric].heading
+            row[heading] = NOT_RUN if cell is None else average_text(cell, metric)
             if section.shows_paper and metric in section.layout.metrics:
-                row.append(("paper", paper_text(section, network, variant, loss, metric)))
-        row.append(("averaged over", NONE if cell is None else cell.coverage))
-        columns, values = zip(*row, strict=True)
-        rows.append(values)
-        names.append(loss_name(loss, variant))
-    return _frame(rows, names, columns, network)
-
-
-def details_frame(section: Section, network: str) -> pd.DataFrame:
-    """When a loss reaches XE's final figures, what a step of it costs, and SDD; for the losses that were run.
-
-    Returns:
-        Text; a column in which every cell is "-" is left out.
-    """
-    cells = section.cells_of(network)
-    metrics = [metric for metric in section.layout.curves if any(metric in cell.reached for cell in cells)]
-    headings = [f"XE's {METRICS[metric].heading.removesuffix(' %')} at epoch" for metric in metrics]
-    rows = [
-        (
-            *(_reached_text(cell, metric) for metric in metrics),
-            _number(cell.relative_time, 2),
-            _number(cell.sdd, 4),
-            _number(cell.sdd_relative, 3),
-        )
-        for cell in cells
-    ]
-    columns = [*headings, "CPU time of a step / XE's", "SDD", "SDD / mean distance"]
-    frame = _frame(rows, [loss_name(cell.loss, cell.variant) for cell in cells], columns, network)
+                row[f"{heading} paper"] = paper_text(section, network, variant, loss, metric)
+        row["averaged over"] = NONE if cell is None else cell.coverage
+        row["CPU time of a step / XE's"] = _number(cell and cell.relative_time, 2)
+        row["SDD"] = _number(cell and cell.mean("sdd"), 4)
+        row["SDD / mean distance"] = _number(cell and cell.mean("sdd_relative"), 3)
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns=network_name(network))
     return frame.loc[:, (frame != NONE).any()]
 
 
@@ -97,26 +74,13 @@ def decisions_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def cells_frame(sections: Sequence[Section]) -> pd.DataFrame:
-    """All tables, one row a cell: of each metric the mean, the spread and the paper's figure, in its unit.
-
-    Values have two more digits than in the tables. What nobody ran reads "not run".
-    """
-    rows = []
-    for section in sections:
-        for network in section.networks():
-            for loss, variant in section.rows(network):
-                cell = section.cells.get((network, variant, loss))
-                row = {name: getattr(section, name) for name in ("table", "data", "stand_in", "tested_on")}
-                row |= {"network": network_name(network), "loss": loss, "variant": variant}
-                row |= {"folds": len(cell.folds) if cell else 0, "of_folds": section.runs[0].folds}
-                row |= {"seeds": len(cell.seeds) if cell else 0}
-                for name in section.metrics():
-                    row |= _metric_columns(section, cell, (network, variant, loss), name)
-                for name in section.layout.curves:
-                    row[f"reaches XE's {METRICS[name].heading} at epoch"] = cell.reached.get(name) if cell else None
-                row |= {n: getattr(cell, n) if cell else None for n in ("relative_time", "sdd", "sdd_relative")}
-                rows.append(row)
-    return pd.DataFrame(rows, dtype=object)
+    """All tables under one another, as text."""
+    frames = {
+        (section.table, section.data, section.tested_on, network): results_frame(section, network)
+        for section in sections
+        for network in section.networks()
+    }
+    return pd.concat(frames, names=["table", "data", "tested_on", "network", "loss"]).reset_index()
 
 
 def runs_frame(runs: Sequence[Run]) -> pd.DataFrame:
@@ -126,13 +90,13 @@ def runs_frame(runs: Sequence[Run]) -> pd.DataFrame:
     return frame.join(metrics[[name for name in METRICS if name in metrics]])
 
 
-def average_text(cell: Cell, metric: str, plus_minus: str = "±") -> str:
+def average_text(cell: Cell, metric: str) -> str:
     """A mean and, where there are several seeds, its spread, as "61.3 ± 0.4"; "*" where folds are missing."""
     average = cell.averages.get(metric)
     if average is None:
         return NONE
     shown, digits = METRICS[metric].shown, METRICS[metric].digits
-    spread = "" if average.spread is None else f" {plus_minus} {shown(average.spread):.{digits}f}"
+    spread = "" if average.spread is None else f" ± {shown(average.spread):.{digits}f}"
     return f"{shown(average.mean):.{digits}f}{spread}{'' if cell.is_complete else '*'}"
 
 
@@ -165,31 +129,6 @@ def escape_markdown(text: str) -> str:
     for character in "\\*|<`[]":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())
-
-
-def _frame(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Sequence[str], network: str) -> pd.DataFrame:
-    return pd.DataFrame(rows, index=names, columns=columns).rename_axis(columns=network_name(network))
-
-
-def _metric_columns(section: Section, cell: Cell | None, key: tuple[str, str, str], name: str) -> dict[str, object]:
-    metric, (network, variant, loss) = METRICS[name], key
-    average = cell.averages.get(name) if cell else None
-    values = [average.mean, average.spread] if average else [None, None]
-    mean, spread = (None if value is None else round(metric.shown(value), metric.digits + 2) for value in values)
-    row = {f"{metric.heading} mean": NOT_RUN if cell is None else mean, f"{metric.heading} spread": spread}
-    if section.shows_paper and name in section.layout.metrics:
-        row[f"{metric.heading} paper"] = paper_text(section, network, variant, loss, name)
-    return row
-
-
-def _reached_text(cell: Cell, metric: str) -> str:
-    if cell.loss == "xe":
-        curve = points(cell.history, metric)
-        return f"its end: {max(curve):g}" if curve else NONE
-    if metric not in cell.reached:
-        return NONE
-    epoch = cell.reached[metric]
-    return "never" if epoch is None else f"{epoch:g}"
 
 
 def _number(value: float | None, digits: int) -> str:

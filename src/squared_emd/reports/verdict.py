@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..ground_distance.files import read_object
 from ..metrics.comparison import CONFIDENCE, UNCLEAR, Difference, paired_difference
-from ..metrics.logs import RESULTS_FILE
+from ..metrics.logs import RESULTS_FILE, check_results
 from ..metrics.names import METRICS, loss_name
-from .measured_runs import PROBABILITIES, MeasuredRun, SampleMetrics, measure_folder, runs_below
-from .predictions import RULES
+from .predictions import PREDICTIONS_FILE, PROBABILITIES, RULES, MeasuredRun, measure_run
 from .summary import Section
 
 __all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs"]
@@ -22,9 +23,6 @@ __all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs"]
 CHOSEN = "chosen on validation data"
 _BASELINE = "xe"
 _ORDER = ("eval_mae", "eval_squared_emd", "eval_aem", "eval_aeo", "eval_top_1_error", "eval_nll", "eval_ece")
-
-BySeed = dict[int, dict[int, MeasuredRun]]
-"""Seed -> fold -> run."""
 
 
 @dataclass(frozen=True)
@@ -82,32 +80,29 @@ class Comparison:
         return f"{text} Left out, as the other has none: {'; '.join(self.left_out)}." if self.left_out else text
 
 
-def compare_losses(section: Section, *, metric: str = "eval_mae") -> list[Comparison]:
+def compare_losses(
+    section: Section, measured: Mapping[Path, MeasuredRun], *, metric: str = "eval_mae"
+) -> list[Comparison]:
     """Each loss of a section against cross-entropy on the same network, where both left predictions.
 
     Args:
         section: the results.
+        measured: folder -> run, of those that left predictions.
         metric: key in `METRICS` by which the decision rule is chosen on validation data.
 
     Raises:
-        ValueError: a file of a run is damaged, or runs of one fold were not tested on the same samples.
+        ValueError: runs of one fold were not tested on the same samples.
     """
     comparisons = []
-    measured: dict[tuple[str, str, str], list[MeasuredRun]] = {}
     for network, variant, loss in section.cells:
-        baseline = section.cells.get((network, variant, _BASELINE))
-        if loss == _BASELINE or baseline is None:
+        if loss == _BASELINE or (network, variant, _BASELINE) not in section.cells:
             continue
-        for key in ((network, variant, _BASELINE), (network, variant, loss)):
-            if key not in measured:
-                runs = section.cells[key].runs
-                # Own data may have an order or none: runs on classes in an order are measured within one class.
-                found = [measure_folder(r.folder, r.seed, r.fold, is_ordered="eval_aeo" in r.metrics) for r in runs]
-                measured[key] = [run for run in found if run is not None]
-        runs, of_baseline = measured[network, variant, loss], measured[network, variant, _BASELINE]
-        name, by = (loss_name(of, variant) for of in (loss, _BASELINE))
-        if _in_common(_by_seed(name, runs), _by_seed(by, of_baseline))[1]:
-            comparisons.append(compare_runs(name, runs, by, of_baseline, metric=metric))
+        (name, runs), (baseline, baseline_runs) = (
+            (loss_name(of, variant), [measured[r.folder] for r in cell.runs if r.folder in measured])
+            for of, cell in ((of, section.cells[network, variant, of]) for of in (loss, _BASELINE))
+        )
+        if _in_common(_by_place(name, runs), _by_place(baseline, baseline_runs))[1]:
+            comparisons.append(compare_runs(name, runs, baseline, baseline_runs, metric=metric))
     return comparisons
 
 
@@ -126,7 +121,7 @@ def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = 
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two folders, the baseline first; got {len(folders)}.")
-    found = [runs_below(Path(folder)) for folder in folders]
+    found = [_runs_below(Path(folder)) for folder in folders]
     has_seed = {known: run.folder for of in found for run, known in of}
     if len(has_seed) > 1:
         raise ValueError(
@@ -135,6 +130,27 @@ def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = 
         )
     baseline, *others = ((str(folder), [run for run, _ in of]) for folder, of in zip(folders, found, strict=True))
     return [compare_runs(name, runs, *baseline, metric=metric) for name, runs in others]
+
+
+def _runs_below(folder: Path) -> list[tuple[MeasuredRun, bool]]:
+    """The runs in and below a folder, and whether they name their seed; else those of a fold are numbered."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"a folder with runs must exist; there is no folder {folder}; check its name.")
+    found: list[tuple[MeasuredRun, bool]] = []
+    for path in sorted(folder.rglob(PREDICTIONS_FILE)):
+        results = path.with_name(RESULTS_FILE)
+        known = check_results(read_object(results), results) if results.is_file() else {}
+        fold = known.get("fold", 0)
+        number = sum(run.fold == fold for run, _ in found)
+        run = measure_run(path.parent, known.get("seed", number), fold)
+        if run is not None:
+            found.append((run, "seed" in known))
+    if not found:
+        raise ValueError(
+            f"there must be a {PREDICTIONS_FILE} in or below {folder}; got none. Recipes write one for each run; "
+            "squared_emd.reports.predictions.write_predictions does for runs of your own."
+        )
+    return found
 
 
 def compare_runs(
@@ -158,16 +174,15 @@ def compare_runs(
         ValueError: no seed is common to both; runs of one fold were not tested on the same samples, or have other
             groups.
     """
-    ours, theirs = _by_seed(name, runs), _by_seed(baseline, baseline_runs)
+    ours, theirs = _by_place(name, runs), _by_place(baseline, baseline_runs)
     seeds, folds = _in_common(ours, theirs)
     if not folds:
         raise ValueError(
-            f"{name} and {baseline} must have a seed and a fold in common; got the seeds {sorted(ours)} and "
-            f"{sorted(theirs)}."
+            f"{name} and {baseline} must have a seed and a fold in common; got the seeds "
+            f"{sorted({seed for seed, _ in ours})} and {sorted({seed for seed, _ in theirs})}."
         )
-    used, used_baseline = ([of[seed][fold] for seed in seeds for fold in folds] for of in (ours, theirs))
-    both = [*used_baseline, *used]
-    samples = [_check_same_samples([run for run in both if run.fold == fold]) for fold in folds]
+    places = [(seed, fold) for seed in seeds for fold in folds]
+    samples = [_check_same_samples([of[seed, fold] for of in (theirs, ours) for seed in seeds]) for fold in folds]
     without = [fold for fold, (_, groups) in zip(folds, samples, strict=True) if groups is None]
     if 0 < len(without) < len(folds):
         raise ValueError(
@@ -175,53 +190,48 @@ def compare_runs(
             "write their predictions again, with groups."
         )
     groups = None if without else np.concatenate([groups for _, groups in samples])
-    left_out = [
-        f"{which}, seed {run.seed}, fold {run.fold}"
-        for which, of in ((name, runs), (baseline, baseline_runs))
-        for run in of
-        if run.seed not in seeds or run.fold not in folds
-    ]
-    metrics, of_baseline = (_common_metrics([run.test for run in of]) for of in (used, used_baseline))
-
-    def values(of: BySeed, rule: str, metric: str) -> np.ndarray:
-        return np.stack([np.concatenate([of[seed][fold].test[rule][metric] for fold in folds]) for seed in seeds])
+    # The columns that all runs have: one without D has no least expected distance.
+    table, baseline_table = (pd.concat([of[place].test for place in places], join="inner") for of in (ours, theirs))
 
     def differences(rule: str, baseline_rule: str) -> dict[str, Difference]:
-        common = [metric for metric in metrics[rule] if metric in of_baseline[baseline_rule]]
-        return {
-            metric: paired_difference(values(ours, rule, metric), values(theirs, baseline_rule, metric), groups=groups)
-            for metric in common
-        }
+        metrics = [key for key in table[rule] if key in baseline_table[baseline_rule]]
+        values, of_baseline = (
+            [of[rule, key].to_numpy().reshape(len(seeds), -1) for key in metrics]  # (S, N) each
+            for of, rule in ((table, rule), (baseline_table, baseline_rule))
+        )
+        pairs = zip(metrics, values, of_baseline, strict=True)
+        return {key: paired_difference(value, other, groups=groups) for key, value, other in pairs}
 
-    decisions = {
-        which: {
-            rule: {metric: float(values(of, rule, metric).mean()) for metric in of_rule}
-            for rule, of_rule in common.items()
-            if rule != PROBABILITIES
-        }
-        for which, of, common in ((baseline, theirs, of_baseline), (name, ours, metrics))
-    }
-    found = {rule: differences(rule, rule) for rule in metrics if rule in of_baseline}
-    chosen = [_best_rule(used, metrics, metric), _best_rule(used_baseline, of_baseline, metric)]
-    if all(chosen):
-        found[CHOSEN] = differences(*chosen)
+    found = {rule: differences(rule, rule) for rule in table.columns.unique(0) if rule in baseline_table}
+    chosen = {}
+    for which, of, tested in ((name, ours, table), (baseline, theirs, baseline_table)):
+        chosen[which] = _best_rule([of[place] for place in places], tested, metric)
+    chosen = chosen if all(chosen.values()) else {}
+    if chosen:
+        found[CHOSEN] = differences(*chosen.values())
     return Comparison(
         name,
         baseline,
         seeds,
         sum(number for number, _ in samples),
         None if groups is None else len(np.unique(groups)),
-        found,
-        decisions,
-        dict(zip((name, baseline), chosen, strict=True)) if all(chosen) else {},
-        left_out,
+        differences=found,
+        decisions={baseline: _means(baseline_table), name: _means(table)},
+        chosen_rules=chosen,
+        left_out=[
+            f"{which}, seed {place[0]}, fold {place[1]}"
+            for which, of in ((name, ours), (baseline, theirs))
+            for place in of
+            if place not in places
+        ],
     )
 
 
-def _by_seed(name: str, runs: Iterable[MeasuredRun]) -> BySeed:
-    found: BySeed = {}
+def _by_place(name: str, runs: Iterable[MeasuredRun]) -> dict[tuple[int, int], MeasuredRun]:
+    """(Seed, fold) -> run."""
+    found: dict[tuple[int, int], MeasuredRun] = {}
     for run in runs:
-        other = found.setdefault(run.seed, {}).setdefault(run.fold, run)
+        other = found.setdefault((run.seed, run.fold), run)
         if other is not run:
             raise ValueError(
                 f"{name} must have one run of each seed and fold; got {other.folder} and {run.folder}, both seed "
@@ -230,11 +240,11 @@ def _by_seed(name: str, runs: Iterable[MeasuredRun]) -> BySeed:
     return found
 
 
-def _in_common(ours: BySeed, theirs: BySeed) -> tuple[list[int], list[int]]:
+def _in_common(ours: Iterable[tuple[int, int]], theirs: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
     """The seeds of both, and the folds that both have with each of these."""
-    seeds = sorted(ours.keys() & theirs.keys())
-    folds = [set(of[seed]) for of in (ours, theirs) for seed in seeds]
-    return seeds, sorted(set.intersection(*folds)) if folds else []
+    seeds = sorted({seed for seed, _ in ours} & {seed for seed, _ in theirs})
+    folds = sorted({fold for _, fold in ours}) if seeds else []
+    return seeds, [fold for fold in folds if all((seed, fold) in of for of in (ours, theirs) for seed in seeds)]
 
 
 def _check_same_samples(runs: Sequence[MeasuredRun]) -> tuple[int, np.ndarray | None]:
@@ -257,23 +267,18 @@ def _check_same_samples(runs: Sequence[MeasuredRun]) -> tuple[int, np.ndarray | 
     return len(first.labels), grouped[0].groups if grouped else None
 
 
-def _common_metrics(runs: Sequence[SampleMetrics]) -> dict[str, list[str]]:
-    """Rule -> metrics, as far as all runs have them: a run without D has no least expected distance."""
-    first, *others = runs
-    return {
-        rule: [metric for metric in of if all(metric in other[rule] for other in others)]
-        for rule, of in first.items()
-        if all(rule in other for other in others)
-    }
+def _means(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Decision rule -> key in `METRICS` -> mean."""
+    rules = [rule for rule in table.columns.unique(0) if rule != PROBABILITIES]
+    return {rule: {key: float(table[rule, key].to_numpy().mean()) for key in table[rule]} for rule in rules}
 
 
-def _best_rule(runs: Sequence[MeasuredRun], tested: Mapping[str, Any], metric: str) -> str | None:
+def _best_rule(runs: Sequence[MeasuredRun], tested: pd.DataFrame, metric: str) -> str | None:
     """The decision rule with the best metric on the validation samples; None where a run has none."""
     if any(run.validation is None for run in runs):
         return None
-    common = _common_metrics([run.validation for run in runs])
-    rules = [rule for rule, of in common.items() if metric in of and rule in tested]
-    scores = {rule: np.mean([run.validation[rule][metric].mean() for run in runs]) for rule in rules}
+    means = pd.concat([run.validation.mean() for run in runs], axis=1, join="inner").mean(axis=1)
+    scores = {rule: mean for (rule, key), mean in means.items() if key == metric and rule in tested}
     best = min if METRICS[metric].less_is_better else max
     return best(scores, key=scores.__getitem__) if scores and PROBABILITIES not in scores else None
 

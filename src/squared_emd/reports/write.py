@@ -11,20 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from ..ground_distance.files import write_aside
-from ..metrics.logs import points
 from ..metrics.names import METRICS, network_name
 from .figures import Figures, draw_figures
+from .predictions import measure_run
 from .records import read_runs
-from .summary import Cell, Section, summarize
-from .tables import (
-    cells_frame,
-    decisions_frame,
-    details_frame,
-    escape_markdown,
-    markdown_table,
-    results_frame,
-    runs_frame,
-)
+from .summary import Section, summarize
+from .tables import cells_frame, decisions_frame, escape_markdown, markdown_table, results_frame, runs_frame
 from .verdict import Comparison, compare_folders, compare_losses
 
 __all__ = ["write_comparison", "write_report"]
@@ -66,27 +58,31 @@ def write_report(
         folders = [folders]
     runs = read_runs(folders)
     sections = summarize(runs, all_rows=all_rows)
+    # Own data may have an order or none: runs on classes in an order are measured within one class.
+    measured = {run.folder: measure_run(run.folder, run.seed, run.fold, "eval_aeo" in run.metrics) for run in runs}
+    measured = {folder: run for folder, run in measured.items() if run is not None}
     target = Path(folders[0] if output is None else output)
     target.mkdir(parents=True, exist_ok=True)
     prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
-    figures = [draw_figures(s, target, prefix=prefix) for s, prefix in zip(sections, prefixes, strict=True)]
-    for name, frame in ((TABLE_FILE, cells_frame(sections)), (RUNS_FILE, runs_frame(runs))):
-        with write_aside(target / name) as path:
-            frame.to_csv(path, index=False)
-    comparisons = [compare_losses(section, metric=metric) for section in sections]
+    figures = [draw_figures(s, measured, target, prefix=prefix) for s, prefix in zip(sections, prefixes, strict=True)]
+    comparisons = [compare_losses(section, measured, metric=metric) for section in sections]
     verdict = [
         {"results": _title(section), **comparison.as_dict()}
         for section, of in zip(sections, comparisons, strict=True)
         for comparison in of
     ]
-    texts = {REPORT_FILE: _markdown(sections, figures, comparisons, folders)}
+    texts = {
+        REPORT_FILE: _markdown(sections, figures, comparisons, folders),
+        TABLE_FILE: cells_frame(sections).to_csv(index=False),
+        RUNS_FILE: runs_frame(runs).to_csv(index=False),
+    }
     if verdict:
         texts[VERDICT_FILE] = json.dumps(verdict, indent=2) + "\n"
     for name, text in texts.items():
         with write_aside(target / name) as path:
             path.write_text(text, encoding="utf-8")
     count = sum(len(files) for of_section in figures for files in of_section.files.values())
-    where = f"Written to {target}: {', '.join((*texts, TABLE_FILE, RUNS_FILE))}, figures: {count}."
+    where = f"Written to {target}: {', '.join(texts)}, figures: {count}."
     sentences = [_wrap(comparison.sentence()) for of in comparisons for comparison in of]
     return "\n\n".join([*map(_text, sections, figures, comparisons), where, *sentences])
 
@@ -118,8 +114,7 @@ def _text(section: Section, figures: Figures, comparisons: Sequence[Comparison])
     parts = [f"{_title(section)}\n{_wrap(_about(section))}"]
     for network in section.networks():
         if section.cells_of(network):
-            frames = results_frame(section, network, most_metrics=_MOST_METRICS), details_frame(section, network)
-            parts += [_ascii(frame) for frame in frames if not frame.empty]
+            parts.append(_ascii(results_frame(section, network, most_metrics=_MOST_METRICS)))
     decisions = decisions_frame(comparisons)
     parts += [] if decisions.empty else [_ascii(decisions)]
     for title, matrix, names in figures.learned:
@@ -143,19 +138,17 @@ def _markdown(
     blocks = [f"# Results\n\n{count} {'run' if count == 1 else 'runs'}, read from {where}."]
     blocks += [f"- {escape_markdown(f'{_title(section)}: {_about(section)}')}" for section in sections]
     if any(section.shows_paper for section in sections):
-        blocks.append(f'Columns headed "paper" are the figures of {_PAPER}: they are the paper\'s, not ours.')
+        blocks.append(f'Columns that end in "paper" are the figures of {_PAPER}: they are the paper\'s, not ours.')
     blocks.append(
         'A mean is over folds first and over seeds then; "±" is the sample standard deviation over seeds. "\\*" marks '
         'a mean over fewer folds than the dataset has. "not run": nobody ran it. "-": there is no such figure. The CPU '
         "time of a step is that of a process with all its threads, relative to XE's in the same command, the median "
-        "over commands."
+        "over commands. Curves may end elsewhere than the tables, as with early stopping."
     )
     for section, drawn, compared in zip(sections, figures, comparisons, strict=True):
         blocks.append(f"## {escape_markdown(_title(section))}")
         for network in section.networks():
-            frames = results_frame(section, network), details_frame(section, network)
-            blocks += [f"### {escape_markdown(network_name(network))}"]
-            blocks += [markdown_table(frame) for frame in frames if not frame.empty]
+            blocks += [f"### {escape_markdown(network_name(network))}", markdown_table(results_frame(section, network))]
             blocks += [f"![{escape_markdown(title)}]({file})" for file, title in drawn.files.get(network, ())]
         if compared:
             blocks += ["### Does it help?", markdown_table(decisions_frame(compared))]
@@ -184,7 +177,7 @@ def _about(section: Section) -> str:
     elif section.stand_in:
         text += f" The data ({section.data}) are not those of the paper's {section.layout.data_set}."
     if section.shows_paper:
-        text += ' Columns headed "paper": the figures of Hou et al. 2016.'
+        text += ' Columns that end in "paper": the figures of Hou et al. 2016.'
     elif section.layout.number:
         text += " The paper's figures are not comparable and not shown."
     return text
@@ -195,31 +188,17 @@ def _footnotes(section: Section) -> list[str]:
     cells = [cell for network in section.networks() for cell in section.cells_of(network)]
     notes = []
     if not all(cell.is_complete for cell in cells):
-        notes.append(f"*: mean over fewer than the {cells[0].num_folds} folds of the dataset.")
-    epochs = sorted({run.epochs for run in section.runs if run.epochs is not None})
-    if len(epochs) > 1:
-        notes.append(f"Not all runs were trained equally long: {epochs[0]:g} to {epochs[-1]:g} epochs.")
+        notes.append(f"*: mean over fewer than the {section.runs[0].folds} folds of the dataset.")
     for cell in cells:
         if cell.left_out:
             runs = ", ".join(f"seed {run.seed} fold {run.fold}" for run in cell.left_out)
             notes.append(f"{cell.name}: left out of the mean, as not all seeds have the same folds: {runs}.")
-        for field in ("learning_rate", "entropic_strength"):
-            values = sorted({getattr(run, field) for run in cell.runs if getattr(run, field) is not None})
-            if len(values) > 1:
-                different = f"different {field.replace('_', ' ')}s: {', '.join(f'{value:.3g}' for value in values)}"
-                notes.append(f"{cell.name}: its runs have {different}.")
         lacking = [METRICS[metric].heading for metric in section.layout.metrics if metric not in cell.averages]
         if lacking:
             notes.append(f"{cell.name}: no mean of {', '.join(lacking)}, which not all of its runs have.")
-        baseline = section.cells.get((cell.network, cell.variant, "xe"))
+        baseline = section.cells.get((*cell.key[:2], "xe"))
         if baseline is not None and cell.folds != baseline.folds:
             notes.append(f"{cell.name}: not compared with XE's curves, which are of other folds.")
-    elsewhere = [cell.name for cell in cells if _ends_elsewhere(section, cell)]
-    if elsewhere:
-        notes.append(
-            f"{'; '.join(elsewhere)}: the curves do not end at the results of the table; they are of another epoch or "
-            "of other data, as with early stopping."
-        )
     return [*notes, *(_notes_on_paper(section) if section.shows_paper else ())]
 
 
@@ -237,15 +216,6 @@ def _notes_on_paper(section: Section) -> list[str]:
     if section.table == "adience" and ("res_f", "", "xemd2") in section.cells:
         notes.append("The paper's D counts ranks inclusively (rank='inclusive'), see docs/method.md.")
     return notes
-
-
-def _ends_elsewhere(section: Section, cell: Cell) -> bool:
-    for run in cell.runs:
-        for metric in section.layout.curves:
-            last = list(points(run.log, metric).values())[-1:]
-            if last and metric in run.metrics and abs(last[0] - run.metrics[metric]) > 1e-6:
-                return True
-    return False
 
 
 def _ascii(frame: pd.DataFrame) -> str:
