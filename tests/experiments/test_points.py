@@ -273,6 +273,19 @@ class TestSelection:
         ]
         assert (result["learning_rate"], result["entropic_strength"]) == (10**-2, 1)
 
+    @pytest.mark.parametrize(
+        ("fields", "num_train"), [({"learning_rate": "select"}, 48), ({"early_stopping_patience": 1}, 36)]
+    )
+    def test_what_is_chosen_under_validate_is_chosen_on_other_rows(self, fields, num_train, tmp_path, monkeypatch):
+        """The validation rows of the data are tested on."""
+        seen = self.fake_trials(monkeypatch, lambda args: args.learning_rate)
+        args = point_arguments(tmp_path, loss="xe", validate=True, num_train_epochs=1, **fields)
+        (run,) = run_table(args, point_experiment())
+        assert (run["num_train"], run["num_test"], run["tested_on"]) == (num_train, 12, "validation data")
+        labels = read_predictions(tmp_path / "line" / "xe" / "seed_3").labels
+        assert labels.tolist() == points(12, 1)["label"][:]
+        assert [tuple(map(len, of)) for _, of in seen] == [(36, 12)] * 3 * (num_train == 48)
+
     def test_test_data_change_nothing_in_the_choice(self, tmp_path):
         """Real trials; the second time all test labels are wrong."""
         rates, wrong = (1.0, 1e-4), points(18, 2)

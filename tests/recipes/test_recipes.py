@@ -305,19 +305,37 @@ class TestOwnData:
         assert json.loads((emd / "config.json").read_text())["id2label"] == {"0": "1", "1": "3", "2": "5"}
         assert results_of(emd.parents[1] / "reg" / "seed_42")["stand_in"] is False
 
-    def test_sounds_for_a_spectrogram_model(self, monkeypatch, tmp_path):
-        """A network of the AST kind: every sound becomes equally many frames; its head has a norm before it."""
+    def test_texts_for_the_tiny_network(self, monkeypatch, tmp_path):
+        """Its tokens are the words of the training texts; of the longest text it reads what its positions allow."""
+        lines = [f"{'so very ' * 40 * (k == 0)}{word} text {k},{word}" for k in range(5) for word in ("bad", "good")]
+        splits = ["train", "train", "validation", "test", "test"]
+        lines = [f"{line},{splits[k // 2]}" for k, line in enumerate(lines)]
+        (tmp_path / "r.csv").write_text("\n".join(["text,label,split", *lines]))
+        options = ("--dataset", tmp_path / "r.csv", "--classes", "bad", "good", "--model", "tiny", "--loss", "xe")
+        run_here(monkeypatch, "text_ratings", *SHORT, *options, "--output_dir", tmp_path / "out")
+        folder = tmp_path / "out" / "tiny" / "xe" / "seed_42"
+        vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+        assert sorted(vocabulary) == ["0", "1", "[PAD]", "[UNK]", "bad", "good", "so", "text", "very"]
+        assert results_of(folder)["learning_rate"] == 10**-2.5
+        assert results_of(folder)["num_test"] == 4
+
+    @pytest.mark.parametrize("network", ["ast", "tiny"])
+    def test_sounds(self, network, monkeypatch, tmp_path):
+        """In a network of the AST kind every sound becomes equally many frames, and its head has a norm before it."""
         rng = np.random.default_rng(0)
         for k in range(12):
             for grade, noise in (("clean", 0.01), ("noisy", 0.3)):
                 (tmp_path / "sounds" / grade).mkdir(parents=True, exist_ok=True)
                 wave = (rng.normal(0, noise, 1600 + 100 * k).clip(-1, 1) * 32767).astype(np.int16)
                 wavfile.write(tmp_path / "sounds" / grade / f"{k}.wav", 8000, wave)
-        torch.manual_seed(0)
-        frames = {"max_length": 32, "num_mel_bins": 32}
-        ASTForAudioClassification(ASTConfig(**SMALL_NETWORK, **frames, num_labels=3)).save_pretrained(tmp_path / "ast")
-        ASTFeatureExtractor(**frames).save_pretrained(tmp_path / "ast")
-        options = ("--dataset", tmp_path / "sounds", "--classes", "noisy", "clean", "--model", tmp_path / "ast")
+        options = ("--dataset", tmp_path / "sounds", "--classes", "noisy", "clean")
+        if network == "ast":
+            torch.manual_seed(0)
+            frames = {"max_length": 32, "num_mel_bins": 32}
+            network = tmp_path / "ast"
+            ASTForAudioClassification(ASTConfig(**SMALL_NETWORK, **frames, num_labels=3)).save_pretrained(network)
+            ASTFeatureExtractor(**frames).save_pretrained(network)
+        options = (*options, "--model", network)
         run_here(monkeypatch, "audio_grades", *SHORT, *options, "--loss", "xemd2", "--output_dir", tmp_path / "out")
         (folder,) = (tmp_path / "out").glob("*/xemd2/seed_42")
         results = results_of(folder)
@@ -411,6 +429,20 @@ class TestRefused:
         said = refused(monkeypatch, recipe, option, nowhere, "--output_dir", tmp_path / "out")
         assert said.startswith(f"{recipe}.py: ") and str(nowhere) in said
         assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("recipe", ["text_ratings", "audio_grades"])
+    def test_an_unknown_model(self, recipe, monkeypatch, tmp_path):
+        name = GENERATED[recipe][0]
+        monkeypatch.setattr(generated_data, name, partial(getattr(generated_data, name), 5, 5, 5))
+        said = refused(monkeypatch, recipe, "--model", "nobody/no-such-model", "--output_dir", tmp_path / "out")
+        assert said.startswith(
+            f"{recipe}.py: model must be a folder with a saved model, or a model of the Hub that can be fetched; "
+            "nobody/no-such-model could not be loaded: "
+        )
+        assert said.endswith(
+            ". Check the name and the connection, or give --model tiny, which needs no download: a very small network "
+            "with random weights."
+        )
 
     def test_a_model_of_another_sampling_rate(self, monkeypatch, tmp_path):
         monkeypatch.setattr(generated_data, "generate_sounds", partial(generated_data.generate_sounds, 5, 5, 5))

@@ -190,17 +190,17 @@ def _train_run(
     if place := path_to_ground_distance(args, run):
         own["ground_distance"] = str(place)
     rows, settings = table.rows(run), table.settings(run)
-    if args.validate:
-        rows = run.experiment.with_validation(rows[0], args.seed)
-        if args.chooses_epoch or run.candidates(args):  # on other rows, cut from what is left
-            run = replace(run, experiment=replace(run.experiment, validation=None))
+    experiment = chooser = run.experiment
+    if args.validate:  # what is chosen is chosen on other rows, cut from those that are left
+        rows, chooser = experiment.with_validation(rows[0], args.seed), replace(experiment, validation=None)
     checkpoint = on_main_process(lambda: run.checkpoint, OSError)
     on_main_process(lambda: write_settings(run.folder, settings), OSError)
-    own |= select_hyperparameters(args, run, rows[0], settings, print_on_main, **own)
-    arguments = arguments_of_run(args, run.experiment, **own, seed=run.seed, output_dir=str(run.folder))
+    choosing = replace(run, experiment=chooser)
+    own |= select_hyperparameters(args, choosing, rows[0], settings, print_on_main, **own)
+    arguments = arguments_of_run(args, experiment, **own, seed=run.seed, output_dir=str(run.folder))
     resumes = f", from {Path(checkpoint).name} on" if checkpoint else ""
     print_on_main(f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}{resumes}.")
-    outcome = train(arguments, run.experiment, run.model, rows, checkpoint=checkpoint)
+    outcome = train(arguments, chooser if args.chooses_epoch else experiment, run.model, rows, checkpoint=checkpoint)
     outcome.trainer.save_model()
     outcome.trainer.accelerator.wait_for_everyone()
     results = _results(arguments, run, outcome) | {"job": job}
