@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .losses import check_labels
+
 __all__ = ["calibrate_intervals", "decode", "predict_intervals"]
 
 RULES = ("argmax", "median", "expected", "min_distance")
@@ -148,10 +150,9 @@ def calibrate_intervals(
             f"a coverage of {coverage:g} needs at least {least} labeled samples, got {num_samples}; only intervals of "
             "all classes would be sure to have it. Give more samples, or ask for a smaller coverage."
         )
-    labels = _as_tensor(labels, "labels").to(scores.device)
-    _check_labels(labels, scores.shape)
+    labels = check_labels(_as_tensor(labels, "labels").cpu(), num_samples, num_classes).to(scores.device)
     if labels.dim() == 1:
-        scores = scores.gather(1, labels.long()[:, None])  # (N, 1)
+        scores = scores.gather(1, labels[:, None])  # (N, 1)
         shares = torch.ones_like(scores)
     else:
         shares = labels.double() / labels.sum(1, keepdim=True, dtype=torch.float64)
@@ -242,28 +243,12 @@ def _as_tensor(values: Any, name: str) -> Tensor:
         raise ValueError(f"{name} must be numbers, in a tensor or an array, got {values!r:.80}.") from error
 
 
-def _check_labels(labels: Tensor, shape: torch.Size) -> None:
-    num_samples, num_classes = shape
-    is_hard = labels.shape == (num_samples,) and not labels.is_floating_point()
-    if not is_hard and not (labels.shape == shape and labels.is_floating_point()):
+def _check_distributions(probabilities: Tensor) -> None:
+    if probabilities.dim() != 2 or probabilities.shape[1] == 0:
+        raise ValueError(f"probabilities must be (B, K), got shape {tuple(probabilities.shape)}.")
+    sums = probabilities.sum(-1, dtype=torch.float64)
+    if not ((probabilities >= 0).all() and ((sums - 1).abs() <= 1e-2).all()):
         raise ValueError(
-            f"labels must be ({num_samples},) class indices or ({num_samples}, {num_classes}) distributions, like the "
-            f"probabilities; got {tuple(labels.shape)} {labels.dtype}."
+            "each row of probabilities must be a distribution (no negative entry, sum 1); "
+            "apply softmax to logits first."
         )
-    if not is_hard:
-        _check_distributions(labels, "labels", ".")
-    elif not (labels.min() >= 0 and labels.max() < num_classes):
-        raise ValueError(
-            f"labels must lie in 0 .. {num_classes - 1}, the {num_classes} classes of the probabilities; got "
-            f"{labels.min()} .. {labels.max()}. Leave out samples without a label."
-        )
-
-
-def _check_distributions(
-    values: Tensor, name: str = "probabilities", ending: str = "; apply softmax to logits first."
-) -> None:
-    if values.dim() != 2 or values.shape[1] == 0:
-        raise ValueError(f"{name} must be (B, K), got shape {tuple(values.shape)}.")
-    sums = values.sum(-1, dtype=torch.float64)
-    if not ((values >= 0).all() and ((sums - 1).abs() <= 1e-2).all()):
-        raise ValueError(f"each row of {name} must be a distribution (no negative entry, sum 1){ending}")
