@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageClassification, ImageClassificationPipeline, PreTrainedModel
+from transformers import AutoModelForImageClassification, ImageClassificationPipeline, Pipeline, PreTrainedModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..decoding import RULES, decode, predict_intervals
@@ -98,7 +98,110 @@ def ordinal_prediction(
     return prediction
 
 
-class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
+class _OrdinalClassification(Pipeline):
+    """What the pipelines for ordered classes share: stands before the pipeline of transformers for a modality.
+
+    `stock_task` is the task of that one. Subclasses add parameters of their own to `_sanitize_parameters`.
+    """
+
+    stock_task: str
+
+    def __init__(self, model: PreTrainedModel, **parameters: Any) -> None:
+        if model.config.num_labels == 1:
+            raise ValueError(
+                f"ordinal-{self.stock_task} needs a model with one output for each class; this one has 1 output, a "
+                f'regression. For its values take pipeline("{self.stock_task}", function_to_apply="none").'
+            )
+        self._class_names = class_names_of(model.config)
+        emd = emd_block_of(model.config)
+        check_class_order(emd.get("class_names"), self._class_names, source=model.config.name_or_path or "the model")
+        if class_names_differ(emd.get("class_names"), self._class_names):
+            emd = {}
+        self._calibrations = emd.get("intervals") or []
+        self._defaults = {"rule": "argmax", "mirrored": bool(emd.get("mirrored")), "scores": emd.get("scores")}
+        super().__init__(model=model, **parameters)
+        self._defaults = self._forward_params | self._postprocess_params
+
+    def _sanitize_parameters(
+        self,
+        rule: str | None = None,
+        ground_distance: Any = None,
+        scores: Any = None,
+        coverage: float | Mapping[str, Any] | None = None,
+        top_k: int | None = None,
+        function_to_apply: str | None = None,
+        **preprocess_parameters: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        for name, value in (("top_k", top_k), ("function_to_apply", function_to_apply)):
+            if value is not None:
+                raise ValueError(
+                    f"ordinal-{self.stock_task} always gives the probabilities of all classes, in their order, and has "
+                    f'no {name}; got {name}={value!r}. Leave it out, or take pipeline("{self.stock_task}").'
+                )
+        num_classes = len(self._class_names)
+        rule = self._defaults["rule"] if rule is None else rule
+        if rule not in RULES:
+            raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}.")
+        scores = self._defaults["scores"] if scores is None else scores
+        if scores is not None:
+            scores = _scores_as_tensor(scores)
+            if scores.shape != (num_classes,) or not scores.isfinite().all():
+                raise ValueError(
+                    f"scores, given or in the model's config, must be ({num_classes},), a finite number for each "
+                    f"class, got {scores.tolist()}. Give such scores."
+                )
+        if ground_distance is not None:
+            ground_distance = as_ground_distance(ground_distance, num_classes).cpu()
+        else:
+            ground_distance = self._defaults.get("ground_distance")
+        if rule == "min_distance" and ground_distance is None:
+            ground_distance = self._defaults["ground_distance"] = self._saved_ground_distance()
+        decision = {"rule": rule, "ground_distance": ground_distance, "scores": scores}
+        decision["calibration"] = self._defaults.get("calibration") if coverage is None else self._calibration(coverage)
+        return super()._sanitize_parameters(**preprocess_parameters)[0], {}, decision
+
+    def _calibration(self, coverage: Any) -> Mapping[str, Any]:
+        """The calibration that is given, or that of the model for a coverage; of as many classes as the model has."""
+        calibration = coverage
+        if not isinstance(coverage, Mapping):
+            calibration = next((each for each in self._calibrations if each["coverage"] == coverage), None)
+        if calibration is None:
+            present = ", ".join(f"{each['coverage']:g}" for each in self._calibrations) or "none"
+            raise ValueError(
+                f"coverage {coverage!r} needs a calibration of the model for it; it has: {present}. Make one with "
+                "EMDTrainer.calibrate or `squared-emd calibrate`."
+            )
+        num_classes = len(self._class_names)
+        predict_intervals(torch.full((1, num_classes), 1 / num_classes), calibration)  # Raises if it does not fit.
+        return calibration
+
+    def _saved_ground_distance(self) -> Tensor:
+        """(K, K) D of the model's config, or of the file that it names."""
+        matrix = ground_distance_of_model(copy.copy(self.model.config), self._class_names)  # The copy may be changed.
+        if matrix is None:
+            num_classes = len(self._class_names)
+            raise ValueError(
+                'rule "min_distance" needs a ground distance, and the model has none of its classes. Give '
+                f"ground_distance, a ({num_classes}, {num_classes}) matrix, or take a rule that works without one: "
+                "argmax, median or expected."
+            )
+        return matrix
+
+    def _forward(self, model_inputs: dict[str, Tensor], mirrored: bool = False) -> dict[str, Tensor]:
+        caller = _Caller(self.model)
+        if mirrored:
+            from ..vision import average_flips  # Here, because timm is optional.
+
+            average_flips(caller)
+        with evaluating(self.model):
+            return {"logits": logits_of(caller(**model_inputs))}  # (B, K)
+
+    def postprocess(self, model_outputs: dict[str, Tensor], **decision: Any) -> dict[str, Any]:
+        """The prediction for one sample; see :func:`ordinal_prediction`."""
+        return ordinal_prediction(model_outputs["logits"][0], self._class_names, **decision)
+
+
+class OrdinalImageClassificationPipeline(_OrdinalClassification, ImageClassificationPipeline):
     """Gives for each image the probability of each of the ordered classes, the expected score, and a decision.
 
     ``pipeline("ordinal-image-classification", model=...)`` makes one, once ``squared_emd.hub`` is imported. It takes
@@ -129,134 +232,17 @@ class OrdinalImageClassificationPipeline(ImageClassificationPipeline):
             ``function_to_apply``, which this pipeline does not have. Later: logits that are not finite.
     """
 
-    def __init__(self, model: PreTrainedModel, **parameters: Any) -> None:
-        if model.config.num_labels == 1:
-            raise ValueError(
-                f"{TASK} needs a model with one output for each class; this one has 1 output, a regression. For its "
-                'values take pipeline("image-classification", function_to_apply="none").'
-            )
-        self._class_names = class_names_of(model.config)
-        emd = emd_block_of(model.config)
-        check_class_order(emd.get("class_names"), self._class_names, source=model.config.name_or_path or "the model")
-        if class_names_differ(emd.get("class_names"), self._class_names):
-            emd = {}
-        self._defaults = {
-            "rule": "argmax",
-            "mirrored": bool(emd.get("mirrored")),
-            "ground_distance": None,
-            "scores": emd.get("scores"),
-            "calibration": None,
-        }
-        self._calibrations = emd.get("intervals") or []
-        super().__init__(model=model, **parameters)
-        self._defaults = self._forward_params | self._postprocess_params
+    stock_task = "image-classification"
 
-    def _sanitize_parameters(
-        self,
-        rule: str | None = None,
-        mirrored: bool | None = None,
-        ground_distance: Any = None,
-        scores: Any = None,
-        coverage: float | Mapping[str, Any] | None = None,
-        timeout: float | None = None,
-        top_k: int | None = None,
-        function_to_apply: str | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        for name, value in (("top_k", top_k), ("function_to_apply", function_to_apply)):
-            if value is not None:
-                raise ValueError(
-                    f"{TASK} always gives the probabilities of all classes, in their order, and has no {name}; "
-                    f'got {name}={value!r}. Leave it out, or take pipeline("image-classification").'
-                )
-        num_classes = len(self._class_names)
-        rule = self._defaults["rule"] if rule is None else rule
-        if rule not in RULES:
-            raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}.")
-        scores = self._defaults["scores"] if scores is None else scores
-        if scores is not None:
-            scores = _scores_as_tensor(scores)
-            if scores.shape != (num_classes,) or not scores.isfinite().all():
-                raise ValueError(
-                    f"scores, given or in the model's config, must be ({num_classes},), a finite number for each "
-                    f"class, got {scores.tolist()}. Give such scores."
-                )
-        if ground_distance is not None:
-            ground_distance = as_ground_distance(ground_distance, num_classes).cpu()
-        else:
-            ground_distance = self._defaults["ground_distance"]
-        if rule == "min_distance" and ground_distance is None:
-            ground_distance = self._defaults["ground_distance"] = self._saved_ground_distance()
-        return (
-            {} if timeout is None else {"timeout": timeout},
-            {"mirrored": self._defaults["mirrored"] if mirrored is None else mirrored},
-            {
-                "rule": rule,
-                "ground_distance": ground_distance,
-                "scores": scores,
-                "calibration": self._defaults["calibration"] if coverage is None else self._calibration(coverage),
-            },
-        )
-
-    def _calibration(self, coverage: Any) -> Mapping[str, Any]:
-        """The calibration that is given, or that of the model for a coverage; of as many classes as the model has."""
-        calibration = coverage
-        if not isinstance(coverage, Mapping):
-            calibration = next((each for each in self._calibrations if each["coverage"] == coverage), None)
-        if calibration is None:
-            present = ", ".join(f"{each['coverage']:g}" for each in self._calibrations) or "none"
-            raise ValueError(
-                f"coverage {coverage!r} needs a calibration of the model for it; it has: {present}. Make one with "
-                "EMDTrainer.calibrate or `squared-emd calibrate`."
-            )
-        num_classes = len(self._class_names)
-        predict_intervals(torch.full((1, num_classes), 1 / num_classes), calibration)  # Raises if it does not fit.
-        return calibration
-
-    def _saved_ground_distance(self) -> Tensor:
-        """(K, K) D of the model's config, or of the file that it names."""
-        matrix = ground_distance_of_model(copy.copy(self.model.config), self._class_names)  # The copy may be changed.
-        if matrix is None:
-            num_classes = len(self._class_names)
-            raise ValueError(
-                'rule "min_distance" needs a ground distance, and the model has none of its classes. Give '
-                f"ground_distance, a ({num_classes}, {num_classes}) matrix, or take a rule that works without one: "
-                "argmax, median or expected."
-            )
-        return matrix
+    def _sanitize_parameters(self, mirrored: bool | None = None, **parameters: Any) -> tuple[dict[str, Any], ...]:
+        before, _, decision = super()._sanitize_parameters(**parameters)
+        return before, {"mirrored": self._defaults["mirrored"] if mirrored is None else mirrored}, decision
 
     def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Tensor]:
         """The inputs of the model for an image, opened as training opens it."""
         if not isinstance(image, (np.ndarray, Tensor)):
             image = _open_image(image, timeout)
         return super().preprocess(image, timeout)
-
-    def _forward(self, model_inputs: dict[str, Tensor], mirrored: bool) -> dict[str, Tensor]:
-        caller = _Caller(self.model)
-        if mirrored:
-            from ..vision import average_flips  # Here, because timm is optional.
-
-            average_flips(caller)
-        with evaluating(self.model):
-            return {"logits": logits_of(caller(**model_inputs))}  # (B, K)
-
-    def postprocess(
-        self,
-        model_outputs: dict[str, Tensor],
-        rule: str,
-        ground_distance: Tensor | None,
-        scores: Tensor | None,
-        calibration: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
-        """The prediction for one image; see :func:`ordinal_prediction`."""
-        logits = model_outputs["logits"][0]  # (K,)
-        return ordinal_prediction(
-            logits,
-            self._class_names,
-            rule=rule,
-            scores=scores,
-            ground_distance=ground_distance,
-            calibration=calibration,
-        )
 
 
 def _open_image(image: Any, timeout: float | None) -> PIL.Image.Image:
