@@ -1,18 +1,20 @@
 """What the loaders of published datasets share."""
 
 import re
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from tests.data.files import write_jpeg
 
-from squared_emd.data.media_files import find_bad_images
 from squared_emd.data.published_files import (
     AS_PUBLISHED,
-    check_inside_folder,
     check_name,
     data_folder,
     find_together,
     read_mat,
+    usable_rows,
     write_mat,
 )
 
@@ -55,21 +57,32 @@ def test_names_that_lead_out(name):
     assert check_name("a b.jpg", "line 2") == "a b.jpg"
 
 
+class Row(NamedTuple):
+    image: str
+    place: str = "line 3"
+    split: str = "train"
+
+
+def usable(root, *images, skip=False):
+    rows = [Row(str(image)) for image in images]
+    return [row.image for row in usable_rows(rows, root, "split", ["train"], skip_bad_images=skip)]
+
+
 def test_links_that_lead_out(tmp_path):
     root, outside = tmp_path / "data", tmp_path / "outside"
-    root.mkdir()
-    outside.mkdir()
+    write_jpeg(root / "x.jpg")
+    write_jpeg(outside / "x.jpg")
     (root / "inside").symlink_to(root)
-    check_inside_folder([("line 1", root / "x.jpg"), ("line 2", root / "inside" / "x.jpg")], root)
     (tmp_path / "link").symlink_to(root)
-    check_inside_folder([("line 1", tmp_path / "link" / "x.jpg")], tmp_path / "link")
+    assert len(usable(root, root / "x.jpg", root / "inside" / "x.jpg")) == 2
+    assert len(usable(tmp_path / "link", tmp_path / "link" / "x.jpg")) == 1
     (root / "link").symlink_to(outside)
     message = (
         f"line 3: an image must lie inside the data folder {root}, {root / 'link' / 'x.jpg'} leads to "
         f"{outside / 'x.jpg'}. Put the images themselves there instead of links."
     )
     with raises(ValueError, message):
-        check_inside_folder([("line 3", root / "link" / "x.jpg")], root)
+        usable(root, root / "link" / "x.jpg")
 
 
 def test_mat_files(tmp_path):
@@ -92,23 +105,26 @@ def test_bad_images(tmp_path, caplog):
     """One is missing, one is cut off behind a whole head, one is text; each is named once, at most five in all."""
     paths = [str(tmp_path / f"{k}.jpg") for k in range(9)]
     for path in paths[:3]:
-        Image.effect_noise((64, 64), 60).convert("RGB").save(path)
+        write_jpeg(Path(path), 64)
     with open(paths[1], "rb+") as file:
         file.truncate(1000)
     with Image.open(paths[1]) as image:
         image.verify()  # does not see it
     with open(paths[2], "w") as file:
         file.write("<html>")
-    options = {"source": "x", "advice": "Unpack it"}
     with pytest.raises(ValueError) as caught:
-        find_bad_images(paths * 2, skip=False, **options)
+        usable(tmp_path, *paths * 2)
     text = str(caught.value)
-    start = f"8 of 9 images of x are missing or cannot be decoded, the first: {paths[1]} (image file is truncated "
-    assert text.startswith(start)
+    assert text.startswith(
+        f"8 of 9 images of {tmp_path} are missing or cannot be decoded, the first: {paths[1]} (image file is truncated "
+    )
     assert f"; {paths[2]} (it is not an image); {paths[3]} (missing); " in text and text.count("(missing)") == 3
-    assert text.endswith(". Unpack it, or leave them out with --skip_bad_images (skip_bad_images=True).")
-    assert find_bad_images(paths, skip=True, **options) == set(paths[1:])
+    advice = "Unpack the archive again"
+    assert text.endswith(f". {advice}, or leave them out with --skip_bad_images (skip_bad_images=True).")
+    assert usable(tmp_path, *paths * 2, skip=True) == paths[:1] * 2
     assert caplog.records[-1].getMessage().endswith(". They are left out.")
-    with raises(ValueError, f"1 of 1 images of x are missing or cannot be decoded, the first: {paths[5]} (missing). "
-                "Unpack it."):  # fmt: skip
-        find_bad_images(paths[5:6], skip=True, **options)
+    message = (
+        f"1 of 1 images of {tmp_path} are missing or cannot be decoded, the first: {paths[5]} (missing). {advice}."
+    )
+    with raises(ValueError, message):
+        usable(tmp_path, paths[5], skip=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets.utils.file_utils import xopen
 
-__all__ = ["check_media", "find_bad_images"]
+__all__ = ["check_media"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +79,6 @@ def check_media(
             raise ValueError(f"{text}. {advice}{SKIP_ADVICE if noun == 'images' and not skip else ''}.")
         logger.warning("%s. They are left out.", text)
     return found
-
-
-def find_bad_images(paths: Iterable[str], source: str | os.PathLike, *, skip: bool, advice: str) -> set[str]:
-    """The paths of images to leave out, see `check_media`; a path that comes again is checked once."""
-    unique = list(dict.fromkeys(paths))
-    found = check_media(unique, unique, "images", source, skip=skip, advice=advice)
-    return {path for path, reason in zip(unique, found, strict=True) if isinstance(reason, str)}
 
 
 def _digest(file: Mapping[str, Any] | str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features
 from scipy.io import loadmat, savemat
 
-from squared_emd.data.media_files import find_bad_images
+from squared_emd.data.media_files import check_media
 
 AS_PUBLISHED = "Take the files as they were published."
 MAX_NAMED = 5
@@ -52,18 +52,6 @@ def find_together(root: Path, names: Sequence[str], layout: str) -> list[Path]:
     return [complete[0] / name for name in names]
 
 
-def check_inside_folder(places: Iterable[tuple[str, str | os.PathLike]], root: Path) -> None:
-    """Raises a ValueError if an image, after its place, lies outside of the data folder, as behind a symbolic link."""
-    real_root = os.path.realpath(root)
-    for place, path in places:
-        real = os.path.realpath(path)
-        if os.path.commonpath((real_root, real)) != real_root:
-            raise ValueError(
-                f"{place}: an image must lie inside the data folder {root}, {path} leads to {real}. "
-                "Put the images themselves there instead of links."
-            )
-
-
 def check_name(name: str, place: str, what: str = "the name of an image") -> str:
     """Returns the name of a file if it has no folders, else raises a ValueError."""
     if name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
@@ -91,10 +79,20 @@ def usable_rows(
             raise ValueError(f"{root} has no {what} of the {column} {', '.join(missing)}. {advice}")
 
     check_parts("row that can be used", AS_PUBLISHED)
-    check_inside_folder(((row.place, row.image) for row in rows), root)
-    bad = find_bad_images((row.image for row in rows), root, skip=skip_bad_images, advice="Unpack the archive again")
+    real_root = os.path.realpath(root)
+    for row in rows:
+        real = os.path.realpath(row.image)
+        if os.path.commonpath((real_root, real)) != real_root:  # As behind a symbolic link.
+            raise ValueError(
+                f"{row.place}: an image must lie inside the data folder {root}, {row.image} leads to {real}. "
+                "Put the images themselves there instead of links."
+            )
+    images = list(dict.fromkeys(row.image for row in rows))
+    advice = "Unpack the archive again"
+    found = check_media(images, images, "images", root, skip=skip_bad_images, advice=advice)
+    bad = {image for image, reason in zip(images, found, strict=True) if isinstance(reason, str)}
     rows = [row for row in rows if row.image not in bad]
-    check_parts("image that can be decoded", "Unpack the archive again.")
+    check_parts("image that can be decoded", f"{advice}.")
     return rows
 
 
