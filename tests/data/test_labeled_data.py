@@ -125,9 +125,9 @@ class TestFolders:
             return message_of(ValueError, load_labeled_images, root, **options).removeprefix(str(root))
 
         assert refused("both", {"train/a": 1, "train/b": 1, "c": 1}).startswith(
-            f" cannot be loaded as a dataset: {tmp_path}/both must hold folders of splits or of classes, it has both: "
-            "train and c. Move one kind away, or list all with --classes (classes=...) if all are classes. Own images "
-            "are a folder of <class>/<file> or <split>/<class>/<file>, "
+            f" cannot be loaded as a dataset: {tmp_path}/both: folders of splits must be all on their level, above "
+            "those of classes or in each; got train among c, train. Move them, or list all with --classes "
+            "(classes=...) if all are classes. Own images are a folder of <class>/<file> or <split>/<class>/<file>, "
         )
         assert refused("untrained", {"val/1": 1, "val/2": 1, "test/1": 1}) == (
             " has no rows to train on, its splits are test, validation."
@@ -173,8 +173,8 @@ class TestFolders:
         names = ["train/0.png", "train/1.png", "holdout/0.png"]
         csv_file(root / "metadata.csv", file_name=[*names, "holdout/9.png"], label=[10, 9, 9, 9])
         assert message_of(ValueError, load_labeled_images, root) == (
-            f"1 of 4 images of {root} are missing or cannot be decoded, the first: {root}, split test, row 1, "
-            f"{root}/holdout/9.png (missing). Repair them, or leave them out with --skip_bad_images "
+            f"1 of 4 images of {root} are missing or cannot be decoded, the first: {root}/holdout/9.png "
+            "(missing). Repair them, or leave them out with --skip_bad_images "
             "(skip_bad_images=True)."
         )
         csv_file(root / "metadata.csv", file_name=names, label=[10, 9, 9])

@@ -84,29 +84,23 @@ class MediaFolder(NamedTuple):
         """The levels of the folders that name splits, None if none do, and of those that name classes."""
         top = _top_level(folders)
         names, below = _names(folders, top), _names(folders, top + 1)
-        splits = list(filter(split_of, names))
-        certain = any(name.lower() in SPLIT_NAMES for name in splits)
-        if splits == names and below:
+        if below and all(map(split_of, names)):
             return top, _class_level(folders, top)
-        if certain and set(names) <= set(classes):
-            return None, top
-        if certain and splits == names:
-            raise ValueError(f"{self.root}: the folders of splits, {name_few(splits)}, must hold folders of classes")
-        if certain:
-            others = [name for name in names if name not in splits]
-            raise ValueError(
-                f"{self.root} must hold folders of splits or of classes, it has both: {', '.join(splits)} and "
-                f"{name_few(others)}. Move one kind away, or list all with --classes (classes=...) if all are classes"
-            )
-        splits = list(filter(split_of, below))
-        if splits and splits == below and all(len(parts) in (top, top + 2) for parts in folders):
+        self._refuse_splits(names, classes)
+        if below and all(map(split_of, below)) and all(len(parts) in (top, top + 2) for parts in folders):
             return top + 1, top
-        if any(name.lower() in SPLIT_NAMES for name in splits):
-            raise ValueError(
-                f"{self.root}: folders of splits must lie above those of classes, or be all that each class holds; got "
-                f"{name_few(below)} in {name_few(names)}. Move them"
-            )
+        self._refuse_splits(below, ())
         return None, top
+
+    def _refuse_splits(self, names: list[str], classes: Collection[str]) -> None:
+        """Raises a ValueError if some folders of a level name splits for certain, unless all are classes."""
+        certain = [name for name in names if name.lower() in SPLIT_NAMES]
+        if certain and not set(names) <= set(classes):
+            raise ValueError(
+                f"{self.root}: folders of splits must be all on their level, above those of classes or in each; got "
+                f"{name_few(certain)} among {name_few(names)}. Move them, or list all with --classes (classes=...) if "
+                "all are classes"
+            )
 
     def _report(
         self, noun: str, folders: dict[str, Folders], split_level: int | None, class_level: int, depth: int

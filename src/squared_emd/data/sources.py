@@ -4,14 +4,13 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
-import pyarrow as pa
 import yaml
 from datasets import (
     Dataset,
@@ -26,7 +25,6 @@ from datasets import (
     load_from_disk,
 )
 from datasets.exceptions import DatasetGenerationError, DatasetsError
-from datasets.fingerprint import Hasher
 from datasets.packaged_modules.csv.csv import Csv
 from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 from huggingface_hub import DatasetCard, snapshot_download
@@ -129,17 +127,20 @@ def _load(
 ) -> DatasetDict:
     """A file, a folder, or what `load_dataset` makes of a name; `train` if it has no splits."""
     if path.is_file():
-        kind = BUILDERS[path.suffix.lower()]
-        if kind == "csv":
-            return read_csv_files({"train": [name]}, names)
-        return load_dataset(kind, data_files=glob.escape(name))
-    if path.is_dir():
-        parts = _load_folder(path, builder, names, classes)
-        return parts if isinstance(parts, DatasetDict) else DatasetDict(train=parts)
-    found = load_dataset_builder(name)
-    if builder and isinstance(found, FolderBasedBuilder):  # As the same folder on disk.
-        return _load_folder(Path(snapshot_download(name, repo_type="dataset")), builder, names, classes)
-    return _load_data_files(name, found, names)
+        return _load_file(name, names)
+    if not path.is_dir():
+        found = load_dataset_builder(name)
+        if not (builder and isinstance(found, FolderBasedBuilder)):
+            return _load_data_files(name, found, names)
+        path = Path(snapshot_download(name, repo_type="dataset"))  # As the same folder on disk.
+    return _load_folder(path, builder, names, classes)
+
+
+def _load_file(file: str, names: Collection[str]) -> DatasetDict:
+    kind = BUILDERS[os.path.splitext(file)[1].lower()]
+    return (
+        read_csv_files({"train": [file]}, names) if kind == "csv" else load_dataset(kind, data_files=glob.escape(file))
+    )
 
 
 def _load_data_files(name: str, builder: DatasetBuilder, names: Collection[str]) -> DatasetDict:
@@ -151,15 +152,17 @@ def _load_data_files(name: str, builder: DatasetBuilder, names: Collection[str])
 
 def _load_folder(
     root: Path, builder: type[FolderBasedBuilder] | None, names: Collection[str], classes: Collection[str]
-) -> DatasetDict | Dataset:
+) -> DatasetDict:
     """A saved dataset, files in folders of classes, files listed in metadata, or what `load_dataset` finds."""
     if any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
-        return load_from_disk(str(root))
+        saved = load_from_disk(str(root))
+        return saved if isinstance(saved, DatasetDict) else DatasetDict(train=saved)
     is_configured = _has_own_configuration(root)
     folder = scan_folder(root, _endings(builder) if builder else ())
     if folder.files and not is_configured:
-        if any(os.path.basename(file) in builder.METADATA_FILENAMES for file in folder.others):
-            return _load_metadata(folder, builder, names)
+        metadata = [file for file in folder.others if os.path.basename(file) in builder.METADATA_FILENAMES]
+        if metadata:
+            return _load_metadata(folder, metadata, builder.BASE_COLUMN_NAME, names)
         noun = {"image": "images", "audio": "sounds"}[builder.BASE_COLUMN_NAME]
         rows = folder.rows(noun, classes)
         if rows is not None:
@@ -170,41 +173,34 @@ def _load_folder(
     found = load_dataset_builder(str(root))
     read = {str(file) for part in found.config.data_files.values() for file in part}
     data_files = [file for file in folder.others if os.path.splitext(file)[1].lower() in BUILDERS]
-    unread = [file for file in data_files if os.path.join(root, file) not in read]
-    if unread:
-        logger.warning(
-            "%s: files left out because load_dataset reads others: %d (%s).", root, len(unread), name_few(unread)
-        )
+    _warn_about_unread(root, "load_dataset reads others", [f for f in data_files if os.path.join(root, f) not in read])
     return _load_data_files(str(root), found, names)
 
 
-def _load_metadata(folder: MediaFolder, builder: type[FolderBasedBuilder], names: Collection[str]) -> DatasetDict:
-    """The rows of the metadata files as `datasets` reads them, and the split of the folder in which each file is."""
-
-    class Metadata(builder):
-        def _read_metadata(self, metadata_file: str, metadata_ext: str = "") -> Iterator[pa.Table]:
-            if metadata_ext == ".csv":
-                yield read_csv_files({"train": [metadata_file]}, names)["train"].with_format("arrow")[:]
-            else:
-                yield from super()._read_metadata(metadata_file, metadata_ext)
-
-    # The hash tells what `datasets` has in its cache apart: for other names a column may have another type.
-    files = {"train": f"{glob.escape(str(folder.root))}/**"}
-    reader = Metadata(data_files=files, dataset_name=builder.__name__.lower(), hash=Hasher.hash(list(names)))
-    reader.download_and_prepare()
-    rows = reader.as_dataset("train")
-    column = builder.BASE_COLUMN_NAME
-    if column not in rows.features:
-        return DatasetDict(train=rows)
-    encoded = rows.select_columns(column).cast_column(column, builder.BASE_FEATURE(decode=False))[column]
-    paths = [item["path"] if item else os.path.join(folder.root, "none") for item in encoded]
-    unread = sorted({os.path.join(folder.root, file) for file in folder.files} - set(paths))
-    if unread:
-        logger.warning(
-            "%s: files left out because no metadata name them: %d (%s).", folder.root, len(unread), name_few(unread)
-        )
-    splits = np.array(folder.splits_of(paths))
+def _load_metadata(folder: MediaFolder, files: Sequence[str], column: str, names: Collection[str]) -> DatasetDict:
+    """The rows of metadata files, whose `file_name` is relative to them, in the split of the folder of each file."""
+    csv_files = {file: [os.path.join(folder.root, file)] for file in files if file.endswith(".csv")}
+    tables = dict(read_csv_files(csv_files, names)) if csv_files else {}
+    tables |= {
+        file: _load_file(os.path.join(folder.root, file), names)["train"] for file in files if file not in tables
+    }
+    parts = []
+    for file, table in tables.items():
+        if "file_name" not in table.column_names:
+            raise ValueError(f"{file} needs a column file_name, it has: {', '.join(table.column_names)}")
+        place = os.path.join(folder.root, os.path.dirname(file))
+        paths = [name and os.path.normpath(os.path.join(place, name.strip())) for name in table["file_name"]]
+        parts.append(table.remove_columns("file_name").add_column(column, paths, feature=Value("string")))
+    rows = concatenate_datasets(parts)
+    unread = {os.path.join(folder.root, file) for file in folder.files} - set(rows[column])
+    _warn_about_unread(folder.root, "no metadata name them", sorted(unread))
+    splits = np.array(folder.splits_of([path or os.path.join(folder.root, "none") for path in rows[column]]))
     return DatasetDict({split: rows.select(np.flatnonzero(splits == split)) for split in SPLITS if split in splits})
+
+
+def _warn_about_unread(root: Path, reason: str, files: Sequence[str]) -> None:
+    if files:
+        logger.warning("%s: files left out because %s: %d (%s).", root, reason, len(files), name_few(files))
 
 
 def _has_own_configuration(root: Path) -> bool:
