@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,18 +57,18 @@ class TrainerMetrics:
         Returns:
             From name to value; empty before the last batch.
         """
+        parts = [(evaluation.predictions, evaluation.label_ids)]
         if compute_result is None:
             self.restart()
-            parts = in_parts(evaluation) or [evaluation]
-            return [self(part, part is parts[-1]) for part in parts][-1]
-        logits = evaluation.predictions
-        logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
+            parts = in_parts(*parts[0])
         try:
-            self._batches.append(self.samples(logits, evaluation.label_ids))
+            for logits, labels in parts:
+                logits = as_array(logits[0] if isinstance(logits, tuple) else logits, "logits")
+                self._batches.append(self.samples(logits, labels))
         except ValueError:
             self.restart()  # this evaluation is over
             raise
-        if not compute_result:
+        if compute_result is not None and not compute_result:
             return {}
         samples = {name: np.concatenate([batch[name] for batch in self._batches]) for name in self._batches[0]}
         self.restart()
@@ -183,22 +182,16 @@ def top_k_metrics(ks: Sequence[int] = (1, 5)) -> Callable[..., dict[str, float]]
     return TrainerMetrics(samples, summary)
 
 
-def in_parts(evaluation: Any) -> list[SimpleNamespace]:
-    """Views of a large evaluation, in order; none where it is small, or is to be refused as a whole.
-
-    All at once would take several copies in float64.
-    """
-    logits, labels = evaluation.predictions, evaluation.label_ids
+def in_parts(logits: Any, labels: Any) -> list[tuple[Any, Any]]:
+    """An evaluation in order, a part at a time: all at once would take several copies in float64."""
     if isinstance(logits, list) and isinstance(labels, list):  # of batches, with eval_do_concat_batches=False
-        return [SimpleNamespace(predictions=p, label_ids=t) for p, t in zip(logits, labels, strict=True)]
+        return list(zip(logits, labels, strict=True))
     logits = logits[0] if isinstance(logits, tuple) else logits
     shape = getattr(logits, "shape", ())
-    fits = len(shape) == 2 and getattr(labels, "shape", ())[:1] == shape[:1]
-    if not fits or shape[0] * shape[1] <= _ENTRIES:
-        return []
+    if len(shape) != 2 or 0 in shape or getattr(labels, "shape", ())[:1] != shape[:1]:
+        return [(logits, labels)]  # refused as a whole
     rows = max(_ENTRIES // shape[1], 1)
-    starts = range(0, len(logits), rows)
-    return [SimpleNamespace(predictions=logits[i : i + rows], label_ids=labels[i : i + rows]) for i in starts]
+    return [(logits[i : i + rows], labels[i : i + rows]) for i in range(0, len(logits), rows)]
 
 
 def is_regression(outputs: np.ndarray) -> bool:
