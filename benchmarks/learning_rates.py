@@ -24,7 +24,7 @@ def run(loss: str, exponent: float, seed: int, others: list[str], folder: Path) 
     """The results of one validation run."""
     output = folder / f"{loss}_{exponent}_{seed}"
     command = [sys.executable, RECIPE, "--validate", "--loss", loss, "--learning_rate", 10**exponent, "--seed", seed]
-    command += ["--output_dir", output, "--disable_tqdm", True, *others]
+    command += ["--seeds", 1, "--num_faces", 1500, "--num_train_epochs", 30, "--output_dir", output, *others]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")
