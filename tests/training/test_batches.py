@@ -106,11 +106,3 @@ def test_a_transform_whose_keys_only_the_collator_knows(tmp_path):
         return {"inputs": inputs, "labels": torch.tensor([row["age"] // 3 for row in rows])}
 
     assert len(logged(trained(tmp_path, table, collate), "loss")) == 4
-
-
-def test_a_collator_that_makes_the_labels(tmp_path):
-    def collate(rows):
-        inputs = torch.tensor([row["inputs"] for row in rows])
-        return {"inputs": inputs, "labels": torch.tensor([row["label"] // 3 for row in rows])}
-
-    assert len(logged(trained(tmp_path, rows_with("label"), collate), "loss")) == 4

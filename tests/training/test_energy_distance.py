@@ -108,7 +108,7 @@ def test_ranks_and_a_given_d_alone_have_mean_one_too(tmp_path):
 def test_a_class_without_samples_is_at_the_mean_distance(tmp_path, caplog):
     labels = [0, 1, 3] * 8
     trainer = train(tmp_path, loss="xemd", data=samples(labels=labels), **FIXED)
-    cost, known = trainer.criterion.cost.numpy(), [0, 1, 3]
+    cost, known = trainer.criterion.distance.cost.numpy(), [0, 1, 3]
     assert cost[2].tolist() == cost[:, 2].tolist() == [1, 1, 0, 1]
     assert mean_one(cost[np.ix_(known, known)]) == pytest.approx(cost[np.ix_(known, known)], abs=1e-6)
     assert not trainer.criterion.ground_distance[2].any()
@@ -130,16 +130,25 @@ def test_a_run_that_stopped_in_its_jump_start_resumes_to_the_same_bits(tmp_path)
     assert torch.equal(whole.criterion.ground_distance, resumed.criterion.ground_distance)
 
 
-def test_a_loaded_model_is_evaluated_with_its_own_d(tmp_path):
-    fields = {"loss": "xemd", "geometry": "line", "num_train_epochs": 2}
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss": "xemd", "geometry": "line", "num_train_epochs": 2},
+        {"loss": "xemd2", "jump_start_epochs": 2, "num_train_epochs": 3},
+        {"loss": "xemd2", "geometry": "line", "jump_start_epochs": 1, "num_train_epochs": 2},
+    ],
+)
+def test_a_loaded_model_is_evaluated_as_it_was_trained(tmp_path, fields):
     trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, **fields), train_dataset=images(), eval_dataset=images())
     trainer.train()
     trainer.save_model()
     model = ViTForImageClassification.from_pretrained(tmp_path)
-    block = {name: model.config.emd.get(name) for name in ("loss", "rank", "regularizer_weight", "prior_weight", "mu")}
-    assert block == {"loss": "xemd", "rank": None, "regularizer_weight": 6, "prior_weight": 0.5, "mu": None}
+    if fields["loss"] == "xemd":
+        names = ("loss", "rank", "regularizer_weight", "prior_weight", "mu")
+        block = {name: model.config.emd.get(name) for name in names}
+        assert block == {"loss": "xemd", "rank": None, "regularizer_weight": 6, "prior_weight": 0.5, "mu": None}
     loaded = EMDTrainer(model, arguments(tmp_path, **fields), eval_dataset=images())
-    assert loaded.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"], rel=1e-5)
+    assert loaded.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"], rel=1e-4)
 
 
 def test_d_of_a_network_whose_features_are_all_alike_is_used(tmp_path):

@@ -40,7 +40,7 @@ def test_activation_checkpointing_counts_features_once(tmp_path):
     refresh = trainer.criterion.refresh
 
     def spy(**kwargs):
-        counts.append(trainer.criterion.centroids.class_counts.tolist())
+        counts.append(trainer.criterion.distance.centroids.class_counts.tolist())
         refresh(**kwargs)
 
     trainer.criterion.refresh = spy

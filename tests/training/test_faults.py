@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
-from tests.training.tiny import K, N, Network, Stream, arguments, images, logged, samples, tiny_vit, train
+from tests.training.tiny import K, N, Network, Stream, arguments, logged, samples, train
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import Subset
-from transformers import AutoModelForImageClassification, TrainerCallback
+from transformers import TrainerCallback
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.training.checkpoints import last_complete_checkpoint
@@ -37,18 +37,10 @@ class TestOneSample:
         clean = run(tmp_path, data=[sample for n, sample in enumerate(samples()) if n != 5])
         assert logged(trainer, "non_finite_samples") == [1, 1, 1, 1]  # epochs
         assert torch.equal(trainer.criterion.ground_distance, clean.criterion.ground_distance)
-        for name in ("regularizer_weight", "sdd"):
-            assert getattr(trainer.criterion, name) == pytest.approx(getattr(clean.criterion, name), rel=1e-6)
+        assert trainer.criterion.figures() == pytest.approx(clean.criterion.figures(), rel=1e-6)
         # its share of the loss is 0, and it still counts in the mean
         got, expected = logged(trainer, "loss_ce"), logged(clean, "loss_ce")
         np.testing.assert_allclose(got, np.array(expected) * (N - 1) / N, rtol=0.02)
-
-    def test_skip_keeps_the_weights(self, tmp_path):
-        torch.manual_seed(0)
-        before = Network().head.weight.detach().clone()
-        trainer = train(tmp_path, data=poisoned(5), nan_policy="skip", loss="emd")
-        assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
-        assert not torch.equal(trainer.model.head.weight.detach(), before)  # the other steps were made
 
     def test_of_clean_data_both_policies_are_the_same(self, tmp_path):
         first, second = (train(tmp_path, nan_policy=policy) for policy in ("raise", "skip"))
@@ -106,7 +98,25 @@ class TestWholeBatches:
         assert trainer.state.global_step == 12
         assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
 
-    def test_counts_by_hand(self):
+
+class TestFiniteCheck:
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    def test_rows(self, dtype):
+        rows = torch.zeros(6, 100, dtype=dtype)
+        rows[0] = torch.finfo(dtype).min  # finite, as masked classes are, though there is no number for the sum
+        rows[1, 7], rows[2, 7], rows[3, 7] = NAN, INF, -INF
+        rows[4, 7], rows[4, 8] = INF, -INF
+        check = FiniteCheck()
+        assert check.check(rows).tolist() == [True, False, False, True, False, True]  # -inf is a masked class
+        assert check.last_finite == 3
+        assert check.check(rows[:, :1], rows, rows[:, 0]).tolist() == [True, False, False, False, False, True]
+        masked = torch.full((1, 100), -INF, dtype=dtype)  # all classes, or a feature
+        assert check.check(masked).tolist() == check.check(rows[:1], masked).tolist() == [False]
+
+    def test_infinities_of_opposite_sign_in_two_tensors(self):
+        assert FiniteCheck().check(torch.full((2, 1), INF), torch.full((2,), -INF)).tolist() == [False, False]
+
+    def test_steps_without_a_finite_sample_by_hand(self):
         check = FiniteCheck()
         bad, good = torch.full((2, 3), NAN), torch.zeros(2, 3)
         for batches, expected in (((bad, bad), 1), ((bad, good), 0), ((bad,), 1), ((bad,), 2), ((), 2), ((good,), 0)):
@@ -114,14 +124,17 @@ class TestWholeBatches:
                 check.check(batch)
             check.end_step()
             assert check.steps_without == expected
+        # Padding duplicates do not count, and a step of them alone is none.
         assert check.check(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], num_unique=2).tolist() == [
             True,
             False,
             False,
         ]
-        logits = torch.tensor([[-INF, 0, 1], [-INF, -INF, -INF], [INF, 0, 0], [NAN, -INF, 0]])
-        assert check.check(logits).tolist() == [True, False, False, False]
-        assert check.check(torch.zeros(4, 2), logits).tolist() == [False] * 4  # of features
+        assert check.last_finite == 1
+        check.end_step()
+        check.check(bad, num_unique=0)
+        check.end_step()
+        assert check.steps_without == 0
 
 
 class Masked(Network):
@@ -215,33 +228,12 @@ class TestGroundDistanceFirst:
             "ground_distance, or load a model that was saved after training with this loss."
         )
 
-    def test_evaluation_of_a_saved_model(self, tmp_path):
-        trainer = train(tmp_path, tiny_vit(), images())
-        trainer.save_model()
-        loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
-        again = EMDTrainer(loaded, arguments(tmp_path), eval_dataset=images())
-        assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate(images())["eval_loss"], rel=1e-4)
-
     def test_evaluation_at_the_start_of_training(self, tmp_path):
         torch.manual_seed(0)
         args = arguments(tmp_path, eval_on_start=True, jump_start_epochs=2)
         trainer = EMDTrainer(Network(), args, train_dataset=samples(), eval_dataset=samples())
         trainer.train()
         assert len(logged(trainer, "eval_loss")) == 1
-
-    @pytest.mark.parametrize(
-        ("matrix", "message"),
-        [
-            (np.zeros((3, 3)), r"\(4, 4\)"),
-            (np.arange(16.0).reshape(4, 4), "symmetric"),
-            (np.full((4, 4), NAN), "finite"),
-            (np.eye(4) - 1, "negative"),
-        ],
-    )
-    def test_a_matrix_that_is_none(self, tmp_path, matrix, message):
-        np.save(tmp_path / "d.npy", matrix)
-        with pytest.raises(ValueError, match=message):
-            EMDTrainer(Network(), arguments(tmp_path, ground_distance=str(tmp_path / "d.npy")))
 
 
 def test_ranks_out_of_step_are_noticed(tmp_path, monkeypatch):

@@ -129,7 +129,7 @@ def test_a_class_without_samples_keeps_its_prior_distances(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         trainer.train()
     torch.testing.assert_close(trainer.criterion.ground_distance[K], prior[K])
-    assert trainer.criterion.known.all()
+    assert trainer.criterion.distance.known.all()
     assert "has had no sample" not in caplog.text
 
 
@@ -225,26 +225,6 @@ def test_a_tree_in_python_is_the_geometry_of_the_loss_emd(tmp_path):
     assert trainer.evaluate()["eval_loss"] == pytest.approx(loss)
     assert loss == pytest.approx(float(tree_emd_loss(logits, LABELS, tree)), rel=1e-5)
     assert emd_block(trainer.model, trainer.criterion, has_distance=False)["geometry"] == "tree"
-
-
-def test_a_model_trained_under_a_given_d_is_evaluated_as_it_was(tmp_path):
-    from tests.training.tiny import images, tiny_vit
-    from transformers import ViTForImageClassification
-
-    fields = {"geometry": "line", "jump_start_epochs": 1, "num_train_epochs": 2}
-    args = arguments(tmp_path, **fields)
-    trainer = EMDTrainer(tiny_vit(), args, train_dataset=images(), eval_dataset=images())
-    trainer.train()
-    trainer.save_model(tmp_path / "saved")
-    model = ViTForImageClassification.from_pretrained(tmp_path / "saved")
-    again = EMDTrainer(model, arguments(tmp_path / "again", **fields), eval_dataset=images())
-    assert again.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"], rel=1e-5)
-
-
-def test_gaps_that_are_negative(tmp_path):
-    with pytest.raises(ValueError) as error:
-        EMDTrainingArguments(str(tmp_path), geometry="line", spacing=[1.0, -1.0, 1.0])
-    assert str(error.value) == "spacing must be finite gaps, none negative and not all 0, got [1.0, -1.0, 1.0]."
 
 
 def test_a_finished_trainer_goes_without_the_garbage_collector(tmp_path):

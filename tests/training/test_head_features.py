@@ -11,7 +11,6 @@ from tests.training.tiny import K, Network, tiny_vit
 from timm.models import vgg
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from squared_emd.training.head_features import HeadInput
 
@@ -238,34 +237,6 @@ def test_a_named_head_may_be_any_module_with_rows():
     torch.testing.assert_close(features, model.roberta.embeddings(input_ids=inputs["input_ids"]).mean(1))
 
 
-def test_bf16_autocast():
-    model = tiny_vit().train()
-    head_input = HeadInput(model, num_outputs=K)
-    with torch.autocast("cpu", dtype=torch.bfloat16), head_input.armed():
-        logits = model(**images(8)).logits
-    assert logits.dtype == torch.bfloat16
-    features = head_input.take(logits.float())  # the trainer casts what the model returns
-    assert head_input.head == "classifier" and features.shape == (B, 8)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(model.classifier(features), logits)
-
-
-@pytest.mark.filterwarnings("ignore:.gradient_checkpointing_enable. is deprecated:FutureWarning")
-@pytest.mark.parametrize("num_labels", [K, 8], ids=["one candidate", "many candidates"])
-def test_activation_checkpointing_catches_the_features_once(num_labels):
-    model = tiny_vit(num_labels).train()
-    plain = copy.deepcopy(model)
-    model.gradient_checkpointing_enable()
-    inputs = images(8)
-    features, logits = caught(head_input := HeadInput(model, num_labels), model, inputs)
-    expected, _ = caught(HeadInput(plain, num_labels), plain, inputs)
-    torch.testing.assert_close(features, expected)
-    logits.sum().backward()  # runs the blocks again
-    assert head_input.head == "classifier"
-    with pytest.raises(RuntimeError):
-        head_input.take(logits)
-
-
 class Leaky(Network):
     """Remembers the storage of its features, without keeping it alive, and can be told to fail after the head ran."""
 
@@ -293,31 +264,6 @@ def test_nothing_is_held_after_take_or_after_a_failed_forward():
     assert model.storage.expired() and hooks_of(model) == []
     with pytest.raises(RuntimeError):
         head_input.take(torch.zeros(B, K))
-
-
-class Operations(TorchDispatchMode):
-    """Records the names of the tensor operations."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-
-def test_only_the_first_take_waits_for_the_device():
-    model = Network()
-    head_input = HeadInput(model, num_outputs=K)
-    waits = []
-    for _ in range(2):
-        with head_input.armed():
-            logits = model(**vectors())["logits"]
-        with Operations() as operations:
-            head_input.take(logits)
-        waits.append("_local_scalar_dense" in operations.names)  # a value read by the host
-    assert waits == [True, False]
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])

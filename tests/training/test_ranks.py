@@ -45,6 +45,7 @@ CASES = {
     "weighted": {"labels": RARE, "class_weights": "balanced"},
     "balanced": {"labels": RARE, "balanced_sampling": True},
     "prior": {"count": 21, "geometry": "circle", "prior_weight": 0.5},
+    "refreshed_within_epochs": {"count": 21, "ground_distance_update_steps": 2},
     "smoothed": {"count": 21, "label_smoothing_factor": 0.2, "label_smoothing_temperature": 0.5},
 } | {
     f"{loss}_{kind}_{accumulation}": {
@@ -77,7 +78,7 @@ def train(folder, world_size, count=0, labels=None, soft=False, around=list, net
     return {
         "history": trainer.state.log_history[:-1],  # the last entry is about time
         "weight": criterion.regularizer_weight,
-        "sdd": criterion.sdd,
+        "sdd": criterion.distance.sdd,
         "ground_distance": None if criterion.ground_distance is None else criterion.ground_distance.tolist(),
         "head": trainer.model.head.weight.tolist(),
     }

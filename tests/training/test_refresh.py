@@ -1,19 +1,14 @@
 """A refresh of D in training: what it overwrites, what it sends between ranks, and what it says of the classes."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.distributed as dist
-from tests.ranks import on_ranks
 
 from squared_emd import EMDTrainingArguments, GroundDistanceCallback, ground_distance_from_centroids
 from squared_emd.ground_distance import learned
-from squared_emd.training import criterion as criterion_module
-from squared_emd.training import loss_components
+from squared_emd.training import current_distance
 from squared_emd.training.criterion import EMDCriterion
-from squared_emd.training.ground_distance_callback import check_ranks_agree
 
 K, D = 83, 6
 
@@ -28,70 +23,36 @@ def epoch_of(criterion, seed):
 
 
 def test_a_refresh_overwrites_a_large_matrix(monkeypatch, tmp_path):
-    for module in (learned, criterion_module, loss_components):
+    for module in (learned, current_distance):
         monkeypatch.setattr(module, "MAX_CLASSES_IN_FLOAT64", 0)
     criterion, again = criterion_of(tmp_path), criterion_of(tmp_path)
     epoch_of(criterion, 0)
     criterion.refresh()
-    places = criterion.ground_distance.data_ptr(), criterion.cost.data_ptr()
+    places = criterion.ground_distance.data_ptr(), criterion.distance.cost.data_ptr()
     first = criterion.ground_distance.clone()
     epoch_of(criterion, 1)
     criterion.refresh()
-    assert (criterion.ground_distance.data_ptr(), criterion.cost.data_ptr()) == places
+    assert (criterion.ground_distance.data_ptr(), criterion.distance.cost.data_ptr()) == places
     assert not torch.equal(criterion.ground_distance, first)
-    expected = ground_distance_from_centroids(criterion.centroids.centroids)
+    expected = ground_distance_from_centroids(criterion.distance.centroids.centroids)
     assert torch.equal(criterion.ground_distance, expected.float())
-    assert torch.equal(criterion.cost, (criterion.ground_distance.double() ** 2 - 0.25).float())
+    assert torch.equal(criterion.distance.cost, (criterion.ground_distance.double() ** 2 - 0.25).float())
     state = criterion.state()
     assert state["ground_distance"].data_ptr() == places[0]  # a copy would be one more K x K
-    again.load_state({name: tensor.clone() for name, tensor in state.items()})
+    assert again.resume({name: tensor.clone() for name, tensor in state.items()}, 1)
     assert torch.equal(again.ground_distance, criterion.ground_distance)
-    assert torch.equal(again.cost, criterion.cost)
+    assert torch.equal(again.distance.cost, criterion.distance.cost)
 
 
 def test_a_refresh_leaves_a_small_matrix_that_others_may_hold(tmp_path):
     criterion = criterion_of(tmp_path)
     epoch_of(criterion, 0)
     criterion.refresh()
-    held = criterion.ground_distance, criterion.cost
+    held = criterion.ground_distance, criterion.distance.cost
     before = [tensor.clone() for tensor in held]
     epoch_of(criterion, 1)
     criterion.refresh()
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(held, before, strict=True))
-
-
-def refresh_on_rank(rank, folder):
-    dist.init_process_group("gloo")
-    criterion = criterion_of(folder, ground_distance_update_steps=5)
-    epoch_of(criterion, rank)
-    own = criterion.centroids.class_sums.clone()
-    assert own.dtype == torch.float64
-    sent = {}
-    for name, run in {
-        "in the epoch": lambda: criterion.refresh(end_epoch=False),
-        "at its end": criterion.refresh,
-        "check": lambda: check_ranks_agree(criterion),
-    }.items():
-        with torch.profiler.profile(record_shapes=True) as profile:
-            run()
-        calls = [event for event in profile.events() if event.name.startswith(("c10d::", "gloo:"))]
-        sent[name] = [(event.name, event.input_shapes[0]) for event in calls]
-        if name == "in the epoch":
-            assert torch.equal(criterion.centroids.class_sums, own)  # the sums of this rank go on
-    (folder / f"{rank}.json").write_text(json.dumps(sent))
-    torch.save(criterion.ground_distance, folder / f"{rank}.pt")
-
-
-def test_one_all_reduce_a_refresh(tmp_path):
-    on_ranks(2, refresh_on_rank, tmp_path)
-    assert torch.equal(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)))
-    for rank in range(2):
-        sent = json.loads((tmp_path / f"{rank}.json").read_text())
-        # K x (d + 1) float64: 8 K (d + 1) bytes; c10d:: is the call, gloo: what it became
-        one = [["c10d::allreduce_", []], ["gloo:all_reduce", [K, D + 1]]]
-        assert sent["in the epoch"] == sent["at its end"] == one
-        # the check that all ranks have the same D: 8 bytes each
-        assert sent["check"] == [["c10d::allgather_", []], ["gloo:all_gather", [1]]]
 
 
 EQUIDISTANT, IN_A_LINE = torch.eye(8), torch.stack([torch.arange(8.0), 8 - torch.arange(8.0)], dim=1)

@@ -176,15 +176,6 @@ def test_the_mean_loss_is_that_of_the_whole_run(tmp_path):
     assert resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-10")).training_loss == said
 
 
-def test_a_cross_entropy_run_goes_on_self_guided(tmp_path, caplog):
-    make(tmp_path, loss="xe", num_train_epochs=2).train()
-    trainer = make(tmp_path, num_train_epochs=6)
-    trainer.train(resume_from_checkpoint=True)
-    assert "was not written by a run of EMDTrainer with the loss xemd2" in caplog.text
-    assert (trainer.criterion.first_epoch, trainer.criterion.epoch) == (2, 4)
-    assert trainer.criterion.regularizer_weight > 0
-
-
 def test_the_loss_and_lambda_that_are_asked_for_are_trained(tmp_path, caplog):
     make(tmp_path, num_train_epochs=3).train()
     checkpoint = str(tmp_path / "checkpoint-9")
@@ -202,8 +193,7 @@ def test_the_loss_and_lambda_that_are_asked_for_are_trained(tmp_path, caplog):
 
     def loaded(state, **fields):
         criterion = make(tmp_path, save_strategy="no", **fields).criterion
-        assert criterion.can_load(state)
-        criterion.load_state(state)
+        assert criterion.resume(state, 3)
         return criterion.regularizer_weight
 
     measured = state["regularizer_weight"].item()
@@ -219,13 +209,6 @@ def test_what_is_uploaded_can_be_resumed(tmp_path):
     (tmp_path / "checkpoint-4" / "files.json").unlink()
     trainer._push_from_checkpoint(str(tmp_path / "checkpoint-4"))
     assert validate_checkpoint(tmp_path / "checkpoint-4") is None
-
-
-def test_the_checkpoint_of_another_run_is_left_alone(tmp_path):
-    make(tmp_path, num_train_epochs=3).train()
-    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoint-9").iterdir()}
-    make(tmp_path, num_train_epochs=3, save_strategy="no").train()
-    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoint-9").iterdir()} == before
 
 
 # of the calls while a run trains and saves: the owner, the name, which call kills, and what is whole then
@@ -270,32 +253,20 @@ def test_killed(whole, tmp_path, owner, name, call, last):
 
 
 @of_whole
-@pytest.mark.parametrize("lacks", ["manifest", "weights", "half a file", "a bit", "everything"])
+@pytest.mark.parametrize("lacks", ["manifest", "a bit"])
 def test_a_half_written_checkpoint_is_passed_over(whole, tmp_path, caplog, lacks):
     folder, expected = whole
     for step in (4, 5):
         shutil.copytree(folder / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
     broken = tmp_path / "checkpoint-5"
-    optimizer = broken / "optimizer.pt"
-    size = optimizer.stat().st_size
     if lacks == "manifest":
         (broken / "files.json").unlink()
         why = "it has no manifest."
-    elif lacks == "weights":
-        (broken / "model.safetensors").unlink()
-        why = "model.safetensors is missing ("
-    elif lacks == "half a file":
-        optimizer.write_bytes(optimizer.read_bytes()[: size // 2])
-        why = f"optimizer.pt has {size // 2} bytes in place of {size} ("
-    elif lacks == "a bit":
-        content = bytearray(optimizer.read_bytes())
-        content[size // 2] ^= 1
-        optimizer.write_bytes(content)
-        why = "optimizer.pt has as many bytes as it was written with, and other ones ("
     else:
-        shutil.rmtree(broken)
-        broken.mkdir()
-        why = "it has no readable trainer_state.json."
+        content = bytearray((broken / "optimizer.pt").read_bytes())
+        content[len(content) // 2] ^= 1
+        (broken / "optimizer.pt").write_bytes(content)
+        why = "optimizer.pt has as many bytes as it was written with, and other ones ("
     resumed = make(tmp_path, seed=1)
     resumed.train(resume_from_checkpoint=True)
     assert sum(message.startswith(f"{broken} is skipped: {why}") for message in caplog.messages) == 1
@@ -421,21 +392,6 @@ def test_a_full_disk_leaves_the_previous_checkpoint_usable(whole, tmp_path):
     resumed.train(resume_from_checkpoint=True)
     check_equal(outcome(resumed), whole[1])
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-12"]
-
-
-def test_the_message_of_a_full_disk(tmp_path, caplog, monkeypatch):
-    def fail(folder):
-        Path(folder, "x").write_bytes(b"")
-        raise OSError(28, "No space left on device")
-
-    trainer = make(tmp_path)
-    monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", fail)
-    with pytest.raises(OSError):
-        trainer.train()
-    assert caplog.messages[-1] == (
-        f"{tmp_path / 'checkpoint-1'} could not be written: the disk is full (OSError: [Errno 28] No space left on "
-        "device). Free some space. There is no complete checkpoint yet: start again."
-    )
 
 
 RANK_STEPS = (4, 6, 11)

@@ -1,21 +1,25 @@
-"""What we add to a run: collectives, waits for the device, memory."""
+"""What we add to a run: collectives, waits for the device, memory.
+
+That a step never waits for a GPU is seen on the device `meta`, whose tensors have no values that could be read.
+"""
 
 import gc
 import json
 import tracemalloc
-from unittest import mock
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.distributed as dist
 from tests.ranks import on_ranks
 from tests.training.tiny import D as FEATURES
-from tests.training.tiny import K, Network, TakesKwargs, arguments, samples
-from torch.utils._python_dispatch import TorchDispatchMode
+from tests.training.tiny import K, N, Network, TakesKwargs, arguments, samples
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from squared_emd import EMDTrainer
-from squared_emd.training.nonfinite import NonFiniteCallback
+from squared_emd import EMDTrainer, EMDTrainingArguments, ground_distance_from_positions
+from squared_emd.training.criterion import EMDCriterion
+from squared_emd.training.nonfinite import FiniteCheck, NonFiniteCallback
+from squared_emd.training.seeded_data import NUM_UNIQUE
 
 EPOCHS, STEPS = 4, 3  # of each epoch
 COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "broadcast", "reduce", "barrier",
@@ -77,90 +81,75 @@ def test_one_all_reduce_a_refresh(tmp_path):
         assert len(ours) - len(stock) == EPOCHS + EPOCHS + 1 + EPOCHS
 
 
-class Waits(TorchDispatchMode):
-    """Names the operations that would make the host wait for a GPU; a tensor that lies on the host may be read."""
-
-    NAMES = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2")
-    METHODS = ("cpu", "numpy", "tolist")
-
-    def __init__(self, on_host):
-        super().__init__()
-        self.patches = []
-        self.on_host = on_host
-        self.seen = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        by_mask = name in ("index", "index_put_") and any(
-            index is not None and index.dtype == torch.bool for index in args[1]
-        )
-        if by_mask or (name in self.NAMES and args[0] is not self.on_host):
-            self.seen.append(name)
-        return function(*args, **(kwargs or {}))
-
-    def __enter__(self):
-        for name in self.METHODS:  # what they do on the CPU is dispatched to nowhere
-            original = getattr(torch.Tensor, name)
-
-            def noted(tensor, *args, name=name, original=original, **kwargs):
-                self.seen.append(name)
-                return original(tensor, *args, **kwargs)
-
-            self.patches.append(mock.patch.object(torch.Tensor, name, noted))
-        for patch in self.patches:
-            patch.start()
-        return super().__enter__()
-
-    def __exit__(self, *error):
-        for patch in self.patches:
-            patch.stop()
-        return super().__exit__(*error)
+def batch_of(data, device):
+    return {
+        "inputs": torch.stack([sample["inputs"] for sample in data]).to(device),
+        "labels": torch.as_tensor([sample["labels"] for sample in data]).to(device)
+        if isinstance(data[0]["labels"], int)
+        else torch.stack([sample["labels"] for sample in data]).to(device),
+    }
 
 
-@pytest.mark.parametrize("loss", ["xe", "emd", "xemd1", "xemd2"])
+def trainer_on_meta(folder, loss, **fields):
+    """A Trainer in the middle of a run whose model, losses and sums have no values any more."""
+    distance = ground_distance_from_positions(torch.arange(K, dtype=torch.float64))
+    if loss == "a-emd":
+        fields["ground_distance"] = str(folder / "line.json")
+        (folder / "line.json").write_text(str(distance.tolist()))
+    trainer = EMDTrainer(Network(1 if loss == "reg" else K), arguments(folder, loss=loss, **fields))
+    trainer.compute_loss(trainer.model.train(), batch_of(samples(), "cpu"), num_items_in_batch=N)  # finds the head
+    trainer.log_sums = {}
+    trainer.model.to("meta")
+    trainer.criterion = EMDCriterion(trainer.args, 1 if loss == "reg" else K, device="meta")
+    trainer.criterion.restart()  # as when training begins
+    if loss.startswith("xemd"):
+        trainer.criterion.adopt(distance, {"loss": loss, "regularizer_weight": 1.0})
+    trainer.finite = FiniteCheck("meta")
+    return trainer
+
+
 @pytest.mark.parametrize("policy", ["raise", "skip"])
-def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch, loss, policy):
-    monkeypatch.setattr("squared_emd.training.nonfinite.values_are_checkable", lambda tensor: False)  # as on a GPU
-    monkeypatch.setattr("squared_emd.losses.inputs.values_are_checkable", lambda tensor: False)
-    waits = []
-
-    def watched(part):
-        def wrapped(*args, **kwargs):
-            with Waits(trainer.finite._on_host) as watch:
-                result = part(*args, **kwargs)
-            waits.append(watch.seen)
-            return result
-
-        return wrapped
-
-    fields = {"jump_start_epochs": 2} if loss.startswith("xemd") else {}
-    args = arguments(tmp_path, loss=loss, nan_policy=policy, **fields)
-    trainer = EMDTrainer(Network(), args, train_dataset=samples())
-    trainer.compute_loss = watched(trainer.compute_loss)
-    for name in ("on_pre_optimizer_step", "on_step_end"):
-        monkeypatch.setattr(NonFiniteCallback, name, watched(getattr(NonFiniteCallback, name)))
-    trainer.train()
-    assert len(waits) == 3 * 12
-    assert not any(waits[1:])  # the first step finds the head
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("loss", ["xe", "reg", "emd", "xemd1", "xemd2", "a-emd"])
+def test_reads_no_value(tmp_path, monkeypatch, loss, soft, policy):
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())  # which meta does not know
+    trainer = trainer_on_meta(tmp_path, loss, nan_policy=policy)
+    batch = batch_of(samples(soft and loss != "reg"), "meta")
+    loss_of = trainer.compute_loss(trainer.model, batch, num_items_in_batch=N)
+    loss_of.backward()
+    assert loss_of.is_meta
+    assert trainer.model.head.weight.grad.shape == trainer.model.head.weight.shape
+    assert all(total.is_meta for total in trainer.log_sums.values())
+    if loss.startswith("xemd"):
+        assert trainer.criterion.distance.centroids.class_sums.is_meta
+    trainer.finite._on_host = torch.zeros((), dtype=torch.int64, device="meta")  # where it may be read is the host
+    monkeypatch.setattr(FiniteCheck, "steps_without", 0)
+    callback = NonFiniteCallback(trainer.finite)
+    callback.on_pre_optimizer_step(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    callback.on_step_end(trainer.args, trainer.state, trainer.control)
 
 
-def test_what_waits_is_seen():
-    numbers = torch.ones(3)
-    with Waits(None) as watch:
-        numbers.sum().item()
-        numbers.nonzero()
-        bool(numbers.isnan().any())
-        numbers[numbers > 0]
-        numbers[numbers > 2] = torch.ones(0)
-        numbers.masked_select(numbers > 0)
-        numbers.unique()
-        numbers.cpu()
-        numbers.tolist()
-        numbers.numpy()
-    assert watch.seen == [
-        "_local_scalar_dense", "nonzero", "_local_scalar_dense", "index", "index_put_", "masked_select", "_unique2",
-        "cpu", "tolist", "numpy",
-    ]  # fmt: skip
+def test_reads_no_value_of_a_batch_with_repeats_in_the_jump_start(tmp_path):
+    trainer = trainer_on_meta(tmp_path, "xemd2", jump_start_epochs=2)
+    trainer.criterion.epoch, trainer.criterion.regularizer_weight = 1, None  # lambda is measured
+    batch = batch_of(samples(), "meta") | {NUM_UNIQUE: 3}
+    assert trainer.compute_loss(trainer.model, batch, num_items_in_batch=3).is_meta
+    assert trainer.criterion.automatic_lambda.sums.is_meta
+
+
+def test_that_reading_a_value_would_be_noticed(tmp_path):
+    trainer = trainer_on_meta(tmp_path, "emd")
+    observed = trainer.criterion.forward
+    trainer.criterion.forward = lambda logits, *others: observed(logits, *others) if logits.sum() > 0 else {}
+    with pytest.raises(RuntimeError, match="meta"):
+        trainer.compute_loss(trainer.model, batch_of(samples(), "meta"), num_items_in_batch=N)
+
+
+def test_what_a_criterion_sums_lies_on_the_device_from_the_start(tmp_path):
+    args = EMDTrainingArguments(str(tmp_path), loss="xemd2", use_cpu=True)
+    criterion = EMDCriterion(args, K, device="meta")
+    assert criterion.automatic_lambda.sums.is_meta
+    assert criterion.distance.centroids.class_counts.is_meta
 
 
 def test_memory_does_not_grow(tmp_path):

@@ -14,7 +14,6 @@ from transformers import TrainerCallback
 
 from squared_emd import (
     EMDTrainer,
-    class_weights_from_counts,
     ground_distance_from_positions,
     squared_emd_loss,
 )
@@ -31,7 +30,7 @@ class _Counts(TrainerCallback):
         self.criterion, self.seen = criterion, seen
 
     def on_step_end(self, *args, **kwargs):
-        self.seen.append(self.criterion.centroids.class_counts.clone())
+        self.seen.append(self.criterion.distance.centroids.class_counts.clone())
 
 
 def rare(soft=False):
@@ -60,33 +59,6 @@ def first_loss(folder, data, **fields):
         logits = model(torch.stack([torch.as_tensor(sample["inputs"]) for sample in data]))["logits"]
     trainer.train()
     return logged(trainer, "loss")[0], logits
-
-
-def test_weights_by_count_have_mean_1_over_the_samples():
-    counts = np.array(COUNTS, dtype=float)
-    np.testing.assert_allclose(class_weights_from_counts(COUNTS), 24 / (4 * counts))
-    effective = (1 - 0.9) / (1 - 0.9**counts)  # Cui et al. 2019, Eq. 2
-    np.testing.assert_allclose(
-        class_weights_from_counts(COUNTS, "effective", beta=0.9), effective * 24 / (effective @ counts)
-    )
-    np.testing.assert_allclose(class_weights_from_counts(COUNTS, "effective", beta=0), 1)
-    nearly = class_weights_from_counts(COUNTS, "effective", beta=1 - 1e-9)
-    np.testing.assert_allclose(nearly, class_weights_from_counts(COUNTS), rtol=1e-6)
-    assert class_weights_from_counts([3, 0, 1]).tolist() == [4 / (2 * 3), 1, 4 / 2]
-
-
-@pytest.mark.parametrize(
-    ("arguments_", "message"),
-    [
-        (([1, -1],), "counts must be (K,) numbers of samples, none negative and not all 0; got [1.0, -1.0]."),
-        (([0, 0],), "counts must be (K,) numbers of samples, none negative and not all 0; got [0.0, 0.0]."),
-        (([1, 2], "even"), 'scheme must be "balanced" or "effective", got \'even\'.'),
-    ],
-)
-def test_counts_that_are_none(arguments_, message):
-    with pytest.raises(ValueError) as error:
-        class_weights_from_counts(*arguments_)
-    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -238,16 +210,20 @@ def test_smoothing_follows_a_given_d(tmp_path):
     assert loss == pytest.approx(float(F.cross_entropy(logits, targets)), rel=1e-4)
 
 
+def smoothed(trainer, labels):
+    return trainer.criterion.targets.smoothed(labels, trainer.criterion.distance.smoothing_kernel())
+
+
 def test_smoothing_follows_d_once_it_is_learned(tmp_path):
     fields = {"label_smoothing_factor": 0.2, "label_smoothing_temperature": 0.3}
     trainer = train(tmp_path, data=samples(), **fields)
     labels = torch.arange(K)
-    targets = trainer.criterion.targets.smoothed(labels)
+    targets = smoothed(trainer, labels)
     distance = trainer.criterion.ground_distance
     kernel = (-distance / (0.3 * distance.sum() / (K * (K - 1)))).softmax(1).float()
     torch.testing.assert_close(targets, 0.8 * torch.eye(K) + 0.2 * kernel)
     trainer.criterion.restart()  # D is unknown again
-    torch.testing.assert_close(trainer.criterion.targets.smoothed(labels), 0.8 * torch.eye(K) + 0.2 / K)
+    torch.testing.assert_close(smoothed(trainer, labels), 0.8 * torch.eye(K) + 0.2 / K)
 
 
 @pytest.mark.parametrize("loss", ["xe", "emd", "xemd2"])
@@ -327,10 +303,3 @@ def test_a_label_of_no_class_is_named_in_evaluation(tmp_path, fields):
         "labels must lie in 0 .. 3, the model's 4 classes; got 7 .. 7. Give the model num_labels=8, or leave out what "
         "is no class."
     )
-
-
-def test_a_state_without_d_smooths_evenly_again(tmp_path):
-    trainer = train(tmp_path, data=samples(), label_smoothing_factor=0.2, label_smoothing_temperature=0.3)
-    state = {name: tensor for name, tensor in trainer.criterion.state().items() if name != "ground_distance"}
-    trainer.criterion.load_state(state)
-    torch.testing.assert_close(trainer.criterion.targets.smoothed(torch.arange(K)), 0.8 * torch.eye(K) + 0.2 / K)

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.training.tiny import K, Network, arguments, samples
-from transformers import TrainerCallback, TrainerControl, TrainerState
+from tests.training.tiny import Network, arguments, samples
+from transformers import TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
-from transformers.trainer_callback import CallbackHandler
 
 from squared_emd import EMDTrainer
 from squared_emd.training.tracker_figures import GroundDistanceFigures
@@ -104,90 +103,51 @@ def trained(tmp_path, *callbacks, **fields):
     return trainer
 
 
-class TestTraining:
-    def test_a_picture_an_epoch_in_every_tracker(self, tmp_path):
-        board, trackio, wandb = TensorBoard(), Tracker(), Tracker()
-        trained(tmp_path, board, running(TrackioCallback, trackio), running(WandbCallback, wandb))
-        assert [(tag, step) for tag, step, _ in board.writer.images] == [("ground_distance", s) for s in (3, 6, 9)]
-        pixels = [pixels for *_, pixels in board.writer.images]
-        assert all(300 <= side <= 1000 for side in pixels[0].shape[:2])
-        assert not np.array_equal(pixels[0], pixels[2])  # each of its own epoch
-        for tracker in (trackio, wandb):
-            assert [step for _, step in tracker.images] == [3, 6, 9]
-            for drawn, sent in zip(pixels, tracker.images, strict=True):
-                np.testing.assert_array_equal(drawn, sent[0])
-        assert "train/sdd_relative" in board.writer.scalars  # the tracker gets the rest as before
-
-    @pytest.mark.parametrize(("fields", "epochs"), [({"loss": "xe"}, 0), ({"loss": "emd"}, 0), ({"loss": "xemd1"}, 3)])
-    def test_only_where_d_is_learned(self, fields, epochs, tmp_path):
-        board = TensorBoard()
-        trained(tmp_path, board, **fields)
-        assert len(board.writer.images) == epochs
-
-    def test_a_d_that_was_given_is_not_refreshed(self, tmp_path):
-        np.save(tmp_path / "d.npy", np.abs(np.subtract.outer(*2 * [np.arange(K) / K])))
-        board = TensorBoard()
-        trained(tmp_path, board, ground_distance=str(tmp_path / "d.npy"))
-        assert board.writer.images == []
+def test_a_picture_an_epoch_in_every_tracker(tmp_path):
+    board, trackio, wandb = TensorBoard(), Tracker(), Tracker()
+    trained(tmp_path, board, running(TrackioCallback, trackio), running(WandbCallback, wandb))
+    assert [(tag, step) for tag, step, _ in board.writer.images] == [("ground_distance", step) for step in (3, 6, 9)]
+    pixels = [pixels for *_, pixels in board.writer.images]
+    assert all(300 <= side <= 1000 for side in pixels[0].shape[:2])
+    assert not np.array_equal(pixels[0], pixels[2])  # each of its own epoch
+    for tracker in (trackio, wandb):
+        assert [step for _, step in tracker.images] == [3, 6, 9]
+        for drawn, sent in zip(pixels, tracker.images, strict=True):
+            np.testing.assert_array_equal(drawn, sent[0])
+    assert "train/sdd_relative" in board.writer.scalars  # the tracker gets the rest as before
 
 
-class TestCallback:
+@pytest.mark.parametrize("fields", [{"loss": "xe"}, {"geometry": "line"}])
+def test_nothing_is_drawn_where_no_d_is_learned(tmp_path, fields):
+    trained(tmp_path, board := TensorBoard(), **fields)
+    assert board.writer.images == []
+
+
+def test_once_a_refresh_on_the_main_process():
     """By itself, with a criterion that has what it looks at."""
-
-    @staticmethod
-    def setting(*callbacks, num_classes=3, first_rank=True):
-        distances = torch.arange(float(num_classes)).sub(torch.arange(float(num_classes))[:, None]).abs()
-        criterion = SimpleNamespace(
-            epoch=1, learns_ground_distance=True, sdd_relative=0.25, ground_distance=distances / num_classes,
-            class_names=[f"class {k}" for k in range(num_classes)],
-        )  # fmt: skip
-        figures = GroundDistanceFigures(criterion, SimpleNamespace(callbacks=list(callbacks)))
-        state = TrainerState(global_step=7, is_world_process_zero=first_rank)
-        return criterion, lambda: figures.on_epoch_end(None, state, TrainerControl())
-
-    def test_once_a_refresh(self):
-        tracker = Tracker()
-        criterion, end_epoch = self.setting(running(TrackioCallback, tracker))
-        end_epoch()
-        end_epoch()  # a stream had nothing left: the criterion's epoch is the same
-        assert len(tracker.images) == 1
-        criterion.epoch += 1
-        end_epoch()
-        assert len(tracker.images) == 2
-
-    @pytest.mark.parametrize("why", ["another rank", "no d", "not running", "no tracker"])
-    def test_nothing_to_draw(self, why, monkeypatch):
-        tracker = Tracker()
-        callback = running(WandbCallback, tracker)
-        board = TensorBoard()
-        tracker.run = None if why == "not running" else tracker.run
-        trackers = [TrainerCallback()] if why == "no tracker" else [callback, board]
-        criterion, end_epoch = self.setting(*trackers, first_rank=why != "another rank")
-        criterion.ground_distance = None if why == "no d" else criterion.ground_distance
-        monkeypatch.setattr(GroundDistanceFigures, "_draw", lambda self: pytest.fail("drawn for nobody"))
-        end_epoch()
-        assert tracker.logged == []
-
-    def test_thousands_of_classes(self):
-        tracker = Tracker()
-        self.setting(running(WandbCallback, tracker), num_classes=3000)[1]()
-        ((picture, _),) = tracker.images
-        assert max(picture.size) < 1300
-
-    def test_the_handler_of_a_trainer_has_the_trackers(self):
-        """What the callback relies on: trackers that are added later stand in the same list."""
-        handler = CallbackHandler([], None, None, None, None)
-        board = TensorBoard()
-        handler.add_callback(board)
-        assert handler.callbacks == [board]
+    tracker = Tracker()
+    criterion = SimpleNamespace(
+        epoch=1, learns_ground_distance=True, distance=SimpleNamespace(sdd_relative=0.25),
+        class_names=["a", "b"] * 1500, ground_distance=torch.ones(3000, 3000).fill_diagonal_(0),
+    )  # fmt: skip
+    figures = GroundDistanceFigures(criterion, SimpleNamespace(callbacks=[running(WandbCallback, tracker)]))
+    matrix = criterion.ground_distance
+    for epoch, is_main_process, run, distance, drawn in (
+        (1, False, "a run", matrix, 0),
+        (1, True, "a run", matrix, 1),
+        (1, True, "a run", matrix, 1),  # as where a stream had nothing left
+        (2, True, None, matrix, 1),  # of the tracker, which is not active
+        (3, True, "a run", None, 1),
+    ):
+        criterion.epoch, criterion.ground_distance, tracker.run = epoch, distance, run
+        state = TrainerState(global_step=7, is_world_process_zero=is_main_process)
+        figures.on_epoch_end(None, state, TrainerControl())
+        assert len(tracker.images) == drawn
+    assert max(tracker.images[0][0].size) < 1300  # of thousands of classes
 
 
 def test_the_stand_in_takes_what_the_real_writer_takes():
     """Read from torch's source, as it is imported only where tensorboard is installed."""
     source = (Path(torch.__file__).parent / "utils" / "tensorboard" / "writer.py").read_text()
-    assert re.findall(r"def add_image\(\s*(.*?),?\s*\)", source, re.S) == [
-        'self, tag, img_tensor, global_step=None, walltime=None, dataformats="CHW"'
-    ]
-    assert str(inspect.signature(SummaryWriter.add_image)).replace("'", '"') == (
-        '(self, tag, img_tensor, global_step=None, walltime=None, dataformats="CHW")'
-    )
+    (signature,) = re.findall(r"def add_image\(\s*(.*?),?\s*\)", source, re.S)
+    assert str(inspect.signature(SummaryWriter.add_image)).replace("'", '"') == f"({signature})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from ..hub.main_process import on_main_process
 from ..hub.upload import UploadError, create_repository, push_model
-from ..training.main_process import on_main_process
 from .arguments import ExperimentArguments
 from .experiment import Run
 

@@ -17,13 +17,13 @@ from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
 from ..ground_distance.files import write_aside
+from ..hub.main_process import on_main_process
 from ..hub.results import digests_of_weights, facts_of_arguments
 from ..metrics import ScoreMetrics
 from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
 from ..reports import write_report
 from ..reports.predictions import write_predictions
-from ..training.main_process import on_main_process
 from .arguments import ExperimentArguments
 from .ensemble import SCORES_FILE
 from .experiment import Experiment, Run, path_to_ground_distance, plan
@@ -229,8 +229,8 @@ def _results(args: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str,
         "entropic_strength": args.entropic_strength if run.loss == "a-emd" else None,
         **{name: value for name, value in outcome.metrics.items() if isinstance(value, int | float)},
         "epochs": state.epoch,
-        "sdd": criterion.sdd,
-        "sdd_relative": criterion.sdd_relative,
+        "sdd": criterion.distance.sdd,
+        "sdd_relative": criterion.distance.sdd_relative,
         "regularizer_weight": criterion.regularizer_weight if args.is_self_guided else None,
         "seconds_per_step": outcome.seconds_per_step,
         "cpu_seconds_per_step": outcome.cpu_seconds_per_step,

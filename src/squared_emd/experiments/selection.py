@@ -12,9 +12,9 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
+from ..hub.main_process import on_main_process
 from ..metrics.logs import RESULTS_FILE
 from ..metrics.names import METRICS
-from ..training.main_process import on_main_process
 from .arguments import ExperimentArguments
 from .experiment import Run
 from .settings import read_results, write_json

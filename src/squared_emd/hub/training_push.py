@@ -8,16 +8,17 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import CommitInfo, HfApi
 from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from ..ground_distance.files import write_aside
 from .card import write_card
+from .main_process import on_main_process
 from .results import facts_of_training
-from .upload import files_to_upload, upload_model
+from .upload import UploadError, create_repository, files_to_upload, upload_model
 
-__all__ = ["push_checkpoint", "push_later", "write_card_of_training"]
+__all__ = ["create_repository_of_training", "push_checkpoint", "push_training", "write_card_of_training"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,10 @@ def write_card_of_training(
     The figures on it are those of the last evaluation of the weights that were saved there. It takes what
     `Trainer.create_model_card` takes; `model_name`, `tasks`, `dataset` and `dataset_args` are not used.
     """
-    folder, results = trainer.args.output_dir, facts_of_training(trainer)
+    folder = trainer.args.output_dir
+    if not trainer.is_world_process_zero() or not Path(folder, "config.json").is_file():
+        return
+    results = facts_of_training(trainer)
     if trainer.saved_weights != trainer.weights_version:  # other weights were saved than were evaluated
         results = _without_metrics(results)
     given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
@@ -50,6 +54,59 @@ def write_card_of_training(
         logger.warning("The metrics do not go on the card: %s", error)
         results = _without_metrics(results)
         write_card(folder, repo_id=trainer.hub_model_id, results=results, license=license, metadata=metadata)
+
+
+def create_repository_of_training(trainer: Any, token: str | None = None, private: bool | None = None) -> None:
+    """Create the repository that the arguments of an `EMDTrainer` name, or its output folder; sets `hub_model_id`."""
+    args = trainer.args
+    trainer.push_in_progress = None
+    trainer.hub_model_id = on_main_process(
+        lambda: create_repository(
+            args.hub_model_id or Path(args.output_dir).absolute().name,
+            args.output_dir,
+            token=args.hub_token if token is None else token,
+            private=args.hub_private_repo if private is None else private,
+        ),
+        UploadError,
+    )
+
+
+def push_training(
+    trainer: Any,
+    commit_message: str | None = "End of training",
+    blocking: bool = True,
+    token: str | None = None,
+    revision: str | None = None,
+    private: bool | None = None,
+    **kwargs: Any,
+) -> CommitInfo | Future | None:
+    """Save the model of an `EMDTrainer`, write its card and upload the output folder: `Trainer.push_to_hub`.
+
+    Returns:
+        What `Trainer.push_to_hub` gives, on the main process; None on the others.
+
+    Raises:
+        UploadError: as `EMDTrainer.push_to_hub`.
+    """
+    args = trainer.args
+    trainer.callback_handler.on_push_begin(args, trainer.state, trainer.control)
+    if trainer.hub_model_id is None:
+        trainer.init_hf_repo(token=token, private=private)
+    trainer._finish_current_push()  # it reads the files that are replaced now
+    trainer.save_model(_internal_call=True)
+    options = {"token": token or args.hub_token, "revision": revision or args.hub_revision}
+    options["message"] = commit_message or "End of training"
+    pushed = []
+
+    def push() -> None:
+        trainer.create_model_card(**kwargs)
+        if blocking:
+            pushed.append(upload_model(args.output_dir, trainer.hub_model_id, **options))
+        else:
+            pushed.append(_push_later(HfApi(), trainer, **options))
+
+    on_main_process(push, UploadError)
+    return pushed[0] if pushed else None
 
 
 def push_checkpoint(trainer: Any, checkpoint: str) -> None:
@@ -81,7 +138,7 @@ def push_checkpoint(trainer: Any, checkpoint: str) -> None:
         logger.error("%s is not pushed: %s", checkpoint, error)
         return
     api = HfApi(token=args.hub_token)  # uploads one after the other
-    jobs = [push_later(api, trainer, token=args.hub_token, revision=args.hub_revision, message=message)]
+    jobs = [_push_later(api, trainer, token=args.hub_token, revision=args.hub_revision, message=message)]
     if with_optimizer:  # as Trainer
         is_last = args.hub_strategy == HubStrategy.CHECKPOINT
         job = api.upload_folder(
@@ -97,7 +154,7 @@ def push_checkpoint(trainer: Any, checkpoint: str) -> None:
     trainer.push_in_progress = PushInProgress(jobs)
 
 
-def push_later(api: HfApi, trainer: Any, **options: Any) -> Future:
+def _push_later(api: HfApi, trainer: Any, **options: Any) -> Future:
     """Upload the output folder in the background; a failure is logged, and raised by `result()`."""
     job = api.run_as_future(upload_model, trainer.args.output_dir, trainer.hub_model_id, **options)
     job.add_done_callback(_log_failure)

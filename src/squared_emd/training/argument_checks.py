@@ -11,7 +11,7 @@ from ..metrics.names import LOSSES
 if TYPE_CHECKING:  # It imports this file.
     from .arguments import EMDTrainingArguments
 
-__all__ = ["LOSSES", "SELF_GUIDED", "check_conflicts", "check_ranges", "counting_scheme"]
+__all__ = ["LOSSES", "SELF_GUIDED", "check_conflicts", "check_engine", "check_ranges", "counting_scheme"]
 
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 
@@ -92,6 +92,20 @@ def check_conflicts(args: EMDTrainingArguments) -> None:
     for has_conflict, message in conflicts:
         if has_conflict:
             raise ValueError(message)
+
+
+def check_engine(args: EMDTrainingArguments, *, learns: bool, is_deepspeed: bool) -> None:
+    """Raise a ValueError if what wraps the model rules out what the arguments ask for; `learns`: D is learned."""
+    if learns and args.n_gpu > 1:
+        raise ValueError(
+            f"the loss {args.loss!r} cannot learn its ground distance under torch.nn.DataParallel, which this run "
+            f"would use for its {args.n_gpu} GPUs. Start it with `accelerate launch`, one process a GPU."
+        )
+    if args.nan_policy == "skip" and is_deepspeed:
+        raise ValueError(
+            "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
+            "nan_policy='raise' with DeepSpeed."
+        )
 
 
 def counting_scheme(class_weights: Sequence[str] | None) -> tuple[str, float] | None:

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_utils import TrainOutput, has_length, rotate_checkpoints
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
+from ..hub.main_process import on_main_process
 from .checkpoints import (
     MANIFEST,
     STATE_FILE,
@@ -24,7 +25,6 @@ from .checkpoints import (
     mark_incomplete,
     why_not_written,
 )
-from .main_process import on_main_process
 
 __all__ = ["CheckpointingMixin"]
 

@@ -50,22 +50,20 @@ class ConfigWriter(TrainerCallback):
         self.write()  # That of the best model.
 
 
-def write_config_entries(
-    folder: str | None, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None, *, is_trained: bool
-) -> None:
+def write_config_entries(trainer: Any, folder: str | None) -> None:
     """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written.
 
-    Adapters are saved without a config, and so is a module that is no `PreTrainedModel`: D lies beside them.
+    Adapters are saved without a config, and so is a module that is no `PreTrainedModel`: D lies beside them. Without
+    training a D that was loaded stays as it is.
 
     Args:
+        trainer: an `EMDTrainer`.
         folder: where the model is saved; None: only the config that is in use changes.
-        model: without its wrappers.
-        criterion: of the run.
-        loaded: the D that the model was loaded with.
-        is_trained: where it is not, a D that was loaded stays as it is.
     """
+    model, criterion = trainer.accelerator.unwrap_model(trainer.model), trainer.criterion
+    loaded = trainer.loaded_ground_distance
     config = config_of(model)
-    if not is_trained and loaded is not None and not criterion.is_given_ground_distance:
+    if trainer.state.global_step == 0 and loaded is not None and criterion.distance.given is None:
         matrix, block = loaded, dict(getattr(config, "emd", None) or {}) | {"mirrored": averages_flips(model)}
     else:
         matrix = criterion.ground_distance if criterion.args.uses_ground_distance else loaded
@@ -88,10 +86,17 @@ def write_entries(folder: str | None, model: nn.Module, matrix: Tensor | None, b
         write_ground_distance(matrix, folder, None, {})
 
 
-def replace_config_entries(checkpoint: str, model: nn.Module, criterion: EMDCriterion, loaded: Tensor | None) -> None:
-    """Write D and the config into a complete checkpoint, which is complete all the time."""
+def replace_config_entries(trainer: Any) -> None:
+    """When training is over, give the checkpoint of its last step the last D; it is complete all the time.
+
+    With the steps strategy it was written before the last epoch ended.
+    """
+    checkpoint = trainer.last_checkpoint or ""
+    if not trainer.args.is_self_guided or not checkpoint.endswith(f"checkpoint-{trainer.state.global_step}"):
+        return
     with tempfile.TemporaryDirectory(dir=os.path.dirname(checkpoint)) as temporary:
-        write_config_entries(temporary, model, criterion, loaded, is_trained=True)
+        write_config_entries(trainer, temporary)
+        model = trainer.accelerator.unwrap_model(trainer.model)
         if _saves_its_config(model):
             model.config.save_pretrained(temporary)
         replace_files(checkpoint, temporary)
@@ -108,12 +113,12 @@ def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) 
     args = criterion.args
     block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
     if args.is_self_guided:
-        block |= {"rank": args.ranks, "sdd": criterion.sdd, "regularizer_weight": criterion.regularizer_weight}
+        block |= {"rank": args.ranks, "sdd": criterion.distance.sdd, "regularizer_weight": criterion.regularizer_weight}
     if args.loss in SELF_GUIDED:
         block["omega"], block["mu"] = args.self_guided_parameters()
     if args.geometry is not None or criterion.geometry.tree is not None:
         block["geometry"] = "tree" if criterion.geometry.tree is not None else args.geometry
-    if args.prior is not None and criterion.is_given_ground_distance:
+    if args.prior is not None and criterion.distance.given is not None:
         block["prior_weight"], block["prior_decay"] = args.prior
     if args.loss == "a-emd":
         block |= {"entropic_strength": args.entropic_strength, "sinkhorn_iterations": args.sinkhorn_iterations}

@@ -11,20 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ground_distance.centroids import ClassCentroids
-from ..ground_distance.given import blend_ground_distances
-from ..ground_distance.learned import (
-    MAX_CLASSES_IN_FLOAT64,
-    check_ground_distance,
-    ground_distance_and_sdd,
-    matrix_dtype,
-    scale_to_mean_one,
+from ..losses import (
+    cross_entropy_loss,
+    energy_distance_loss,
+    entropic_wasserstein_loss,
+    regression_loss,
+    self_guided_regularizer,
+    upcast_to_float32,
 )
-from ..losses import upcast_to_float32
 from .arguments import EMDTrainingArguments
 from .automatic_lambda import AutomaticLambda
+from .current_distance import CurrentDistance
 from .geometry import Geometry, given_ground_distance
-from .loss_components import cost_of, loss_components, regularizer_of
 from .targets import Targets
 
 __all__ = ["EMDCriterion"]
@@ -32,7 +30,8 @@ __all__ = ["EMDCriterion"]
 logger = logging.getLogger(__name__)
 
 # What of the state is one number, or None.
-_NUMBERS = ("epoch", "first_epoch", "step", "jump_start_steps", "regularizer_weight", "sdd", "sdd_relative")
+_NUMBERS = ("epoch", "first_epoch", "step", "jump_start_steps", "regularizer_weight")
+_OF_DISTANCE = ("sdd", "sdd_relative")
 
 
 class EMDCriterion(nn.Module):
@@ -49,12 +48,9 @@ class EMDCriterion(nn.Module):
         device: where the model computes.
 
     Attributes:
-        ground_distance: (K, K) float64 D, or None before the first refresh. Above 4,096 classes it is float32, and the
-            next refresh writes over it: copy what you keep.
-        known: (K,) bool, the classes D knows.
+        distance: D, the class centroids that it is learned from, and its cost in the loss.
         targets: holds the weights of the classes.
         regularizer_weight: lambda; None as long as it is still to be measured.
-        sdd, sdd_relative: of the last refresh (section 4.7), or None.
         epoch: epochs completed.
         first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
         step: optimizer steps completed.
@@ -76,47 +72,30 @@ class EMDCriterion(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.are_named = class_names is not None
         self.class_names = [str(name) for name in class_names or range(num_classes)]
-        self.centroids = ClassCentroids(num_classes, device)
-        self.register_buffer("known", torch.ones(num_classes, dtype=torch.bool))
-        self.register_buffer("cost", None)  # (K, K) D^omega + mu, for a-emd and xemd D; float32
-        self.to(device)
-        self._ground_distance = ground_distance
+        self.device = torch.device(device)
+        self._names_of_model = None if class_names is None else self.class_names
+        self._given = ground_distance
         self.read_arguments(args)
 
     def read_arguments(self, args: EMDTrainingArguments) -> None:
         """Check the arguments and follow them from now on, whatever becomes of them; forget all that was learned."""
         args.check_fields()
-        self.args = copy.copy(args)
-        args = self.args
+        self.args = args = copy.copy(args)
         vars(args).update({name: list(value) for name, value in vars(args).items() if isinstance(value, list)})
-        class_names, device = self.class_names if self.are_named else None, self.known.device
-        self.targets = Targets(args, self.num_classes, device)
-        self.geometry = Geometry(args, self.num_classes, class_names=class_names, device=device)
-        self._given = given_ground_distance(args, self.geometry, self._ground_distance, class_names)
-        self._warned: set[int] = set()
-        self._made_ground_distance = False  # here, by a refresh
-        self._forget_ground_distance()
+        self.targets = Targets(args, self.num_classes, self.device)
+        self.geometry = Geometry(args, self.num_classes, class_names=self._names_of_model, device=self.device)
+        given = given_ground_distance(args, self.geometry, self._given, self._names_of_model)
+        self.distance = CurrentDistance(args, given, self.class_names, self.device)
         self.restart()
 
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""
-        args = self.args
         self.epoch = self.first_epoch = self.step = 0
         self.jump_start_steps: int | None = None
-        self.sdd: float | None = None
-        self.sdd_relative: float | None = None
-        self.regularizer_weight = args.fixed_regularizer_weight
-        device = self.known.device
-        self.centroids = ClassCentroids(self.num_classes, device)
-        self.automatic_lambda = AutomaticLambda(args.regularizer_ratio, self.centroids.device)
-        if not args.is_self_guided and self.ground_distance is not None:
-            return  # Nothing of D was learned.
-        self._forget_ground_distance()
-        if self._given is not None:
-            matrix, source = self._given
-            self._take(matrix, source=source)
+        self.regularizer_weight = self.args.fixed_regularizer_weight
+        self.distance.restart()
+        self.automatic_lambda = AutomaticLambda(self.args.regularizer_ratio, self.distance.centroids.device)
 
     def adopt(self, matrix: Tensor | None, emd: Mapping[str, Any]) -> None:
         """Take D and lambda of a model that was saved, so that it can be evaluated; training restarts.
@@ -134,7 +113,7 @@ class EMDCriterion(nn.Module):
         fits = matrix is not None and weight is not None and emd.get("loss") == self.args.loss
         if self.args.is_self_guided and fits:
             if self.learns_ground_distance:
-                self._take(matrix, source="the model's config")
+                self.distance.take(matrix, "the model's config")
             self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
             self.jump_start_steps = 0
         if self.args.loss == "a-emd" and self.ground_distance is None:
@@ -143,30 +122,25 @@ class EMDCriterion(nn.Module):
                     "the loss a-emd needs a ground distance: give ground_distance, a file with a (K, K) matrix or the "
                     "folder of an xemd2 run, or a model that was saved with one."
                 )
-            self._take(matrix, source="the model's config")
+            self.distance.take(matrix, "the model's config")
 
-    def _take(self, given: Tensor, *, source: str) -> None:
-        """Use a given D."""
-        check_ground_distance(given, self.num_classes, source=source)
-        known = _known_to(given)
-        if self.args.loss == "a-emd" and not known.all():
-            unknown = [self.class_names[k] for k in (~known).nonzero().flatten().tolist()]
-            raise ValueError(
-                f"{source} has no distances for the classes {unknown}, which nothing was seen of where it was learned; "
-                "to the loss a-emd they would be free. Give a ground distance of all classes."
-            )
-        self.known = known.to(self.known.device)
-        self._set_ground_distance(given)
+    @property
+    def ground_distance(self) -> Tensor | None:
+        """(K, K) float64 D, or None before the first refresh.
+
+        Above 4,096 classes it is float32, and the next refresh writes over it: copy what you keep.
+        """
+        return self.distance.matrix
 
     @property
     def learns_ground_distance(self) -> bool:
         """Whether D is estimated from the network's features."""
-        return self.args.is_self_guided and (self._given is None or self.args.prior not in (None, (1, 1)))
+        return self.distance.is_learned
 
     @property
-    def is_given_ground_distance(self) -> bool:
-        """Whether the run was given a D, which it may blend with a learned one."""
-        return self._given is not None
+    def num_label_classes(self) -> int | None:
+        """K, or None where labels are scores."""
+        return None if self.args.loss == "reg" else self.num_classes
 
     @property
     def in_jump_start(self) -> bool:
@@ -191,7 +165,8 @@ class EMDCriterion(nn.Module):
         Args:
             logits: (B, K) scores; (B, 1) or (B,) outputs for `reg`.
             labels: (B,) class indices (or scores for `reg`), or (B, K) target distributions.
-            finite: (B,) bool, the samples that count where lambda is measured. Default: all.
+            finite: (B,) bool, the samples that count where lambda is measured; the loss of the others is 0 under the
+                `nan_policy` skip. Default: all.
 
         Returns:
             `xe`: `ce`. `reg`: `mse`. `emd`, `a-emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the
@@ -201,33 +176,63 @@ class EMDCriterion(nn.Module):
             ValueError: shapes or labels are not as above.
         """
         logits = upcast_to_float32(logits)  # once: the gradients of the components are added before they are rounded
-        weights, labels = self.targets.weights_of(labels), self.targets.smoothed(labels)
-        components = loss_components(
-            self.args, self.geometry, logits, labels, cost=self.cost, weight=self.regularizer_weight_in_force
-        )
+        skips = finite is not None and self.args.nan_policy == "skip"
+        if skips:
+            logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
+        weights = self.targets.weights_of(labels)
+        labels = self.targets.smoothed(labels, self.distance.smoothing_kernel())
+        components = self._components(logits, labels)
         if weights is not None:
             components = {name: values * weights for name, values in components.items()}
         if self.training and self._measures_lambda:
             with torch.no_grad():
-                regularizer = regularizer_of(self.args, logits, labels, self.cost)
+                regularizer = self._regularizer(logits, labels)
             regularizer = regularizer if weights is None else regularizer * weights
             self.automatic_lambda.update(components["ce"], regularizer, finite)
-        return components
+        return {name: torch.where(finite, values, 0) for name, values in components.items()} if skips else components
 
-    @property
-    def regularizer_weight_in_force(self) -> float | None:
-        """Lambda; None in the jump start, and as long as there is no D."""
-        return None if self.in_jump_start or self.cost is None else self.regularizer_weight
+    def _components(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The components, each (B,), before class weights."""
+        args, distance = self.args, self.distance
+        if args.loss == "reg":
+            return {"mse": regression_loss(logits, labels, reduction="none")}
+        if args.loss == "emd":
+            return {"emd": self.geometry.loss(logits, labels)}
+        if args.loss == "a-emd":
+            options = {"strength": args.entropic_strength, "iterations": args.sinkhorn_iterations}
+            return {"emd": entropic_wasserstein_loss(logits, labels, distance.cost.T, **options, reduction="none")}
+        weight = self.regularizer_weight
+        if self.in_jump_start or distance.cost is None or not weight:
+            return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
+        entropy = cross_entropy_loss(logits, labels, eps=1e-6, reduction="none")  # eps: section 4.1
+        return {"ce": entropy, "emd": weight * self._regularizer(logits, labels)}  # Eq. 16
+
+    def _regularizer(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(B,) the regularizer of a self-guided loss, before lambda."""
+        cost = self.distance.cost
+        if self.args.loss == "xemd":
+            return energy_distance_loss(logits, labels, cost, reduction="none")
+        # D is symmetric: transposed, the columns of the labels are contiguous rows.
+        options = {"true_class_cost": self.args.true_class_cost, "reduction": "none"}
+        return self_guided_regularizer(logits, labels, cost.T, **options)
 
     @property
     def _measures_lambda(self) -> bool:
         """Whether this is the last epoch of the jump start of a run with the automatic lambda, and D is there."""
-        return self._ends_jump_start and self.regularizer_weight is None and self.cost is not None
+        return self._ends_jump_start and self.regularizer_weight is None and self.distance.cost is not None
 
     @property
     def _ends_jump_start(self) -> bool:
         """Whether this epoch is the last one of the jump start."""
         return self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
+
+    def figures(self) -> dict[str, float]:
+        """What the log says of D and lambda, as far as they are known and in force."""
+        if not self.args.is_self_guided:
+            return {}
+        weight = None if self.in_jump_start else self.regularizer_weight
+        values = {"regularizer_weight": weight} | {name: getattr(self.distance, name) for name in _OF_DISTANCE}
+        return {name: value for name, value in values.items() if value is not None}
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
         """Add the features of a training batch to the running class centroids.
@@ -236,7 +241,7 @@ class EMDCriterion(nn.Module):
             features: (B, d) inputs of the classifier head.
             labels: (B,) class indices or (B, K) target distributions.
         """
-        self.centroids.update(features, labels)
+        self.distance.centroids.update(features, labels)
 
     def begin(self, step: int, total_steps: int) -> None:
         """Fix the jump start of xemd where it is not known from a checkpoint.
@@ -262,49 +267,8 @@ class EMDCriterion(nn.Module):
             self.refresh(end_epoch=False)
 
     def refresh(self, *, end_epoch: bool = True) -> None:
-        """Estimate D from the features of the epoch so far, on all ranks (Eq. 2, 12 and 13).
-
-        Args:
-            end_epoch: the next features are those of another epoch.
-        """
-        if not self.learns_ground_distance:
-            return
-        local = None  # the running sums of this rank, which go on where the epoch does
-        if not end_epoch and self.centroids.class_sums is not None:
-            local = self.centroids.class_sums.clone(), self.centroids.class_counts.clone()
-        self.centroids.all_reduce()
-        self.centroids.refresh(reset=end_epoch)
-        if local is not None:
-            self.centroids.class_sums, self.centroids.class_counts = local
-        known, is_energy_distance = self.centroids.known, self.args.loss == "xemd"
-        for k in (~known).nonzero().flatten().tolist():
-            if k not in self._warned and self._given is None and (end_epoch or not is_energy_distance):
-                self._warned.add(k)
-                logger.warning(
-                    "Class %r has had no sample yet: its ground distances are unknown, so the regularizer %s until one "
-                    "comes.",
-                    self.class_names[k],
-                    "takes the mean distance for them" if is_energy_distance else "neither pushes nor rewards it",
-                )
-        if self.centroids.centroids is None:
-            return
-        # A large D is written over the earlier one, but never over one that was given.
-        earlier = self.ground_distance if self._made_ground_distance and self._given is None else None
-        matrix, self.sdd, self.sdd_relative = ground_distance_and_sdd(
-            self.centroids.centroids, rank=self.args.ranks, known=known, out=earlier
-        )
-        if is_energy_distance:
-            scale_to_mean_one(matrix, known)
-        if self._given is not None:
-            epochs = max(self.epoch - 1, 0) if end_epoch else self.epoch
-            weight, decay = self.args.prior
-            given = self._given[0]
-            unit = given.max().clamp_min(torch.finfo(given.dtype).tiny)  # 1, but for xemd, whose mean is 1
-            matrix = unit * blend_ground_distances(given, matrix / unit, weight * decay**epochs, known=known)
-            known = _known_to(matrix)
-        self.known = known.to(self.known.device)
-        self._set_ground_distance(matrix)
-        self._made_ground_distance = True
+        """Estimate D from the features of the epoch so far, as :meth:`CurrentDistance.refresh`."""
+        self.distance.refresh(self.epoch, end_epoch=end_epoch)
 
     def end_epoch(self) -> None:
         """Refresh D; at the end of the jump start fix lambda if it is automatic.
@@ -313,12 +277,12 @@ class EMDCriterion(nn.Module):
             ValueError: lambda is to be fixed, and the regularizer measured 0 or NaN.
         """
         ends_jump_start = self._ends_jump_start
-        self.epoch += 1
         self.refresh()
+        self.epoch += 1
         if ends_jump_start and self.regularizer_weight is None:
             rewards = self.args.true_class_cost is None
             mu = self.args.self_guided_parameters()[1] if rewards else 0.0
-            self.regularizer_weight = self.automatic_lambda.fix(int(self.known.sum()), mu)
+            self.regularizer_weight = self.automatic_lambda.fix(int(self.distance.known.sum()), mu)
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
@@ -326,66 +290,55 @@ class EMDCriterion(nn.Module):
         With more than 4,096 classes D, centroids and sums are not copied: save them before the next batch.
 
         Returns:
-            Tensors by name, to be given to :meth:`load_state`.
+            Tensors by name, to be given to :meth:`resume`.
         """
-        copies = self.num_classes <= MAX_CLASSES_IN_FLOAT64
-        state = {f"centroids.{name}": tensor for name, tensor in self.centroids.state_dict(copy=copies).items()}
+        state = self.distance.state()
         state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         state["loss"] = torch.tensor(list(self.args.loss.encode()), dtype=torch.uint8)
-        for name in _NUMBERS:
-            value = getattr(self, name)
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        for name, value in (numbers | {name: getattr(self.distance, name) for name in _OF_DISTANCE}).items():
             if value is not None:
                 state[name] = torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else torch.int64)
-        if self.ground_distance is not None:
-            state["ground_distance"] = self.ground_distance.clone() if copies else self.ground_distance
-            state["known"] = self.known.clone()
         return state
 
-    def can_load(self, state: dict[str, Tensor]) -> bool:
-        """Whether a state is of a run with the same loss; of one from before losses were saved, whether it has a D."""
-        if "loss" in state:
-            return bytes(state["loss"].tolist()).decode() == self.args.loss
-        return bool(state["is_self_guided"]) or not self.args.is_self_guided
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take over what :meth:`state` gave, and forget all else; a lambda among the arguments stays.
+    def resume(self, state: dict[str, Tensor] | None, epochs: int, source: str | None = None) -> bool:
+        """Take over what :meth:`state` gave, but for a lambda among the arguments, and forget all else.
 
         Args:
-            state: its result, from a run with as many classes and, as :meth:`can_load` says, the same loss.
+            state: its result, from a run with as many classes; None: there is none.
+            epochs: of the run that are completed.
+            source: names the checkpoint in a warning that it is not of such a run; None: nothing is said.
+
+        Returns:
+            Whether the state is of a run with the same loss; else what is learned starts empty.
 
         Raises:
             ValueError: it is of another number of classes.
         """
-        self.centroids.load_state_dict(
-            {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
-        )
-        self.automatic_lambda.sums = state["measured"].to(self.centroids.device).clone()
-        for name in _NUMBERS:
-            setattr(self, name, state[name].item() if name in state else None)
+        if state is None:
+            fits = False
+        elif "loss" in state:
+            fits = bytes(state["loss"].tolist()).decode() == self.args.loss
+        else:  # of an earlier version
+            fits = bool(state["is_self_guided"]) or not self.args.is_self_guided
+        if not fits:
+            self.restart()
+            self.first_epoch = epochs
+            if self.args.is_self_guided and source is not None:
+                logger.warning(
+                    "%s was not written by a run of EMDTrainer with the loss %s: its weights and optimizer are taken "
+                    "over, the ground distance starts empty and the jump start begins now.",
+                    source,
+                    self.args.loss,
+                )
+            return False
+        self.distance.load_state(state)
+        self.automatic_lambda.sums = state["measured"].to(self.automatic_lambda.sums.device).clone()
+        for owner, names in ((self, _NUMBERS), (self.distance, _OF_DISTANCE)):
+            for name in names:
+                setattr(owner, name, state[name].item() if name in state else None)
         self.step = self.step or 0  # which earlier versions did not count
         if self.args.fixed_regularizer_weight is not None or self.in_jump_start:  # where it is still to be measured
             self.regularizer_weight = self.args.fixed_regularizer_weight
-        if not self.args.is_self_guided:
-            return  # it keeps the D it was given
-        if "ground_distance" in state:
-            self.known = state["known"].to(self.known.device)
-            self._set_ground_distance(state["ground_distance"])
-        else:
-            self._forget_ground_distance()
-
-    def _forget_ground_distance(self) -> None:
-        self.ground_distance, self.cost, self.known = None, None, torch.ones_like(self.known)
-        self.targets.follow(None, self.known)
-
-    def _set_ground_distance(self, ground_distance: Tensor) -> None:
-        self.ground_distance = ground_distance.to(self.centroids.device, matrix_dtype(self.num_classes))
-        self._made_ground_distance = False
-        self.targets.follow(self.ground_distance, self.known)
-        if self.args.uses_ground_distance:
-            self.cost = cost_of(self.args, self.ground_distance, self.known, earlier=self.cost)
-
-
-def _known_to(ground_distance: Tensor) -> Tensor:
-    """(K,) bool: a class whose distances are all 0 was never seen where D was learned."""
-    return ground_distance.any(0) | ~ground_distance.any()
+        return True

@@ -33,7 +33,12 @@ class DataOrderMixin:
     - So that all ranks get a batch, Accelerate pads the last one of an epoch with samples of its beginning. These
       padding duplicates count neither in the loss of training nor in that of an evaluation, which is the mean over its
       samples.
+
+    Attributes:
+        batch_check: raises where a training batch does not fit the model; it is called in the workers of the loader.
     """
+
+    batch_check: BatchCheck = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -44,13 +49,7 @@ class DataOrderMixin:
                 "a loss nor in a metric."
             )
         self._sampler: NumberedSampler | None = None
-        device = "cpu" if self.args.device.type == "mps" else self.args.device  # MPS has no float64
-        self._evaluated = torch.zeros(2, dtype=torch.float64, device=device)  # sum of the losses, number of samples
-
-    @property
-    def batch_check(self) -> BatchCheck:
-        """What raises where a training batch does not fit the model; it is called in the workers of the DataLoader."""
-        return None
+        self._evaluated: dict[str, Tensor] = {}  # by name, (2,) the sum of a loss and the number of samples
 
     def exclude_duplicates(self, batch: MutableMapping, num_unique: int) -> MutableMapping:
         """Keep padding duplicates out of the loss: class indices are set to -100, which cross-entropy ignores.
@@ -78,7 +77,7 @@ class DataOrderMixin:
         if self.args.dataloader_drop_last and not is_training:  # An evaluation is of all samples.
             self.args.dataloader_drop_last = False
             try:
-                return self._get_dataloader(dataset, description, *args, **kwargs)
+                return DataOrderMixin._get_dataloader(self, dataset, description, *args, **kwargs)
             finally:
                 self.args.dataloader_drop_last = True
         make = super()._get_dataloader
@@ -162,25 +161,29 @@ class DataOrderMixin:
             # Trainer has divided by the labels of all ranks: the mean of the ranks' losses is that of all samples.
             weight = self.accelerator.reduce(torch.tensor(float(num_unique), device=self.args.device), "mean")
         if isinstance(weight, Tensor) or weight > 0:
-            loss = result[0].to(self._evaluated)
-            self._evaluated += torch.stack([loss * weight, torch.ones_like(loss) * weight])
+            self.add_to_evaluation("loss", _as_float64(result[0]) * weight, weight)
         return result
 
-    def evaluation_loop(
-        self,
-        dataloader: DataLoader,
-        description: str,
-        prediction_loss_only: bool | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> EvalLoopOutput:
+    def add_to_evaluation(self, name: str, total: Tensor, num_samples: Tensor | int) -> None:
+        """Add the total of some loss over samples of this rank to the evaluation, which gives the mean over all.
+
+        Args:
+            name: of the mean among the metrics, after their prefix; all ranks add to the same ones.
+            total: a scalar.
+            num_samples: those that are no padding duplicates.
+        """
+        total = _as_float64(total)
+        sums = torch.stack([total, torch.as_tensor(num_samples).to(total)])
+        self._evaluated[name] = self._evaluated.get(name, 0) + sums
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
         """As `Trainer`; the loss is the mean over all samples, however they are split into ranks and batches."""
-        self._evaluated.zero_()
-        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
-        name = f"{metric_key_prefix}_loss"
-        total, samples = self.accelerator.reduce(self._evaluated, "sum").tolist()
-        if name in output.metrics and samples:
-            output.metrics[name] = total / samples
+        self._evaluated = {}
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        for name in sorted(self._evaluated):
+            total, samples = self.accelerator.reduce(self._evaluated[name], "sum").tolist()
+            if samples and f"{metric_key_prefix}_loss" in output.metrics:
+                output.metrics[f"{metric_key_prefix}_{name}"] = total / samples
         return output
 
     def _without_duplicates(self, batch: Any) -> tuple[Any, int]:
@@ -194,6 +197,11 @@ class DataOrderMixin:
         if num_unique is None:
             num_unique = _count_unique(size, self.accelerator)
         return (batch if num_unique == size else self.exclude_duplicates(batch, num_unique)), num_unique
+
+
+def _as_float64(tensor: Tensor) -> Tensor:
+    """A value to be summed up, detached; on the CPU if it is on MPS, which has no float64."""
+    return tensor.detach().to("cpu" if tensor.device.type == "mps" else tensor.device, torch.float64)
 
 
 def _count_unique(size: int, accelerator: Any) -> int:

@@ -1,24 +1,22 @@
-"""What `EMDTrainer` adds to an evaluation: logits in their place, the components of the loss, and bounded memory."""
+"""What `EMDTrainer` adds to an evaluation: logits in their place, bounded memory, and figures for the card."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from accelerate.data_loader import DataLoaderDispatcher, DataLoaderShard
 from torch import Tensor, nn
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..losses import logits_of
-from .arguments import EMDTrainingArguments
 
-__all__ = ["ComponentSums", "LogitsFirst", "check_unchanged", "fields_of_evaluation", "keep_evaluation"]
+__all__ = ["LogitsFirst", "evaluation_loss", "keep_best_evaluation", "keep_evaluation", "settings_of_evaluation"]
 
-_COMPONENTS = ("ce", "emd", "mse")  # of losses, in the order in which an evaluation sums them up
 _BATCHES_ON_DEVICE = 16  # whose outputs leave the device together
+_NOT_ON_A_CARD = ("loss", "loss_ce", "loss_emd", "loss_mse", "model_preparation_time")
 
 
 class LogitsFirst:
@@ -45,61 +43,57 @@ class LogitsFirst:
         return {"logits": logits} | kept
 
 
-class ComponentSums:
-    """The components of the loss over the samples of an evaluation.
+def evaluation_loss(trainer: Any, logits: Tensor, labels: Tensor, num_unique: int) -> Tensor:
+    """The mean loss of a batch, whose components are added to the evaluation.
 
     Args:
-        device: where the sums are kept.
-        dtype: float64, where the device has it.
+        trainer: an `EMDTrainer`.
+        logits: (B, K).
+        labels: of the batch.
+        num_unique: number of samples that count; those after them are padding duplicates.
+
+    Raises:
+        ValueError: the loss needs a D, and before training there is none.
     """
-
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        self._sums = torch.zeros(len(_COMPONENTS), 2, device=device, dtype=dtype)  # of losses, and of samples
-
-    def reset(self) -> None:
-        """Begin another evaluation."""
-        self._sums.zero_()
-
-    def add(self, components: Mapping[str, Tensor], num_unique: int) -> None:
-        """Add a batch of (B,) components, of which the first `num_unique` samples are no padding duplicates."""
-        for name, values in components.items():
-            sums = self._sums[_COMPONENTS.index(name)]
-            sums[0] += values[:num_unique].sum().to(sums)
-            sums[1] += num_unique
-
-    def means(self, reduce: Callable[[Tensor, str], Tensor]) -> dict[str, float]:
-        """By name, the mean over all samples, of which `reduce` adds up those of all ranks."""
-        sums = zip(_COMPONENTS, reduce(self._sums, "sum").tolist(), strict=True)
-        return {name: total / samples for name, (total, samples) in sums if samples}
-
-
-def check_unchanged(trained: EMDTrainingArguments, now: EMDTrainingArguments) -> None:
-    """Raise a ValueError if fields have changed since the last training, or since construction if there was none."""
-    if changed := now.changed_fields(trained):
-        before, after = ({name: getattr(args, name) for name in changed} for args in (trained, now))
+    criterion = trainer.criterion
+    may_lack_distance = trainer.is_in_train or trainer.state.global_step > 0  # as in the jump start
+    if criterion.args.is_self_guided and criterion.ground_distance is None and not may_lack_distance:
         raise ValueError(
-            f"an evaluation needs the arguments of the last training, or before any those that the trainer was made "
-            f"with, {before}; they were changed to {after}. "
-            "Set them back, or call train(), which takes them up."
+            f"the loss {criterion.args.loss} needs a ground distance to be evaluated, and there is none yet: train "
+            "first, give ground_distance, or load a model that was saved after training with this loss."
         )
+    components = criterion(logits, labels)  # name -> (B,)
+    for name, values in components.items():
+        trainer.add_to_evaluation(f"loss_{name}", values[:num_unique].sum(), num_unique)
+    # The loss of a batch of duplicates alone is not used.
+    return sum(components.values())[: max(num_unique, 1)].mean()
 
 
 @contextmanager
-def fields_of_evaluation(
-    args: EMDTrainingArguments, compute_metrics: Any, dataloader: Any, *, returns_outputs: bool
-) -> Iterator[None]:
+def settings_of_evaluation(trainer: Any, dataloader: Any, *, returns_outputs: bool) -> Iterator[None]:
     """Let outputs leave the device every few batches, and compute metrics batch by batch where that is possible.
 
     Args:
-        args: which are other ones inside the ``with`` block.
-        compute_metrics: of the Trainer; the memory does not grow with the data if it takes batches.
+        trainer: an `EMDTrainer`; fields of its arguments are other ones inside the ``with`` block. The memory does not
+            grow with the data if its `compute_metrics` takes batches.
         dataloader: of the evaluation.
         returns_outputs: all outputs are needed in any case.
+
+    Raises:
+        ValueError: fields have changed since the last training, or since construction if there was none.
     """
+    args, trained = trainer.args, trainer.criterion.args
+    if changed := args.changed_fields(trained):
+        earlier, now = ({name: getattr(fields, name) for name in changed} for fields in (trained, args))
+        raise ValueError(
+            f"an evaluation needs the arguments of the last training, or before any those that the trainer was made "
+            f"with, {earlier}; they were changed to {now}. "
+            "Set them back, or call train(), which takes them up."
+        )
     fields = {"eval_accumulation_steps": args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
     # Only a loader of Accelerate tells Trainer which batch is the last one.
-    if _takes_batches(compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
-        compute_metrics.restart()  # an earlier evaluation may have been interrupted between two batches
+    if _takes_batches(trainer.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
+        trainer.compute_metrics.restart()  # an earlier evaluation may have been interrupted between two batches
         fields["batch_eval_metrics"] = not returns_outputs
     before = {name: getattr(args, name) for name in fields}
     vars(args).update(fields)
@@ -117,19 +111,22 @@ def _takes_batches(compute_metrics: Any) -> bool:
     return argument is not None and argument.default is not inspect.Parameter.empty
 
 
-def keep_evaluation(evaluations: dict[str, tuple[dict[str, float], int]], output: EvalLoopOutput, prefix: str) -> None:
-    """Keep an evaluation for the card in place of earlier ones, but beside those of other evaluation sets.
-
-    Args:
-        evaluations: of the same weights, by prefix: the metrics, as `eval_...`, and the number of samples.
-        output: of the evaluation.
-        prefix: of its metrics.
-    """
+def keep_evaluation(trainer: Any, output: EvalLoopOutput, prefix: str) -> None:
+    """Keep an evaluation for the card, in place of earlier ones, but beside those of other evaluation sets."""
+    evaluations = trainer.evaluated.setdefault(trainer.weights_version, {})
     is_one_of_several = prefix.startswith("eval_")  # as Trainer has it where eval_dataset is a dictionary
     for other in [name for name in evaluations if not (is_one_of_several and name.startswith("eval_"))]:
         del evaluations[other]
-    metrics = {name.removeprefix(f"{prefix}_"): value for name, value in output.metrics.items()}
     beginning = prefix if is_one_of_several else "eval"
-    others = ("loss", "model_preparation_time")
-    metrics = {f"{beginning}_{name}": value for name, value in metrics.items() if name not in others}
+    metrics = {name.removeprefix(f"{prefix}_"): value for name, value in output.metrics.items()}
+    metrics = {f"{beginning}_{name}": value for name, value in metrics.items() if name not in _NOT_ON_A_CARD}
     evaluations[prefix] = metrics, output.num_samples
+
+
+def keep_best_evaluation(trainer: Any) -> None:
+    """Once the best model is loaded, give its weights the evaluation of when they were new."""
+    best = trainer.state.best_global_step
+    steps_made = trainer.steps_made - (trainer.state.global_step - best)
+    earlier = [version for version in trainer.evaluated if version[1] == steps_made]
+    if earlier and best > trainer.first_step:
+        trainer.evaluated[trainer.weights_version] = trainer.evaluated[earlier[-1]]

@@ -80,12 +80,12 @@ class GroundDistanceCallback(TrainerCallback):
         """Once the regularizer is active, warn a single time if SDD says that D carries little information."""
         criterion = self.criterion
         of_ranks = criterion.args.loss in SELF_GUIDED
-        if self._has_warned or not of_ranks or criterion.in_jump_start or criterion.sdd_relative is None:
+        if self._has_warned or not of_ranks or criterion.in_jump_start or criterion.distance.sdd_relative is None:
             return
         omega, mu = criterion.args.self_guided_parameters()
         note = note_on_relatedness(
-            criterion.sdd_relative,
-            int(criterion.centroids.known.sum()),
+            criterion.distance.sdd_relative,
+            int(criterion.distance.centroids.known.sum()),
             omega=omega,
             mu=mu,
             regularizer_weight=criterion.regularizer_weight,
@@ -112,7 +112,7 @@ def check_ranks_agree(criterion: EMDCriterion) -> None:
     """Raise a RuntimeError unless D and lambda are the same to the bit on all ranks, which exchange 8 bytes each."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return
-    local = torch.tensor([digest_of(criterion)], device=criterion.known.device)
+    local = torch.tensor([digest_of(criterion)], device=criterion.distance.known.device)
     digests = [torch.empty_like(local) for _ in range(dist.get_world_size())]
     dist.all_gather(digests, local)
     others = [rank for rank, other in enumerate(digests) if int(other) != int(digests[0])]

@@ -18,13 +18,24 @@ __all__ = ["calibrate"]
 
 
 def calibrate(trainer: Any, dataset: Any, coverage: float | Sequence[float], test_dataset: Any) -> list[dict[str, Any]]:
-    """Calibrate intervals and keep them in the config of the model, as `EMDTrainer.calibrate` says.
+    """Calibrate intervals of classes that hold the truth with a chosen probability, on all ranks.
+
+    They are kept in `config.emd["intervals"]` until the model is trained again, and saved with it: the pipelines of
+    `squared_emd.hub` take them with ``coverage=``. What is measured on `test_dataset` goes on the model card.
 
     Args:
         trainer: an `EMDTrainer`.
-        dataset: to calibrate on.
-        coverage: one or several.
-        test_dataset: to measure the coverage on; None: it is not measured.
+        dataset: labeled samples that were not trained on, as `predict` takes them.
+        coverage: one probability or several.
+        test_dataset: further samples, of neither training nor calibration, to measure the coverage on; or None.
+
+    Returns:
+        For each coverage what `squared_emd.decoding.calibrate_intervals` gives, with `held_out` where there is a
+        `test_dataset`: `coverage`, `mean_size` (classes of an interval) and `num_samples`.
+
+    Raises:
+        ValueError: the loss is `reg`, samples have no labels, logits are not finite, or what `calibrate_intervals`
+            raises.
     """
     if trainer.args.loss == "reg":
         raise ValueError(

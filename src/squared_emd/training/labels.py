@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from numbers import Integral, Number
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "class_shares",
     "labels_of",
     "num_classes_of",
+    "transformed",
 ]
 
 
@@ -117,10 +118,10 @@ def _required(num_classes: int | None) -> str:
 def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     """(N,) bool: whether each label is a class index or a distribution; without classes, whether it is a score."""
     if labels.dtype.kind not in "biuf":  # of several types: each counts for itself, but for the sign of scores
-        numbers = np.array([isinstance(label, (Number, np.number)) for label in labels])
         if num_classes is not None:
-            are_rows = _kind(labels[0]) == "row"
-            return np.array([_fits_alone(label, num_classes, are_rows) for label in labels])
+            ndim = 1 if isinstance(labels[0], (list, tuple)) else np.ndim(labels[0])
+            return np.array([_fits_alone(label, num_classes, ndim) for label in labels])
+        numbers = np.array([isinstance(label, (Number, np.number)) for label in labels])
         if numbers.any():
             numbers[numbers] = _fits(labels[numbers].astype(np.float64), None)
         return numbers
@@ -137,14 +138,12 @@ def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     return is_distribution & (labels.shape[1:] == (num_classes,))
 
 
-def _fits_alone(label: Any, num_classes: int, is_row: bool) -> bool:
-    if isinstance(label, str) or (_kind(label) == "row") != is_row:  # names are the many that do not fit
-        return False
+def _fits_alone(label: Any, num_classes: int, ndim: int) -> bool:
     try:
         array = np.asarray(label)[None]
     except ValueError:  # rows within rows, of different lengths
         return False
-    return array.dtype.kind in "biuf" and bool(_fits(array, num_classes)[0])
+    return array.ndim == 1 + ndim and array.dtype.kind in "biuf" and bool(_fits(array, num_classes)[0])
 
 
 def _remedy(label: Any, name: str, labels: np.ndarray, num_classes: int | None) -> str:
@@ -199,24 +198,16 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
         name, column = "targets", getattr(dataset, "targets", None)
         if not hasattr(column, "__len__") or not len(column):
             return None
+    # One array of labels of several types would hide which of them does not fit.
+    rows, types = (list, tuple, np.ndarray), {object}
+    if isinstance(column, rows[:2]):
+        types = {list if isinstance(label, rows) else type(label) for label in column}
     with suppress(ValueError):  # rows of different lengths
-        if not isinstance(column, (list, tuple)) or len({_kind(label) for label in _one_of_each_type(column)}) == 1:
+        if len(types) == 1:
             return name, np.asarray(column)
-    labels = np.empty(len(column), object)  # One type for all would hide which label does not fit.
+    labels = np.empty(len(column), object)
     labels[:] = column
     return name, labels
-
-
-def _one_of_each_type(column: Sequence[Any]) -> list[Any]:
-    return list({getattr(label, "dtype", type(label)): label for label in column}.values())
-
-
-def _kind(label: Any) -> str:
-    """Labels of one kind can be put into one array."""
-    if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0):
-        return "row"
-    kind = np.asarray(label).dtype.kind
-    return "i" if kind in "biu" else kind
 
 
 def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
@@ -272,3 +263,15 @@ def balanced_draws(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     shares = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
     return shares[labels] if labels.ndim == 1 else labels @ shares
+
+
+def transformed(transform: Callable[[dict[str, Any]], Mapping], inputs: dict[str, Any]) -> dict[str, Any]:
+    """A batch as `train_batch_transform` changes it; a ValueError if samples are lost or added."""
+    size = len(inputs["labels"])
+    inputs = dict(transform(inputs))
+    if len(inputs.get("labels", ())) != size:
+        raise ValueError(
+            f"train_batch_transform must keep the {size} samples of a batch, which the loss of the step is divided "
+            f"by; it gave {len(inputs.get('labels', ()))}."
+        )
+    return inputs

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..losses import check_labels, sample_weights
-from ..targets import class_weights_from_counts, smoothing_kernel, spread
+from ..targets import class_weights_from_counts, spread
 from .arguments import EMDTrainingArguments
 
 __all__ = ["Targets"]
 
 
-class Targets(nn.Module):
+class Targets:
     """What a label becomes in the loss: a weight, and a distribution if labels are smoothed.
 
     Args:
@@ -31,14 +31,15 @@ class Targets(nn.Module):
     """
 
     def __init__(self, args: EMDTrainingArguments, num_classes: int, device: torch.device | str = "cpu") -> None:
-        super().__init__()
         self.args = args
         self.num_classes = num_classes
         self.device = torch.device(device)
-        self.register_buffer("class_weights", None)
-        self.register_buffer("_kernel", None)  # (K, K) how a class is smoothed over the others
-        self._distance: tuple[Tensor, Tensor] | None = None
+        self.class_weights: Tensor | None = None
         if args.class_weights is not None and args.weights_by_count is None:
+            if len(args.class_weights) != num_classes and args.loss != "reg":
+                raise ValueError(
+                    f"class_weights must hold {num_classes} numbers, one a class, got {len(args.class_weights)}."
+                )
             self._set_class_weights([float(weight) for weight in args.class_weights])
 
     def count(self, counts: Sequence[float]) -> None:
@@ -48,20 +49,7 @@ class Targets(nn.Module):
             self._set_class_weights(class_weights_from_counts(counts, scheme, beta=beta))
 
     def _set_class_weights(self, class_weights: Sequence[float] | Tensor) -> None:
-        if len(class_weights) != self.num_classes and self.args.loss != "reg":
-            raise ValueError(
-                f"class_weights must hold {self.num_classes} numbers, one a class, got {len(class_weights)}."
-            )
         self.class_weights = torch.as_tensor(class_weights, dtype=torch.float32, device=self.device)
-
-    def follow(self, ground_distance: Tensor | None, known: Tensor) -> None:
-        """Smooth by this D from now on.
-
-        Args:
-            ground_distance: (K, K) D, or None: uniformly.
-            known: (K,) bool, the classes that D knows.
-        """
-        self._distance, self._kernel = None if ground_distance is None else (ground_distance, known), None
 
     def weights_of(self, labels: Tensor) -> Tensor | None:
         """The weight of each sample: (B,), or None if all are 1.
@@ -81,24 +69,22 @@ class Targets(nn.Module):
         labels = check_labels(labels, len(labels), len(self.class_weights))
         return sample_weights(labels.to(self.device), self.class_weights)
 
-    def smoothed(self, labels: Tensor) -> Tensor:
-        """The labels after `label_smoothing_factor` and `label_smoothing_temperature`.
+    def smoothed(self, labels: Tensor, kernel: Tensor | None) -> Tensor:
+        """The labels after `label_smoothing_factor`.
 
         Args:
             labels: (B,) class indices, or (B, K) target distributions.
+            kernel: (K, K) how the share of a class is spread; None: evenly.
 
         Returns:
             (B, K) float32, or the labels themselves without smoothing.
         """
-        share, temperature = self.args.label_smoothing_factor, self.args.label_smoothing_temperature
+        share = self.args.label_smoothing_factor
         if not share:
             return labels
         labels = check_labels(labels, len(labels), self.num_classes)
-        if temperature is not None and self._kernel is None and self._distance is not None:
-            distance, known = (tensor.to(self.device) for tensor in self._distance)
-            self._kernel = smoothing_kernel(distance, temperature, known=known)
-        if self._kernel is not None:
-            return spread(labels, self._kernel, share)
+        if kernel is not None:
+            return spread(labels, kernel, share)
         if labels.dim() == 1:
             labels = F.one_hot(labels.long(), self.num_classes)
         return labels.to(self.device, torch.float32) * (1 - share) + share / self.num_classes

@@ -72,8 +72,8 @@ class GroundDistanceFigures(TrainerCallback):
 
         criterion = self.criterion
         title = f"D after epoch {criterion.epoch}"
-        if criterion.sdd_relative is not None:
-            title += f", SDD / mean distance {criterion.sdd_relative:.3f}"
+        if criterion.distance.sdd_relative is not None:
+            title += f", SDD / mean distance {criterion.distance.sdd_relative:.3f}"
         figure = heat_map(criterion.ground_distance, class_names=criterion.class_names, title=title)
         return render(figure, _DPI)
 

@@ -11,9 +11,8 @@ from tests.ranks import on_ranks
 from tests.training.tiny import Network, arguments, samples
 
 from squared_emd import EMDTrainer
-from squared_emd.hub import UploadError
-from squared_emd.training import trainer as trainer_module
-from squared_emd.training.main_process import on_main_process
+from squared_emd.hub import UploadError, training_push
+from squared_emd.hub.main_process import on_main_process
 
 EXPECTED = [OSError("no such file"), ValueError("no such file"), UploadError("no such file")]
 OTHERS = [torch.OutOfMemoryError("out of memory"), RuntimeError("a bug"), KeyError("name"), KeyboardInterrupt("^C")]
@@ -30,7 +29,7 @@ def acts(rank, folder):
     """Writes down how each act ended on this rank: the type, the text, and the function that raised it."""
     trainer = EMDTrainer(Network(), arguments(folder, loss="emd"), train_dataset=samples())
     ends = {"result": on_main_process(lambda: "me/age" if rank == 0 else fail(), UploadError)}
-    trainer.hub_model_id, trainer_module.upload_model = "me/age", fail
+    trainer.hub_model_id, training_push.upload_model = "me/age", fail
     calls = {repr(error): lambda error=error: on_main_process(lambda: fail(error=error), UploadError)
              for error in EXPECTED + OTHERS}  # fmt: skip
     saving = EMDTrainer(Network(), arguments(folder, loss="emd", save_strategy="epoch"), train_dataset=samples())
