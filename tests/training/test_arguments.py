@@ -38,21 +38,12 @@ def test_every_field_of_ours_on_the_command_line(tmp_path):
     (args,) = HfArgumentParser(EMDTrainingArguments).parse_args_into_dataclasses(
         ["--output_dir", str(tmp_path), *words.split()]
     )
-    assert (args.loss, args.omega, args.mu, args.fixed_regularizer_weight, args.regularizer_ratio) == (
-        "xemd1",
-        1.5,
-        -0.3,
-        0.5,
-        4,
-    )
-    assert (args.jump_start_epochs, args.true_class_cost, args.rank, args.ground_distance) == (
-        2,
-        1,
-        "inclusive",
-        "d.npy",
-    )
-    assert (args.ground_distance_update_steps, args.head) == (7, "classifier")
-    assert (args.nan_policy, args.nan_steps) == ("skip", 3)
+    found = {name: getattr(args, name) for name in words.replace("--", "").split()[::2]}
+    assert found == {
+        "loss": "xemd1", "omega": 1.5, "mu": -0.3, "regularizer_weight": "0.5", "regularizer_ratio": 4,
+        "jump_start_epochs": 2, "true_class_cost": 1, "rank": "inclusive", "ground_distance": "d.npy",
+        "ground_distance_update_steps": 7, "head": "classifier", "nan_policy": "skip", "nan_steps": 3,
+    }  # fmt: skip
     json.dumps(args.to_dict())
     (args,) = HfArgumentParser(EMDTrainingArguments).parse_args_into_dataclasses(
         ["--output_dir", str(tmp_path), *["--loss", "emd", "--spacing", "1", "2.5", "3"]]
@@ -98,67 +89,72 @@ def test_errors_are_to_fall_where_the_user_does_not_say(tmp_path, metric, greate
     assert args.greater_is_better is not greater_is_better
 
 
+JUMP_START = (
+    'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before (or a '
+    "given one); it needs jump_start_epochs of at least {}, got {}. Give more epochs, or a number for "
+    "regularizer_weight."
+)
+RANGES = (
+    ("loss", "one of xe, reg, emd, xemd1, xemd2, a-emd, xemd", ("emd2",)),
+    ("rank", '"strict" or "inclusive"', ("dense",)),
+    ("nan_policy", '"raise" or "skip"', ("ignore",)),
+    ("regularizer_weight", '"auto" or a number of at least 0', ("much", -1)),
+    ("regularizer_ratio", "greater than 0 and finite", (0, math.nan, math.inf, None, "3")),
+    ("omega", "greater than 0 and finite", (0, math.nan, math.inf, "2")),
+    ("mu", "finite", (math.nan, -math.inf, "-0.5")),
+    ("true_class_cost", "at least 0 and finite", (-1.0, math.nan, math.inf)),
+    ("label_smoothing_factor", "between 0 and 1", (-0.1, 1.5, math.nan)),
+    ("label_smoothing_temperature", "greater than 0 and finite", (-1.0,)),
+    ("jump_start_epochs", "a whole number of at least 0", (-1, 1.5, math.nan, math.inf)),
+    ("ground_distance_update_steps", "a whole number of at least 1", (0, 2.5, math.inf)),
+    ("nan_steps", "a whole number of at least 1", (0, 2.5, math.nan, math.inf)),
+    ("sinkhorn_iterations", "a whole number of at least 1", (0, math.nan, math.inf)),
+    ("entropic_strength", "greater than 0 and finite", (0.0, math.nan, math.inf)),
+    ("geometry", "line, circle or a .json file with a label tree", (3, "square")),
+    ("spacing", "finite gaps, none negative and not all 0", ([0.0, 0.0], [1.0, math.nan], [1.0, -1.0], 2)),
+    ("prior_weight", "between 0 and 1", (1.5,)),
+    ("prior_decay", "greater than 0 and at most 1", (0.0,)),
+    (
+        "class_weights",
+        "balanced, effective, effective:BETA with BETA at least 0 and less than 1, or one number of at least 0 for "
+        "each class, not all 0",
+        (["often"], ["1", "-1"], ["effective:1"]),
+    ),
+)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"loss": "emd2"}, "loss must be one of xe, reg, emd, xemd1, xemd2, a-emd, xemd, got 'emd2'."),
-        ({"rank": "dense"}, 'rank must be "strict" or "inclusive", got \'dense\'.'),
-        (
-            {"regularizer_weight": "much"},
-            "regularizer_weight must be \"auto\" or a number of at least 0, got 'much'.",
-        ),
-        ({"regularizer_weight": -1}, 'regularizer_weight must be "auto" or a number of at least 0, got -1.'),
         *(
             ({name: value}, f"{name} must be {requirement}, got {value!r}.")
-            for name, requirement, values in (
-                ("regularizer_ratio", "greater than 0 and finite", (0, math.nan, math.inf, None, "3")),
-                ("omega", "greater than 0 and finite", (0, math.nan, math.inf, "2")),
-                ("mu", "finite", (math.nan, -math.inf, "-0.5")),
-                ("true_class_cost", "at least 0 and finite", (-1.0, math.nan, math.inf)),
-                ("label_smoothing_factor", "between 0 and 1", (-0.1, 1.5, math.nan)),
-                ("jump_start_epochs", "a whole number of at least 0", (-1, 1.5, math.nan, math.inf)),
-                ("ground_distance_update_steps", "a whole number of at least 1", (0, 2.5, math.inf)),
-                ("nan_steps", "a whole number of at least 1", (0, 2.5, math.nan, math.inf)),
-                ("sinkhorn_iterations", "a whole number of at least 1", (0, math.nan, math.inf)),
-                ("entropic_strength", "greater than 0 and finite", (0.0, math.nan, math.inf)),
-                ("geometry", "line, circle or a .json file with a label tree", (3, "square")),
-                ("spacing", "finite gaps, none negative and not all 0", ([0.0, 0.0], [1.0, math.nan], 2)),
-            )
+            for name, requirement, values in RANGES
             for value in values
         ),
-        (
-            {"loss": "reg", "label_smoothing_factor": 0.1},
-            "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
-            "it must be 0, got 0.1.",
-        ),
-        (
-            {"loss": "xemd2", "spacing": [1.0, 2.0]},
-            "spacing is for the loss emd and for geometry line or circle; xemd2 has none. Leave it out.",
-        ),
-        (
-            {"loss": "xemd", "mu": -0.5},
-            "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; xemd has none. Leave them out.",
-        ),
-        (
-            {"loss": "emd", "ground_distance": "d.npy"},
-            "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; emd "
-            "has none. Leave it out.",
-        ),
-        ({"nan_policy": "ignore"}, 'nan_policy must be "raise" or "skip", got \'ignore\'.'),
-        (
-            {"loss": "xemd2", "jump_start_epochs": 1},
-            'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before '
-            "(or a given one); it needs jump_start_epochs of at least 2, got 1. Give more epochs, or a number for "
-            "regularizer_weight.",
-        ),
-        (
-            {"loss": "xemd2", "jump_start_epochs": 0, "ground_distance": "d.npy"},
-            'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before '
-            "(or a given one); it needs jump_start_epochs of at least 1, got 0. Give more epochs, or a number for "
-            "regularizer_weight.",
-        ),
+        ({"loss": "reg", "label_smoothing_factor": 0.1}, "label_smoothing_factor spreads mass over classes, which the "
+         "loss reg does not have; it must be 0, got 0.1."),
+        ({"label_smoothing_temperature": 1.0}, "label_smoothing_temperature says how label_smoothing_factor is spread, "
+         "which is 0. Give both, or leave it out."),
+        ({"loss": "xemd2", "spacing": [1.0, 2.0]},
+         "spacing is for the loss emd and for geometry line or circle; xemd2 has none. Leave it out."),
+        ({"geometry": "t.json", "spacing": [1.0]}, "spacing is for the loss emd and for geometry line or circle; a "
+         "label tree has its own lengths. Leave it out."),
+        ({"loss": "xemd", "mu": -0.5}, "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; xemd "
+         "has none. Leave them out."),
+        ({"loss": "emd", "ground_distance": "d.npy"}, "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, "
+         "and for label_smoothing_temperature; emd has none. Leave it out."),
+        ({"loss": "xe", "geometry": "line"}, "geometry is for the losses emd, xemd, xemd1, xemd2 and a-emd, and for "
+         "label_smoothing_temperature; xe has none. Leave it out."),
+        ({"geometry": "line", "ground_distance": "d.npy"},
+         "give geometry or ground_distance, not both: each says how far the classes are apart."),
+        ({"loss": "emd", "prior_weight": 0.5},
+         "prior_weight is for the losses xemd, xemd1 and xemd2; emd learns no D. Leave it out."),
+        ({"balanced_sampling": True, "train_sampling_strategy": "sequential"}, "balanced_sampling draws the samples "
+         "itself; train_sampling_strategy must be random, got sequential."),
+        ({"loss": "xemd2", "jump_start_epochs": 1}, JUMP_START.format(2, 1)),
+        ({"loss": "xemd2", "jump_start_epochs": 0, "ground_distance": "d.npy"}, JUMP_START.format(1, 0)),
     ],
-)
+)  # fmt: skip
 def test_errors(tmp_path, fields, message):
     with pytest.raises(ValueError) as error:
         EMDTrainingArguments(str(tmp_path), **fields)

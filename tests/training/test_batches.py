@@ -86,23 +86,16 @@ def test_the_data_set_can_be_looked_at(tmp_path):
     assert seen == [(data[3], len(data))]
 
 
-def rows_with(column):
-    return datasets.Dataset.from_dict({"inputs": [[float(n), 0.0, 0.0] for n in range(N)], column: list(range(N))})
-
-
-def trained(tmp_path, table, collate):
-    args = arguments(tmp_path, loss="emd", remove_unused_columns=False)
-    trainer = EMDTrainer(Network(), args, train_dataset=table, data_collator=collate)
-    trainer.train()
-    return trainer
-
-
 def test_a_transform_whose_keys_only_the_collator_knows(tmp_path):
     # stock takes columns out of a `datasets.Dataset`, never keys that its transform makes
-    table = rows_with("age").with_transform(lambda rows: {"views": rows["inputs"], "age": rows["age"]})
+    table = datasets.Dataset.from_dict({"inputs": [[float(n), 0.0, 0.0] for n in range(N)], "age": list(range(N))})
+    table = table.with_transform(lambda rows: {"views": rows["inputs"], "age": rows["age"]})
 
     def collate(rows):
         inputs = torch.tensor([row["views"] for row in rows])
         return {"inputs": inputs, "labels": torch.tensor([row["age"] // 3 for row in rows])}
 
-    assert len(logged(trained(tmp_path, table, collate), "loss")) == 4
+    args = arguments(tmp_path, loss="emd", remove_unused_columns=False)
+    trainer = EMDTrainer(Network(), args, train_dataset=table, data_collator=collate)
+    trainer.train()
+    assert len(logged(trainer, "loss")) == 4

@@ -14,6 +14,15 @@ from squared_emd.training.labels import check_label_column, class_shares
 N = 8
 REQUIRED = "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'label' of"
 MISSING = "Leave out samples without a label."
+VOTES = "squared_emd.soft_labels makes such shares of votes."
+CAST = (
+    'Cast class indices to integers: dataset.cast_column("label", Value("int64")); real-valued scores are for the loss '
+    "reg."
+)
+ENCODE = (
+    'Number the classes in all splits at once: dataset.class_encode_column("label") in alphabetical order, or '
+    'dataset.cast_column("label", ClassLabel(names=[...])) in another one.'
+)
 
 
 def table(labels, **features):
@@ -53,71 +62,34 @@ def test_true_and_false_are_counted(tmp_path):
         ([0, -100, 2, 3], 1, 1, "-100", MISSING),
         ([1, 4, 3, 2], 1, 1, "4", "If the labels count from 1, subtract 1; otherwise give the model num_labels=5."),
         ([0, 4, 3, 9], 2, 1, "4", "Give the model num_labels=10, or leave out what is no class."),
-        (
-            [0.0, 1.0, 2.0],
-            3,
-            0,
-            "0.0",
-            'Cast class indices to integers: dataset.cast_column("label", Value("int64")); real-valued scores are for '
-            "the loss reg.",
-        ),
-        (
-            ["good", "bad", "fair"],
-            3,
-            0,
-            "'good'",
-            'Number the classes in all splits at once: dataset.class_encode_column("label") in alphabetical order, or '
-            'dataset.cast_column("label", ClassLabel(names=[...])) in another one.',
-        ),
-        ([[0.5, 0.5, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0]], 1, 1, "[3.0, 1.0, 0.0, 0.0]",
-         "squared_emd.soft_labels makes such shares of votes."),
-        ([[0.5, 0.5], [0.5, 0.5]], 2, 0, "[0.5, 0.5]", "squared_emd.soft_labels makes such shares of votes."),
-        ([[0.5, 0.5], [1.0]], 2, 0, "[0.5, 0.5]", "squared_emd.soft_labels makes such shares of votes."),
+        ([0.0, 1.0, 2.0], 3, 0, "0.0", CAST),
+        (["good", "bad", "fair"], 3, 0, "'good'", ENCODE),
+        ([[0.5, 0.5, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0]], 1, 1, "[3.0, 1.0, 0.0, 0.0]", VOTES),
+        ([[0.5, 0.5], [0.5, 0.5]], 2, 0, "[0.5, 0.5]", VOTES),
+        ([[0.5, 0.5], [1.0]], 2, 0, "[0.5, 0.5]", VOTES),
+        # One label of another type is the one that is named.
+        ([0, 1, 2, 1.5], 1, 3, "1.5", CAST),
+        ([0, 1, "b", 3], 1, 2, "'b'", ENCODE),
+        ([0, 1, float("nan"), 3], 1, 2, "nan", MISSING),
+        ([0, np.int8(3), np.int64(7)], 1, 2, "7", "Give the model num_labels=8, or leave out what is no class."),
+        ([torch.tensor(0), torch.tensor(2.0), 3], 1, 1, "2.0", CAST),
+        ([[0.25] * 4, [0.0, 0.0, 1.0]], 1, 1, "[0.0, 0.0, 1.0]", VOTES),
     ],
-)  # fmt: skip
+)
 def test_labels_that_do_not_fit_the_classes(labels, count, row, value, remedy):
-    for data in (table(labels), table(labels).to_list()):
-        shown = "None" if value == "nan" and isinstance(data, list) else value
+    forms = [[{"label": label} for label in labels]]
+    if len({type(label) for label in labels} - {type(None)}) == 1:
+        forms.append(table(labels))
+    for data in forms:
+        shown = "None" if labels[row] is None and data is forms[0] else value
         end = f"{count} are not, the first in row {row}: {shown}. {remedy}"
         with pytest.raises(ValueError) as error:
             check_label_column(data, K, default_data_collator, source="train_dataset")
         assert str(error.value) == f"{REQUIRED} train_dataset {end}"
-        if labels[0] != 0.0 or row:  # numbers that are whole can be counted
+        if remedy != CAST or value == "1.5":  # Numbers that are whole can be counted.
             with pytest.raises(ValueError) as error:
                 class_shares(data, K, needed_by="balanced_sampling")
             assert str(error.value) == f"{REQUIRED} the training data {end}"
-
-
-@pytest.mark.parametrize(
-    ("labels", "row", "value", "remedy"),
-    [
-        (
-            [0, 1, 2, 1.5],
-            3,
-            "1.5",
-            'Cast class indices to integers: dataset.cast_column("label", Value("int64")); real-valued scores are for '
-            "the loss reg.",
-        ),
-        (
-            [0, 1, "b", 3],
-            2,
-            "'b'",
-            'Number the classes in all splits at once: dataset.class_encode_column("label") in alphabetical order, or '
-            'dataset.cast_column("label", ClassLabel(names=[...])) in another one.',
-        ),
-        ([0, 1, float("nan"), 3], 2, "nan", MISSING),
-        ([0, np.int8(3), np.int64(7)], 2, "7", "Give the model num_labels=8, or leave out what is no class."),
-        ([torch.tensor(0), torch.tensor(2.0), 3], 1, "2.0",
-         'Cast class indices to integers: dataset.cast_column("label", Value("int64")); real-valued scores are for '
-         "the loss reg."),
-        ([[0.25] * 4, [0, 0, 0, 1, 0]], 1, "[0, 0, 0, 1, 0]", "squared_emd.soft_labels makes such shares of votes."),
-    ],
-)  # fmt: skip
-def test_one_label_of_another_type_is_the_one_that_is_named(labels, row, value, remedy):
-    data = [{"inputs": torch.zeros(3), "label": label} for label in labels]
-    with pytest.raises(ValueError) as error:
-        check_label_column(data, K, default_data_collator, source="train_dataset")
-    assert str(error.value) == f"{REQUIRED} train_dataset 1 are not, the first in row {row}: {value}. {remedy}"
 
 
 def test_labels_of_which_one_alone_would_fit():

@@ -1,6 +1,7 @@
 """The card that a Trainer writes; pushes over HTTP are in tests/hub."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,20 +16,18 @@ from squared_emd.vision import average_flips
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]
 
 
-def written_card(folder, model, data, **others):
-    trainer = EMDTrainer(model, arguments(folder, loss="emd"), train_dataset=data, eval_dataset=data, **others)
-    trainer.train()
-    metrics = trainer.evaluate()
-    trainer.save_model()
+def evaluated(folder, **others):
+    """A Trainer of images that has been evaluated, and its data."""
+    data = images()
+    trainer = EMDTrainer(tiny_vit(), arguments(folder, loss="emd"), train_dataset=data, eval_dataset=data, **others)
+    trainer.evaluate()
+    return trainer, data
+
+
+def card_of(trainer):
     trainer.create_model_card(language="en")
-    return (folder / "README.md").read_text(), metrics
-
-
-def test_images(tmp_path):
-    card, metrics = written_card(tmp_path, tiny_vit(), images(), compute_metrics=ordinal_metrics())
-    assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
-    noted = json.loads((tmp_path / "card_results.json").read_text())["results"]
-    assert (noted["num_test"], noted["num_train"]) == (len(images()), len(images()))
+    folder = Path(trainer.args.output_dir)
+    return (folder / "README.md").read_text(), json.loads((folder / "card_results.json").read_text())["results"]
 
 
 class OwnConfig(PretrainedConfig):
@@ -47,22 +46,27 @@ class OwnModel(PreTrainedModel):
         return {"logits": self.classifier(features)}
 
 
-def test_an_architecture_that_transformers_does_not_know(tmp_path):
-    data = [{"features": torch.full((4,), float(k)), "labels": k % 3} for k in range(6)]
-    model = OwnModel(OwnConfig(num_labels=3))
-    card, metrics = written_card(tmp_path, model, data, compute_metrics=ordinal_metrics())
-    assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
-    assert "OwnModel" in card
+FEATURES = [{"features": torch.full((4,), float(k)), "labels": k % 3} for k in range(6)]
 
 
-def test_a_prediction_is_no_evaluation(tmp_path):
-    data = images()
-    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=data, eval_dataset=data)
-    trainer.evaluate()
-    trainer.predict(data[:5], metric_key_prefix="eval")
+@pytest.mark.parametrize(
+    ("make", "data", "shown"),
+    [
+        (tiny_vit, images(), "pipeline_tag: image-classification"),
+        (tiny_bert, WORDS, "pipeline_tag: text-classification"),
+        (lambda: OwnModel(OwnConfig(num_labels=3)), FEATURES, "OwnModel"),  # which transformers does not know
+    ],
+)
+def test_the_card_of_a_model(tmp_path, make, data, shown):
+    args, metrics = arguments(tmp_path, loss="emd"), ordinal_metrics()
+    trainer = EMDTrainer(make(), args, train_dataset=data, eval_dataset=data, compute_metrics=metrics)
+    trainer.train()
+    aem = trainer.evaluate()["eval_aem"]
+    trainer.predict(data[:5], metric_key_prefix="eval")  # A prediction is no evaluation.
     trainer.save_model()
-    trainer.create_model_card()
-    assert json.loads((tmp_path / "card_results.json").read_text())["results"]["num_test"] == len(data)
+    card, noted = card_of(trainer)
+    assert f"| AEM | {100 * aem:.1f}% |" in card and shown in card
+    assert (noted["num_test"], noted["num_train"]) == (len(data), len(data))
 
 
 def test_the_best_weights_have_the_evaluation_of_their_step(tmp_path):
@@ -104,13 +108,11 @@ def test_weights_are_read_only_where_something_is_pushed_or_a_card_is_written(tm
     trainer.save_model()
     assert not read
     monkeypatch.undo()
-    trainer.create_model_card()
-    assert json.loads((tmp_path / "card_results.json").read_text())["results"]["num_test"] == len(images())
+    assert card_of(trainer)[1]["num_test"] == len(images())
 
 
 def test_a_training_that_leaves_no_trace_in_the_weights_is_noticed(tmp_path):
-    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=images(), eval_dataset=images())
-    trainer.evaluate()
+    trainer, _ = evaluated(tmp_path)
     before = trainer.weights_version
     assert trainer.weights_version == before
     trainer.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)  # as one with kernels of its own
@@ -129,9 +131,7 @@ def test_a_training_that_leaves_no_trace_in_the_weights_is_noticed(tmp_path):
     ids=["all", "one", "dtype", "other tensor"],
 )
 def test_writes_that_pytorch_does_not_count_are_noticed(tmp_path, write):
-    data = images()
-    trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, loss="emd"), train_dataset=data, eval_dataset=data)
-    trainer.evaluate()
+    trainer, data = evaluated(tmp_path)
     assert facts_of_training(trainer)["num_test"] == len(data)
     write(trainer.model)
     assert facts_of_training(trainer)["num_test"] is None
@@ -148,29 +148,20 @@ def test_weights_of_any_layout_have_a_version():
 
 
 def test_other_weights_in_the_folder_than_were_evaluated(tmp_path):
-    data = images()
-    args = arguments(tmp_path, loss="emd")
-    metrics = ordinal_metrics()
-    trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=metrics)
+    trainer, _ = evaluated(tmp_path, compute_metrics=ordinal_metrics())
     trainer.save_model()
     trainer.train()
     trainer.evaluate()
-    trainer.create_model_card()
-    assert "| AEM | not run |" in (tmp_path / "README.md").read_text()
+    assert "| AEM | not run |" in card_of(trainer)[0]
     trainer.save_model()
-    trainer.create_model_card()
-    assert "| AEM | not run |" not in (tmp_path / "README.md").read_text()
+    assert "| AEM | not run |" not in card_of(trainer)[0]
 
 
 def test_metrics_that_make_no_sense_stay_off_the_card(tmp_path, caplog):
     percent = {"aem": 61.7, "aeo": 91.7, "mae": 0.5, "squared_emd": 0.4}
-    data = images()
-    args = arguments(tmp_path, loss="emd")
-    trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, eval_dataset=data, compute_metrics=lambda _: percent)
-    trainer.evaluate()
+    trainer, _ = evaluated(tmp_path, compute_metrics=lambda _: percent)
     trainer.save_model()
-    trainer.create_model_card()
-    assert "| AEM | not run |" in (tmp_path / "README.md").read_text()
+    assert "| AEM | not run |" in card_of(trainer)[0]
     assert (
         "The metrics do not go on the card: results: 'eval_aem' must be a number, 0 to 1, or null; got 61.7"
         in caplog.text
@@ -207,12 +198,6 @@ def test_a_checkpoint_that_cannot_be_pushed_does_not_end_training(tmp_path, capl
         f"{empty} is not pushed: {empty} must hold a saved model, with its weights as model.safetensors; there are "
         "none. Name the folder of a run that is done, or save the model there."
     ]
-
-
-def test_text(tmp_path):
-    card, metrics = written_card(tmp_path, tiny_bert(), WORDS, compute_metrics=ordinal_metrics())
-    assert f"| AEM | {100 * metrics['eval_aem']:.1f}% |" in card
-    assert "pipeline_tag: text-classification" in card and "image" not in card
 
 
 def test_a_plain_module_gets_none(tmp_path):

@@ -44,17 +44,12 @@ def rare(soft=False):
     return data
 
 
-def first_loss(folder, data, **fields):
+def first_loss(folder, data, num_outputs=K, **fields):
     """The training loss of one step over all the data, before anything is learned."""
     torch.manual_seed(0)
-    model = Network()
-    options = {
-        "num_train_epochs": 1,
-        "per_device_train_batch_size": 24,
-        "logging_steps": 1,
-        "logging_strategy": "steps",
-    }
-    trainer = EMDTrainer(model, arguments(folder, **(options | fields)), train_dataset=data)
+    model = Network(num_outputs)
+    fields = {"num_train_epochs": 1, "per_device_train_batch_size": 24} | fields
+    trainer = EMDTrainer(model, arguments(folder, **fields), train_dataset=data)
     with torch.no_grad():
         logits = model(torch.stack([torch.as_tensor(sample["inputs"]) for sample in data]))["logits"]
     trainer.train()
@@ -104,16 +99,10 @@ def test_both_terms_of_the_self_guided_loss_are_weighted(tmp_path):
 
 def test_regression_is_weighted_by_the_class_of_the_label(tmp_path):
     data = rare()
-    torch.manual_seed(0)
-    model = Network(1)
-    fields = {"loss": "reg", "class_weights": "balanced", "per_device_train_batch_size": 24, "num_train_epochs": 1}
-    trainer = EMDTrainer(model, arguments(tmp_path, **fields), train_dataset=data)
-    with torch.no_grad():
-        outputs = model(torch.stack([sample["inputs"] for sample in data]))["logits"].squeeze(1)
+    loss, outputs = first_loss(tmp_path, data, 1, loss="reg", class_weights="balanced")
     labels = torch.tensor([sample["labels"] for sample in data])
-    expected = (torch.tensor([24 / (4 * COUNTS[k]) for k in labels]) * (outputs - labels).square()).mean()
-    trainer.train()
-    assert logged(trainer, "loss")[0] == pytest.approx(float(expected), rel=1e-4)
+    weights = torch.tensor([24 / (4 * count) for count in COUNTS])[labels]
+    assert loss == pytest.approx(float((weights * (outputs.squeeze(1) - labels).square()).mean()), rel=1e-4)
 
 
 @pytest.mark.parametrize("soft", [False, True])

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..ground_distance.label_tree import LabelTree
 from ..losses import (
     cross_entropy_loss,
     energy_distance_loss,
@@ -84,8 +85,10 @@ class EMDCriterion(nn.Module):
         self.args = args = copy.copy(args)
         vars(args).update({name: list(value) for name, value in vars(args).items() if isinstance(value, list)})
         self.targets = Targets(args, self.num_classes, self.device)
-        self.geometry = Geometry(args, self.num_classes, class_names=self._names_of_model, device=self.device)
-        given = given_ground_distance(args, self.geometry, self._given, self._names_of_model)
+        names = self._names_of_model
+        tree = self._given if isinstance(self._given, LabelTree) else None
+        self.geometry = Geometry(args, self.num_classes, tree=tree, class_names=names, device=self.device)
+        given = given_ground_distance(args, self.geometry, self._given, names)
         self.distance = CurrentDistance(args, given, self.class_names, self.device)
         self.restart()
 

@@ -32,11 +32,13 @@ class Geometry:
     Args:
         args: with `geometry` and `spacing`; without them the classes lie on a line, one apart.
         num_classes: K.
+        tree: given in place of these arguments.
         class_names: (K,) of the model, in its order; None: it has none.
         device: where the loss is computed.
 
     Raises:
-        ValueError: `spacing` has another number of gaps than the classes; the label tree has other classes.
+        ValueError: `spacing` has another number of gaps than the classes; the label tree has other classes, or is given
+            twice.
         FileNotFoundError: there is no such label tree.
     """
 
@@ -45,17 +47,24 @@ class Geometry:
         args: EMDTrainingArguments,
         num_classes: int,
         *,
+        tree: LabelTree | None = None,
         class_names: Sequence[str] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.num_classes = num_classes
-        self.is_given = args.geometry is not None or args.spacing is not None
         self.is_circle = args.geometry == "circle"
-        self.tree: LabelTree | None = None
         self.spacing: Tensor | None = None
+        source = "the label tree"
+        if tree is not None and (args.geometry is not None or args.spacing is not None):
+            raise ValueError("EMDTrainer was given a label tree, and its arguments have geometry or spacing: give one.")
         if args.geometry not in (None, "line", "circle"):
-            self._set_tree(_reordered(LabelTree.from_json(args.geometry), class_names), args.geometry)
-        elif args.spacing is not None:
+            tree, source = LabelTree.from_json(args.geometry), args.geometry
+        self.tree = None if tree is None else _reordered(tree, class_names)
+        if self.tree is not None and self.tree.num_classes != num_classes:
+            raise ValueError(
+                f"{source} must have the {num_classes} classes of the model, it has {self.tree.num_classes}."
+            )
+        if self.tree is None and args.spacing is not None:
             gaps, symbol = (num_classes, "K") if self.is_circle else (num_classes - 1, "K-1")
             if len(args.spacing) != gaps:
                 raise ValueError(
@@ -63,19 +72,6 @@ class Geometry:
                     f"{' on the circle' if self.is_circle else ''}, got {len(args.spacing)}: {args.spacing}."
                 )
             self.spacing = torch.tensor(args.spacing, dtype=torch.float32, device=device)
-
-    def use_tree(self, tree: LabelTree) -> None:
-        """Replace the default line by a tree whose classes are in the order of the labels."""
-        if self.is_given:
-            raise ValueError("EMDTrainer was given a label tree, and its arguments have geometry or spacing: give one.")
-        self._set_tree(tree, "the label tree")
-
-    def _set_tree(self, tree: LabelTree, source: str) -> None:
-        if tree.num_classes != self.num_classes:
-            raise ValueError(
-                f"{source} must have the {self.num_classes} classes of the model, it has {tree.num_classes}."
-            )
-        self.tree = tree
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The squared EMD (Hou et al. 2016, Eq. 10, or its counterpart on a circle or in a tree).
@@ -125,31 +121,25 @@ def given_ground_distance(
     """
     smooths = args.label_smoothing_temperature is not None
     needs_matrix = args.uses_ground_distance or smooths
-    if isinstance(given, LabelTree):
-        given = _reordered(given, class_names)
-        if args.loss == "emd":
-            geometry.use_tree(given)
-            return (geometry.distances(), "the label tree") if smooths else None
-    if given is not None:
-        if args.ground_distance is not None or args.geometry is not None:
-            raise ValueError(
-                "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
-            )
+    if given is not None and (args.ground_distance is not None or args.geometry is not None):
+        raise ValueError(
+            "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
+        )
+    if given is not None and not needs_matrix and not (isinstance(given, LabelTree) and args.loss == "emd"):
+        as_ground_distance(given, geometry.num_classes)  # What is wrong with it comes first.
+        raise ValueError(
+            "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+            f"{args.loss} has none. Leave it out."
+        )
+    if given is not None and not isinstance(given, LabelTree):
         matrix, source = as_ground_distance(given, geometry.num_classes), "ground_distance"
-        if isinstance(given, LabelTree):
-            geometry.use_tree(given)  # which the config of the model tells
-        if not needs_matrix:
-            raise ValueError(
-                "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-                f"{args.loss} has none. Leave it out."
-            )
     elif args.ground_distance is not None:
         if class_names is not None:
             check_classes_of(args.ground_distance, class_names)
         matrix, source = read_ground_distance(args.ground_distance), args.ground_distance
-    elif needs_matrix and (args.geometry is not None or args.loss == "emd"):
+    elif needs_matrix and (given is not None or args.geometry is not None or args.loss == "emd"):
         matrix = geometry.distances().to(matrix_dtype(geometry.num_classes))
-        source = f"geometry {args.geometry or 'line'}"
+        source = "the label tree" if geometry.tree is not None else f"geometry {args.geometry or 'line'}"
     elif args.prior_weight is not None:
         raise ValueError(
             "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it out."

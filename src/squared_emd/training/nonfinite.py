@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..losses.inputs import values_are_checkable
-
-__all__ = ["FiniteCheck", "NonFiniteCallback", "check_weights", "local_part", "nonfinite_weights"]
+__all__ = ["FiniteCheck", "NonFiniteCallback", "check_weights", "local_part"]
 
 
 class FiniteCheck:
@@ -65,7 +63,9 @@ class FiniteCheck:
             (B,) bool: the samples that count and whose values are all finite, masked classes aside.
         """
         largest = logits if logits.dim() == 1 else logits.amax(1)  # (B,) NaN where a logit is
-        bounds = [largest, *(bound for tensor in features for bound in _row_bounds(tensor))]
+        bounds = [largest]
+        for tensor in features:
+            bounds += [tensor] if tensor.dim() == 1 else tensor.aminmax(dim=1)  # (B,) NaN where a feature is
         finite = torch.stack(bounds).isfinite().all(0)  # (B,)
         samples = len(finite) if num_unique is None else num_unique
         if samples < len(finite):
@@ -125,32 +125,24 @@ class NonFiniteCallback(TrainerCallback):
             )
 
 
-def _row_bounds(tensor: Tensor) -> tuple[Tensor, ...]:
-    """(B,) tensors that are all finite where the row is: its sum, or its minimum and maximum."""
-    if tensor.dim() == 1:
-        return (tensor,)
-    if values_are_checkable(tensor):  # Sums take a tenth of the time, but may overflow where all values are finite.
-        sums = tensor.sum(1, dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
-        if sums.isfinite().all():
-            return (sums,)
-    return tensor.aminmax(dim=1)
-
-
 def local_part(tensor: Tensor) -> Tensor:
     """The part of a weight or gradient that this rank holds, if FSDP2 or DeepSpeed ZeRO-3 shards it; a view."""
     tensor = getattr(tensor, "ds_tensor", tensor)  # ZeRO-3 leaves the parameter itself empty.
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
+@torch.no_grad()
 def check_weights(model: nn.Module, step: int, reduce: Callable[[Tensor, str], Tensor] | None = None) -> None:
-    """Raise a FloatingPointError unless all weights are finite.
+    """Raise a FloatingPointError unless all weights, sharded or not, are finite and no buffer is NaN.
 
     Args:
         model: of which this rank holds all, or a part.
         step: for the message.
         reduce: adds up over the ranks where each holds a part: all stop with the one whose part is not finite.
     """
-    broken = nonfinite_weights(model)
+    broken = [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]
+    # A buffer may hold infinity on purpose, as the mask of an attention does.
+    broken += [name for name, buffer in model.named_buffers() if local_part(buffer).isnan().any()]
     number = len(broken)
     if reduce is not None:
         number = reduce(torch.tensor(number, device=next(model.parameters()).device), "sum")
@@ -160,18 +152,3 @@ def check_weights(model: nn.Module, step: int, reduce: Callable[[Tensor, str], T
             "not saved over good ones. Lower learning_rate, raise warmup_steps, lower max_grad_norm, or look for NaN "
             "in the data. nan_policy='skip' leaves out what would make them so."
         )
-
-
-@torch.no_grad()
-def nonfinite_weights(model: nn.Module) -> list[str]:
-    """The names of the weights, sharded or not, that are NaN or infinite on this rank, and of the buffers that are NaN.
-
-    Examples:
-        >>> layer = nn.Linear(1, 1)
-        >>> _ = layer.bias.data.fill_(float("nan"))
-        >>> nonfinite_weights(layer)
-        ['bias']
-    """
-    weights = [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]
-    # A buffer may hold infinity on purpose, as the mask of an attention does.
-    return weights + [name for name, buffer in model.named_buffers() if local_part(buffer).isnan().any()]
