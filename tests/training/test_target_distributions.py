@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
-from tests.training.tiny import K, Network, arguments, logged, samples, tiny_vit, train
+from tests.training.tiny import K, Network, Stream, arguments, logged, samples, tiny_vit, train
 from timm.data import Mixup
 from torch.utils.data import Subset
 from transformers import TrainerCallback
@@ -137,11 +137,6 @@ def test_labels_are_counted_where_they_can_be_read():
     assert class_shares(folder, K, needed_by="it")[0].tolist() == [1, 2, 0, 0]
 
 
-class Stream(torch.utils.data.IterableDataset):
-    def __iter__(self):
-        return iter(rare())
-
-
 @pytest.mark.parametrize(
     ("data", "fields", "message"),
     [
@@ -153,14 +148,8 @@ class Stream(torch.utils.data.IterableDataset):
             "class; got Stream. class_weights can be given as numbers.",
         ),
         (
-            [{"inputs": torch.zeros(3), "labels": [0.5, 0.5]}],
-            {"balanced_sampling": True},
-            "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the training "
-            "data 1 are not, the first in row 0: [0.5, 0.5]. squared_emd.soft_labels makes such shares of votes.",
-        ),
-        (
             [{"inputs": torch.zeros(3), "labels": 7}],
-            {"class_weights": "balanced"},
+            {"class_weights": "balanced", "balanced_sampling": True},
             "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the training "
             "data 1 are not, the first in row 0: 7. Give the model num_labels=8, or leave out what is no class.",
         ),
