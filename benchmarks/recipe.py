@@ -3,7 +3,6 @@
     python benchmarks/recipe.py                                  # drawn faces of 816 x 816 pixels; some minutes
     python benchmarks/recipe.py --recipe_args "--small_pictures 256"
     python benchmarks/recipe.py --stock run_image_classification.py --accuracy accuracy      # Hugging Face's own script
-    python benchmarks/recipe.py --profile                        # where the time of the recipe goes
 
 Both train the same network from the same random weights on the same images (test fold 0 left out) for as many epochs
 with as large batches, SGD and as many workers, evaluate once at the end, and save the model. The recipe trains with its
@@ -139,20 +138,6 @@ def compare(args: argparse.Namespace, network: str, faces: Path, links: Path, fo
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def profile(args: argparse.Namespace, network: str, faces: Path, links: Path, folder: Path) -> None:
-    """Show where the time of the recipe goes with one network."""
-    line = list(commands(args, network, faces, links, folder).values())[-1]
-    line[line.index("--dataloader_num_workers") + 1] = str(args.profile_workers)
-    line[line.index("--eval_strategy") + 1] = "epoch"  # the recipe's default
-    print(
-        f"\n{network}, {epochs_of(args, network)} epochs, {args.profile_workers} workers, {args.threads} threads:\n",
-        flush=True,
-    )
-    with tempfile.TemporaryDirectory(dir=folder) as output:
-        program = [sys.executable, str(HERE / "where_time_goes.py"), *line, output]
-        subprocess.run(program, check=True, cwd=folder, env=environment(args, folder))
-
-
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -170,8 +155,6 @@ def main() -> None:
     parser.add_argument("--accuracy", type=Path, help="a folder `accuracy` with evaluate's metric, for --stock offline")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--warm_ups", type=int, default=0, help="runs of each way before those that count")
-    parser.add_argument("--profile", action="store_true", help="show where the recipe's time goes instead")
-    parser.add_argument("--profile_workers", type=int, default=0, help="0: decoding and views show")
     args = parser.parse_args()
     args.threads = args.threads or max(1, (os.cpu_count() or 1) - args.workers)
     args.stock = args.stock and args.stock.resolve()
@@ -193,10 +176,6 @@ def main() -> None:
         kind = "Adience's" if args.data_dir else "drawn"
         print(f"{len(rows['train'])} {kind} images an epoch, batches of {args.batch}, {args.dtype}", end="")
         print(f"; recipe options: {shlex.join(args.recipe_args)}." if args.recipe_args else ".")
-        if args.profile:
-            for network in args.model:
-                profile(args, network, faces, links, folder)
-            return
         print(
             f"{args.workers} workers, {args.threads} threads. Medians of {args.repeats} runs (quartiles of ratios).\n"
         )
