@@ -108,9 +108,7 @@ class TestMeasuredResults:
             write_card(folder)
         assert "## Intervals" not in card_of(model_folder(tmp_path / "none"))
 
-    @pytest.mark.parametrize(
-        ("name", "key"), [("AEM", "aem"), ("AEO", "aeo"), ("MAE", "mae"), ("Squared EMD", "squared_emd")]
-    )
+    @pytest.mark.parametrize(("name", "key"), [*zip(METRIC_NAMES, ("aem", "aeo", "mae", "squared_emd"), strict=True)])
     def test_what_was_not_measured_is_not_run(self, tmp_path, name, key):
         card = card_of(run_folder(tmp_path, changes={f"eval_{key}": None, "confusion_matrix": None}))
         assert cells(card, name) == ["not run", ""]
@@ -204,51 +202,37 @@ class TestOwnScript:
         assert ("ordinal-image-classification" in card) == (model_type == "vit")
 
 
+REGRESSION = {"names": ["output_0"], "emd": {"loss": "reg"}, "distances": None}
+WITHOUT_FOLDS = {"stand_in": False, "folds": 1, "fold": 0}
+NO_ORDINAL = dict.fromkeys(("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")) | {"eval_top_1_error": 2 / 6}
+GIVEN = "given to the training, not learned by it"
+
+
 class TestOtherRuns:
-    def test_regression(self, tmp_path):
-        run_folder(tmp_path, names=["output_0"], emd={"loss": "reg"}, distances=None, changes={"loss": "reg"})
-        card = card_of(tmp_path)
-        assert "It gives one number for each image" in card and "A regression has no distribution" in card
-        assert "ordinal-image-classification" not in card  # which needs a distribution
-        assert "None: the config holds no ground distance." in card
-        assert (tmp_path / "confusion_matrix.png").exists()
-
-    def test_scores(self, tmp_path):
-        emd = EMD | {"scores": [0.1, 0.45, 0.9]}
-        changes = {"table": "aadb", "data": "AADB", "stand_in": False, "folds": 1, "fold": 0, "eval_spearman": 0.54321}
-        card = card_of(run_folder(tmp_path, emd=emd, changes=changes))
-        assert "**Scores of the classes:** 0.1, 0.45, 0.9" in card
-        assert [cells(card, name)[0] for name in ("Spearman's rho", "MAE of the score")] == ["0.5432", "not run"]
-        assert "It is no measure of anybody's beauty, attractiveness or worth" in card
-
-    def test_classes_without_an_order(self, tmp_path):
-        changes = {
-            "table": "imagenet", "data": "ImageNet", "stand_in": False, "folds": 1, "fold": 0,
-            "eval_aem": None, "eval_aeo": None, "eval_mae": None, "eval_squared_emd": None, "eval_top_1_error": 2 / 6,
-        }  # fmt: skip
-        card = card_of(run_folder(tmp_path, changes=changes))
-        assert [cells(card, name)[0] for name in ("Top-1 error", "Top-5 error")] == ["0.333", "not run"]
-        assert "AEO" not in card and "in order" not in card.split("## How to use it")[0]
-        data = ModelCard(card).data
-        assert "ordinal-classification" not in data.tags
-        assert data.datasets == ["ILSVRC/imagenet-1k"]
-
-    def test_part_of_a_dataset_and_validation_data(self, tmp_path):
-        card = card_of(run_folder(tmp_path, changes={"data": "Adience files", "tested_on": "validation data"}))
-        assert "validation data, fold 2 (of folds 0 to 4)." in card and "the **test data were not used**" in card
-        assert "This is not the dataset as it is published" in card
-        assert ModelCard(card).data.eval_results[0].dataset_name == "Adience (a part of it, or other labels)"
-
-    def test_other_losses_and_their_distance(self, tmp_path):
-        for loss, part in (("a-emd", "given to the training, not learned by it"), ("xe", "from an earlier training")):
-            assert part in card_of(run_folder(tmp_path, emd={"loss": loss}, changes={"loss": loss}))
-
-    @pytest.mark.parametrize("loss", ["xemd", "xemd2"])
-    def test_a_distance_that_was_given_and_kept(self, tmp_path, loss):
-        emd = EMD | {"loss": loss, "sdd": None, "prior_weight": 1.0, "prior_decay": 1.0}
-        card = card_of(run_folder(tmp_path, emd=emd, changes={"loss": loss, "sdd": None, "sdd_relative": None}))
-        assert "given to the training, not learned by it" in card
-        assert "network learns" not in card and "learned by itself" not in card and "centroids" not in card
+    @pytest.mark.parametrize(
+        ("fields", "changes", "present", "absent"),
+        [
+            (REGRESSION, {"loss": "reg"}, ["It gives one number for each image", "A regression has no distribution",
+             "None: the config holds no ground distance.", "confusion_matrix.png"], ["ordinal-image-classification"]),
+            ({"emd": EMD | {"scores": [0.1, 0.45, 0.9]}}, WITHOUT_FOLDS | {"table": "aadb", "data": "AADB",
+             "eval_spearman": 0.54321}, ["**Scores of the classes:** 0.1, 0.45, 0.9", "| Spearman's rho | 0.5432 |",
+             "| MAE of the score | not run |", "no measure of anybody's beauty, attractiveness or worth"], []),
+            ({}, WITHOUT_FOLDS | NO_ORDINAL | {"table": "imagenet", "data": "ImageNet"}, ["| Top-1 error | 0.333 |",
+             "| Top-5 error | not run |", "ILSVRC/imagenet-1k"], ["AEO", "ordinal-classification\n", ", in order:"]),
+            ({}, {"data": "Adience files", "tested_on": "validation data"}, ["the **test data were not used**",
+             "validation data, fold 2 (of folds 0 to 4).", "This is not the dataset as it is published",
+             "name: Adience (a part of it, or other labels)"], []),
+            ({"emd": {"loss": "a-emd"}}, {"loss": "a-emd"}, [GIVEN], []),
+            ({"emd": {"loss": "xe"}}, {"loss": "xe"}, ["from an earlier training"], []),
+            *(({"emd": EMD | {"loss": loss, "sdd": None, "prior_weight": 1.0, "prior_decay": 1.0}},
+               {"loss": loss, "sdd": None, "sdd_relative": None}, [GIVEN],
+               ["network learns", "learned by itself", "centroids"]) for loss in ("xemd", "xemd2")),
+        ],
+    )  # fmt: skip
+    def test_what_is_said(self, tmp_path, fields, changes, present, absent):
+        card = card_of(run_folder(tmp_path, changes=changes, **fields))
+        assert [text for text in present if text not in card] == []
+        assert [text for text in absent if text in card] == []
 
     def test_a_network_that_is_registered_by_this_package(self, tmp_path):
         architecture = "alxs_needs_import_squared_emd"
