@@ -6,7 +6,7 @@ On ImageNet:      accelerate launch recipes/imagenet.py --data_dir DIR --model a
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from squared_emd.experiments import ImageArguments
 from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
@@ -36,7 +36,6 @@ class ImageNetArguments(ImageArguments):
         default=600, metadata={"help": "How many to draw where there is no data_dir, a sixth of them to test on."}
     )
     per_device_train_batch_size: int | None = field(default=None, metadata={"help": "Default: 128; drawn shapes: 32."})
-    jump_start_epochs: int | None = field(default=None, metadata={"help": "Default: 4; drawn shapes: 12."})
     weight_decay: float = 5e-4  # section 4.1: as AlexNet (Krizhevsky et al. 2012, section 5)
 
     def __post_init__(self) -> None:
@@ -44,9 +43,16 @@ class ImageNetArguments(ImageArguments):
             raise ValueError("skip_bad_images would decode 1.3 million images first; take bad ones out of the folders.")
         if self.per_device_train_batch_size is None:
             self.per_device_train_batch_size = 128 if self.data_dir else 32  # AlexNet's, divided among the ranks by you
-        if self.jump_start_epochs is None:
-            self.jump_start_epochs = 4 if self.data_dir else DRAWN_JUMP_START
         super().__post_init__()
+
+    def options_of(self, loss: str) -> dict[str, Any]:
+        """As for every recipe; on drawn shapes lambda is measured when the network has learned something."""
+        options = super().options_of(loss)
+        is_told = self.jump_start_epochs is not None or self.jump_start_ratio is not None
+        is_long = self.num_train_epochs > DRAWN_JUMP_START
+        if loss in ("xemd1", "xemd2") and not self.data_dir and is_long and not is_told:
+            options["jump_start_epochs"] = DRAWN_JUMP_START
+        return options
 
 
 def main() -> None:

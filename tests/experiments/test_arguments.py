@@ -71,15 +71,16 @@ def test_each_of_several_losses_gets_its_own(tmp_path):
     """A geometry is that of emd, and as a prior that of the losses that learn D."""
     geometry = {"geometry": "line", "spacing": [1.0, 2.0, 3.0]}
     of_eq_16 = dict.fromkeys(("omega", "mu", "true_class_cost"))
+    of_self_guided = dict.fromkeys(("prior_weight", "jump_start_epochs"))
     args = arguments(tmp_path, loss="all", **geometry)
-    assert args.options_of("emd") == {"ground_distance": None, "prior_weight": None, **of_eq_16}
+    assert args.options_of("emd") == {"ground_distance": None, **of_self_guided, **of_eq_16}
     assert args.options_of("xemd2").keys() == {"ground_distance", *geometry}
     assert args.options_of("xemd") == {"ground_distance": None, **of_eq_16}
     assert arguments(tmp_path, loss="xemd").options_of("xemd") == {"geometry": "line"}
     assert Unordered(str(tmp_path), loss="xemd1", num_train_epochs=5, use_cpu=True).options_of("xemd") == {}
     args = arguments(tmp_path, loss="all", prior_weight=0.5, **geometry)
     assert args.options_of("xemd2") == {"ground_distance": None}
-    assert args.options_of("xe").keys() == {"ground_distance", "prior_weight", *geometry, *of_eq_16}
+    assert args.options_of("xe").keys() == {"ground_distance", *of_self_guided, *geometry, *of_eq_16}
     assert arguments(tmp_path, loss="a-emd", **geometry).options_of("a-emd") == {}
 
 

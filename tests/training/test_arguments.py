@@ -21,7 +21,7 @@ def test_the_default_loss_needs_nothing_else(tmp_path):
 def test_defaults_of_the_papers_losses_are_the_papers(tmp_path):
     args = EMDTrainingArguments(str(tmp_path), loss="xemd2")
     assert (args.ranks, args.regularizer_weight, args.fixed_regularizer_weight) == ("strict", "auto", None)
-    assert (args.jump_start_epochs, args.regularizer_ratio, args.true_class_cost) == (4, 3.5, None)
+    assert (args.steps_of_jump_start(300, 10), args.regularizer_ratio, args.true_class_cost) == (40, 3.5, None)
     assert args.self_guided_parameters() == (2, -0.25)
     args.loss = "xemd1"
     assert args.self_guided_parameters() == (1, -0.5)
@@ -89,10 +89,9 @@ def test_errors_are_to_fall_where_the_user_does_not_say(tmp_path, metric, greate
     assert args.greater_is_better is not greater_is_better
 
 
-JUMP_START = (
-    'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before (or a '
-    "given one); it needs jump_start_epochs of at least {}, got {}. Give more epochs, or a number for "
-    "regularizer_weight."
+NO_JUMP_START = (
+    'regularizer_weight="auto" is measured at the end of the jump start, and there is to be none. Give '
+    "jump_start_epochs or jump_start_ratio more than 0, or a number for regularizer_weight."
 )
 RANGES = (
     ("loss", "one of xe, reg, emd, xemd1, xemd2, a-emd, xemd", ("emd2",)),
@@ -105,7 +104,7 @@ RANGES = (
     ("true_class_cost", "at least 0 and finite", (-1.0, math.nan, math.inf)),
     ("label_smoothing_factor", "between 0 and 1", (-0.1, 1.5, math.nan)),
     ("label_smoothing_temperature", "greater than 0 and finite", (-1.0,)),
-    ("jump_start_epochs", "a whole number of at least 0", (-1, 1.5, math.nan, math.inf)),
+    ("jump_start_epochs", "at least 0 and finite", (-1, math.nan, math.inf, "2")),
     ("ground_distance_update_steps", "a whole number of at least 1", (0, 2.5, math.inf)),
     ("nan_steps", "a whole number of at least 1", (0, 2.5, math.nan, math.inf)),
     ("sinkhorn_iterations", "a whole number of at least 1", (0, math.nan, math.inf)),
@@ -151,8 +150,10 @@ RANGES = (
          "prior_weight is for the losses xemd, xemd1 and xemd2; emd learns no D. Leave it out."),
         ({"balanced_sampling": True, "train_sampling_strategy": "sequential"}, "balanced_sampling draws the samples "
          "itself; train_sampling_strategy must be random, got sequential."),
-        ({"loss": "xemd2", "jump_start_epochs": 1}, JUMP_START.format(2, 1)),
-        ({"loss": "xemd2", "jump_start_epochs": 0, "ground_distance": "d.npy"}, JUMP_START.format(1, 0)),
+        ({"loss": "xemd2", "jump_start_epochs": 0}, NO_JUMP_START),
+        ({"loss": "xemd2", "jump_start_ratio": 0}, NO_JUMP_START),
+        ({"jump_start_epochs": 1, "jump_start_ratio": 0.5},
+         "give jump_start_epochs or jump_start_ratio, not both: each says how long the jump start is."),
     ],
 )  # fmt: skip
 def test_errors(tmp_path, fields, message):

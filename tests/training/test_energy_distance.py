@@ -60,24 +60,6 @@ def test_d_and_the_components_are_those_of_the_equation(tmp_path, fields, weight
 
 
 @pytest.mark.parametrize(
-    ("fields", "num_plain"),
-    [
-        ({}, 2),  # a tenth of 12 steps, rounded up
-        ({"num_train_epochs": 10}, 3),
-        ({"jump_start_ratio": 0.5}, 6),
-        ({"jump_start_ratio": 0.0}, 1),  # there is no D before
-        ({"jump_start_ratio": 0.0, "geometry": "line"}, 0),
-        ({"max_steps": 2}, 1),
-        ({"num_train_epochs": 3, "gradient_accumulation_steps": 3}, 1),
-    ],
-)
-def test_the_jump_start_is_a_share_of_the_steps(tmp_path, fields, num_plain):
-    trainer = train(tmp_path, loss="xemd", logging_strategy="steps", logging_steps=1, **fields)
-    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
-    assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(trainer.state.max_steps)]
-
-
-@pytest.mark.parametrize(
     ("fields", "around", "num_classes"),
     [({}, list, K), ({"max_steps": 2}, list, K), ({"max_steps": 5}, Stream, K), ({"max_steps": 2}, list, 2)],
 )
@@ -117,17 +99,6 @@ def test_a_class_without_samples_is_at_the_mean_distance(tmp_path, caplog):
         "Class '2' has had no sample yet: its ground distances are unknown, so the regularizer takes the mean distance "
         "for them until one comes."
     )
-
-
-def test_a_run_that_stopped_in_its_jump_start_resumes_to_the_same_bits(tmp_path):
-    fields = {"loss": "xemd", "save_strategy": "steps", "save_steps": 1, "num_train_epochs": 10}
-    whole = train(tmp_path, **fields)  # a jump start of three steps
-    torch.manual_seed(1)
-    resumed = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=samples())
-    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
-        assert torch.equal(one, other)
-    assert torch.equal(whole.criterion.ground_distance, resumed.criterion.ground_distance)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ CASES = {
     "stream_worker": {**STREAM, **EVERYWHERE, **WORKER},
     "default": {"count": 22, "loss": DEFAULT, "num_train_epochs": 3},
     "default_stream": {**STREAM, "loss": DEFAULT, "max_steps": 5, "learning_rate": 0.1},
+    "part_of_an_epoch": {"count": 22, "jump_start_epochs": 1.5},
     "one_sided": {"labels": ONE_SIDED, "train_sampling_strategy": "sequential", **FROZEN},
     "weighted": {"labels": RARE, "class_weights": "balanced"},
     "balanced": {"labels": RARE, "balanced_sampling": True},
@@ -65,8 +66,8 @@ def train(folder, world_size, count=0, labels=None, soft=False, around=list, net
     """One case; gives what this rank knows at the end."""
     split = fields.get("accelerator_config", {}).get("split_batches", False)
     of_rank = BATCH if split else BATCH // world_size
-    jump_start = {} if fields.get("loss") == DEFAULT else {"jump_start_epochs": 2}
-    fields |= jump_start | {"per_device_train_batch_size": of_rank // fields.get("gradient_accumulation_steps", 1)}
+    fields = ({} if fields.get("loss") == DEFAULT else {"jump_start_epochs": 2}) | fields
+    fields |= {"per_device_train_batch_size": of_rank // fields.get("gradient_accumulation_steps", 1)}
     args = arguments(folder, per_device_eval_batch_size=of_rank, **fields)
     assert args.world_size == world_size
     data = samples(soft, count=count, labels=labels)

@@ -179,7 +179,7 @@ def test_the_mean_loss_is_that_of_the_whole_run(tmp_path):
 def test_the_loss_and_lambda_that_are_asked_for_are_trained(tmp_path, caplog):
     make(tmp_path, num_train_epochs=3).train()
     checkpoint = str(tmp_path / "checkpoint-9")
-    trainer = make(tmp_path, loss="xemd", num_train_epochs=6, save_strategy="no")
+    trainer = make(tmp_path, loss="xemd", jump_start_epochs=None, num_train_epochs=6, save_strategy="no")
     state = load_file(tmp_path / "checkpoint-9" / "emd_state.safetensors")
     trainer.train(resume_from_checkpoint=checkpoint)
     said = (
@@ -187,13 +187,14 @@ def test_the_loss_and_lambda_that_are_asked_for_are_trained(tmp_path, caplog):
         "over, the ground distance starts empty and the jump start begins now."
     )
     assert caplog.messages.count(said) == 1
-    assert trainer.criterion.regularizer_weight == 6 and trainer.criterion.jump_start_steps == 10  # 0.1 of 9 steps
+    assert trainer.criterion.regularizer_weight == 6 and trainer.criterion.jump_start.last_step == 10  # 0.1 of 9 steps
     known = trainer.criterion.ground_distance[~torch.eye(K, dtype=torch.bool)]
     assert known.mean().item() == pytest.approx(1)  # not the ranks of xemd2
 
     def loaded(state, **fields):
         criterion = make(tmp_path, save_strategy="no", **fields).criterion
         assert criterion.resume(state, 3)
+        criterion.begin(step=9, total_steps=18, epoch_steps=3)
         return criterion.regularizer_weight
 
     measured = state["regularizer_weight"].item()

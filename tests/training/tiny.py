@@ -122,7 +122,7 @@ def train(folder, model=None, data=None, **fields):
     if model is None:
         torch.manual_seed(0)
         model = Network()
-    if fields.get("loss", "xemd2").startswith("xemd"):
+    if fields.get("loss", "xemd2") in ("xemd1", "xemd2") and "jump_start_ratio" not in fields:
         fields = {"jump_start_epochs": 2} | fields
     trainer = EMDTrainer(model, arguments(folder, **fields), train_dataset=data or samples())
     trainer.train()

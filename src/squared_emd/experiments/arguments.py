@@ -18,6 +18,7 @@ _LOSSES_OF_OPTIONS = {
     "spacing": {"emd", "xemd"},
     "geometry": {"emd", "xemd"},
     "prior_weight": {"xemd", "xemd1", "xemd2"},
+    "jump_start_epochs": {"xemd", "xemd1", "xemd2"},
     "omega": {"xemd1", "xemd2"},
     "mu": {"xemd1", "xemd2"},
     "true_class_cost": {"xemd1", "xemd2"},

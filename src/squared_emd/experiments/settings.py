@@ -40,24 +40,15 @@ _OF_THE_TABLE = {
 }  # fmt: skip
 _GEOMETRY = {"geometry", "spacing"}
 _SELF_GUIDED = _GEOMETRY | {
-    "omega", "mu", "regularizer_weight", "regularizer_ratio", "jump_start_epochs", "true_class_cost", "rank",
-    "ground_distance_update_steps", "ground_distance", "prior_weight", "prior_decay",
+    "omega", "mu", "regularizer_weight", "regularizer_ratio", "jump_start_epochs", "jump_start_ratio",
+    "true_class_cost", "rank", "ground_distance_update_steps", "ground_distance", "prior_weight", "prior_decay",
 }  # fmt: skip
 _OF_LOSSES = {
     "emd": _GEOMETRY,
     "a-emd": _GEOMETRY | {"sinkhorn_iterations"},
     "xemd1": _SELF_GUIDED,
     "xemd2": _SELF_GUIDED,
-    "xemd": _GEOMETRY
-    | {
-        "regularizer_weight",
-        "jump_start_ratio",
-        "rank",
-        "ground_distance_update_steps",
-        "ground_distance",
-        "prior_weight",
-        "prior_decay",
-    },
+    "xemd": _SELF_GUIDED - {"omega", "mu", "regularizer_ratio", "true_class_cost"},
 }
 
 

@@ -36,8 +36,6 @@ def check_conflicts(args: EMDTrainingArguments) -> None:
     smooths = args.label_smoothing_temperature is not None
     takes_matrix = args.uses_ground_distance or (smooths and args.loss in ("xe", "emd"))
     on_spacing = args.geometry in ("line", "circle") or (args.geometry is None and args.loss == "emd")
-    is_given = any(given is not None for given in (args.ground_distance, args.geometry, args.prior_weight))
-    least_jump_start = 1 if is_given else 2
     measures = args.loss in SELF_GUIDED and args.regularizer_weight == "auto"
     conflicts = [
         (
@@ -83,10 +81,13 @@ def check_conflicts(args: EMDTrainingArguments) -> None:
             f"got {args.train_sampling_strategy}.",
         ),
         (
-            measures and args.jump_start_epochs < least_jump_start,
-            'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
-            f"before (or a given one); it needs jump_start_epochs of at least {least_jump_start}, "
-            f"got {args.jump_start_epochs}. Give more epochs, or a number for regularizer_weight.",
+            args.jump_start_epochs is not None and args.jump_start_ratio is not None,
+            "give jump_start_epochs or jump_start_ratio, not both: each says how long the jump start is.",
+        ),
+        (
+            measures and 0 in (args.jump_start_epochs, args.jump_start_ratio),
+            'regularizer_weight="auto" is measured at the end of the jump start, and there is to be none. Give '
+            "jump_start_epochs or jump_start_ratio more than 0, or a number for regularizer_weight.",
         ),
     ]
     for has_conflict, message in conflicts:
@@ -159,7 +160,7 @@ _REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mu": (math.isfinite, "finite"),
     "true_class_cost": (lambda cost: 0 <= cost < math.inf, "at least 0 and finite"),
     "jump_start_ratio": (lambda ratio: 0 <= ratio < 1, "at least 0 and less than 1"),
-    "jump_start_epochs": (lambda epochs: _is_whole(epochs, 0), "a whole number of at least 0"),
+    "jump_start_epochs": (lambda epochs: 0 <= epochs < math.inf, "at least 0 and finite"),
     "ground_distance_update_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
     "nan_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
     "sinkhorn_iterations": (lambda iterations: _is_whole(iterations, 1), "a whole number of at least 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ from .argument_checks import LOSSES, SELF_GUIDED, check_conflicts, check_ranges,
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
 
 _ENERGY_DISTANCE_WEIGHT = 6.0  # measured, not the paper's
+JUMP_START_EPOCHS = 4  # section 4.3, for Eq. 16
+_SHORT_JUMP_START = 1 / 3  # of a run that would end within those
+_ENERGY_DISTANCE_JUMP_START = 0.1
 
 
 @dataclass
@@ -59,13 +63,20 @@ class EMDTrainingArguments(TrainingArguments):
         default=3.5,
         metadata={"help": "Cross-entropy over regularizer for the automatic weight; the paper: 3 to 4 (section 4.3)."},
     )
-    jump_start_epochs: int = field(
-        default=4,
-        metadata={"help": "First epochs of an xemd1 or xemd2 run with plain cross-entropy (section 4.3)."},
+    jump_start_epochs: float | None = field(
+        default=None,
+        metadata={
+            "help": "How many epochs of an xemd, xemd1 or xemd2 run come first, with plain cross-entropy; 0.5: half of "
+            "one. Of a stream, whose epochs have no known length, so many whole passes. Default: jump_start_ratio; for "
+            "xemd1 and xemd2 4 (section 4.3), where the run has more epochs than that."
+        },
     )
-    jump_start_ratio: float = field(
-        default=0.1,
-        metadata={"help": "The share of the steps of an xemd run that comes first, with plain cross-entropy."},
+    jump_start_ratio: float | None = field(
+        default=None,
+        metadata={
+            "help": "In place of jump_start_epochs: the share of the steps of the run. Default: 0.1 for xemd, 1/3 for "
+            "xemd1 and xemd2."
+        },
     )
     true_class_cost: float | None = field(
         default=None,
@@ -249,14 +260,39 @@ class EMDTrainingArguments(TrainingArguments):
         """Whether the loss has a D, learned or given."""
         return self.is_self_guided or self.loss == "a-emd"
 
-    def check_jump_start(self, num_epochs: int) -> None:
-        """Raise a ValueError if an xemd1 or xemd2 run of `num_epochs` would end within its jump start."""
-        if self.loss in SELF_GUIDED and num_epochs <= self.jump_start_epochs:
+    def check_jump_start(self, num_epochs: float) -> None:
+        """Raise a ValueError if a run of `num_epochs` would end within the `jump_start_epochs` that were given."""
+        epochs = self.jump_start_epochs
+        if self.is_self_guided and epochs is not None and num_epochs <= epochs:
             raise ValueError(
-                f"the loss {self.loss} needs more epochs than its jump start of {self.jump_start_epochs}, or the run "
-                f"would be plain cross-entropy; this run has {num_epochs}. "
+                f"the loss {self.loss} needs more epochs than its jump start of {epochs:g}, or the run would be plain "
+                f"cross-entropy; this run has {num_epochs:.4g}. "
                 "Raise num_train_epochs (or max_steps), or lower jump_start_epochs."
             )
+
+    def steps_of_jump_start(self, num_steps: int, epoch_steps: int | None) -> int | None:
+        """How many steps of plain cross-entropy come first.
+
+        Args:
+            num_steps: of the run.
+            epoch_steps: of an epoch; None: of a stream, nobody knows.
+
+        Returns:
+            The steps, rounded up; None: so many passes of a stream as `jump_start_epochs` says.
+        """
+        epochs, ratio = self.jump_start_epochs, self.jump_start_ratio
+        if epochs is None and ratio is None:
+            is_long = epoch_steps is not None and num_steps > JUMP_START_EPOCHS * epoch_steps
+            if self.loss == "xemd":
+                ratio = _ENERGY_DISTANCE_JUMP_START
+            elif is_long:
+                epochs = JUMP_START_EPOCHS
+            else:
+                ratio = _SHORT_JUMP_START
+        if ratio is None and epoch_steps is None:
+            return None
+        steps = epochs * epoch_steps if ratio is None else ratio * num_steps
+        return math.ceil(steps - 1e-6)  # 0.1 * 30 is more than 3
 
     def self_guided_parameters(self) -> tuple[float, float]:
         """omega and mu of Eq. 16: the given ones, else those of the paper for this loss."""

@@ -1,4 +1,4 @@
-"""The automatic lambda of Eq. 16: measured in the last epoch of the jump start, and fixed at its end."""
+"""The automatic lambda of Eq. 16: measured over the end of the jump start, and then fixed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STRONG_REWARD = 0.5  # lambda * abs(mu) above which the reward of Eq. 16 made n
 class AutomaticLambda:
     """Sets the weight of the regularizer so that it is `ratio` times smaller than the cross-entropy.
 
-    ``lambda = sum(cross-entropy) / (ratio * sum(|regularizer|))`` over all samples of the epoch on all ranks
+    ``lambda = sum(cross-entropy) / (ratio * sum(|regularizer|))`` over all samples of the measurement on all ranks
     (Hou et al. 2016, section 4.3).
 
     Args:
@@ -72,9 +72,8 @@ class AutomaticLambda:
         self.sums.zero_()
         if not (regularizer > 0 and math.isfinite(cross_entropy / regularizer)):
             raise ValueError(
-                "the automatic regularizer_weight needs a finite cross-entropy and a regularizer that is not 0 in the "
-                f"last epoch of the jump start, got {cross_entropy} and {regularizer}. Give a number for "
-                "regularizer_weight."
+                "the automatic regularizer_weight needs a finite cross-entropy and a regularizer that is not 0 at the "
+                f"end of the jump start, got {cross_entropy} and {regularizer}. Give a number for regularizer_weight."
             )
         weight = cross_entropy / (self.ratio * regularizer)
         mean, guessing = cross_entropy / samples, math.log(num_classes)

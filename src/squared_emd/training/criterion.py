@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,22 +23,24 @@ from .arguments import EMDTrainingArguments
 from .automatic_lambda import AutomaticLambda
 from .current_distance import CurrentDistance
 from .geometry import Geometry, given_ground_distance
+from .jump_start import JumpStart
 from .targets import Targets
 
 __all__ = ["EMDCriterion"]
 
 logger = logging.getLogger(__name__)
 
-# What of the state is one number, or None.
-_NUMBERS = ("epoch", "first_epoch", "step", "jump_start_steps", "regularizer_weight")
+# What of the state is one number, or None: of the criterion, the jump start and D.
+_NUMBERS = ("epoch", "first_epoch", "regularizer_weight")
+_OF_JUMP_START = ("step", "last_step", "measurement_start")
 _OF_DISTANCE = ("sdd", "sdd_relative")
 
 
 class EMDCriterion(nn.Module):
     """The loss of a run as named components per sample, and what a self-guided loss learns on the way.
 
-    `forward` gives the components whose sum is the loss; `observe` takes the features of a training batch; `end_epoch`
-    refreshes D and, at the end of the jump start, fixes lambda.
+    `forward` gives the components whose sum is the loss; `observe` takes the features of a training batch; `end_step`
+    and `end_epoch` refresh D and, at the end of the jump start, fix lambda.
 
     Args:
         args: the run's arguments; later changes of their fields count from the next :meth:`read_arguments`.
@@ -54,8 +55,7 @@ class EMDCriterion(nn.Module):
         regularizer_weight: lambda; None as long as it is still to be measured.
         epoch: epochs completed.
         first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
-        step: optimizer steps completed.
-        jump_start_steps: of xemd, the step at which the jump start ends; None before training.
+        jump_start: counts the steps, and says when the regularizer sets in.
 
     Raises:
         ValueError: a given D is no ground distance for K classes, a given spacing does not have K-1 entries (K on a
@@ -94,8 +94,8 @@ class EMDCriterion(nn.Module):
 
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""
-        self.epoch = self.first_epoch = self.step = 0
-        self.jump_start_steps: int | None = None
+        self.epoch = self.first_epoch = 0
+        self.jump_start = JumpStart(self.args, is_given=self.distance.given is not None)
         self.regularizer_weight = self.args.fixed_regularizer_weight
         self.distance.restart()
         self.automatic_lambda = AutomaticLambda(self.args.regularizer_ratio, self.distance.centroids.device)
@@ -117,8 +117,7 @@ class EMDCriterion(nn.Module):
         if self.args.is_self_guided and fits:
             if self.learns_ground_distance:
                 self.distance.take(matrix, "the model's config")
-            self.regularizer_weight, self.epoch = float(weight), self.args.jump_start_epochs
-            self.jump_start_steps = 0
+            self.regularizer_weight, self.jump_start.last_step = float(weight), 0
         if self.args.loss == "a-emd" and self.ground_distance is None:
             if matrix is None:
                 raise ValueError(
@@ -145,23 +144,6 @@ class EMDCriterion(nn.Module):
         """K, or None where labels are scores."""
         return None if self.args.loss == "reg" else self.num_classes
 
-    @property
-    def in_jump_start(self) -> bool:
-        """Whether lambda is 0 because the jump start (section 4.3) is not over."""
-        if self.args.loss == "xemd":
-            return self.jump_start_steps is None or self.step < self.jump_start_steps
-        return self.args.is_self_guided and self.epoch < self.args.jump_start_epochs
-
-    def has_only_jump_start(self, epochs: float) -> bool:
-        """Whether no step so far had a regularizer, though later ones will.
-
-        Args:
-            epochs: completed by the run, those before this criterion began included.
-        """
-        if self.args.loss == "xemd":
-            return self.jump_start_steps is None or self.step <= self.jump_start_steps
-        return self.args.is_self_guided and epochs <= self.first_epoch + self.args.jump_start_epochs
-
     def forward(self, logits: Tensor, labels: Tensor, finite: Tensor | None = None) -> dict[str, Tensor]:
         """The components of the loss, per sample; the loss is their sum.
 
@@ -187,7 +169,7 @@ class EMDCriterion(nn.Module):
         components = self._components(logits, labels)
         if weights is not None:
             components = {name: values * weights for name, values in components.items()}
-        if self.training and self._measures_lambda:
+        if self.training and self.jump_start.is_measured and self.distance.cost is not None:
             with torch.no_grad():
                 regularizer = self._regularizer(logits, labels)
             regularizer = regularizer if weights is None else regularizer * weights
@@ -205,7 +187,7 @@ class EMDCriterion(nn.Module):
             options = {"strength": args.entropic_strength, "iterations": args.sinkhorn_iterations}
             return {"emd": entropic_wasserstein_loss(logits, labels, distance.cost.T, **options, reduction="none")}
         weight = self.regularizer_weight
-        if self.in_jump_start or distance.cost is None or not weight:
+        if self.jump_start.is_running or distance.cost is None or not weight:
             return {"ce": cross_entropy_loss(logits, labels, reduction="none")}
         entropy = cross_entropy_loss(logits, labels, eps=1e-6, reduction="none")  # eps: section 4.1
         return {"ce": entropy, "emd": weight * self._regularizer(logits, labels)}  # Eq. 16
@@ -219,21 +201,11 @@ class EMDCriterion(nn.Module):
         options = {"true_class_cost": self.args.true_class_cost, "reduction": "none"}
         return self_guided_regularizer(logits, labels, cost.T, **options)
 
-    @property
-    def _measures_lambda(self) -> bool:
-        """Whether this is the last epoch of the jump start of a run with the automatic lambda, and D is there."""
-        return self._ends_jump_start and self.regularizer_weight is None and self.distance.cost is not None
-
-    @property
-    def _ends_jump_start(self) -> bool:
-        """Whether this epoch is the last one of the jump start."""
-        return self.in_jump_start and self.epoch + 1 == self.args.jump_start_epochs
-
     def figures(self) -> dict[str, float]:
         """What the log says of D and lambda, as far as they are known and in force."""
         if not self.args.is_self_guided:
             return {}
-        weight = None if self.in_jump_start else self.regularizer_weight
+        weight = None if self.jump_start.is_running else self.regularizer_weight
         values = {"regularizer_weight": weight} | {name: getattr(self.distance, name) for name in _OF_DISTANCE}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -246,46 +218,57 @@ class EMDCriterion(nn.Module):
         """
         self.distance.centroids.update(features, labels)
 
-    def begin(self, step: int, total_steps: int) -> None:
-        """Fix the jump start of xemd where it is not known from a checkpoint.
+    def begin(self, step: int, total_steps: int, epoch_steps: int | None = None) -> None:
+        """Fix when the jump start ends, where no checkpoint says so, as :meth:`JumpStart.begin`."""
+        self.jump_start.begin(step, total_steps, epoch_steps, first_epoch=self.first_epoch, epoch=self.epoch)
+        if self.jump_start.is_running:
+            self.regularizer_weight = self.args.fixed_regularizer_weight  # it is still to be measured
+
+    def end_step(self, step: int, *, ends_epoch: bool = False) -> None:
+        """Refresh D and fix lambda where they are due within an epoch.
 
         Args:
             step: optimizer steps completed.
-            total_steps: of the run.
+            ends_epoch: whether :meth:`end_epoch` comes next, which then does what is due.
         """
-        self.step = step
-        if self.args.loss == "xemd" and self.jump_start_steps is None:
-            steps = self.args.jump_start_ratio * (total_steps - step)
-            self.jump_start_steps = step + math.ceil(steps - 1e-6)  # 0.1 * 30 is more than 3
-
-    def end_step(self, step: int) -> None:
-        """Refresh D at the end of the jump start of xemd, and every `ground_distance_update_steps` steps.
-
-        Args:
-            step: optimizer steps completed.
-        """
-        self.step, every = step, self.args.ground_distance_update_steps
-        ends_jump_start = self.jump_start_steps is not None and step == max(self.jump_start_steps, 1)
-        if ends_jump_start or (every is not None and step % every == 0):
+        every = self.args.ground_distance_update_steps
+        is_due = every is not None and step % every == 0
+        if not ends_epoch and self.jump_start.reach(step, has_distance=self.ground_distance is not None):
+            is_due = True
+        if is_due:
             self.refresh(end_epoch=False)
+        self._fix_regularizer_weight()
 
     def refresh(self, *, end_epoch: bool = True) -> None:
         """Estimate D from the features of the epoch so far, as :meth:`CurrentDistance.refresh`."""
         self.distance.refresh(self.epoch, end_epoch=end_epoch)
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, step: int) -> None:
         """Refresh D; at the end of the jump start fix lambda if it is automatic.
+
+        Args:
+            step: optimizer steps completed.
 
         Raises:
             ValueError: lambda is to be fixed, and the regularizer measured 0 or NaN.
         """
-        ends_jump_start = self._ends_jump_start
         self.refresh()
         self.epoch += 1
-        if ends_jump_start and self.regularizer_weight is None:
+        self.jump_start.end_epoch(step, self.epoch)
+        self._fix_regularizer_weight()
+
+    def _fix_regularizer_weight(self) -> None:
+        """Fix lambda if it is automatic and the jump start is over."""
+        if self.args.is_self_guided and not self.jump_start.is_running and self.regularizer_weight is None:
             rewards = self.args.true_class_cost is None
             mu = self.args.self_guided_parameters()[1] if rewards else 0.0
             self.regularizer_weight = self.automatic_lambda.fix(int(self.distance.known.sum()), mu)
+
+    @property
+    def _numbers(self) -> list[tuple[Any, str]]:
+        """Where each number of the state is: the owner and the name."""
+        owners = ((self, _NUMBERS), (self.jump_start, _OF_JUMP_START), (self.distance, _OF_DISTANCE))
+        return [(owner, name) for owner, names in owners for name in names]
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
@@ -299,8 +282,8 @@ class EMDCriterion(nn.Module):
         state["measured"] = self.automatic_lambda.sums.clone()
         state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         state["loss"] = torch.tensor(list(self.args.loss.encode()), dtype=torch.uint8)
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        for name, value in (numbers | {name: getattr(self.distance, name) for name in _OF_DISTANCE}).items():
+        for owner, name in self._numbers:
+            value = getattr(owner, name)
             if value is not None:
                 state[name] = torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else torch.int64)
         return state
@@ -338,10 +321,9 @@ class EMDCriterion(nn.Module):
             return False
         self.distance.load_state(state)
         self.automatic_lambda.sums = state["measured"].to(self.automatic_lambda.sums.device).clone()
-        for owner, names in ((self, _NUMBERS), (self.distance, _OF_DISTANCE)):
-            for name in names:
-                setattr(owner, name, state[name].item() if name in state else None)
-        self.step = self.step or 0  # which earlier versions did not count
-        if self.args.fixed_regularizer_weight is not None or self.in_jump_start:  # where it is still to be measured
+        for owner, name in self._numbers:
+            setattr(owner, name, state[name].item() if name in state else None)
+        self.jump_start.resume(self.epoch)
+        if self.args.fixed_regularizer_weight is not None:
             self.regularizer_weight = self.args.fixed_regularizer_weight
         return True

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import has_length
 
 from ..ground_distance.learned import blocks_of_rows
 from ..ground_distance.relatedness import note_on_relatedness
@@ -32,9 +33,9 @@ class GroundDistanceCallback(TrainerCallback):
 
     def __init__(self, criterion: EMDCriterion) -> None:
         self.criterion = criterion
-        self._epoch = 0  # that this run has ended; that of the criterion goes back when the best model is loaded
         self._has_warned = False  # that the classes are hardly related
         self._first_step: int | None = None  # of the running epoch
+        self._epoch_steps: int | None = None  # of an epoch; None: of a stream, nobody knows
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -43,27 +44,30 @@ class GroundDistanceCallback(TrainerCallback):
         if state.global_step == 0:
             self.criterion.restart()
             self._has_warned = False
-        self._epoch, self._first_step = 0, None
+        self._first_step = None
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Remember the step at which the epoch begins; reject a run that would end within its jump start."""
         if self._first_step is None:  # What a resumed run goes on from is loaded by now.
-            self.criterion.begin(state.global_step, state.max_steps)
-            self.criterion.args.check_jump_start(state.num_train_epochs - self.criterion.first_epoch)
+            loader = kwargs.get("train_dataloader")
+            has_epochs = loader is not None and has_length(loader)
+            self._epoch_steps = max(-(-len(loader) // args.gradient_accumulation_steps), 1) if has_epochs else None
+            self.criterion.begin(state.global_step, state.max_steps, self._epoch_steps)
         self._first_step = state.global_step
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Forget which evaluation was the best one as long as the jump start has brought it."""
-        if self.criterion.has_only_jump_start(state.epoch):
+        if self.criterion.jump_start.is_all_so_far:
             state.best_metric = state.best_global_step = state.best_model_checkpoint = None
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Refresh D within an epoch, where the criterion needs it."""
-        self.criterion.end_step(state.global_step)
+        ends_epoch = self._epoch_steps is not None and state.global_step % self._epoch_steps == 0
+        self.criterion.end_step(state.global_step, ends_epoch=ends_epoch)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -71,8 +75,7 @@ class GroundDistanceCallback(TrainerCallback):
         """Refresh D, fix lambda at the end of the jump start, and compare both across ranks."""
         if control.should_training_stop and state.global_step == self._first_step:
             return  # A stream was exhausted: this was no epoch.
-        self.criterion.end_epoch()
-        self._epoch = self.criterion.epoch
+        self.criterion.end_epoch(state.global_step)
         check_ranks_agree(self.criterion)
         self._warn_of_unrelated_classes(state)
 
@@ -80,7 +83,12 @@ class GroundDistanceCallback(TrainerCallback):
         """Once the regularizer is active, warn a single time if SDD says that D carries little information."""
         criterion = self.criterion
         of_ranks = criterion.args.loss in SELF_GUIDED
-        if self._has_warned or not of_ranks or criterion.in_jump_start or criterion.distance.sdd_relative is None:
+        if (
+            self._has_warned
+            or not of_ranks
+            or criterion.jump_start.is_running
+            or criterion.distance.sdd_relative is None
+        ):
             return
         omega, mu = criterion.args.self_guided_parameters()
         note = note_on_relatedness(
@@ -97,14 +105,11 @@ class GroundDistanceCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Warn if the run ended within its jump start: the number of epochs of a stream is known only at its end."""
-        args = self.criterion.args
-        epochs = args.jump_start_epochs if args.loss in SELF_GUIDED else 0
-        if 0 < self._epoch <= epochs and state.is_world_process_zero:
+        """Warn if the run ended within its jump start: how long a stream is, is known only at its end."""
+        if self.criterion.jump_start.is_all_so_far and state.global_step > 0 and state.is_world_process_zero:
             logger.warning(
-                "The run ended within its jump start of %d epochs: all of it was plain cross-entropy. Raise max_steps, "
-                "or lower jump_start_epochs.",
-                epochs,
+                "The run ended within its jump start: all of it was plain cross-entropy. Raise max_steps, or lower "
+                "jump_start_epochs or jump_start_ratio."
             )
 
 

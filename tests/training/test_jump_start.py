@@ -1,0 +1,144 @@
+"""The jump start: how long it is, what ends it, and what is measured in it, whatever the loss."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from tests.training.tiny import (
+    K,
+    Network,
+    Stream,
+    arguments,
+    features_and_logits,
+    ground_distance_slowly,
+    logged,
+    samples,
+    train,
+)
+
+from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd.training.arguments import LOSSES
+
+LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "fields", "num_steps", "epoch_steps", "expected"),
+    [
+        ("xemd", {}, 30, 10, 3),  # a tenth, not rounded up to 4
+        ("xemd", {}, 31, None, 4),
+        ("xemd", {"jump_start_epochs": 2}, 30, 10, 20),
+        ("xemd2", {}, 41, 10, 40),  # the paper's four epochs
+        ("xemd2", {}, 40, 10, 14),  # of a run that would be over then, a third
+        ("xemd1", {}, 30, 10, 10),
+        ("xemd1", {}, 30, None, 10),  # a stream has no epochs
+        ("xemd2", {"jump_start_epochs": 0.25}, 30, 10, 3),
+        ("xemd2", {"jump_start_epochs": 2}, 30, None, None),  # passes, which are counted
+        ("xemd2", {"jump_start_ratio": 0.5}, 99, 10, 50),
+    ],
+)
+def test_how_long_it_is(tmp_path, loss, fields, num_steps, epoch_steps, expected):
+    args = EMDTrainingArguments(str(tmp_path), loss=loss, **fields)
+    assert args.steps_of_jump_start(num_steps, epoch_steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "num_plain"),  # of 12 steps, three an epoch
+    [
+        ({"loss": "xemd"}, 2),  # a tenth, rounded up
+        ({"loss": "xemd", "num_train_epochs": 10}, 3),
+        ({"loss": "xemd", "jump_start_ratio": 0.5}, 6),
+        ({"loss": "xemd", "jump_start_ratio": 0.0}, 1),  # there is no D before
+        ({"loss": "xemd", "jump_start_ratio": 0.0, "geometry": "line"}, 0),
+        ({"loss": "xemd", "jump_start_epochs": 1.5}, 5),
+        ({"loss": "xemd", "max_steps": 2}, 1),
+        ({"loss": "xemd", "num_train_epochs": 3, "gradient_accumulation_steps": 3}, 1),
+        ({"loss": "xemd2", "jump_start_epochs": 0.5}, 2),
+        ({"loss": "xemd2", "jump_start_epochs": 0.1}, 2),  # one step for D, and one in which lambda is measured
+        ({"loss": "xemd2", "jump_start_epochs": 0.1, "geometry": "line"}, 1),
+        ({"loss": "xemd2", "jump_start_epochs": 1, "geometry": "line"}, 3),
+        ({"loss": "xemd1", "jump_start_ratio": 0.75}, 9),
+        ({"loss": "xemd2", "jump_start_ratio": 0.1, "regularizer_weight": 1.0}, 2),
+        ({"loss": "xemd2", "jump_start_epochs": 0, "regularizer_weight": 1.0}, 3),  # D comes with the first epoch
+    ],
+)
+def test_the_first_steps_are_plain(tmp_path, fields, num_plain):
+    trainer = train(tmp_path, logging_strategy="steps", logging_steps=1, **fields)
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(trainer.state.max_steps)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "num_plain"),  # of 9 steps, a pass of three
+    [({}, 3), ({"loss": "xemd"}, 1), ({"jump_start_ratio": 0.5}, 5), ({"jump_start_epochs": 1.5}, 6)],
+)
+def test_a_stream_has_steps(tmp_path, fields, num_plain):
+    fields = {"logging_strategy": "steps", "logging_steps": 1, "max_steps": 9} | fields
+    trainer = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=Stream())
+    trainer.train()
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(9)]
+
+
+def test_a_stream_that_is_passed_once_has_no_d_to_measure_with(tmp_path):
+    args = arguments(tmp_path, jump_start_epochs=1, max_steps=9)
+    with pytest.raises(ValueError) as error:
+        EMDTrainer(Network(), args, train_dataset=Stream()).train()
+    assert str(error.value) == (
+        'regularizer_weight="auto" is measured in the last pass of the jump start, with the D of the pass before; of a '
+        "stream it needs jump_start_epochs of at least 2, got 1. Give more, or jump_start_ratio, or a number for "
+        "regularizer_weight."
+    )
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_three_epochs_of_any_loss(tmp_path, loss):
+    """Hugging Face's default."""
+    np.save(tmp_path / "line.npy", LINE)
+    fields = {"ground_distance": str(tmp_path / "line.npy")} if loss == "a-emd" else {}
+    args = EMDTrainingArguments(str(tmp_path), loss=loss, logging_steps=1, use_cpu=True, disable_tqdm=True, **fields)
+    trainer = EMDTrainer(Network(1 if loss == "reg" else K), args, train_dataset=samples())
+    trainer.train()
+    losses = logged(trainer, "loss")
+    assert len(losses) == 9 and all(math.isfinite(loss) for loss in losses)
+    plain = {"xemd": 1, "xemd1": 3, "xemd2": 3, "emd": 0, "a-emd": 0}.get(loss, 9)
+    assert len(logged(trainer, "loss_emd")) == 9 - plain
+
+
+def test_lambda_is_measured_over_its_end(tmp_path):
+    """Of four steps the first two bring D, and lambda is measured in the two others, which end in another epoch."""
+    fields = {"train_sampling_strategy": "sequential", "learning_rate": 0.0, "num_train_epochs": 3}
+    trainer = train(tmp_path, jump_start_epochs=4 / 3, **fields)
+    features, logits = features_and_logits(trainer.model, samples())
+    labels = np.arange(len(logits)) % K
+    matrix, _ = ground_distance_slowly(features[:16], labels[:16])
+    whole, _ = ground_distance_slowly(features, labels)
+    p, entropies, regularizers = softmax(logits, axis=1), [], []
+    for rows, distances in ((range(16, 24), matrix), (range(8), whole)):
+        entropies += [-np.log(p[n, labels[n]]) for n in rows]
+        regularizers += [(p[n] ** 2 * (distances[:, labels[n]] ** 2 - 0.25)).sum() for n in rows]
+    expected = np.mean(entropies) / (3.5 * np.abs(regularizers).mean())
+    assert trainer.criterion.regularizer_weight == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss": "xemd", "jump_start_ratio": 0.25},
+        {"loss": "xemd2", "jump_start_epochs": 1.5},  # D is there after three steps, lambda after five
+        {"loss": "xemd2", "jump_start_ratio": 0.5},
+    ],
+)
+def test_a_run_that_stopped_in_it_resumes_to_the_same_bits(tmp_path, fields):
+    fields = fields | {"save_strategy": "steps", "save_steps": 1}
+    whole = train(tmp_path, **fields)
+    for step in range(1, 7):
+        torch.manual_seed(step)
+        resumed = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=samples())
+        resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
+        for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+            assert torch.equal(one, other)
+        assert torch.equal(whole.criterion.ground_distance, resumed.criterion.ground_distance)
+        assert whole.criterion.regularizer_weight == resumed.criterion.regularizer_weight
