@@ -1,4 +1,4 @@
-"""The console script ``squared-emd``: reports and comparisons of runs, D of a model, uploads, Spaces of the metrics."""
+"""The console script ``squared-emd``: reports of runs, D and intervals of a model, uploads, Spaces of the metrics."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 
 METRICS = ("mae", "aem", "aeo")
+SPLITS = ("train", "validation", "test")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one of the commands ``report``, ``compare``, ``distance``, ``push`` and ``space``.
+    """Runs one of the commands ``report``, ``compare``, ``distance``, ``calibrate``, ``push`` and ``space``.
 
     Args:
         arguments: of the command line; those of this process by default.
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         what = "that the rule to decide between classes is chosen by, on validation data; mae by default"
         command.add_argument("--metric", choices=METRICS, default="mae", help=what)
     _add_distance(commands)
+    _add_calibrate(commands)
     push = commands.add_parser(
         "push",
         help="upload the model of a run to the Hub",
@@ -76,6 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options = {name: value for name, value in vars(given).items() if name not in ("command", "push")}
             options["rank"] = None if given.rank == "none" else given.rank
             print(write_learned_distance(**options, push_to=given.model if given.push == "" else given.push))
+        elif given.command == "calibrate":
+            from .training.calibrated_model import write_calibration
+
+            print(write_calibration(**{name: value for name, value in vars(given).items() if name != "command"}))
         elif given.command == "space":
             from .evaluate_modules import write_space
 
@@ -97,11 +103,8 @@ def _add_distance(commands: argparse._SubParsersAction) -> None:
         description="Learns how far apart a trained classifier finds its classes, in one pass over labeled data, and "
         "saves that with the model. Nothing is trained. With several ranks: accelerate launch -m squared_emd distance",
     )
-    distance.add_argument("model", metavar="MODEL", help="a classifier on the Hub, or the folder of one")
-    distance.add_argument("--dataset", required=True, metavar="DATA", help="a folder, a file or a dataset of the Hub")
-    distance.add_argument("--split", choices=("train", "validation", "test"), help="of the data; all by default")
-    distance.add_argument("--input_column", metavar="NAME", help="of the images, texts or sounds")
-    distance.add_argument("--label_column", metavar="NAME", help="of the labels; label by default")
+    _add_model_and_data(distance)
+    distance.add_argument("--split", choices=SPLITS, help="of the data; all by default")
     distance.add_argument(
         "--rank",
         choices=("strict", "inclusive", "none"),
@@ -109,7 +112,6 @@ def _add_distance(commands: argparse._SubParsersAction) -> None:
         help="D is percentile ranks (Eq. 12), these counting the class itself, or the distances themselves",
     )
     distance.add_argument("--head", metavar="MODULE", help="the classifier head, where it cannot be found by itself")
-    distance.add_argument("--batch_size", type=int, default=32)
     distance.add_argument("--num_proc", type=int, default=0, help="processes that read samples")
     distance.add_argument("--device", help="as cuda:1 or cpu")
     distance.add_argument("--output_dir", metavar="DIR", help="where the model is saved with D")
@@ -117,6 +119,31 @@ def _add_distance(commands: argparse._SubParsersAction) -> None:
         "--push", nargs="?", const="", metavar="REPOSITORY", help="upload it; MODEL itself where none is named"
     )
     distance.add_argument("--private", action="store_true", default=None, help="if a repository is made")
+
+
+def _add_calibrate(commands: argparse._SubParsersAction) -> None:
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="calibrate intervals of classes that hold the truth with a chosen probability",
+        description="Calibrates the intervals of a trained classifier on labeled data that it was not trained on, "
+        "measures their coverage on others, and writes both into its config and on its card. Nothing is trained.",
+    )
+    _add_model_and_data(calibrate)
+    calibrate.add_argument("--coverage", type=float, nargs="+", default=[0.9], help="one or several; 0.9 by default")
+    what = "of the data, to calibrate on: none that the model was trained on; validation by default"
+    calibrate.add_argument("--split", choices=SPLITS, default="validation", help=what)
+    what = "of the data, to measure the coverage on; test by default"
+    calibrate.add_argument("--test_split", choices=SPLITS, default="test", help=what)
+    what = "where a model of the Hub is saved with its calibration; a folder is changed where it is"
+    calibrate.add_argument("--output_dir", metavar="DIR", help=what)
+
+
+def _add_model_and_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="a classifier on the Hub, or the folder of one")
+    command.add_argument("--dataset", required=True, metavar="DATA", help="a folder, a file or a dataset of the Hub")
+    command.add_argument("--input_column", metavar="NAME", help="of the images, texts or sounds")
+    command.add_argument("--label_column", metavar="NAME", help="of the labels; label by default")
+    command.add_argument("--batch_size", type=int, default=32)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from .card_content import (
     result_rows,
     training_settings,
 )
-from .results import check_weights, digests_of_weights, read_results, verify_results
+from .results import check_weights, digests_of_weights, read_results, replace_calibrations, verify_results
 
 __all__ = ["CARD_FILE", "is_generated", "task_of", "write_card"]
 
@@ -93,6 +93,7 @@ def write_card(
     results: Mapping[str, Any] | None = None,
     license: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    calibrations: list[dict[str, Any]] | None = None,
 ) -> list[Path]:
     """Write the card of a saved model, and the figures that it shows, beside the weights.
 
@@ -109,6 +110,7 @@ def write_card(
         license: Hub id of the license of the weights. By default that of the pre-trained network for generated data,
             "other" with a link for datasets that are given for research, none for a user's own data.
         metadata: further fields of the metadata, such as `language`, `datasets` or `base_model`; `tags` are added.
+        calibrations: of intervals, measured on these weights; they are kept with the results that there are.
 
     Returns:
         The files written: README.md, and confusion_matrix.png and ground_distance.png if there is something to draw.
@@ -131,11 +133,20 @@ def write_card(
     if card.is_file() and not is_generated(card):
         return []
     config, why_not_run = _read_config(folder), None
+    if calibrations is not None:
+        kept = _kept_results(folder) or {}
+        results = kept.get("results") or read_results(folder)[0] if results is None else results
+        results = dict(results) | {"intervals": replace_calibrations(results.get("intervals") or [], calibrations)}
+        license, given = license or kept.get("license"), (kept.get("metadata") or {}) | given
     if results is not None:
         if results.get("weights") is not None:
             check_weights(folder, results["weights"], "results")
         known = verify_results(results, config, "results")
-        kept = {"results": {**results, "weights": digests_of_weights(folder)}, "license": license, "metadata": metadata}
+        kept = {
+            "results": {**results, "weights": digests_of_weights(folder)},
+            "license": license,
+            "metadata": given or None,
+        }
         with write_aside(folder / _KEPT_FILE) as path:
             path.write_text(json.dumps(kept, indent=2, default=float) + "\n", encoding="utf-8")
     elif kept := _kept_results(folder):

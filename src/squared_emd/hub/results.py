@@ -32,6 +32,7 @@ __all__ = [
     "facts_of_training",
     "hide_paths",
     "read_results",
+    "replace_calibrations",
     "verify_results",
     "weights_version",
 ]
@@ -161,6 +162,12 @@ def read_results(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], str | 
         return known, f"{RESULTS_FILE} does not say which weights it was measured with."
     check_weights(folder, results["weights"], RESULTS_FILE)
     return results, None
+
+
+def replace_calibrations(earlier: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calibrations of intervals by their coverage, of which those that were found replace earlier ones."""
+    by_coverage = {calibration["coverage"]: calibration for calibration in [*earlier, *found]}
+    return [by_coverage[coverage] for coverage in sorted(by_coverage)]
 
 
 def check_weights(folder: str | os.PathLike[str], measured: Any, where: str) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..decoding import calibrate_intervals, predict_intervals
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.emd_block import emd_block_of
+from ..hub.results import replace_calibrations
 from .config_entries import config_of
 
 __all__ = ["calibrate"]
@@ -50,21 +51,15 @@ def calibrate(trainer: Any, dataset: Any, coverage: float | Sequence[float], tes
         for calibration in found:
             calibration["held_out"] = _measure(*tested, calibration)
     earlier = trainer.calibrated.get(trainer.weights_version, [])
-    trainer.calibrated[trainer.weights_version] = _replace(earlier, found)
+    trainer.calibrated[trainer.weights_version] = replace_calibrations(earlier, found)
     config = config_of(trainer.accelerator.unwrap_model(trainer.model))
     if config is not None:
         emd = emd_block_of(config)
         config.emd = emd | {
-            "intervals": _replace(emd.get("intervals") or [], found),
+            "intervals": replace_calibrations(emd.get("intervals") or [], found),
             "class_names": class_names_of(config),
         }
     return found
-
-
-def _replace(earlier: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calibrations of which each coverage has one."""
-    by_coverage = {calibration["coverage"]: calibration for calibration in [*earlier, *found]}
-    return [by_coverage[coverage] for coverage in sorted(by_coverage)]
 
 
 def _predict(trainer: Any, dataset: Any, source: str) -> tuple[Tensor, Tensor]:
