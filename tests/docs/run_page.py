@@ -152,9 +152,11 @@ def of_recipes():
 
 
 def of_decisions():
-    saved_model("me/age")
+    model = saved_model("me/age")
     faces("face.jpg")
-    return {}
+    args = EMDTrainingArguments("out", loss="emd")
+    trainer = EMDTrainer(model, args, processing_class=ViTImageProcessor.from_pretrained("me/age"))
+    return {"trainer": trainer, "validation": pictures(), "test": pictures()}
 
 
 def of_fine_tuning():
