@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 from transformers.utils import cached_file
 
+TEXT = "so good that it is a joy to read and read again"
+
 
 def main(pushed, folder, first):
     assert importlib.util.find_spec("squared_emd") is None
@@ -43,6 +45,10 @@ def main(pushed, folder, first):
             "shown": {model.config.id2label[k]: share for k, share in enumerate(p.tolist())},
             "pipeline": pipeline("image-classification", model=f"me/{repo}", top_k=1000, **revision)(image),
         }
+    samples = {"text-classification": TEXT, "audio-classification": np.load(pushed / "sound.npy")}
+    for task, sample in samples.items():
+        (answer,) = pipeline(task, model=f"me/{task}", top_k=None)([sample])
+        seen[task] = {entry["label"]: entry["score"] for entry in answer}
     np.savez(folder / "loaded.npz", **logits)
     (folder / "loaded.json").write_text(json.dumps(seen))
 

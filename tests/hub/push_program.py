@@ -19,7 +19,9 @@ from peft import LoraConfig
 from PIL import Image
 from tests.hub.clients import become_client
 from transformers import (
+    AutoModelForAudioClassification,
     AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
     BitImageProcessor,
     TimmWrapperConfig,
     TimmWrapperImageProcessor,
@@ -27,10 +29,17 @@ from transformers import (
 )
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, load_ground_distance, ordinal_metrics
+from squared_emd.data.synthetic.tiny_models import (
+    tiny_audio_config,
+    tiny_feature_extractor,
+    tiny_text_config,
+    word_tokenizer,
+)
 from squared_emd.hub import UploadError, push_model
 
 K, SIZE, MANY = 5, 32, 300
 AGES = ["baby", "child", "teen", "adult", "senior"]
+TEXT = "so good that it is a joy to read and read again"
 
 
 def network(name, num_classes=K):
@@ -54,6 +63,28 @@ def images(num_classes=K, count=40):
     return [
         {"pixel_values": torch.randn(3, SIZE, SIZE, generator=noise), "labels": k % num_classes} for k in range(count)
     ]
+
+
+def others():
+    """By task: a tiny model of texts or of sounds, its processor, data to train on, and a sample."""
+    naming = {"id2label": dict(enumerate(AGES)), "label2id": {label: k for k, label in enumerate(AGES)}}
+    tokenizer, extractor = word_tokenizer([TEXT]), tiny_feature_extractor(1000)
+    torch.manual_seed(0)
+    waves = torch.randn(20, 900).numpy()
+    return {
+        "text-classification": (
+            AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **naming)),
+            tokenizer,
+            [tokenizer(TEXT[: 4 * k + 4]) | {"labels": k % K} for k in range(20)],
+            TEXT,
+        ),
+        "audio-classification": (
+            AutoModelForAudioClassification.from_config(tiny_audio_config(**naming)),
+            extractor,
+            [{"input_values": wave, "labels": k % K} for k, wave in enumerate(waves)],
+            waves[0],
+        ),
+    }
 
 
 def trainer_of(folder, name="test_resnet", num_classes=K, **fields):
@@ -156,6 +187,20 @@ def main(hub, folder):
     seen["D at first"] = load_ground_distance("me/age", revision=first.oid).tolist()
     seen["D of an adapter"] = load_ground_distance("me/adapter").tolist()
     seen["D of many"] = load_ground_distance("me/many").tolist()
+
+    # Texts and sounds.
+    seen["answers"] = {}
+    for task, (model, processor, data, sample) in others().items():
+        args = EMDTrainingArguments(str(folder / task), loss="emd", use_cpu=True, disable_tqdm=True, num_train_epochs=1)
+        trainer = EMDTrainer(model, args, train_dataset=data, processing_class=processor)
+        trainer.train()
+        trainer.calibrate(data, test_dataset=data)
+        trainer.hub_model_id = HfApi().create_repo(f"me/{task}").repo_id
+        trainer.push_to_hub()
+        judge = transformers.pipeline(f"ordinal-{task}", model=f"me/{task}")
+        seen["answers"][task] = judge(sample, coverage=0.9)
+        if task == "audio-classification":
+            np.save(folder / "sound.npy", sample)
 
     classify = transformers.pipeline("ordinal-image-classification", model="me/age")
     image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
@@ -23,9 +24,24 @@ from tests.hub.card_folders import (
     run_folder,
     section,
 )
-from transformers import AutoConfig, TimmWrapperConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForAudioClassification,
+    AutoModelForSequenceClassification,
+    TimmWrapperConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
+from transformers.pipelines import audio_classification
 
 from squared_emd import plot
+from squared_emd.data.sounds import decode_audio
+from squared_emd.data.synthetic.tiny_models import (
+    tiny_audio_config,
+    tiny_feature_extractor,
+    tiny_text_config,
+    word_tokenizer,
+)
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub import write_card
 from squared_emd.hub.card_content import escape
@@ -347,20 +363,40 @@ class TestFiles:
         with pytest.raises(ValueError, match="Repo id must"):
             write_card(run_folder(tmp_path), repo_id='x"); import os; ("')
 
-    def test_the_snippets_run(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("task", ["image-classification", "text-classification", "audio-classification"])
+    def test_the_snippets_run(self, tmp_path, monkeypatch, task):
         """As they are, with a tiny model where the card says its repository."""
-        sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-        folder = tmp_path / "someone" / "tiny"
-        model = ViTForImageClassification(config(**sizes, intermediate_size=8, ground_distance=DISTANCES))
-        model.save_pretrained(folder)
-        ViTImageProcessor(size={"height": 8, "width": 8}).save_pretrained(folder)
-        card = card_of(folder, repo_id="someone/tiny", results={})
         monkeypatch.chdir(tmp_path)
-        Image.new("RGB", (8, 8)).save("image.jpg")
+        folder = tmp_path / "someone" / "tiny"
+        calibration = {"coverage": 0.9, "threshold": 0.75, "num_classes": 3, "num_samples": 40}
+        fields = {"id2label": dict(enumerate(NAMES)), "ground_distance": DISTANCES}
+        fields["emd"] = EMD | {"mirrored": False, "intervals": [calibration]}
+        if task == "image-classification":
+            sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 8, "num_hidden_layers": 1}
+            model = ViTForImageClassification(config(**sizes, num_attention_heads=2, intermediate_size=8, **fields))
+            processor = ViTImageProcessor(size={"height": 8, "width": 8})
+            Image.new("RGB", (8, 8)).save("image.jpg")
+        elif task == "text-classification":
+            processor = word_tokenizer(["a good text"])
+            model = AutoModelForSequenceClassification.from_config(tiny_text_config(processor, **fields))
+        else:
+            processor = tiny_feature_extractor(1000)
+            model = AutoModelForAudioClassification.from_config(tiny_audio_config(**fields))
+            soundfile.write("sound.wav", np.zeros(900), 1000)
+            monkeypatch.setattr(  # That of transformers starts a program which need not be there.
+                audio_classification,
+                "ffmpeg_read",
+                lambda content, rate: decode_audio({"path": None, "bytes": content}, rate),
+            )
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        card = card_of(folder, repo_id="someone/tiny", results={})
+        assert ModelCard(card).data.pipeline_tag == task
         printed = []
         for snippet in re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL):
             scope = {"print": printed.append}
             exec(snippet, scope)
-        assert {entry["label"] for entry in printed[0]} == set(NAMES)
+        assert {entry["label"] for entry in printed[0]} <= set(NAMES)
         assert set(printed[1]) == {"label", "score", "distribution", "expected_score", "spread"}
+        assert len(printed[2]) == 2 and set(printed[2]) <= set(NAMES)
         assert scope["ground_distance"].tolist() == DISTANCES

@@ -10,13 +10,26 @@ import datasets
 import httpx2
 import numpy as np
 import pytest
+import scipy.signal
+import soundfile
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tests.training import tiny
-from transformers import ViTImageProcessor, pipeline
+from transformers import (
+    AutoModelForAudioClassification,
+    AutoModelForSequenceClassification,
+    ViTImageProcessor,
+    pipeline,
+)
 from transformers.pipelines.pt_utils import KeyDataset
 
+from squared_emd.data.synthetic.tiny_models import (
+    tiny_audio_config,
+    tiny_feature_extractor,
+    tiny_text_config,
+    word_tokenizer,
+)
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub import OrdinalImageClassificationPipeline, ordinal_prediction
 from squared_emd.vision import average_flips
@@ -299,6 +312,95 @@ def test_images_are_opened_as_in_training(tmp_path, monkeypatch):
     )
 
 
+class TestTextsAndSounds:
+    @staticmethod
+    def made(task):
+        """A model, its processor as a keyword, samples, and their inputs."""
+        torch.manual_seed(0)
+        labels = {"id2label": dict(enumerate(AGES)), "label2id": {name: k for k, name in enumerate(AGES)}}
+        generator = np.random.default_rng(0)
+        if task == "text-classification":
+            texts = ["a", "a b c", "c", "b " * 300]  # the last is longer than the model
+            tokenizer = word_tokenizer(texts)
+            model = AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **labels))
+            most = model.config.max_position_embeddings
+            inputs = [tokenizer(text, truncation=True, max_length=most, return_tensors="pt") for text in texts]
+            processor = {"tokenizer": tokenizer}
+        else:
+            texts = [generator.normal(size=n).astype(np.float32) for n in (900, 900, 900, 1200)]
+            extractor = tiny_feature_extractor(1000)
+            model = AutoModelForAudioClassification.from_config(tiny_audio_config(**labels))
+            inputs = [extractor(wave, sampling_rate=1000, return_tensors="pt") for wave in texts]
+            processor = {"feature_extractor": extractor}
+        with torch.no_grad():
+            model.classifier.weight.mul_(20)  # so that samples differ
+        return model.eval(), processor, texts, inputs
+
+    @pytest.mark.parametrize("task", ["text-classification", "audio-classification"])
+    def test_against_the_formulas(self, task, tmp_path):
+        model, processor, samples, inputs = self.made(task)
+        expected = []
+        for each in inputs:
+            with torch.no_grad():
+                p = model(**each).logits[0].double().softmax(0).numpy()
+            mean = p @ MIDDLES
+            expected.append((p, mean, (p @ (MIDDLES - mean) ** 2) ** 0.5))
+        assert np.abs(expected[0][0] - expected[1][0]).max() > 1e-3  # else nothing could be told apart
+        emd = {"scores": MIDDLES, "intervals": [CALIBRATION | {"threshold": 1.0}]}
+        model.config.emd, model.config.ground_distance = emd, NEAR.tolist()
+        pipe = pipeline(f"ordinal-{task}", model=model, device="cpu", **processor)
+        assert_answers([pipe(sample) for sample in samples], expected)
+        assert_answers(pipe(samples[:3], batch_size=2), expected[:3])
+        assert_answers(list(pipe(sample for sample in samples)), expected)
+        assert pipe(samples[0], coverage=0.9)["interval"] == [AGES[0], AGES[-1]]
+        nearest = AGES[(expected[0][0] @ NEAR).argmin()]
+        assert pipe(samples[0], rule="min_distance")["label"] == nearest
+        pipe.save_pretrained(tmp_path)
+        again = pipeline(f"ordinal-{task}", model=str(tmp_path), device="cpu")
+        assert_answers([again(samples[0])], expected[:1])
+        of_transformers = pipeline(task, model=str(tmp_path), device="cpu", top_k=K)([samples[0]])[0]
+        shares = {entry["label"]: entry["score"] for entry in of_transformers}
+        np.testing.assert_allclose([shares[name] for name in AGES], expected[0][0], **FLOAT32)
+
+    def test_sounds_are_opened_as_in_training(self, tmp_path, monkeypatch):
+        model, processor, (wave, *_), _ = self.made("audio-classification")
+        pipe = pipeline("ordinal-audio-classification", model=model, device="cpu", **processor)
+        stereo = np.repeat(wave.clip(-1, 1), 2)[:, None].repeat(2, 1)  # at 2,000 samples a second
+        soundfile.write(tmp_path / "sound.wav", stereo, 2000, subtype="FLOAT")
+        content = (tmp_path / "sound.wav").read_bytes()
+
+        def get(url, timeout, follow_redirects):
+            assert (url, timeout) == ("https://example.org/sound.wav", 7) and follow_redirects
+            return httpx2.Response(200, content=content, request=httpx2.Request("GET", url))
+
+        monkeypatch.setattr(httpx2, "get", get)
+        resampled = scipy.signal.resample_poly(stereo[:, 0], 1000, 2000).astype(np.float32)
+        given = [
+            str(tmp_path / "sound.wav"), content, {"path": None, "bytes": content},
+            {"array": stereo[:, 0], "sampling_rate": 2000}, {"raw": stereo[:, 0], "sampling_rate": 2000},
+        ]  # fmt: skip
+        answers = [*pipe(given), pipe("https://example.org/sound.wav", timeout=7)]
+        for answer in answers:
+            assert answer["expected_score"] == pytest.approx(pipe(resampled)["expected_score"], abs=1e-5)
+        (tmp_path / "none.wav").write_text("no sound")
+        with pytest.raises(ValueError, match=r"none\.wav cannot be decoded: .* Repair it, or convert it to WAV, FLAC"):
+            pipe(str(tmp_path / "none.wav"))
+
+    @pytest.mark.parametrize("when", ["made", "called"])
+    def test_errors(self, when):
+        model, processor, (wave, *_), _ = self.made("audio-classification")
+        for parameters, message in [
+            ({"top_k": 3}, NO_OPTION.replace("image", "audio").format("top_k", "top_k=3")),
+            ({"rule": "mean"}, "rule must be one of argmax, median, expected, min_distance, got 'mean'."),
+        ]:
+            made, called = (parameters, {}) if when == "made" else ({}, parameters)
+            with pytest.raises(ValueError) as error:
+                pipeline("ordinal-audio-classification", model=model, device="cpu", **processor, **made)(wave, **called)
+            assert str(error.value) == message
+        with pytest.raises(TypeError, match="unexpected keyword argument 'mirrored'"):
+            pipeline("ordinal-audio-classification", model=model, device="cpu", **processor)(wave, mirrored=True)
+
+
 def test_others_load_what_it_saves(tmp_path):
     pipe = make(tiny_vit(), rule="median")
     pipe.save_pretrained(tmp_path)
@@ -414,6 +516,6 @@ def test_logits_that_are_not_finite(value, mirrored):
     with pytest.raises(ValueError) as error:
         make(tiny_vit(bias=[0, 0, value, 0, 0]), mirrored=mirrored)(pictures(), batch_size=2)
     assert str(error.value) == (
-        "the model must give finite logits, got NaN or infinite ones for an image. Look for such values in its "
-        "weights and in the image; in half precision they come from an overflow: load it with dtype=torch.float32."
+        "the model must give finite logits, got NaN or infinite ones for a sample. Look for such values in its "
+        "weights and in the sample; in half precision they come from an overflow: load it with dtype=torch.float32."
     )

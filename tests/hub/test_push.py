@@ -142,6 +142,18 @@ class TestLoad:
         expected = np.array(list(shown.values())) @ np.array(seen["D"])
         assert answer["label"] == AGES[expected.argmin()]
 
+    @pytest.mark.parametrize("task", ["text-classification", "audio-classification"])
+    def test_texts_and_sounds(self, hub, pushed, loaded, task):
+        """With transformers alone and with the pipeline for ordered classes, which has an interval besides."""
+        answer = pushed[1]["answers"][task]
+        shares = {entry["label"]: entry["score"] for entry in answer["distribution"]}
+        assert loaded[0][task] == pytest.approx(shares, abs=1e-6) and list(shares) == AGES
+        low, high = map(AGES.index, answer["interval"])
+        assert low <= AGES.index(answer["label"]) <= high
+        card = hub.repo(f"me/{task}").files()["README.md"].decode()
+        assert ModelCard(card).data.pipeline_tag == task
+        assert f'pipeline("ordinal-{task}", model="me/{task}")' in card and "| 0.9 | " in card
+
     def test_where_there_is_no_distance_to_load(self, pushed):
         why = {
             "me/many": ("main", "RepositoryNotFoundError"),  # private, without a token

@@ -16,7 +16,7 @@ from scipy.signal import resample_poly
 from torch import Tensor
 from transformers import FeatureExtractionMixin
 
-__all__ = ["AudioCollator", "audio_decoder", "decode_audio", "read_sound"]
+__all__ = ["AudioCollator", "audio_decoder", "decode_audio", "read_sound", "resample"]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Samples per second; resampling from others could take all memory.
 MARGIN = 0.1  # Seconds that resampling looks ahead, at most.
@@ -40,12 +40,14 @@ def decode_audio(
         FileNotFoundError: There is no such file.
         ValueError: It cannot be decoded, or has no samples, samples that are not finite or an impossible rate.
     """
-    mono, rate = read_sound(sound, max_seconds + MARGIN)  # (T,)
-    if rate != sampling_rate:
-        mono = resample_poly(mono, sampling_rate, rate)  # (T * sampling_rate / rate,)
-    if max_seconds < math.inf:
-        mono = mono[: int(max_seconds * sampling_rate)]
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    mono = resample(*read_sound(sound, max_seconds + MARGIN), sampling_rate)  # (T,)
+    return mono[: int(max_seconds * sampling_rate)] if max_seconds < math.inf else mono
+
+
+def resample(wave: np.ndarray, rate: int, sampling_rate: int) -> np.ndarray:
+    """(T * sampling_rate / rate,) float32: a wave (T,) of `rate` samples per second with `sampling_rate` of them."""
+    wave = wave if rate == sampling_rate else resample_poly(wave, sampling_rate, rate)
+    return np.ascontiguousarray(wave, dtype=np.float32)
 
 
 def audio_decoder(sampling_rate: int, max_seconds: float) -> Callable[[dict[str, list]], dict[str, list]]:

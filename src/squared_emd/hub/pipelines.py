@@ -1,19 +1,25 @@
-"""The pipeline `ordinal-image-classification`: the distribution over ordered classes, and a decision from it."""
+"""Pipelines for images, texts and sounds: the distribution over ordered classes, and a decision from it."""
 
 from __future__ import annotations
 
-import base64
 import copy
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import httpx2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageClassification, ImageClassificationPipeline, Pipeline, PreTrainedModel
+from transformers import (
+    AudioClassificationPipeline,
+    AutoModelForAudioClassification,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    ImageClassificationPipeline,
+    Pipeline,
+    PreTrainedModel,
+    TextClassificationPipeline,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..decoding import RULES, decode, predict_intervals
@@ -22,13 +28,16 @@ from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.given import as_ground_distance
 from ..ground_distance.saved import ground_distance_of_model
 from ..losses import logits_of
+from .pipeline_inputs import open_image, open_sound, truncation_of
 
-if TYPE_CHECKING:
-    import PIL.Image
+__all__ = [
+    "OrdinalAudioClassificationPipeline",
+    "OrdinalImageClassificationPipeline",
+    "OrdinalTextClassificationPipeline",
+    "evaluating",
+    "ordinal_prediction",
+]
 
-__all__ = ["TASK", "OrdinalImageClassificationPipeline", "evaluating", "ordinal_prediction"]
-
-TASK = "ordinal-image-classification"
 _TIE = 1e-9  # Of the range of the scores: two classes are equally near, but for rounding.
 
 
@@ -73,8 +82,8 @@ def ordinal_prediction(
     probabilities = logits.double().softmax(-1)  # (K,)
     if probabilities.isnan().any():
         raise ValueError(
-            "the model must give finite logits, got NaN or infinite ones for an image. Look for such values in its "
-            "weights and in the image; in half precision they come from an overflow: load it with dtype=torch.float32."
+            "the model must give finite logits, got NaN or infinite ones for a sample. Look for such values in its "
+            "weights and in the sample; in half precision they come from an overflow: load it with dtype=torch.float32."
         )
     values = (torch.arange(len(class_names)) if scores is None else scores).to(probabilities)  # (K,)
     expected = probabilities @ values
@@ -158,7 +167,11 @@ class _OrdinalClassification(Pipeline):
             ground_distance = self._defaults["ground_distance"] = self._saved_ground_distance()
         decision = {"rule": rule, "ground_distance": ground_distance, "scores": scores}
         decision["calibration"] = self._defaults.get("calibration") if coverage is None else self._calibration(coverage)
-        return super()._sanitize_parameters(**preprocess_parameters)[0], {}, decision
+        return self._preprocessing(**preprocess_parameters), {}, decision
+
+    def _preprocessing(self, **parameters: Any) -> dict[str, Any]:
+        """What `preprocess` takes besides its input."""
+        return super()._sanitize_parameters(**parameters)[0]
 
     def _calibration(self, coverage: Any) -> Mapping[str, Any]:
         """The calibration that is given, or that of the model for a coverage; of as many classes as the model has."""
@@ -241,31 +254,52 @@ class OrdinalImageClassificationPipeline(_OrdinalClassification, ImageClassifica
     def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Tensor]:
         """The inputs of the model for an image, opened as training opens it."""
         if not isinstance(image, (np.ndarray, Tensor)):
-            image = _open_image(image, timeout)
+            image = open_image(image, timeout)
         return super().preprocess(image, timeout)
 
 
-def _open_image(image: Any, timeout: float | None) -> PIL.Image.Image:
-    """Opens an image as training does: upright and in RGB, of 8 bits, and without EXIF that would turn it again."""
-    from ..vision.images import decode_image  # Here, because timm is optional.
+class OrdinalTextClassificationPipeline(_OrdinalClassification, TextClassificationPipeline):
+    """Gives for each text what :class:`OrdinalImageClassificationPipeline` gives for an image.
 
-    if isinstance(image, str) and not os.path.exists(image):
-        image = {"path": None, "bytes": _bytes_of_text(image, timeout)}
-    upright = decode_image(image, None).image.copy()
-    upright.info = {}
-    return upright
+    ``pipeline("ordinal-text-classification", model=...)`` makes one, once ``squared_emd.hub`` is imported. It takes
+    what ``pipeline("text-classification")`` takes: texts, pairs as ``{"text": ..., "text_pair": ...}``, lists,
+    generators and datasets of them, options of the tokenizer, ``batch_size``, ``device``, ``dtype`` and the rest.
+    Tokens for which the model has no position are cut off. For a single text it gives a dict, not a list. Arguments and
+    errors are those of the pipeline for images, without `mirrored` and `timeout`.
+    """
+
+    stock_task = "text-classification"
+
+    def __call__(self, inputs: Any, **parameters: Any) -> Any:
+        """The predictions; that of transformers would put the one for a single text into a list."""
+        return Pipeline.__call__(self, inputs, **parameters)
+
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Tensor]:
+        """The inputs of the model for a text, cut off as in training."""
+        return super().preprocess(inputs, **truncation_of(self.tokenizer, self.model.config) | options)
 
 
-def _bytes_of_text(text: str, timeout: float | None) -> bytes:
-    if text.startswith(("http://", "https://")):
-        return httpx2.get(text, timeout=timeout, follow_redirects=True).raise_for_status().content
-    try:
-        return base64.b64decode(text.split(",")[-1] if text.startswith("data:image/") else text, validate=True)
-    except ValueError as error:
-        raise ValueError(
-            "an image must be a file, a URL that begins with http:// or https://, base64 or a PIL image, got "
-            f"{text!r:.80}. There is no such file. Give the path of one."
-        ) from error
+class OrdinalAudioClassificationPipeline(_OrdinalClassification, AudioClassificationPipeline):
+    """Gives for each sound what :class:`OrdinalImageClassificationPipeline` gives for an image.
+
+    ``pipeline("ordinal-audio-classification", model=...)`` makes one, once ``squared_emd.hub`` is imported. It takes
+    what ``pipeline("audio-classification")`` takes: paths, URLs, bytes, waves at the rate of the model,
+    ``{"array": ..., "sampling_rate": ...}`` at any rate, lists, generators and datasets of them, with ``batch_size``,
+    ``device``, ``dtype`` and the rest. Files are decoded and resampled as in training, without ffmpeg. Arguments and
+    errors are those of the pipeline for images, without `mirrored`.
+    """
+
+    stock_task = "audio-classification"
+
+    def __init__(self, model: PreTrainedModel, **parameters: Any) -> None:
+        super().__init__(model, **({"top_k": None} | parameters))  # The pipeline of transformers would make it 5.
+
+    def _preprocessing(self, timeout: float | None = None) -> dict[str, Any]:
+        return {} if timeout is None else {"timeout": timeout}
+
+    def preprocess(self, sound: Any, timeout: float | None = None) -> dict[str, Tensor]:
+        """The inputs of the model for a sound, opened as training opens it."""
+        return super().preprocess(open_sound(sound, self.feature_extractor.sampling_rate, timeout))
 
 
 class _Caller(nn.Module):
@@ -301,8 +335,16 @@ def _scores_as_tensor(given: Any) -> Tensor:
         ) from error
 
 
-PIPELINE_REGISTRY.register_pipeline(
-    TASK, pipeline_class=OrdinalImageClassificationPipeline, pt_model=AutoModelForImageClassification, type="image"
-)
-# With it, save_pretrained would copy this file beside the weights, and the config would ask others to trust it.
-del OrdinalImageClassificationPipeline._registered_impl
+for _class, _model in (
+    (OrdinalImageClassificationPipeline, AutoModelForImageClassification),
+    (OrdinalTextClassificationPipeline, AutoModelForSequenceClassification),
+    (OrdinalAudioClassificationPipeline, AutoModelForAudioClassification),
+):
+    PIPELINE_REGISTRY.register_pipeline(
+        f"ordinal-{_class.stock_task}",
+        pipeline_class=_class,
+        pt_model=_model,
+        type=_class.stock_task.split("-")[0],
+    )
+    # With it, save_pretrained would copy this file beside the weights, and the config would ask others to trust it.
+    del _class._registered_impl

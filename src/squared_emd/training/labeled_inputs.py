@@ -28,6 +28,7 @@ from transformers import (
 
 from ..ground_distance.class_names import abbreviate, class_names_differ
 from ..hub.card import task_of
+from ..hub.pipeline_inputs import truncation_of
 from .config_entries import config_of
 
 __all__ = ["labeled_inputs", "load_classifier"]
@@ -37,7 +38,6 @@ _CLASSES = {
     "text-classification": (AutoModelForSequenceClassification, AutoTokenizer),
     "audio-classification": (AutoModelForAudioClassification, AutoFeatureExtractor),
 }
-_NO_LIMIT = 10**6  # tokens: a tokenizer that knows no limit has a larger one
 _COLUMNS = {"image-classification": "image", "text-classification": "text", "audio-classification": "audio"}
 
 
@@ -234,10 +234,7 @@ def _maker(task: str, processor: Any, config: PretrainedConfig) -> tuple[Callabl
 
         return of_images, default_data_collator
     if task == "text-classification":
-        longest = min(
-            processor.model_max_length, getattr(config, "max_position_embeddings", processor.model_max_length)
-        )
-        options = {"truncation": True, "max_length": longest} if longest < _NO_LIMIT else {}
+        options = truncation_of(processor, config)
         return lambda texts: processor(texts, **options), DataCollatorWithPadding(processor)
     from ..data.sounds import AudioCollator, decode_audio  # Here, because SciPy is optional.
 
