@@ -1,11 +1,9 @@
-"""Checks of a matrix, and orders of classes against all orders there are and against known ones."""
-
-from itertools import permutations
+"""Checks of a matrix, and orders of classes against known ones."""
 
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import leaves_list
-from tests.plot.matrices import NAN, of_line, of_points, refused, without
+from tests.plot.matrices import NAN, of_line, refused, without
 
 from squared_emd.plot.matrices import check_matrix, cluster_tree, seriation
 
@@ -29,23 +27,6 @@ def test_a_shuffled_line_is_found_again(seed):
     order = seriation(of_line(12)[np.ix_(places, places)], "seriation")
     assert places[order].tolist() in ([*range(12)], [*range(11, -1, -1)])
     assert np.corrcoef(order, range(12))[0, 1] >= 0  # in the direction of the classes
-
-
-@pytest.mark.parametrize("method", ["average", "complete", "single", "weighted"])
-def test_the_order_keeps_clusters_together_and_is_short(method):
-    """SciPy's order is not always the shortest (its issue 11227), but it is shorter than most of the tree's 2^6."""
-    matrix = of_points(np.random.default_rng(1).normal(size=(7, 3)))
-    merges = cluster_tree(matrix, method)
-    clusters = [{k} for k in range(7)]
-    for first, second in merges[:, :2].astype(int):
-        clusters.append(clusters[first] | clusters[second])
-    lengths = {
-        order: matrix[list(order[:-1]), list(order[1:])].sum()
-        for order in permutations(range(7))
-        if all(np.ptp([order.index(k) for k in cluster]) == len(cluster) - 1 for cluster in clusters)
-    }
-    assert len(lengths) == 2**6
-    assert lengths[tuple(leaves_list(merges))] < np.median([*lengths.values()])
 
 
 def test_unknown_classes_come_last():

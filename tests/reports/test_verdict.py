@@ -34,11 +34,16 @@ def write_tested_run(folder, probabilities, *, validation=None, labels=LABELS, *
     write_predictions(folder, parts)
 
 
-def write_two_losses(folder, num_seeds=3, **fields):
+def write_seeds(folder, seeds=(0, 1), drawn_with=0, sharpness=1.0, **fields):
+    """A run for each seed."""
+    for seed in seeds:
+        write_tested_run(folder / str(seed), distributions(drawn_with + seed, sharpness), seed=seed, **fields)
+
+
+def write_two_losses(folder, **fields):
     """xemd is sharper than xe in every seed."""
-    for seed in range(num_seeds):
-        for loss, sharpness in (("xe", 1.0), ("xemd", 3.0)):
-            write_tested_run(folder / loss / str(seed), distributions(seed, sharpness), loss=loss, seed=seed, **fields)
+    for loss, sharpness in (("xe", 1.0), ("xemd", 3.0)):
+        write_seeds(folder / loss, range(3), 0, sharpness, loss=loss, **fields)
 
 
 def interval(differences):
@@ -83,14 +88,11 @@ def test_a_report_ends_with_the_verdict_and_writes_it(tmp_path):
 
 
 def test_unclear_metrics_are_named_and_one_seed_decides_nothing(tmp_path):
-    for seed in range(3):
-        for n, name in enumerate(("a", "b")):
-            write_tested_run(tmp_path / name / str(seed), distributions(20 * n + seed), seed=seed)
+    for n, name in enumerate(("a", "b")):
+        write_seeds(tmp_path / name, range(3), 20 * n)
     (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
     assert found.sentence().endswith(": no clear difference. No clear difference in EMD2, AEM, AEO, NLL and ECE.")
-    for name in ("a", "b"):
-        write_tested_run(tmp_path / "one" / name, distributions(0), seed=0)
-    (found,) = compare_folders([tmp_path / "one/a", tmp_path / "one/b"])
+    (found,) = compare_folders([tmp_path / "a/0", tmp_path / "b/0"])
     assert found.differences["argmax"]["eval_mae"].low is None
     assert "150 test samples, one seed, which decides nothing: MAE" in found.sentence()
 
@@ -125,25 +127,18 @@ def test_a_certain_classifier_is_no_regression(tmp_path):
 
 def test_folds_are_joined_and_groups_kept_together(tmp_path):
     for name, sharpness in (("a", 1.0), ("b", 2.0)):
-        for seed in range(2):
-            for fold in range(2):
-                write_tested_run(
-                    tmp_path / name / f"{seed}{fold}",
-                    distributions(10 * fold + seed, sharpness),
-                    seed=seed,
-                    fold=fold,
-                    groups=[f"{fold}-{n // 3}" for n in range(N)],
-                )
+        for fold in range(2):
+            people = [f"{fold}-{n // 3}" for n in range(N)]
+            write_seeds(tmp_path / name / str(fold), (0, 1), 10 * fold, sharpness, fold=fold, groups=people)
     (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
     assert (found.num_samples, found.num_groups, list(found.seeds)) == (2 * N, 2 * N // 3, [0, 1])
 
 
 def test_groups_of_either_side_count(tmp_path):
     people = [f"{n // 3}" for n in range(N)]
-    for seed in range(2):
-        write_tested_run(tmp_path / "a" / str(seed), distributions(seed), seed=seed)
-        write_tested_run(tmp_path / "b" / str(seed), distributions(seed + 9), seed=seed, groups=people)
-        write_tested_run(tmp_path / "c" / str(seed), distributions(seed + 5), seed=seed, groups=people[::-1])
+    write_seeds(tmp_path / "a")
+    write_seeds(tmp_path / "b", drawn_with=9, groups=people)
+    write_seeds(tmp_path / "c", drawn_with=5, groups=people[::-1])
     one, other = (compare_folders([tmp_path / name for name in names])[0] for names in ("ab", "ba"))
     assert one.num_groups == other.num_groups == N // 3
     low, high = (getattr(one.differences["argmax"]["eval_mae"], end) for end in ("low", "high"))
@@ -177,9 +172,8 @@ def test_a_report_of_losses_without_a_common_fold(tmp_path):
 
 
 def test_runs_without_a_counterpart_are_named(tmp_path):
-    for name, seeds in (("a", (1, 2, 3)), ("b", (2, 3, 4))):
-        for seed in seeds:
-            write_tested_run(tmp_path / name / str(seed), distributions(seed), seed=seed)
+    write_seeds(tmp_path / "a", (1, 2, 3))
+    write_seeds(tmp_path / "b", (2, 3, 4))
     (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
     assert list(found.seeds) == [2, 3]
     assert found.sentence().endswith(
@@ -189,9 +183,8 @@ def test_runs_without_a_counterpart_are_named(tmp_path):
 
 @pytest.mark.parametrize("results", [None, '{"seed": null}', "{}"])
 def test_seeds_are_named_by_all_runs_or_none(tmp_path, results):
-    for name in ("a", "b"):
-        for seed in (1, 2):
-            write_tested_run(tmp_path / name / str(seed), distributions(seed), seed=seed)
+    write_seeds(tmp_path / "a", (1, 2))
+    write_seeds(tmp_path / "b", (1, 2))
     for name, others in (("b", False), ("a", True)):  # of one side, and then of both
         for seed in (1, 2):
             path = tmp_path / name / str(seed) / "all_results.json"
@@ -264,11 +257,11 @@ def test_what_cannot_be_compared(tmp_path):
             compare_folders([tmp_path / folder for folder in folders])
         return str(error.value)
 
-    for seed in range(2):
-        write_tested_run(tmp_path / "a" / str(seed), distributions(seed), seed=seed)
-        write_tested_run(tmp_path / "other seeds" / str(seed), distributions(seed), seed=7)
-        write_tested_run(tmp_path / "other labels" / str(seed), distributions(seed), seed=seed, labels=LABELS[::-1])
-        write_tested_run(tmp_path / "other ids" / str(seed), distributions(seed), seed=seed, ids=np.arange(N))
+    write_seeds(tmp_path / "a")
+    write_seeds(tmp_path / "other labels", labels=LABELS[::-1])
+    write_seeds(tmp_path / "other ids", ids=np.arange(N))
+    for number in range(2):
+        write_tested_run(tmp_path / "other seeds" / str(number), distributions(0), seed=7)
     write_run(tmp_path / "none")
     assert refused("a") == "a comparison needs at least two folders, the baseline first; got 1."
     assert refused("a", "missing").startswith(f"a folder with runs must exist; there is no folder {tmp_path}/missing")

@@ -20,64 +20,53 @@ from .paper import PAPER_GROUND_DISTANCE
 from .predictions import MeasuredRun, ground_distance_of_run
 from .summary import Cell, Section
 
-__all__ = ["Figures", "draw_figures"]
+__all__ = ["Figures"]
 
 
 @dataclass
 class Figures:
-    """The figures of a section.
-
-    Args:
-        files: network -> (file, title) of its figures.
-        learned: (title, D (K, K), names of the classes) of the losses that learned D, the mean of the runs.
-        missing: what could not be drawn, and why.
-    """
-
-    files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    learned: list[tuple[str, np.ndarray, Sequence[str]]] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-
-def draw_figures(section: Section, measured: Mapping[Path, MeasuredRun], folder: Path, *, prefix: str = "") -> Figures:
-    """Draws the curves and the reliability of each network; of each loss that learns D the heat map, map and history.
+    """The figures of a section: the curves and the reliability of each network; D of each loss that learns it.
 
     Args:
         section: the results.
         measured: folder -> run, of those that left predictions.
         folder: where the figures are written.
         prefix: of the file names.
-
-    Raises:
-        ValueError: a file of a run is not as it should be.
+        files: network -> (file, title) of its figures.
+        learned: (title, D (K, K), names of the classes) of the losses that learned D, the mean of the runs.
+        missing: what could not be drawn, and why.
     """
-    drawing = _Drawing(section, measured, folder, prefix)
-    for network in section.networks():
-        cells = section.cells_of(network)
-        for variant in sorted({cell.key[1] for cell in cells}):
-            of_variant = [cell for cell in cells if cell.key[1] == variant]
-            drawing.draw_curves(of_variant)
-            drawing.draw_reliability(of_variant)
-        for cell in cells:
-            if any(run.learned_ground_distance for run in cell.runs):
-                drawing.draw_ground_distance(cell)
-                drawing.draw_history(cell)
-    return drawing.figures
 
+    section: Section
+    measured: Mapping[Path, MeasuredRun]
+    folder: Path
+    prefix: str = ""
+    files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    learned: list[tuple[str, np.ndarray, Sequence[str]]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
-class _Drawing:
-    def __init__(self, section: Section, measured: Mapping[Path, MeasuredRun], folder: Path, prefix: str) -> None:
-        self.section, self.measured, self.folder, self.prefix = section, measured, folder, prefix
-        self.names: set[str] = set()
-        self.figures = Figures()
+    def draw(self) -> Figures:
+        """Writes the files; a ValueError says which file of a run is not as it should be."""
+        for network in self.section.networks():
+            cells = self.section.cells_of(network)
+            for variant in sorted({cell.key[1] for cell in cells}):
+                of_variant = [cell for cell in cells if cell.key[1] == variant]
+                self._draw_curves(of_variant)
+                self._draw_reliability(of_variant)
+            for cell in cells:
+                if any(run.learned_ground_distance for run in cell.runs):
+                    self._draw_ground_distance(cell)
+                    self._draw_history(cell)
+        return self
 
-    def draw_curves(self, cells: Sequence[Cell]) -> None:
+    def _draw_curves(self, cells: Sequence[Cell]) -> None:
         """Figure 2 of one network."""
         metrics = self.section.layout.curves
         for cell in cells:
             without = sum(not any(points(run.log, metric) for metric in metrics) for run in cell.runs)
             if without:
                 what = f"{without} of {len(cell.runs)} runs without the metrics by epoch in {STATE_FILE}"
-                self.figures.missing.append(f"{cell.name}: no curves: {what}.")
+                self.missing.append(f"{cell.name}: no curves: {what}.")
         drawn = {cell.loss: cell for cell in cells if cell.history}
         if not drawn:
             return
@@ -91,7 +80,7 @@ class _Drawing:
         )
         self._save(save, ("curves", network, variant), self._title("Results by epoch", cells[0]))
 
-    def draw_reliability(self, cells: Sequence[Cell]) -> None:
+    def _draw_reliability(self, cells: Sequence[Cell]) -> None:
         """How far the probabilities can be trusted, of the losses whose runs left predictions, all runs together."""
         bins = {}
         for cell in cells:
@@ -105,19 +94,19 @@ class _Drawing:
             title = self._title("Reliability of the probabilities", cells[0])
             self._save(save, ("reliability", *cells[0].key[:2]), title)
 
-    def draw_ground_distance(self, cell: Cell) -> None:
+    def _draw_ground_distance(self, cell: Cell) -> None:
         """Table 2, the paper's where it is of the same network and loss, and the map of the classes."""
         matrices = [matrix for run in cell.runs if (matrix := ground_distance_of_run(run.folder)) is not None]
         if len(matrices) < len(cell.runs):
             missing = len(cell.runs) - len(matrices)
-            self.figures.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a D in config.json.")
+            self.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a D in config.json.")
         if not matrices:
             return
         matrix, names = np.mean(matrices, axis=0), cell.runs[0].class_names
         of, loss = cell.key, loss_name(cell.loss)
         mean = f", mean of {len(matrices)} runs" if len(matrices) > 1 else ""
         title = self._title(f"D learned by {loss}", cell) + mean
-        self.figures.learned.append((title, matrix, names))
+        self.learned.append((title, matrix, names))
         is_table_2 = self.section.shows_paper and (self.section.table, *of) == ("adience", "res_f", "", "xemd2")
         beside_paper = is_table_2 and len(names) == len(PAPER_GROUND_DISTANCE)
         save = partial(plot.heat_map, class_names=names, scale_end=1.0 if beside_paper else None)
@@ -128,11 +117,11 @@ class _Drawing:
         save = partial(plot.class_map, matrix, class_names=names, ordered=self.section.layout.is_ordered)
         self._save(save, ("class_map", *of), self._title(f"Map of the classes by {loss}'s D", cell) + mean)
 
-    def draw_history(self, cell: Cell) -> None:
+    def _draw_history(self, cell: Cell) -> None:
         """D by epoch, of the first run that has it, or SDD alone."""
         run = next((run for run in cell.runs if (run.folder / HISTORY_FILE).is_file()), None)
         if run is None:
-            self.figures.missing.append(f"{cell.name}: no history of D.")
+            self.missing.append(f"{cell.name}: no history of D.")
             run = next((run for run in cell.runs if points(run.log, "sdd")), None)
         if run is not None:
             what = f"{'D' if (run.folder / HISTORY_FILE).is_file() else 'SDD'} of {loss_name(cell.loss)} by epoch"
@@ -143,12 +132,11 @@ class _Drawing:
     def _save(self, save: Callable[..., Any], name: Sequence[str], title: str) -> None:
         stem = self.prefix + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(filter(None, name)))
         file, count = f"{stem}.png", 1
-        while file in self.names:  # names that differ in other characters only
+        while file in {drawn for files in self.files.values() for drawn, _ in files}:  # as of me/net and me_net
             count += 1
             file = f"{stem}_{count}.png"
-        self.names.add(file)
         save(path=self.folder / file, title=title)
-        self.figures.files.setdefault(name[1], []).append((file, title))
+        self.files.setdefault(name[1], []).append((file, title))
 
     def _title(self, what: str, cell: Cell) -> str:
         network, variant, _ = cell.key

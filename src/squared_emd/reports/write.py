@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..ground_distance.files import write_aside
 from ..metrics.names import METRICS, network_name
-from .figures import Figures, draw_figures
+from .figures import Figures
 from .predictions import measure_run
 from .records import read_runs
 from .summary import Section, summarize
@@ -64,7 +64,7 @@ def write_report(
     target = Path(folders[0] if output is None else output)
     target.mkdir(parents=True, exist_ok=True)
     prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
-    figures = [draw_figures(s, measured, target, prefix=prefix) for s, prefix in zip(sections, prefixes, strict=True)]
+    figures = [Figures(s, measured, target, prefix).draw() for s, prefix in zip(sections, prefixes, strict=True)]
     comparisons = [compare_losses(section, measured, metric=metric) for section in sections]
     verdict = [
         {"results": _title(section), **comparison.as_dict()}
