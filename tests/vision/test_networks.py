@@ -85,11 +85,6 @@ class TestSmall:
             assert loaded.config.id2label == {0: "young", 1: "grown", 2: "old"}
             torch.testing.assert_close(logits_of(loaded, 64), logits_of(first.model, 64), rtol=0, atol=0)
 
-    def test_one_output_for_a_regression(self):
-        model = load_image_classifier(SMALL, NAMES, num_outputs=1).model
-        assert model.config.id2label == {0: "output_0"}
-        assert logits_of(model, 64).shape == (2, 1)
-
 
 class TestCentralCrop:
     """What an image becomes whose red is its column and whose green is its row, from 0 to 255."""
@@ -184,25 +179,20 @@ class TestSavedModel:
         weights = [next(one.resnet.parameters()) for one in (model, saved)]
         assert not torch.equal(*weights)
 
-    def refused(self, name, reason):
+    def test_what_cannot_be_loaded(self, tmp_path):
         """What transformers says about it, in one sentence, and what to do."""
-        message = f"^the model {re.escape(repr(str(name)))} cannot be loaded: [^\n]*{reason}[^\n]* {re.escape(ADVICE)}$"
-        with pytest.raises(ValueError, match=message):
-            load_image_classifier(str(name), NAMES)
 
-    def test_not_to_be_had(self):
-        self.refused("timm/test_resnet.r160_in1k", "couldn't connect to")
-        self.refused("squared-emd/not-there", "couldn't connect to")
+        def refused(name, reason):
+            start = f"the model {str(name)!r} cannot be loaded: "
+            with pytest.raises(ValueError, match=f"^{re.escape(start)}[^\n]*{reason}[^\n]* {re.escape(ADVICE)}$"):
+                load_image_classifier(str(name), NAMES)
 
-    def test_a_folder_that_is_no_model(self, tmp_path):
-        self.refused(tmp_path, "Unrecognized model in")
-
-    def test_a_model_of_another_kind(self, tmp_path):
-        BertConfig().save_pretrained(tmp_path)
-        self.refused(tmp_path, "Unrecognized configuration class .*BertConfig")
-
-    def test_without_weights_or_processor(self, tmp_path):
-        save_resnet(tmp_path)
-        self.refused(tmp_path, "image processor")
-        (tmp_path / "model.safetensors").unlink()
-        self.refused(tmp_path, "no file named model.safetensors")
+        refused("timm/test_resnet.r160_in1k", "couldn't connect to")
+        refused("squared-emd/not-there", "couldn't connect to")
+        refused(tmp_path, "Unrecognized model in")
+        BertConfig().save_pretrained(tmp_path / "bert")
+        refused(tmp_path / "bert", "Unrecognized configuration class .*BertConfig")
+        save_resnet(tmp_path / "resnet")
+        refused(tmp_path / "resnet", "image processor")
+        (tmp_path / "resnet" / "model.safetensors").unlink()
+        refused(tmp_path / "resnet", "no file named model.safetensors")
