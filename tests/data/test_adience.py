@@ -28,6 +28,10 @@ ODD = {
     "36": 5, "(38, 42)": 5, "57": 7, "3": None, "29": 4, "(38, 48)": None, "58": 7, "2": 0, "32": 4, "56": 6,
     "(8, 23)": None, "42": 5, "46": 6,
 }  # fmt: skip
+UNSEEN = {
+    "0": 0, "7": None, "14": 3, "21": 3, "24": 4, "33": 4, "37": 5, "54": 6, "99": 7, "101": 7, "(25,32)": 4,
+    "(5, 6)": 1, "(4, 12)": None,
+}  # fmt: skip
 
 
 def row(user, image, age, face="1"):
@@ -82,20 +86,11 @@ def test_both_kinds_of_images_and_both_places_of_fold_files(tmp_path, kind, belo
 
 
 def test_odd_labels(tmp_path):
-    make_tree(tmp_path, extra=ODD)
-    assert len(load_adience(tmp_path)) == 40
+    make_tree(tmp_path, extra=ODD | UNSEEN)
+    assert len(load_adience(tmp_path)) == 41  # "(25,32)" is one of the eight, written without a blank
     mapped = load_adience(tmp_path, odd_labels="map")
     fold_0 = [label for label, fold in zip(mapped["label"], mapped["fold"], strict=True) if fold == 0]
-    assert fold_0 == [*range(8), *(group for group in ODD.values() if group is not None)]
-
-
-def test_ages_that_are_not_in_the_table(tmp_path):
-    unseen = {"0": 0, "7": None, "14": 3, "21": 3, "24": 4, "33": 4, "37": 5, "54": 6, "99": 7, "101": 7, "(25,32)": 4,
-              "(5, 6)": 1, "(4, 12)": None}  # fmt: skip
-    make_tree(tmp_path, extra=unseen)
-    assert len(load_adience(tmp_path)) == 41  # "(25,32)" is one of the eight, written without a blank
-    mapped = load_adience(tmp_path, odd_labels="map")["label"]
-    assert mapped[8:-32] == [group for group in unseen.values() if group is not None]
+    assert fold_0 == [*range(8), *(group for group in (ODD | UNSEEN).values() if group is not None)]
 
 
 COLUMNS = "the first line must name the tab-separated columns user_id, original_image, face_id, age; it lacks"

@@ -6,7 +6,7 @@ import pytest
 from squared_emd.data.adience import AGE_GROUPS
 from squared_emd.metrics.names import TABLES, loss_name, network_name, network_of
 from squared_emd.reports.paper import LAYOUTS, PAPER_GROUND_DISTANCE
-from squared_emd.vision.paper_networks import PRETRAINED
+from squared_emd.vision.networks import PRETRAINED
 
 # Table, network, metric -> the paper's figures in the order of its losses.
 COLUMNS = {

@@ -60,7 +60,7 @@ TABLES = ("adience", "images_of_groups", "aadb", "imagenet", "own_data", "text_r
 """What `table` may be in `all_results.json`."""
 
 _NETWORK_NAMES = {"alxs": "ALXs", "alx": "ALX", "vgg_f": "VGG_F", "res": "RES", "res_f": "RES_F"}
-# As PRETRAINED in vision/paper_networks.py, which needs torch; a test holds the two against each other.
+# As PRETRAINED in vision/networks.py, which needs torch; a test holds the two against each other.
 _PRETRAINED = {"timm/vgg16.tv_in1k": "vgg_f", "timm/resnetv2_50.a1h_in1k": "res_f"}
 
 
