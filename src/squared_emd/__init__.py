@@ -36,12 +36,18 @@ if TYPE_CHECKING:
     from .training.arguments import EMDTrainingArguments
     from .training.early_stopping import EMDEarlyStopping
     from .training.ground_distance_callback import GroundDistanceCallback
+    from .training.head_features import HeadInput
     from .training.learned_distance import learn_ground_distance
+    from .training.loss_function import compute_loss_func
+    from .training.self_guidance import SelfGuidance
     from .training.trainer import EMDTrainer
 _LAZY = {
     "GroundDistanceCallback": "training.ground_distance_callback",
     "EMDEarlyStopping": "training.early_stopping",
     "EMDTrainingArguments": "training.arguments",
+    "HeadInput": "training.head_features",
+    "SelfGuidance": "training.self_guidance",
+    "compute_loss_func": "training.loss_function",
     "learn_ground_distance": "training.learned_distance",
     "load_ground_distance": "ground_distance.saved",
     "EMDTrainer": "training.trainer",
@@ -65,10 +71,13 @@ __all__ = [
     "EMDTrainer",
     "EMDTrainingArguments",
     "GroundDistanceCallback",
+    "HeadInput",
     "LabelTree",
+    "SelfGuidance",
     "blend_ground_distances",
     "circular_emd_loss",
     "class_weights_from_counts",
+    "compute_loss_func",
     "decode",
     "energy_distance_loss",
     "entropic_wasserstein_loss",

@@ -18,6 +18,7 @@ from PIL import Image
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from tests.docs.pages import ROOT, name_of
+from tests.docs.stand_ins import use_stand_ins
 from transformers import (
     AutoModel,
     ResNetConfig,
@@ -181,9 +182,27 @@ def of_fine_tuning():
     return {}
 
 
+def of_any_classifier():
+    saved_model("me/age")
+    faces("face.jpg")
+    for k in range(K):
+        Path(f"faces/{k}").mkdir(parents=True)
+        for n in range(3):
+            shade = np.random.default_rng((k, n)).integers(20 * k, 20 * k + 100, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(shade).save(f"faces/{k}/{n}.png")
+    return {}
+
+
+def of_any_trainer():
+    use_stand_ins()
+    return {"network": network, "train": pictures()}
+
+
 BEFORE = {
     "README.md": of_readme,
     "docs/index.md": of_index,
+    "docs/any_classifier.md": of_any_classifier,
+    "docs/any_trainer.md": of_any_trainer,
     "docs/checkpoints.md": of_checkpoints,
     "docs/decisions.md": of_decisions,
     "docs/engines.md": of_engines,

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
+from tests.training.test_loss_function import DISTANCE, change_of_one_step
 from tests.training.tiny import Augmented, Network, arguments, images, logged, samples, tiny_vit
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainingArguments
 
+from squared_emd import compute_loss_func
 from squared_emd.training.checkpointing import CheckpointingMixin
 from squared_emd.training.checkpoints import validate_checkpoint
 from squared_emd.training.data_order import DataOrderMixin
@@ -87,6 +89,10 @@ def ordered(rank, folder, world_size):
             "in a metric."
         )
     found = {"weights": trainer.model.head.weight.tolist(), "eval_loss": metrics["eval_loss"]}
+    for accumulation in (1, 2):  # of a stock Trainer
+        func = compute_loss_func("xemd", ground_distance=DISTANCE)
+        change = change_of_one_step(folder / "out", func, accumulation=accumulation, world_size=world_size)
+        found[f"change_{accumulation}"] = change.tolist()
     (folder / f"{world_size}_{rank}.json").write_text(json.dumps(found | {"loss": logged(trainer, "loss")}))
 
 

@@ -1,16 +1,32 @@
-"""The losses of Hou, Yu & Samaras (2016) and the energy distance: functions of logits, labels and a ground distance."""
+"""The losses of Hou, Yu & Samaras (2016) and the energy distance: functions of logits, labels and D, and modules."""
 
 from .baselines import cross_entropy_loss, regression_loss
 from .circular import circular_emd_loss
 from .energy_distance import energy_distance_loss
 from .entropic_wasserstein import entropic_wasserstein_loss
 from .inputs import check_labels, logits_of, remedy_of_range, upcast_to_float32
+from .modules import (
+    CircularEMDLoss,
+    EnergyDistanceLoss,
+    EntropicWassersteinLoss,
+    ExactEMDLoss,
+    SelfGuidedLoss,
+    SquaredEMDLoss,
+    TreeEMDLoss,
+)
 from .reduction import sample_weights
 from .self_guided import exact_emd_loss, ground_distance_cost, self_guided_loss, self_guided_regularizer
 from .squared_emd import squared_emd_loss
 from .tree import tree_emd_loss
 
 __all__ = [
+    "CircularEMDLoss",
+    "EnergyDistanceLoss",
+    "EntropicWassersteinLoss",
+    "ExactEMDLoss",
+    "SelfGuidedLoss",
+    "SquaredEMDLoss",
+    "TreeEMDLoss",
     "check_labels",
     "circular_emd_loss",
     "cross_entropy_loss",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers import TrainingArguments
 from ..metrics.names import less_is_better
 from .argument_checks import LOSSES, SELF_GUIDED, check_conflicts, check_ranges, counting_scheme
 
-__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments"]
+__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments", "LossArguments"]
 
 _ENERGY_DISTANCE_WEIGHT = 6.0  # measured, not the paper's
 JUMP_START_EPOCHS = 4  # section 4.3, for Eq. 16
@@ -298,6 +299,38 @@ class EMDTrainingArguments(TrainingArguments):
         """omega and mu of Eq. 16: the given ones, else those of the paper for this loss."""
         omega, mu = SELF_GUIDED[self.loss]
         return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
+
+
+@dataclass
+class LossArguments(EMDTrainingArguments):
+    """The fields that concern the loss, for a loop of one's own: no device is looked for, nothing is connected."""
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], *, unused: Collection[str]) -> LossArguments:
+        """The arguments that a user gives by name.
+
+        Args:
+            options: by name.
+            unused: fields that mean nothing there.
+
+        Raises:
+            TypeError: there is no such field.
+            ValueError: a field is out of its range or does not go with the others.
+        """
+        names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
+        known = [name for name in names if name not in unused]
+        if others := sorted(options.keys() - known):
+            raise TypeError(f"there is no option {', '.join(others)} here. There are: {', '.join(known)}.")
+        args = cls(**options)
+        if args.weights_by_count is not None:
+            raise ValueError(
+                f"class_weights must be numbers here, got {args.class_weights[0]!r}: no dataset is known to count in. "
+                "class_weights_from_counts gives them."
+            )
+        return args
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,152 @@
+"""`compute_loss_func` in a stock Trainer: one step of it is that of one large batch, by autograd on the equations."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.training.tiny import K, Network, arguments, samples
+from transformers import Trainer, TrainingArguments
+
+from squared_emd import LabelTree, compute_loss_func
+
+DISTANCE = torch.tensor([[0.0, 1, 3, 4], [1, 0, 2, 3], [3, 2, 0, 1], [4, 3, 1, 0]])
+MEAN_ONE = DISTANCE / DISTANCE.sum() * K * (K - 1)
+COUNT = 8  # samples of the step, over ranks and accumulation steps
+EPS = EQUAL = 1e-6
+
+
+def change_of_one_step(folder, func, soft=False, accumulation=1, world_size=1):
+    """What a step of plain gradient descent with a rate of 1 takes off the head's weights."""
+    torch.manual_seed(0)
+    network, data = Network(), samples(soft, count=COUNT)
+    before = network.head.weight.detach().clone()
+    args = arguments(
+        folder, TrainingArguments, max_steps=1, learning_rate=1.0, max_grad_norm=0.0, lr_scheduler_type="constant",
+        label_names=["labels"],
+        per_device_train_batch_size=COUNT // accumulation // world_size, gradient_accumulation_steps=accumulation,
+    )  # fmt: skip
+    Trainer(network, args, train_dataset=data, compute_loss_func=func).train()
+    return (before - network.head.weight.detach()).double().numpy()
+
+
+def gradient_of_all(loss, soft=False):
+    """Of the head's weights, of the mean over all samples, in float64."""
+    torch.manual_seed(0)
+    network, data = Network().double(), samples(soft, count=COUNT)
+    logits = network(torch.stack([row["inputs"] for row in data]).double())["logits"]
+    labels = torch.stack([row["labels"] for row in data]) if soft else torch.tensor([row["labels"] for row in data])
+    target = labels.double() if soft else F.one_hot(labels, K).double()
+    loss(logits.softmax(-1), target).mean().backward()
+    return network.head.weight.grad.numpy()
+
+
+def entropy(p, t, eps=EPS):
+    return -(t * (p + eps).log()).sum(-1)
+
+
+def energy(p, t):
+    d = MEAN_ONE.double()
+    return (p @ d * t).sum(-1) - (p @ d * p).sum(-1) / 2 - (t @ d * t).sum(-1) / 2
+
+
+# loss -> what compute_loss_func is given, and the equation per sample
+CASES = {
+    "xe": ({}, lambda p, t: entropy(p, t, 0)),
+    "emd": ({}, lambda p, t: (p - t).cumsum(-1).square().sum(-1)),
+    "xemd": ({"ground_distance": DISTANCE}, lambda p, t: entropy(p, t) + 6 * energy(p, t)),
+    "xemd2": (
+        {"ground_distance": DISTANCE / 4, "regularizer_weight": 2},
+        lambda p, t: entropy(p, t) + 2 * (p.square() * (t @ ((DISTANCE.double() / 4) ** 2 - 0.25))).sum(-1),
+    ),
+    "a-emd": (
+        {"ground_distance": DISTANCE, "entropic_strength": 10.0},
+        lambda p, t: (p * (t @ DISTANCE.double())).sum(-1) + (p * p.log()).sum(-1) / 10,
+    ),
+}
+
+
+# Sinkhorn's plans of soft labels have no closed form; tests/losses has them.
+@pytest.mark.parametrize(("loss", "soft"), [(loss, False) for loss in CASES] + [(loss, True) for loss in [*CASES][:-1]])
+def test_a_step_is_that_of_one_large_batch(tmp_path, loss, soft):
+    options, equation = CASES[loss]
+    expected = gradient_of_all(equation, soft)
+    for accumulation in (1, 2, 4) if loss == "xemd" else (2,):
+        func = compute_loss_func(loss, **options)
+        change = change_of_one_step(tmp_path, func, soft, accumulation)
+        np.testing.assert_allclose(change, expected, rtol=EQUAL, atol=EQUAL)
+
+
+def test_the_mean_over_a_batch_is_off_by_the_accumulation_steps(tmp_path):
+    def naive(outputs, labels, num_items_in_batch=None):
+        return F.cross_entropy(outputs["logits"], labels)
+
+    change = change_of_one_step(tmp_path, naive, accumulation=4)
+    np.testing.assert_allclose(change, 4 * gradient_of_all(CASES["xe"][1]), rtol=EQUAL, atol=EQUAL)
+
+
+def test_labels_of_minus_100_do_not_count():
+    logits = torch.randn(3, K, generator=torch.Generator().manual_seed(0))
+    func = compute_loss_func("emd", geometry="circle")
+    alone = func((logits[:2],), torch.tensor([0, 3]))
+    assert torch.equal(func((logits,), torch.tensor([0, 3, -100])), alone)
+    torch.testing.assert_close(func(logits, torch.tensor([0, 3, -100]), num_items_in_batch=4), alone / 2)
+
+
+def test_what_a_tree_and_a_file_say(tmp_path):
+    tree = LabelTree.from_nested({"near": ["a", "b"], "far": ["c", "d"]})
+    np.save(tmp_path / "d.npy", tree.distances())
+    logits, labels = torch.randn(3, K, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 3])
+    of_tree = compute_loss_func("xemd", ground_distance=tree)(logits, labels)
+    torch.testing.assert_close(
+        compute_loss_func("xemd", ground_distance=str(tmp_path / "d.npy"))(logits, labels), of_tree
+    )
+    torch.testing.assert_close(
+        compute_loss_func("xemd", ground_distance=tree, class_weights=[2, 2, 2, 2])(logits, labels), 2 * of_tree
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (
+            lambda: compute_loss_func("xemd"),
+            ValueError,
+            "the loss xemd needs a ground distance, which is not learned here: give ground_distance or geometry. "
+            "learn_ground_distance(model, dataset) gives that of a trained model; EMDTrainer learns it in training.",
+        ),
+        (
+            lambda: compute_loss_func("xemd2", ground_distance=DISTANCE),
+            ValueError,
+            "regularizer_weight of the loss xemd2 must be a number here, because there is no jump start to measure it "
+            "in. Take that of an earlier run of EMDTrainer, or 1.",
+        ),
+        (
+            lambda: compute_loss_func("emd")(torch.zeros(1, 2), None),
+            ValueError,
+            "the loss needs labels, which the Trainer did not give. Name the label column `label` or `labels`, and "
+            'where the model takes none, set label_names=["labels"] among the arguments.',
+        ),
+        (
+            lambda: compute_loss_func("mse"),
+            ValueError,
+            "loss must be one of xe, reg, emd, xemd1, xemd2, a-emd, xemd, got 'mse'.",
+        ),
+        (
+            lambda: compute_loss_func("emd", class_weights="balanced"),
+            ValueError,
+            "class_weights must be numbers here, got 'balanced': no dataset is known to count in. "
+            "class_weights_from_counts gives them.",
+        ),
+        (
+            lambda: compute_loss_func("emd", prior_weight=0.5),
+            TypeError,
+            "there is no option prior_weight here. There are: loss, omega, mu, regularizer_weight, jump_start_epochs, "
+            "true_class_cost, ground_distance, geometry, spacing, class_weights, label_smoothing_temperature, "
+            "entropic_strength, sinkhorn_iterations, label_smoothing_factor.",
+        ),
+    ],
+)
+def test_errors(make, kind, message):
+    with pytest.raises(kind) as error:
+        make()
+    assert str(error.value) == message
