@@ -1,8 +1,10 @@
 """Model cards: what is on them was measured on the weights beside them, or is "not run"."""
 
+import json
 import math
 import re
 
+import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +12,7 @@ import torch
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
+from safetensors.torch import save_file
 from tests.hub.card_folders import (
     DISTANCES,
     EMD,
@@ -43,7 +46,7 @@ from squared_emd.data.synthetic.tiny_models import (
     word_tokenizer,
 )
 from squared_emd.ground_distance.saved import write_ground_distance
-from squared_emd.hub import write_card
+from squared_emd.hub import digests_of_weights, write_card
 from squared_emd.hub.card_content import escape
 
 
@@ -362,6 +365,35 @@ class TestFiles:
             write_card(tmp_path)
         with pytest.raises(ValueError, match="Repo id must"):
             write_card(run_folder(tmp_path), repo_id='x"); import os; ("')
+
+    @pytest.mark.parametrize("loss", ["xemd2", "reg"])
+    def test_a_module_without_a_config(self, tmp_path, monkeypatch, loss):
+        """As the recipe for tables saves it."""
+        save_file({"head.weight": torch.ones(3, 2)}, tmp_path / "model.safetensors")
+        weights = digests_of_weights(tmp_path)
+        if loss == "xemd2":
+            write_ground_distance(torch.tensor(DISTANCES), tmp_path, None, {})
+        changes = {"table": "tabular", "data": "generated table", "model": "perceptron", "loss": loss}
+        (tmp_path / "all_results.json").write_text(json.dumps(RESULTS | changes | {"weights": weights}))
+        card = card_of(tmp_path, repo_id="someone/wear")
+        data = ModelCard(card).data
+        assert (data.library_name, data.pipeline_tag) == ("pytorch", "tabular-classification")
+        assert {"ordinal-classification", "synthetic"} <= set(data.tags)
+        assert data.eval_results[0].task_name == "Ordinal tabular classification"
+        assert [cells(card, name)[0] for name in METRIC_NAMES] == ["66.7%", "83.3%", "0.500", "0.432"]
+        assert "Generated data only." in card and "center crop" not in card and "confusion_matrix.png" in card
+        assert ("ground_distance.png" in card) == (loss == "xemd2")
+        if loss == "reg":
+            assert "It gives one number for each row: the index of the class" in card
+            return
+        assert "It gives each row a probability for each of 3 classes that have an order." in card
+        assert "learned by itself in training" in card and "SDD, the spread of the raw distances, is 0.0123" in card
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repo, name: tmp_path / name)
+        scope = {}
+        for snippet in re.findall(r"```python\n(.*?)```", card.replace("someone/wear", str(tmp_path)), flags=re.DOTALL):
+            exec(snippet, scope)
+        assert scope["weights"]["head.weight"].shape == (3, 2)
+        np.testing.assert_allclose(scope["ground_distance"], DISTANCES)
 
     @pytest.mark.parametrize("task", ["image-classification", "text-classification", "audio-classification"])
     def test_the_snippets_run(self, tmp_path, monkeypatch, task):

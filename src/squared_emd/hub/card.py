@@ -17,10 +17,14 @@ from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto import modeling_auto
 
 from ..ground_distance.files import read_object, read_text, write_aside
-from ..ground_distance.saved import read_ground_distance
+from ..ground_distance.saved import GROUND_DISTANCE_FILE, read_ground_distance
 from ..metrics.names import loss_name, network_name, network_of
 from .card_content import (
+    BASE_MODELS,
     CARD_METRICS,
+    DATASETS,
+    FROM_SCRATCH,
+    HUB_DATASETS,
     HUB_METRIC_TYPES,
     abbreviated_list,
     escape,
@@ -32,7 +36,7 @@ from .card_content import (
     result_rows,
     training_settings,
 )
-from .results import check_weights, digests_of_weights, read_results, replace_calibrations, verify_results
+from .results import RESULTS_FILE, check_weights, digests_of_weights, read_results, replace_calibrations, verify_results
 
 __all__ = ["CARD_FILE", "is_generated", "task_of", "write_card"]
 
@@ -50,40 +54,13 @@ _TASKS = {
     "audio-classification": modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
     "text-classification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 }
-_INPUTS = {"image": '"image.jpg"', "audio": '"sound.wav"', "text": '"A text."'}
-
-# `data` or `table` in the results -> title of the model, name of the data, tags, and the page with their terms.
-# The template says the rest.
-_DATASETS: dict[str, tuple[str, str, tuple[str, ...], str | None]] = {
-    "adience": (
-        "Age groups of faces", "Adience", ("age-estimation",),
-        "https://talhassner.github.io/home/projects/Adience/Adience-data.html",
-    ),
-    "images_of_groups": (
-        "Age groups of faces", "Images of Groups", ("age-estimation",),
-        "http://chenlab.ece.cornell.edu/people/Andy/ImagesOfGroups.html",
-    ),
-    "aadb": (
-        "Aesthetic scores of photographs", "AADB", ("image-aesthetics",),
-        "https://github.com/aimerykong/deepImageAestheticsAnalysis",
-    ),
-    "imagenet": ("ImageNet classes", "ImageNet ILSVRC 2012", (), "https://www.image-net.org"),
-    "drawn faces": ("Age groups of drawn faces", "Drawn faces", ("synthetic", "age-estimation"), None),
-    "drawn groups": ("Age groups of drawn people", "Drawn groups", ("synthetic", "age-estimation"), None),
-    "drawn compositions": ("Scores of drawn compositions", "Drawn compositions", ("synthetic",), None),
-    "drawn shapes": ("Drawn shapes", "Drawn shapes", ("synthetic",), None),
-    "generated reviews": ("Ratings of generated reviews", "Generated reviews", ("synthetic",), None),
-    "generated sounds": ("Grades of generated sounds", "Generated sounds", ("synthetic",), None),
-    "own data": ("Classes", "The user's own data", (), None),
-}  # fmt: skip
-_HUB_DATASETS = {"imagenet": "ILSVRC/imagenet-1k"}
-
-# Pre-trained networks of the recipes -> repository and license of their weights; the others start from random weights.
-_BASE_MODELS = {
-    "vgg_f": ("timm/vgg16.tv_in1k", "bsd-3-clause"),
-    "res_f": ("timm/resnetv2_50.a1h_in1k", "apache-2.0"),
+_NOUNS = {
+    "image-classification": "image",
+    "audio-classification": "sound",
+    "text-classification": "text",
+    "tabular-classification": "row",
 }
-_FROM_SCRATCH = ("small", "alxs", "alx", "res")
+_INPUTS = {"image": '"image.jpg"', "audio": '"sound.wav"', "text": '"A text."'}
 
 
 def write_card(
@@ -101,7 +78,7 @@ def write_card(
     neither this function nor `transformers.Trainer` has written is left as it is.
 
     Args:
-        folder: of the saved model, with its config.json.
+        folder: of the saved model, with its config.json; of a module without one, with all_results.json.
         repo_id: its repository on the Hub; by default the card names a placeholder.
         results: measured by the caller on these weights, with the keys of `all_results.json`. They are kept in
             card_results.json with the SHA-256 of the weights, and `license` and `metadata` with them, for the next
@@ -117,7 +94,7 @@ def write_card(
         Figures of an earlier card are deleted. The list is empty if the card was written by hand.
 
     Raises:
-        FileNotFoundError: there is no config.json.
+        FileNotFoundError: there is no config.json, and no all_results.json either.
         ValueError: a number is out of its range, contradicts another or the config, or was measured with other weights;
             `repo_id` or `license` is not valid; `metadata` has results.
     """
@@ -128,7 +105,7 @@ def write_card(
         raise ValueError(f"license must be an id of the Hub, as apache-2.0 or cc-by-4.0; got {license!r}; give its id")
     if unfit := sorted({"model-index", "model_name", "eval_results", "metrics"} & given.keys()):
         raise ValueError(f"metadata must hold no results, those are measured; got {', '.join(unfit)}; leave it out")
-    if not (folder / "config.json").is_file():
+    if not any((folder / name).is_file() for name in ("config.json", RESULTS_FILE)):
         raise FileNotFoundError(f"a card needs a saved model, there is no {folder / 'config.json'}; save one first")
     if card.is_file() and not is_generated(card):
         return []
@@ -183,6 +160,8 @@ def is_generated(card: str | os.PathLike[str]) -> bool:
 def _read_config(folder: Path) -> PretrainedConfig:
     """The config of any model, also of an architecture that transformers does not know; no code is executed."""
     path = folder / "config.json"
+    if not path.is_file():
+        return _config_of_module(folder)
     fields = read_object(path)
     try:
         try:
@@ -194,6 +173,17 @@ def _read_config(folder: Path) -> PretrainedConfig:
             f"{path} must be the config of a model; reading it gave {type(error).__name__}: {error}; save the model "
             "again"
         ) from error
+
+
+def _config_of_module(folder: Path) -> PretrainedConfig:
+    """What the results say of a module that was saved without a config, as a config would."""
+    results = read_object(folder / RESULTS_FILE)
+    names = results.get("class_names")
+    names = ["score"] if results.get("loss") == "reg" or not isinstance(names, list) else names
+    emd = {name: results.get(name) for name in ("loss", "sdd", "regularizer_weight", "entropic_strength")}
+    has_ground_distance = (folder / GROUND_DISTANCE_FILE).is_file()
+    fields = {"emd": emd, "ground_distance": GROUND_DISTANCE_FILE if has_ground_distance else None}
+    return PretrainedConfig(id2label=dict(enumerate(names)), **fields)
 
 
 def _kept_results(folder: Path) -> dict[str, Any] | None:
@@ -233,17 +223,18 @@ def _render(
     """The text of the card: metadata as YAML, then Markdown."""
     emd, names = getattr(config, "emd", None) or {}, known["class_names"]
     has_ground_distance = getattr(config, "ground_distance", None) is not None
-    dataset = next((key for key in (known.get("data"), known.get("table")) if key in _DATASETS), "own data")
-    title, data_name, tags, link = _DATASETS[dataset]
+    dataset = next((key for key in (known.get("data"), known.get("table")) if key in DATASETS), "own data")
+    title, data_name, tags, link = DATASETS[dataset]
     if known.get("stand_in") and link:
         data_name += " (a part of it, or other labels)"
-    task = task_of(config)
+    task, is_module = task_of(config), not config.model_type
+    tag = "tabular-classification" if task is None and known.get("table") == "tabular" else task
     model, loss, architecture = known.get("model", ""), emd.get("loss", known.get("loss")), _architecture(config)
-    base_model, base_license = _BASE_MODELS.get(network_of(model), (model if _is_repository(model) else None, None))
+    base_model, base_license = BASE_MODELS.get(network_of(model), (model if _is_repository(model) else None, None))
     license_name = None
     if license is None and link:
         license, license_name = "other", f"{dataset.replace('_', '-')}-terms"
-    elif license is None and dataset != "own data" and (base_license or model in _FROM_SCRATCH):
+    elif license is None and dataset != "own data" and (base_license or model in FROM_SCRATCH):
         license = base_license or "apache-2.0"
     if {"table", "comparison"} & known.keys():
         is_ordered = known.get("table") != "imagenet" and "eval_top_1_error" not in known
@@ -251,22 +242,22 @@ def _render(
         is_ordered = loss in ("emd", "reg") or "eval_aeo" in known
     about = ", ".join(filter(None, [network_name(model), loss_name(loss, known.get("variant", "")) if loss else ""]))
     fields = {
-        "library_name": "transformers",
-        "pipeline_tag": task,
+        "library_name": "pytorch" if is_module else "transformers",
+        "pipeline_tag": tag,
         "license": license,
         "license_name": license_name,
         "license_link": link if license_name else None,
         "base_model": base_model,
-        "datasets": [_HUB_DATASETS[dataset]] if dataset in _HUB_DATASETS and not known.get("stand_in", True) else None,
+        "datasets": [HUB_DATASETS[dataset]] if dataset in HUB_DATASETS and not known.get("stand_in", True) else None,
     } | dict(metadata)
     more = fields.pop("tags", None) or []
     order = ["ordinal-classification"] if is_ordered else []
     fields["tags"] = [*order, "squared-emd", "earth-movers-distance", "wasserstein", *tags]
     fields["tags"] += [more] if isinstance(more, str) else more
     about_results = {
-        "task_type": task or "other",
-        "task_name": f"{'Ordinal ' if is_ordered else ''}{(task or 'classification').replace('-', ' ')}".capitalize(),
-        "dataset_type": _HUB_DATASETS.get(dataset, re.sub(r"\W", "_", dataset)),
+        "task_type": tag or "other",
+        "task_name": f"{'Ordinal ' if is_ordered else ''}{(tag or 'classification').replace('-', ' ')}".capitalize(),
+        "dataset_type": HUB_DATASETS.get(dataset, re.sub(r"\W", "_", dataset)),
         "dataset_name": data_name,
         "dataset_split": _split(known),
     }
@@ -285,7 +276,8 @@ def _render(
         data_name=data_name,
         link=link,
         task=task,
-        noun=(task or "sample").split("-")[0].replace("audio", "sound"),
+        is_module=is_module,
+        noun=_NOUNS.get(tag, "sample"),
         example=_INPUTS.get((task or "").split("-")[0]),
         why_not_run=why_not_run,
         num_outputs=config.num_labels,

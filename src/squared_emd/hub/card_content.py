@@ -14,6 +14,40 @@ from ..metrics.names import METRICS, loss_name
 
 _MAX_NAMES = 40
 
+# `data` or `table` in the results -> title of the model, name of the data, tags, and the page with their terms.
+# The template says the rest.
+DATASETS: dict[str, tuple[str, str, tuple[str, ...], str | None]] = {
+    "adience": (
+        "Age groups of faces", "Adience", ("age-estimation",),
+        "https://talhassner.github.io/home/projects/Adience/Adience-data.html",
+    ),
+    "images_of_groups": (
+        "Age groups of faces", "Images of Groups", ("age-estimation",),
+        "http://chenlab.ece.cornell.edu/people/Andy/ImagesOfGroups.html",
+    ),
+    "aadb": (
+        "Aesthetic scores of photographs", "AADB", ("image-aesthetics",),
+        "https://github.com/aimerykong/deepImageAestheticsAnalysis",
+    ),
+    "imagenet": ("ImageNet classes", "ImageNet ILSVRC 2012", (), "https://www.image-net.org"),
+    "drawn faces": ("Age groups of drawn faces", "Drawn faces", ("synthetic", "age-estimation"), None),
+    "drawn groups": ("Age groups of drawn people", "Drawn groups", ("synthetic", "age-estimation"), None),
+    "drawn compositions": ("Scores of drawn compositions", "Drawn compositions", ("synthetic",), None),
+    "drawn shapes": ("Drawn shapes", "Drawn shapes", ("synthetic",), None),
+    "generated reviews": ("Ratings of generated reviews", "Generated reviews", ("synthetic",), None),
+    "generated sounds": ("Grades of generated sounds", "Generated sounds", ("synthetic",), None),
+    "generated table": ("Wear of imaginary machines", "Generated table", ("synthetic",), None),
+    "own data": ("Classes", "The user's own data", (), None),
+}  # fmt: skip
+HUB_DATASETS = {"imagenet": "ILSVRC/imagenet-1k"}
+
+# Pre-trained networks of the recipes -> repository and license of their weights; the others start from random weights.
+BASE_MODELS = {
+    "vgg_f": ("timm/vgg16.tv_in1k", "bsd-3-clause"),
+    "res_f": ("timm/resnetv2_50.a1h_in1k", "apache-2.0"),
+}
+FROM_SCRATCH = ("small", "alxs", "alx", "res")
+
 # Key in the results -> name in the table, type in the metadata, name in the metadata, meaning.
 CARD_METRICS = {
     "eval_aem": ("AEM", "accuracy", "AEM (exact match)", "share whose likeliest class is the true one; 100% is best"),

@@ -23,7 +23,7 @@ from transformers.dynamic_module_utils import get_relative_imports
 from ..ground_distance.files import read_object, read_text
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, HUB_ERRORS
 from .card import CARD_FILE, is_generated, write_card
-from .results import digests_of_weights
+from .results import RESULTS_FILE, digests_of_weights
 
 __all__ = ["UploadError", "create_repository", "files_to_upload", "push_model", "upload_model"]
 
@@ -210,7 +210,7 @@ def push_model(
     """
     files_to_upload(folder)  # Fail before a repository is created in vain.
     repo_id = create_repository(repo_id, folder, token=token, private=private)
-    if Path(folder, "config.json").is_file():
+    if any(Path(folder, name).is_file() for name in ("config.json", RESULTS_FILE)):
         write_card(folder, repo_id=repo_id, license=license)
     return upload_model(folder, repo_id, token=token, revision=revision, message=message)
 
