@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -12,9 +12,6 @@ from transformers.integrations import TensorBoardCallback, TrackioCallback, Wand
 from transformers.trainer_callback import CallbackHandler
 
 from .criterion import EMDCriterion
-
-if TYPE_CHECKING:  # Imported with the first figure: it comes with the extra `plot`.
-    from PIL.Image import Image
 
 __all__ = ["TAG", "GroundDistanceFigures"]
 
@@ -38,14 +35,8 @@ class GroundDistanceFigures(TrainerCallback):
     def __init__(self, criterion: EMDCriterion, handler: CallbackHandler) -> None:
         self.criterion = criterion
         self.handler = handler
-        self._last_epoch = 0  # of the criterion, when the epoch began or was drawn
+        self._last_epoch = 0  # of the criterion, that was drawn
         self._can_draw = True
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Note the epoch of the criterion, which a refresh counts up."""
-        self._last_epoch = self.criterion.epoch
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -67,7 +58,7 @@ class GroundDistanceFigures(TrainerCallback):
             for send in senders:
                 send(image, state.global_step)
 
-    def _draw(self) -> Image:
+    def _draw(self) -> Any:
         from ..plot import heat_map, render
 
         criterion = self.criterion
@@ -78,8 +69,8 @@ class GroundDistanceFigures(TrainerCallback):
         return render(figure, _DPI)
 
 
-def _sender(callback: TrainerCallback) -> Callable[[Image, int], None] | None:
-    """What sends an image to the tracker of a callback; None if it has none, or none that is active."""
+def _sender(callback: TrainerCallback) -> Callable[[Any, int], None] | None:
+    """What sends an image of Pillow to the tracker of a callback; None if it has none, or none that is active."""
     if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
         return lambda image, step: callback.tb_writer.add_image(TAG, np.asarray(image), step, dataformats="HWC")
     if isinstance(callback, WandbCallback):
@@ -93,5 +84,5 @@ def _sender(callback: TrainerCallback) -> Callable[[Image, int], None] | None:
     return None
 
 
-def _log_to(tracker: Any) -> Callable[[Image, int], None]:
+def _log_to(tracker: Any) -> Callable[[Any, int], None]:
     return lambda image, step: tracker.log({TAG: tracker.Image(image), "train/global_step": step})
