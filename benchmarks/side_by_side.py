@@ -14,7 +14,12 @@ import torch
 
 
 def take_turns(
-    ways: dict[str, Callable[[], object]], repeats: int, *, calls: int = 1, warm_ups: int = 1
+    ways: dict[str, Callable[[], object]],
+    repeats: int,
+    *,
+    calls: int = 1,
+    warm_ups: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """The seconds of each way, turn by turn, so that whatever else slows the machine slows all of them.
 
@@ -23,6 +28,7 @@ def take_turns(
         repeats: turns of each.
         calls: in a turn, where one call is too short to be timed.
         warm_ups: turns before those that count.
+        clock: `time.process_time` counts CPU time, which other programs on the machine change less, of all threads.
 
     Returns:
         By name, the seconds of one call in each turn.
@@ -33,12 +39,12 @@ def take_turns(
         for name in names:
             run = ways[name]
             _wait()
-            start = time.perf_counter()
+            start = clock()
             for _ in range(calls):
                 run()
             _wait()
             if turn >= 0:
-                seconds[name].append((time.perf_counter() - start) / calls)
+                seconds[name].append((clock() - start) / calls)
         names.reverse()  # so that none always comes after the same other one
     return seconds
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from squared_emd.training.nonfinite import NonFiniteCallback
 
 STOCK = "plain Trainer, cross-entropy"
 JUMP_START = "xemd2 in its jump start"
-LOSSES = ("xe", "reg", "emd", "xemd1", "xemd2", JUMP_START, "a-emd")
+LOSSES = ("xe", "reg", "emd", "xemd", "xemd1", "xemd2", JUMP_START, "a-emd")
 
 
 def network(model: str, classes: int) -> nn.Module:
@@ -127,7 +128,7 @@ class Operations(TorchDispatchMode):
 def steps_with(model: str, args: argparse.Namespace, folder: Path, *, alone: bool) -> dict[str, Callable[[], None]]:
     """By name, a step of each way, each with a network of its own; `alone`: with nothing but its last layer."""
     steps = {}
-    for way in (STOCK, *LOSSES):
+    for way in (STOCK, *args.losses):
         net = network(model, 1 if way == "reg" else args.classes)
         shape = (cut_down(net),) if alone else (3, args.size, args.size)
         torch.manual_seed(1)
@@ -153,17 +154,18 @@ def table(model: str, args: argparse.Namespace, folder: Path) -> None:
     """Measure one network and print its table."""
     ours = steps_with(model, args, folder, alone=True)
     operations = {way: operations_of(step) for way, step in ours.items()}
-    short = take_turns(ours, 5 * args.turns, calls=args.calls, warm_ups=3)
+    clock = time.process_time if args.threads == 1 and not torch.cuda.is_available() else time.perf_counter
+    short = take_turns(ours, 5 * args.turns, calls=args.calls, warm_ups=3, clock=clock)
     whole, base, took = None, None, "not measured"
     if not args.alone:
         del ours
-        whole = take_turns(steps_with(model, args, folder, alone=False), args.turns, warm_ups=0)
+        whole = take_turns(steps_with(model, args, folder, alone=False), args.turns, warm_ups=0, clock=clock)
         base = statistics.median(whole[STOCK])
         took = f"{base:.4g} s"
     print(f"\n{model}, {args.classes} classes; a step of the plain Trainer: {took}.\n")
     print("| loss | whole step / plain Trainer's | / our xe | ours alone, ms | share of a whole step | operations |")
     print("|---|---:|---:|---:|---:|---:|")
-    for way in LOSSES:
+    for way in args.losses:
         more = [1e3 * (own - plain) for own, plain in zip(short[way], short[STOCK], strict=True)]
         lower, middle, upper = statistics.quantiles(more, n=4, method="inclusive")
         cells = [f"{middle:.3g} ({lower:.3g} .. {upper:.3g})", "not run", f"{operations[way] - operations[STOCK]}"]
@@ -183,12 +185,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256 if gpu else 32)
     parser.add_argument("--size", type=int, default=224, help="side of a picture")
     parser.add_argument("--classes", type=int, default=8, help="K")
+    parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES), help="xe among them")
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="bf16" if gpu else "fp32", help="bf16: autocast")
     parser.add_argument(
         "--turns", type=int, default=30 if gpu else 6, help="of a whole step; what is ours gets 5 times"
     )
     parser.add_argument("--calls", type=int, default=20, help="steps in a turn where only what is ours is timed")
-    parser.add_argument("--threads", type=int, default=None, help="of PyTorch on the CPU; default: its own choice")
+    parser.add_argument("--threads", type=int, default=None, help="of PyTorch on the CPU; 1: CPU time is taken")
     parser.add_argument("--alone", action="store_true", help="time only what is ours")
     args = parser.parse_args()
     if args.threads:
