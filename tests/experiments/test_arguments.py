@@ -70,17 +70,19 @@ def test_early_stopping_needs_checkpoints_and_evaluations(tmp_path):
 def test_each_of_several_losses_gets_its_own(tmp_path):
     """A geometry is that of emd, and as a prior that of the losses that learn D."""
     geometry = {"geometry": "line", "spacing": [1.0, 2.0, 3.0]}
-    of_eq_16 = dict.fromkeys(("omega", "mu", "true_class_cost"))
-    of_self_guided = dict.fromkeys(("prior_weight", "jump_start_epochs"))
+    of_eq_16 = dict.fromkeys(("omega", "mu", "true_class_cost")) | {"regularizer_ratio": 3.5}
+    of_a_emd = {"entropic_strength": 10.0, "sinkhorn_iterations": 100}
+    of_self_guided = dict.fromkeys(("prior_weight", "prior_decay", "jump_start_epochs", "jump_start_ratio", "rank"))
+    of_self_guided |= {"ground_distance_update_steps": None, "regularizer_weight": "auto"}
     args = arguments(tmp_path, loss="all", **geometry)
-    assert args.options_of("emd") == {"ground_distance": None, **of_self_guided, **of_eq_16}
-    assert args.options_of("xemd2").keys() == {"ground_distance", *geometry}
-    assert args.options_of("xemd") == {"ground_distance": None, **of_eq_16}
+    assert args.options_of("emd") == {"ground_distance": None, **of_self_guided, **of_eq_16, **of_a_emd}
+    assert args.options_of("xemd2").keys() == {"ground_distance", *geometry, *of_a_emd}
+    assert args.options_of("xemd") == {"ground_distance": None, **of_eq_16, **of_a_emd}
     assert arguments(tmp_path, loss="xemd").options_of("xemd") == {"geometry": "line"}
     assert Unordered(str(tmp_path), loss="xemd1", num_train_epochs=5, use_cpu=True).options_of("xemd") == {}
     args = arguments(tmp_path, loss="all", prior_weight=0.5, **geometry)
-    assert args.options_of("xemd2") == {"ground_distance": None}
-    assert args.options_of("xe").keys() == {"ground_distance", *of_self_guided, *geometry, *of_eq_16}
+    assert args.options_of("xemd2") == {"ground_distance": None, **of_a_emd}
+    assert args.options_of("xe").keys() == {"ground_distance", *of_self_guided, *geometry, *of_eq_16, *of_a_emd}
     assert arguments(tmp_path, loss="a-emd", **geometry).options_of("a-emd") == {}
 
 

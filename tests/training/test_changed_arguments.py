@@ -143,3 +143,13 @@ def test_what_is_refused_at_construction_is_refused_later(tmp_path, fields, chan
         trainer.train()
     assert str(error.value) == message
     assert trainer.state.global_step == 0
+
+
+def test_a_field_that_the_loss_does_not_use_is_told_of_once(tmp_path, caplog):
+    trainer = make(tmp_path, loss="emd", jump_start_epochs=2, rank="inclusive")
+    trainer.args.spacing = [1.0, 2.0, 5.0]
+    trainer.train()
+    said = "The loss emd does not use jump_start_epochs, rank: to change that has no effect."
+    assert caplog.messages.count(said) == 1
+    trainer.args.loss = "xemd2"
+    assert trainer.args.unused_fields == []

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ..training.argument_checks import LOSSES_OF_FIELDS
 from ..training.arguments import LOSSES, EMDTrainingArguments
 
 __all__ = ["DatasetArguments", "ExperimentArguments", "ImageArguments"]
@@ -17,12 +18,7 @@ _LOSSES_OF_OPTIONS = {
     "ground_distance": {"a-emd"},
     "spacing": {"emd", "xemd"},
     "geometry": {"emd", "xemd"},
-    "prior_weight": {"xemd", "xemd1", "xemd2"},
-    "jump_start_epochs": {"xemd", "xemd1", "xemd2"},
-    "omega": {"xemd1", "xemd2"},
-    "mu": {"xemd1", "xemd2"},
-    "true_class_cost": {"xemd1", "xemd2"},
-}
+} | LOSSES_OF_FIELDS
 
 
 @dataclass
@@ -215,19 +211,19 @@ class ExperimentArguments(EMDTrainingArguments):
                 self.check_jump_start(math.ceil(self.num_train_epochs))
         vars(self).update(given)
 
-    def options_of(self, loss: str) -> dict[str, str | None]:
+    def options_of(self, loss: str) -> dict[str, Any]:
         """The options that one of the losses gets in place of those that were given.
 
         Returns:
-            Name -> None for an option that is meant for another one of several losses: with `--loss all` a ground
+            Name -> the default of an option that is meant for another one of several losses: with `--loss all` a ground
             distance is that of a-emd; xemd1 and xemd2 learn theirs, blended with a geometry where `prior_weight` is
             given. The classes of xemd lie on a line where they are ordered and nothing else was given.
         """
-        options: dict[str, str | None] = {}
+        options: dict[str, Any] = {}
         if len(self.losses) > 1:
             kept = {"geometry", "spacing"} if self._blends and loss in ("xemd1", "xemd2") else set()
             others = {name for name, losses in _LOSSES_OF_OPTIONS.items() if loss not in losses}
-            options = dict.fromkeys(others - kept)
+            options = {name: getattr(EMDTrainingArguments, name) for name in others - kept}
         ground_distance = options.get("ground_distance", self.ground_distance)
         if loss == "xemd" and "emd" in self.all_losses and self.geometry is None and ground_distance is None:
             options["geometry"] = "line"

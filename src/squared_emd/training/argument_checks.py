@@ -11,9 +11,25 @@ from ..metrics.names import LOSSES
 if TYPE_CHECKING:  # It imports this file.
     from .arguments import EMDTrainingArguments
 
-__all__ = ["LOSSES", "SELF_GUIDED", "check_conflicts", "check_engine", "check_ranges", "counting_scheme"]
+__all__ = [
+    "LOSSES",
+    "LOSSES_OF_FIELDS",
+    "SELF_GUIDED",
+    "check_conflicts",
+    "check_engine",
+    "check_ranges",
+    "counting_scheme",
+]
 
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
+_WITH_LAMBDA = ("xemd", *SELF_GUIDED)
+# The fields that only some losses use, but for those that say where the classes lie, which label smoothing uses too.
+LOSSES_OF_FIELDS: dict[str, tuple[str, ...]] = (
+    dict.fromkeys(("omega", "mu", "true_class_cost", "regularizer_ratio"), tuple(SELF_GUIDED))
+    | dict.fromkeys(("regularizer_weight", "jump_start_epochs", "jump_start_ratio"), _WITH_LAMBDA)
+    | dict.fromkeys(("rank", "prior_weight", "prior_decay", "ground_distance_update_steps"), _WITH_LAMBDA)
+    | dict.fromkeys(("entropic_strength", "sinkhorn_iterations"), ("a-emd",))
+)
 
 
 def check_ranges(args: EMDTrainingArguments) -> None:
@@ -72,8 +88,9 @@ def check_conflicts(args: EMDTrainingArguments) -> None:
             f"prior_weight is for the losses xemd, xemd1 and xemd2; {args.loss} learns no D. Leave it out.",
         ),
         (
-            args.loss == "xemd" and any(value is not None for value in (args.omega, args.mu, args.true_class_cost)),
-            "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; xemd has none. Leave them out.",
+            args.loss not in SELF_GUIDED and (args.omega, args.mu, args.true_class_cost) != (None, None, None),
+            "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; "
+            f"{args.loss} has none. Leave them out.",
         ),
         (
             args.balanced_sampling and args.train_sampling_strategy != "random",

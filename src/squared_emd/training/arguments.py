@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from ..metrics.names import less_is_better
-from .argument_checks import LOSSES, SELF_GUIDED, check_conflicts, check_ranges, counting_scheme
+from .argument_checks import LOSSES, LOSSES_OF_FIELDS, SELF_GUIDED, check_conflicts, check_ranges, counting_scheme
 
 __all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments", "LossArguments"]
 
@@ -225,6 +225,15 @@ class EMDTrainingArguments(TrainingArguments):
         self._make_lists()
         names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+    @property
+    def unused_fields(self) -> list[str]:
+        """The fields of ours that were changed, though this loss has no use for them."""
+        return [
+            name
+            for name, losses in LOSSES_OF_FIELDS.items()
+            if self.loss not in losses and getattr(self, name) != getattr(EMDTrainingArguments, name)
+        ]
 
     @property
     def weights_by_count(self) -> tuple[str, float] | None:
