@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=31)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--classes", type=int, nargs="+", default=[shape[1] for shape in SHAPES], help="K, of the rows")
     args = parser.parse_args()
     print(hardware())
     if args.device == "cpu":
@@ -90,6 +91,8 @@ def main() -> None:
         print("| B x K | cross-entropy | " + " | ".join(list(losses(torch.eye(1)))[1:]) + " |")
         print("|---" + "|--:" * len(losses(torch.eye(1))) + "|")
         for size, num_classes in SHAPES:
+            if num_classes not in args.classes:
+                continue
             cells = row(size, num_classes, args.repeats, args.device, dtype, compiled)
             print("| " + " | ".join(cells) + " |", flush=True)
 
