@@ -7,19 +7,17 @@ import sys
 from dataclasses import fields
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 
 from squared_emd.experiments import DatasetArguments
-from squared_emd.experiments.launch import check_ranks, parse_arguments, requested_processes, run_program, user_errors
+from squared_emd.experiments.launch import check_ranks, parse_arguments, run_program, user_errors
 from squared_emd.hub import UploadError
 
 SCRIPT = """
-import logging, sys
+import sys
 from transformers import TrainingArguments
-from squared_emd.experiments.launch import check_ranks, requested_processes
-logging.basicConfig(format="WARNING: %(message)s")
+from squared_emd.experiments.launch import check_ranks
 for choice in sys.argv[1:]:
     args = TrainingArguments("outputs", use_cpu=choice == "use_cpu")
     try:
@@ -27,26 +25,32 @@ for choice in sys.argv[1:]:
         said = "passed"
     except ValueError as error:
         said = f"ValueError: {error}"
-    print(f"<{choice}, requested {requested_processes()}, have {args.world_size}: {said}>", flush=True)
+    print(f"<{choice}, have {args.world_size}: {said}>", flush=True)
 """
 ALONE = (
     "2 processes were started, but this one is connected to none of the others: each would train alone and overwrite "
     "the files of the rest. On a machine without a GPU add --use_cpu True."
 )
-ONE_ONLY = (
-    "WARNING: 2 processes were requested, 1 is running (accelerate launch --cpu starts one only). For two ranks on one "
-    "machine: torchrun --nproc_per_node 2 SCRIPT --use_cpu True"
-)
 
 
-def launch(tmp_path, *command):
-    """Runs the script under a launcher, as on a machine without a GPU; gives its lines and what was logged."""
+@pytest.mark.slow
+def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
+    """As on a machine without a GPU."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")
-    }
+    launchers = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    environment = {name: value for name, value in os.environ.items() if name not in launchers}
+    command = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "script.py",
+        "default",
+        "use_cpu",
+    ]
     ran = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, *command],
         cwd=tmp_path,
         env=environment | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -54,25 +58,8 @@ def launch(tmp_path, *command):
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
-    return sorted(re.findall(r"<(.*?)>", ran.stdout)), ran.stderr.splitlines()
-
-
-@pytest.mark.slow
-def test_accelerate_on_the_cpu_warns_that_it_starts_one_process(tmp_path):
-    launcher = "accelerate.commands.launch", "--cpu", "--num_processes", "2"
-    said, logged = launch(tmp_path, *launcher, "script.py", "use_cpu")
-    assert said == ["use_cpu, requested 2, have 1: passed"]
-    assert logged.count(ONE_ONLY) == 1
-
-
-@pytest.mark.slow
-def test_torchrun_connects_its_processes_with_use_cpu_only(tmp_path):
-    launcher = "torch.distributed.run", "--standalone", "--nproc_per_node", "2"
-    said, logged = launch(tmp_path, *launcher, "script.py", "default", "use_cpu")
-    assert said == 2 * [f"default, requested 2, have 1: ValueError: {ALONE}"] + 2 * [
-        "use_cpu, requested 2, have 2: passed"
-    ]
-    assert not [line for line in logged if "processes were requested" in line]
+    said = sorted(re.findall(r"<(.*?)>", ran.stdout))
+    assert said == 2 * [f"default, have 1: ValueError: {ALONE}"] + 2 * ["use_cpu, have 2: passed"]
 
 
 def test_a_process_that_is_connected_to_none_is_refused(monkeypatch):
@@ -81,46 +68,6 @@ def test_a_process_that_is_connected_to_none_is_refused(monkeypatch):
     with pytest.raises(ValueError) as error:
         check_ranks(SimpleNamespace(world_size=1))
     assert str(error.value) == ALONE
-
-
-class TestRequestedProcesses:
-    def test_the_launchers_variable_counts_first(self, monkeypatch):
-        monkeypatch.setenv("WORLD_SIZE", "3")
-        assert requested_processes() == 3
-
-    @pytest.mark.parametrize(
-        ("command", "ranks"),
-        [
-            ("python /bin/accelerate launch --cpu --num_processes 4 train.py", 4),
-            ("python /bin/accelerate launch --num-processes=4 train.py", 4),
-            ("/bin/accelerate-launch --num_processes=4 train.py", 4),
-            ("python -m accelerate.commands.launch --num_processes 4 train.py", 4),
-            ("python /bin/accelerate launch --cpu train.py", 1),
-            ("python /bin/accelerate launch train.py --num_processes 4", 1),  # the script's own option
-            ("python /bin/accelerate launch --num_processes many train.py", 1),
-            ("python /bin/accelerate launch --num_processes", 1),
-            ("bash launch.sh --num_processes 4", 1),
-            ("", 1),
-        ],
-    )
-    def test_else_the_command_of_the_parent(self, monkeypatch, command, ranks):
-        monkeypatch.delenv("WORLD_SIZE", raising=False)
-        monkeypatch.setattr(psutil.Process, "cmdline", lambda self: command.split())
-        monkeypatch.setattr(sys, "argv", ["train.py"])
-        assert requested_processes() == ranks
-
-    def test_a_parent_that_cannot_be_seen(self, monkeypatch):
-        monkeypatch.delenv("WORLD_SIZE", raising=False)
-        monkeypatch.setattr(psutil.Process, "parent", lambda self: None)
-        assert requested_processes() == 1
-        monkeypatch.undo()
-        monkeypatch.delenv("WORLD_SIZE", raising=False)
-
-        def denied(self):
-            raise psutil.AccessDenied
-
-        monkeypatch.setattr(psutil.Process, "cmdline", denied)
-        assert requested_processes() == 1
 
 
 class TestParseArguments:

@@ -36,8 +36,7 @@ class ExperimentArguments(EMDTrainingArguments):
         outputs: the default of `output_dir`, with data of the user's and without.
         epochs: the same of `num_train_epochs`.
         seeds_with_data: the default of `seeds`, with data of the user's; without, it is 3.
-        folds: the test folds, in order.
-        losses: the losses, in order.
+        folds, losses: those asked for, in order.
         rate: the learning rate given, else None.
         candidate_rates: the learning rates to choose from on validation data; () where the recipe's are; None where
             none is chosen.
@@ -180,13 +179,11 @@ class ExperimentArguments(EMDTrainingArguments):
         elif self.has_validation_data:
             if self.load_best_model_at_end and self.metric_for_best_model is None:
                 self.metric_for_best_model, self.greater_is_better = "eval_mae", False  # the losses differ in scale
-        elif self.load_best_model_at_end or self.save_strategy == "best":
+        elif self.chooses_epoch:
             raise ValueError(
-                "load_best_model_at_end and save_strategy best would choose an epoch on the test data; choose it on "
-                "validation data with early_stopping_patience."
+                "load_best_model_at_end, save_strategy best and lr_scheduler_type reduce_lr_on_plateau would choose by "
+                "the test data; choose an epoch on validation data with early_stopping_patience."
             )
-        elif self.lr_scheduler_type == "reduce_lr_on_plateau":
-            raise ValueError("lr_scheduler_type reduce_lr_on_plateau would look at the test data; take another.")
 
     def _check_hub(self) -> None:
         if self.hub_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.hub_license):
@@ -244,12 +241,8 @@ class ExperimentArguments(EMDTrainingArguments):
     @property
     def chooses_epoch(self) -> bool:
         """Whether the epoch whose model is tested, or when to lower the rate, is chosen by an evaluation."""
-        return (
-            self.early_stopping_patience is not None
-            or self.load_best_model_at_end
-            or self.save_strategy == "best"
-            or self.lr_scheduler_type == "reduce_lr_on_plateau"
-        )
+        by_plateau = self.lr_scheduler_type == "reduce_lr_on_plateau"
+        return self.load_best_model_at_end or self.save_strategy == "best" or by_plateau
 
     @property
     def run_seeds(self) -> range:

@@ -13,17 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
 from accelerate import PartialState
-from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from ..training.arguments import EMDTrainingArguments
 
-__all__ = ["check_ranks", "parse_arguments", "requested_processes", "run_program", "user_errors"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["check_ranks", "parse_arguments", "run_program", "user_errors"]
 
 _TITLES = ("this recipe", "tables of runs", "losses", "training (documented as transformers.TrainingArguments)")
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
@@ -99,55 +95,19 @@ class _RecipeParser(HfArgumentParser):
         return _TITLES[0 if declared_in is self._classes[0] else 2 if declared_in is EMDTrainingArguments else 1]
 
 
-def requested_processes() -> int:
-    """The number of processes that the launcher was told to start, as far as it can be seen from inside.
-
-    Returns:
-        `WORLD_SIZE` where a launcher set it; else what `--num_processes`, or the config file, said to the `accelerate
-        launch` that started this process (with `--cpu` it sets no variable); else 1.
-    """
-    if "WORLD_SIZE" in os.environ:
-        return int(os.environ["WORLD_SIZE"])
-    try:
-        command = psutil.Process().parent().cmdline()
-    except (psutil.Error, AttributeError):  # no parent that may be looked at
-        return 1
-    if sys.argv[0] in command:
-        command = command[: command.index(sys.argv[0])]  # what follows are the script's own options
-    start = " ".join(command[:4])
-    words = [word for part in command for word in part.replace("--num-processes", "--num_processes").split("=", 1)]
-    if "accelerate" not in start or "launch" not in start:
-        return 1
-    if "--num_processes" in words[:-1]:
-        count = words[words.index("--num_processes") + 1]
-        return int(count) if count.isdigit() else 1
-    file = words[words.index("--config_file") + 1] if "--config_file" in words[:-1] else default_config_file
-    return load_config_from_file(file).num_processes if os.path.isfile(file) else 1
-
-
 def check_ranks(args: TrainingArguments) -> None:
-    """Report a process that is alone although more were requested.
-
-    `accelerate launch --cpu --num_processes 2` starts one process: a warning. `torchrun` without `--use_cpu True` on a
-    machine without a GPU starts several that are not connected and overwrite each other's files: an error.
+    """Refuse a process that is alone although a launcher started several.
 
     Raises:
-        ValueError: several unconnected processes run the same script.
+        ValueError: several unconnected processes run the same script, as `torchrun` without `--use_cpu True` starts
+            them on a machine without a GPU: they would overwrite each other's files.
     """
-    requested, have = requested_processes(), args.world_size
-    if requested <= have:
-        return
-    if "WORLD_SIZE" in os.environ:
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    if started > args.world_size:
         raise ValueError(
-            f"{requested} processes were started, but this one is connected to none of the others: each would train "
+            f"{started} processes were started, but this one is connected to none of the others: each would train "
             "alone and overwrite the files of the rest. On a machine without a GPU add --use_cpu True."
         )
-    logger.warning(
-        "%d processes were requested, %d is running (accelerate launch --cpu starts one only). For two ranks on one "
-        "machine: torchrun --nproc_per_node 2 SCRIPT --use_cpu True",
-        requested,
-        have,
-    )
 
 
 @contextmanager
