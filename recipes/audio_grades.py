@@ -26,7 +26,7 @@ class AudioArguments(DatasetArguments):
     """The command line of every recipe, and what sounds need."""
 
     outputs: ClassVar[tuple[str, str]] = ("outputs/audio_grades", "outputs/generated_sounds")
-    epochs: ClassVar[tuple[float, float]] = (20, 20)
+    epochs: ClassVar[tuple[float, float]] = (20, 10)
 
     model: str | None = field(
         default=None,
@@ -39,7 +39,7 @@ class AudioArguments(DatasetArguments):
         default=None, metadata={"help": "Default: the only column of sounds, or audio, path, file or file_name."}
     )
     max_seconds: float = field(default=10.0, metadata={"help": "Of a sound; what comes after is cut off."})
-    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 20."})
+    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 20; generated sounds: 10."})
     remove_unused_columns: bool = False  # the collator makes the inputs from the sounds
 
     def __post_init__(self) -> None:

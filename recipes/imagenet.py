@@ -28,21 +28,22 @@ class ImageNetArguments(ImageArguments):
     all_losses: ClassVar[tuple[str, ...]] = tuple(DRAWN_RATES)
 
     outputs: ClassVar[tuple[str, str]] = ("outputs/imagenet", "outputs/drawn_shapes")
-    epochs: ClassVar[tuple[float, float]] = (90, 20)  # AlexNet's "roughly 90 cycles"
+    epochs: ClassVar[tuple[float, float]] = (90, 15)  # AlexNet's "roughly 90 cycles"
     seeds_with_data: ClassVar[int] = 1
 
-    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 90; drawn shapes: 20."})
+    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 90; drawn shapes: 15."})
+    num_shapes: int = field(default=10, metadata={"help": "How many classes to draw where there is no data_dir."})
     num_images: int = field(
         default=600, metadata={"help": "How many to draw where there is no data_dir, a sixth of them to test on."}
     )
-    per_device_train_batch_size: int | None = field(default=None, metadata={"help": "Default: 128; drawn shapes: 32."})
+    per_device_train_batch_size: int | None = field(default=None, metadata={"help": "Default: 128; drawn shapes: 16."})
     weight_decay: float = 5e-4  # section 4.1: as AlexNet (Krizhevsky et al. 2012, section 5)
 
     def __post_init__(self) -> None:
         if self.skip_bad_images:
             raise ValueError("skip_bad_images would decode 1.3 million images first; take bad ones out of the folders.")
         if self.per_device_train_batch_size is None:
-            self.per_device_train_batch_size = 128 if self.data_dir else 32  # AlexNet's, divided among the ranks by you
+            self.per_device_train_batch_size = 128 if self.data_dir else 16  # AlexNet's, divided among the ranks by you
         super().__post_init__()
 
     def options_of(self, loss: str) -> dict[str, Any]:
@@ -69,7 +70,9 @@ def main() -> None:
 
     with user_errors(), args.main_process_first():
         num_test = args.num_images // 6
-        folder = args.data_dir or draw_shapes(num_train=args.num_images - num_test, num_validation=num_test)
+        folder = args.data_dir or draw_shapes(
+            num_classes=args.num_shapes, num_train=args.num_images - num_test, num_validation=num_test
+        )
         images = load_imagenet(folder)
         if args.small_pictures:
             images = small_images(images, args.small_pictures, quality=args.small_quality)

@@ -115,7 +115,7 @@ def check(words):
     if program == "accelerate":
         assert rest[0] == "launch"
         given = launch_command_parser().parse_args(rest[1:])
-        check_program([*["-m"][: given.module], given.training_script, *given.training_script_args])
+        check_program([*["-m"][: bool(given.module)], given.training_script, *given.training_script_args])
     elif program == "torchrun":
         given = torchrun_parser().parse_args(rest)
         check_program([given.training_script, *given.training_script_args])
