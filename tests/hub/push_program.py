@@ -36,6 +36,7 @@ from squared_emd.data.synthetic.tiny_models import (
     word_tokenizer,
 )
 from squared_emd.hub import UploadError, push_model
+from squared_emd.training.calibrated_model import write_calibration
 
 K, SIZE, MANY = 5, 32, 300
 AGES = ["baby", "child", "teen", "adult", "senior"]
@@ -201,6 +202,21 @@ def main(hub, folder):
         seen["answers"][task] = judge(sample, coverage=0.9)
         if task == "audio-classification":
             np.save(folder / "sound.npy", sample)
+
+    # A copy of a model of the Hub is calibrated anew.
+    rows = [
+        f"{TEXT[: 2 * k + 8]},{AGES[k % K]},{split}" for split in ("train", "validation", "test") for k in range(20)
+    ]
+    (folder / "texts.csv").write_text("\n".join(["text,label,split", *rows]))
+    options = {"coverage": [0.5], "output_dir": folder / "copy"}
+    write_calibration("me/text-classification", str(folder / "texts.csv"), **options)
+    seen["calibrated copy"] = json.loads((folder / "copy" / "config.json").read_text())["emd"]["intervals"]
+    seen["no copy"] = []
+    for name, place in (("me/text-classification", "copy"), ("me/nothing", "new")):
+        try:
+            write_calibration(name, str(folder / "texts.csv"), output_dir=folder / place)
+        except ValueError as error:
+            seen["no copy"].append(str(error))
 
     classify = transformers.pipeline("ordinal-image-classification", model="me/age")
     image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)

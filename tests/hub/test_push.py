@@ -154,6 +154,21 @@ class TestLoad:
         assert ModelCard(card).data.pipeline_tag == task
         assert f'pipeline("ordinal-{task}", model="me/{task}")' in card and "| 0.9 | " in card
 
+    def test_a_copy_is_calibrated(self, hub, pushed):
+        folder, seen = pushed
+        first, second = seen["calibrated copy"]
+        assert (first["coverage"], first["num_samples"], first["held_out"]["num_samples"]) == (0.5, 20, 20)
+        config = json.loads(hub.repo("me/text-classification").files()["config.json"])
+        assert config["emd"]["intervals"] == [second]
+        weights = hub.repo("me/text-classification").files()["model.safetensors"]
+        assert (folder / "copy" / "model.safetensors").read_bytes() == weights
+        assert "| 0.5 | " in (folder / "copy" / "README.md").read_text()
+        has_files, is_missing = seen["no copy"]
+        assert (
+            has_files == f"{folder / 'copy'} must be a new or an empty folder, it has files. Give another output_dir."
+        )
+        assert is_missing.startswith("the model 'me/nothing' cannot be loaded: 404 Client Error")
+
     def test_where_there_is_no_distance_to_load(self, pushed):
         why = {
             "me/many": ("main", "RepositoryNotFoundError"),  # private, without a token

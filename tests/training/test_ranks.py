@@ -104,11 +104,19 @@ def learn(data):
     return [learned.ground_distance.tolist(), learned.centroids.tolist(), learned.class_counts.tolist(), learned.sdd]
 
 
+def calibrate(folder):
+    """A calibration, and what it held."""
+    torch.manual_seed(0)
+    trainer = EMDTrainer(Network(), arguments(folder, loss="xe", per_device_eval_batch_size=2))
+    return trainer.calibrate(samples(count=21), test_dataset=samples(count=19))[0]
+
+
 def all_cases(rank, world_size, folder):
     """Every case, one after the other, in a process that is one of `world_size`."""
     found = {name: train(folder, world_size, **case) for name, case in CASES.items()}
     found |= {"learned": learn(samples(count=21)), "learned_of_stream": learn(Stream(samples(count=21)))}
     found |= {"learned_of_three": learn(samples(count=3)), "damaged": learn(Damaged(samples()))}
+    found["calibrated"] = calibrate(folder)
     (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
@@ -181,6 +189,16 @@ def test_one_pass_counts_each_sample_once(results, name, world_size):
     for rank in range(world_size):
         for got, expected in zip(results(world_size, rank, name), results(1, 0, name), strict=True):
             np.testing.assert_allclose(got, expected, rtol=EQUAL, atol=EQUAL)
+
+
+@pytest.mark.parametrize("world_size", RANKS)
+def test_a_calibration_counts_each_sample_once(results, world_size):
+    expected = results(1, 0, "calibrated")
+    assert (expected["num_samples"], expected["held_out"]["num_samples"]) == (21, 19)
+    for rank in range(world_size):
+        got = results(world_size, rank, "calibrated")
+        assert got["held_out"] == pytest.approx(expected["held_out"], abs=EQUAL)
+        assert got | {"held_out": 0} == pytest.approx(expected | {"held_out": 0}, abs=EQUAL)
 
 
 def test_a_rank_that_fails_ends_the_pass_on_all(results):

@@ -111,6 +111,8 @@ def _folder_of(model: str, output_dir: str | os.PathLike[str] | None) -> str:
         raise ValueError(
             f"{model} is no folder; of a model of the Hub a calibrated copy is saved. Give output_dir for it."
         )
+    if os.path.isdir(output_dir) and os.listdir(output_dir):  # Which would be taken where the Hub cannot be reached.
+        raise ValueError(f"{output_dir} must be a new or an empty folder, it has files. Give another output_dir.")
     try:
         return snapshot_download(model, local_dir=output_dir)
     except UPLOAD_ERRORS as error:
