@@ -100,7 +100,7 @@ def describe(model: Pipeline, name: str) -> str:
     text = f"### The model\n`{shown}` has {model.model.config.num_labels:,} classes"
     text += f" and was trained with the loss `{emd['loss']}`. " if "loss" in emd else ". "
     if not getattr(model.model.config, "ground_distance", None):
-        return f"{text}It has no D. Models trained with the losses `xemd1` and `xemd2` learn one."
+        return f"{text}It has no D. Models trained with the losses `xemd`, `xemd1` and `xemd2` learn one."
     text += "`D[i, j]` is the ground distance between the classes i and j. "
     if emd.get("sdd") is None:  # the spread of learned distances
         return f"{text}It was given to the training, not learned."

@@ -104,7 +104,7 @@ def test_a_model_without_d(app, tmp_path, image):
     _, _, rules, figure = app.classify(model, folder, Image.open(image))
     assert rules[3][:2] == ["min_distance", "needs D, which this model does not have"]
     assert figure is None
-    assert app.describe(model, folder).endswith("Models trained with the losses `xemd1` and `xemd2` learn one.")
+    assert app.describe(model, folder).endswith("Models trained with the losses `xemd`, `xemd1` and `xemd2` learn one.")
 
 
 def test_a_model_that_answers_nan(app, tmp_path, image):
