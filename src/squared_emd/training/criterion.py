@@ -77,18 +77,11 @@ class EMDCriterion(nn.Module):
         self.device = torch.device(device)
         self._names_of_model = None if class_names is None else self.class_names
         self._given = ground_distance
-        self._warned_of: set[tuple[str, ...]] = set()
         self.read_arguments(args)
 
     def read_arguments(self, args: EMDTrainingArguments) -> None:
         """Check the arguments and follow them from now on, whatever becomes of them; forget all that was learned."""
         args.check_fields()
-        unused = (args.loss, *args.unused_fields)
-        if len(unused) > 1 and unused not in self._warned_of and args.should_log:
-            self._warned_of.add(unused)  # Once: a hyperparameter search comes by often.
-            logger.warning(
-                "The loss %s does not use %s: to change that has no effect.", args.loss, ", ".join(unused[1:])
-            )
         self.args = args = copy.copy(args)
         vars(args).update({name: list(value) for name, value in vars(args).items() if isinstance(value, list)})
         self.targets = Targets(args, self.num_classes, self.device)

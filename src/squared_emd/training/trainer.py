@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -37,6 +38,8 @@ from .seeded_data import NUM_UNIQUE
 from .tracker_figures import GroundDistanceFigures
 
 __all__ = ["EMDTrainer"]
+
+logger = logging.getLogger(__name__)
 
 
 class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
@@ -115,6 +118,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         )
         self.train_batch_transform = train_batch_transform
         self.finite = FiniteCheck(args.device)
+        self._told: set[str] = set()
         config = config_of(self.accelerator.unwrap_model(self.model))
         self.loaded_ground_distance = ground_distance_of_model(config, class_names_of(config))
         self.head_input: HeadInput | None = None
@@ -140,6 +144,10 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def _prepare(self, emd: dict[str, Any]) -> None:
         """Set up what depends on the arguments besides the criterion; `emd`: the block of a model to be evaluated."""
         args, criterion, dataset = self.args, self.criterion, self.train_dataset
+        unused = f"{args.loss} does not use {', '.join(args.unused_fields)}"
+        if args.unused_fields and unused not in self._told and args.should_log:
+            self._told.add(unused)  # Once: a hyperparameter search comes by often.
+            logger.warning("The loss %s: to change that has no effect.", unused)
         self.batch_check = partial(check_batch_labels, criterion.num_label_classes)
         check_engine(args, learns=criterion.learns_ground_distance, is_deepspeed=self.is_deepspeed_enabled)
         # Without training nothing is weighed or drawn; what it raises is to come now.
