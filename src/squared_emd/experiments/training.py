@@ -25,7 +25,7 @@ from .settings import file_names
 
 __all__ = ["Outcome", "arguments_of_run", "train"]
 
-MAX_PREDICTIONS = 2**24  # probabilities, 67 MB, that a run leaves on disk
+MAX_PREDICTIONS = 2**24  # probabilities, 134 MB, that a run leaves on disk
 _GROUP_COLUMNS = ("user_id", "group")  # of rows that belong together
 
 
@@ -169,14 +169,15 @@ def _decisions_and_predictions(
     true_classes = labels.argmax(1) if is_soft else labels.reshape(-1)
     if len(decisions) * num_classes > MAX_PREDICTIONS:
         return (decisions, true_classes), None
-    probabilities = np.eye(num_classes)[decisions] if is_regression else softmax(outputs, axis=1)
+    # The loss emd leaves some classes with less than float32 can hold, of which the negative log-likelihood is made.
+    probabilities = np.eye(num_classes)[decisions] if is_regression else softmax(outputs.astype(np.float64), axis=1)
     rows = samples.test
     media = next((name for name, feature in rows.features.items() if isinstance(feature, Image | Audio)), None)
     names = None if media is None else file_names(rows, media)
     group = next((column for column in _GROUP_COLUMNS if column in rows.column_names), None)
     groups = None if group is None else np.asarray(rows.with_format(None)[:][group], dtype=str)
     predictions = Predictions(
-        probabilities.astype(np.float32),
+        probabilities,
         labels,
         None if names is None else np.asarray(names),
         groups,
