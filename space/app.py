@@ -104,7 +104,8 @@ def describe(model: Pipeline, name: str) -> str:
     text += "`D[i, j]` is the ground distance between the classes i and j. "
     if emd.get("sdd") is None:  # the spread of learned distances
         return f"{text}It was given to the training, not learned."
-    return f"{text}It was learned from the distances between the classes' mean features (Hou et al. 2016, section 3.1)."
+    text += "It was learned from the distances between the classes' mean features (Hou et al. 2016, section 3.1)"
+    return text + (f", blended with a given one ({emd['geometry']})." if emd.get("geometry") else ".")
 
 
 def example_faces() -> list[str]:
