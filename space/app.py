@@ -130,7 +130,7 @@ def build_page(name: str) -> gr.Blocks:
             with gr.Column():
                 shares = gr.Label(label="Probability of each class", num_top_classes=10)
                 score = gr.Textbox(label="Expected score", interactive=False)
-                rules = gr.Dataframe(headers=["rule", "class", "meaning"], label="The class under each rule")
+                rules = gr.Dataframe(headers=["rule", "class", "meaning"], label="The class under each rule", wrap=True)
         distance = gr.Plot(draw_distance(name, class_names_of(model.model.config)), label="Ground distance")
         gr.Markdown(describe(model, name))
         gr.Markdown(LIMITS)
