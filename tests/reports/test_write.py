@@ -147,6 +147,12 @@ class TestSeveral:
         write_report([tmp_path])
         assert images_of(tmp_path) == ["curves_me_net.png", "curves_me_net_2.png"]
 
+    def test_d_of_a_module_without_a_config(self, tmp_path):
+        write_run(tmp_path / "run", loss="xemd2", sdd=0.5, ground_distance=line_distances(3), in_file=True)
+        (tmp_path / "run" / "config.json").unlink()
+        assert "young 0.00 0.33 0.67" in " ".join(write_report([tmp_path]).split())
+        assert images_of(tmp_path) == ["ground_distance_small_xemd2.png", "class_map_small_xemd2.png"]
+
     def test_d_is_the_mean_of_the_runs(self, tmp_path):
         for seed, share in ((1, 0.25), (2, 0.75)):
             matrix = share * np.array(line_distances(3))
@@ -166,9 +172,9 @@ class TestMissing:
             "*: mean over fewer than the 5 folds of the dataset.",
             "small, XEMD1: no curves: 1 of 1 runs without the metrics by epoch in trainer_state.json.",
             "small, XEMD2: no curves: 2 of 2 runs without the metrics by epoch in trainer_state.json.",
-            "small, XEMD1: 1 of 1 runs without a D in config.json.",
+            "small, XEMD1: 1 of 1 runs without a saved D.",
             "small, XEMD1: no history of D.",
-            "small, XEMD2: 1 of 2 runs without a D in config.json.",
+            "small, XEMD2: 1 of 2 runs without a saved D.",
             "small, XEMD2: no history of D.",
         ]
         assert write_report([tmp_path]).split("\n\n")[-2].splitlines() == notes

@@ -99,7 +99,7 @@ class Figures:
         matrices = [matrix for run in cell.runs if (matrix := ground_distance_of_run(run.folder)) is not None]
         if len(matrices) < len(cell.runs):
             missing = len(cell.runs) - len(matrices)
-            self.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a D in config.json.")
+            self.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a saved D.")
         if not matrices:
             return
         matrix, names = np.mean(matrices, axis=0), cell.runs[0].class_names

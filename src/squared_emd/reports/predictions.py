@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..decoding import decode
 from ..ground_distance.files import read_object, write_aside
-from ..ground_distance.saved import read_ground_distance
+from ..ground_distance.saved import GROUND_DISTANCE_FILE, read_ground_distance
 from ..metrics.calibration import calibration_terms, negative_log_likelihood
 from ..metrics.emd import squared_emd
 
@@ -208,5 +208,8 @@ def measure_run(
 def ground_distance_of_run(folder: str | os.PathLike[str]) -> np.ndarray | None:
     """The D saved with the model of a run, (K, K) float64; None where it has none."""
     config = Path(folder, "config.json")
-    has_distance = config.is_file() and read_object(config).get("ground_distance") is not None
+    if config.is_file():
+        has_distance = read_object(config).get("ground_distance") is not None
+    else:
+        has_distance = Path(folder, GROUND_DISTANCE_FILE).is_file()  # of a module without a config
     return read_ground_distance(folder).numpy() if has_distance else None
