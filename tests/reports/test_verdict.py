@@ -206,7 +206,7 @@ def test_a_file_that_holds_a_list(tmp_path, name):
     write_tested_run(tmp_path / "a", distributions(0))
     (tmp_path / "a" / name).write_text("[1]")
     with pytest.raises(ValueError) as error:
-        compare_folders([tmp_path / "a", tmp_path / "a"])
+        compare_folders([tmp_path / "a", tmp_path])
     assert str(error.value) == f"{tmp_path}/a/{name} must hold a JSON object; got [1]; write it again"
 
 
@@ -249,12 +249,16 @@ def test_classes_without_order_are_compared_by_errors(tmp_path, table):
     assert found["differences"].keys() == {"probabilities", "argmax"}
     assert found["differences"]["argmax"].keys() == {"eval_top_1_error"}
     assert found["differences"]["probabilities"].keys() == {"eval_nll", "eval_ece"}
+    (of_folders,) = compare_folders([tmp_path / "xe", tmp_path / "xemd"])
+    assert {rule: of.keys() for rule, of in of_folders.differences.items()} == {
+        rule: of.keys() for rule, of in found["differences"].items()
+    }
 
 
 def test_what_cannot_be_compared(tmp_path):
-    def refused(*folders):
+    def refused(*folders, **options):
         with pytest.raises((ValueError, FileNotFoundError)) as error:
-            compare_folders([tmp_path / folder for folder in folders])
+            compare_folders([tmp_path / folder for folder in folders], **options)
         return str(error.value)
 
     write_seeds(tmp_path / "a")
@@ -264,6 +268,14 @@ def test_what_cannot_be_compared(tmp_path):
         write_tested_run(tmp_path / "other seeds" / str(number), distributions(0), seed=7)
     write_run(tmp_path / "none")
     assert refused("a") == "a comparison needs at least two folders, the baseline first; got 1."
+    assert refused("a", "none/../a") == (
+        f"the folders that are compared must differ; got {tmp_path}/a and {tmp_path}/none/../a, which are the same; "
+        "leave one out."
+    )
+    assert refused("a", "other labels", metric="mae") == (
+        "metric, by which the decision rule is chosen, must be one of eval_mae, eval_aem, eval_aeo, eval_top_1_error; "
+        "got 'mae'; give one of them."
+    )
     assert refused("a", "missing").startswith(f"a folder with runs must exist; there is no folder {tmp_path}/missing")
     assert refused("a", "none").startswith(f"there must be a predictions.npz in or below {tmp_path}/none; got none.")
     assert refused("a", "other seeds") == (

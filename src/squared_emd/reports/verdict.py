@@ -22,6 +22,7 @@ __all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs"]
 
 CHOSEN = "chosen on validation data"
 _BASELINE = "xe"
+_CHOOSING = ("eval_mae", "eval_aem", "eval_aeo", "eval_top_1_error")
 _ORDER = ("eval_mae", "eval_squared_emd", "eval_aem", "eval_aeo", "eval_top_1_error", "eval_nll", "eval_ece")
 
 
@@ -116,11 +117,19 @@ def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = 
 
     Raises:
         FileNotFoundError: a folder does not exist.
-        ValueError: fewer than two folders, no run in one of them, some runs name their seed and others do not, or what
-            :func:`compare_runs` refuses.
+        ValueError: fewer than two folders, or one of them twice, no run in one of them, some runs name their seed and
+            others do not, or what :func:`compare_runs` refuses.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two folders, the baseline first; got {len(folders)}.")
+    resolved = [Path(folder).resolve() for folder in folders]
+    for position, folder in enumerate(folders):
+        if resolved[position] in resolved[:position]:
+            first = folders[resolved.index(resolved[position])]
+            raise ValueError(
+                f"the folders that are compared must differ; got {first} and {folder}, which are the same; "
+                "leave one out."
+            )
     found = [_runs_below(Path(folder)) for folder in folders]
     has_seed = {known: run.folder for of in found for run, known in of}
     if len(has_seed) > 1:
@@ -142,7 +151,9 @@ def _runs_below(folder: Path) -> list[tuple[MeasuredRun, bool]]:
         known = check_results(read_object(results), results) if results.is_file() else {}
         fold = known.get("fold", 0)
         number = sum(run.fold == fold for run, _ in found)
-        run = measure_run(path.parent, known.get("seed", number), fold)
+        # As a recipe measures classes without an order; what a script of one's own measures does not say.
+        is_ordered = "eval_aeo" in known or "eval_top_1_error" not in known
+        run = measure_run(path.parent, known.get("seed", number), fold, is_ordered)
         if run is not None:
             found.append((run, "seed" in known))
     if not found:
@@ -171,9 +182,14 @@ def compare_runs(
         metric: key in `METRICS` by which the decision rule is chosen, where all runs have validation samples.
 
     Raises:
-        ValueError: no seed is common to both; runs of one fold were not tested on the same samples, or have other
-            groups.
+        ValueError: no rule is chosen by the metric; no seed is common to both; runs of one fold were not tested on the
+            same samples, or have other groups.
     """
+    if metric not in _CHOOSING:
+        raise ValueError(
+            f"metric, by which the decision rule is chosen, must be one of {', '.join(_CHOOSING)}; got {metric!r}; "
+            "give one of them."
+        )
     ours, theirs = _by_place(name, runs), _by_place(baseline, baseline_runs)
     seeds, folds = _in_common(ours, theirs)
     if not folds:
