@@ -212,6 +212,15 @@ class TestIntervals:
         for bound, of_array in zip(bounds, predict_intervals(halves.double().numpy(), of_tensors), strict=True):
             assert isinstance(of_array, np.ndarray) and bound.tolist() == of_array.tolist()
 
+    def test_ties_of_another_precision_stay_ties(self):
+        """Many rows have the score of the threshold, which float32 rounds up or down."""
+        logits = np.random.default_rng(0).permuted(np.tile(np.log([1.0, 2.0, 3.0, 4.0, 3.0]), (200, 1)), axis=1)
+        double = torch.tensor(logits).softmax(1)
+        calibration = calibrate_intervals(double, torch.arange(200) % 5, coverage=0.8)
+        single = torch.tensor(logits, dtype=torch.float32).softmax(1)
+        for bound, expected in zip(*(predict_intervals(rows, calibration) for rows in (single, double)), strict=True):
+            assert bound.tolist() == expected.tolist()
+
     @pytest.mark.parametrize(
         ("changes", "message"),
         [

@@ -17,6 +17,7 @@ __all__ = ["calibrate_intervals", "decode", "predict_intervals"]
 
 RULES = ("argmax", "median", "expected", "min_distance")
 _TIE = 1e-9  # Probabilities that differ by less are equal, but for rounding.
+_ROUNDING = 1e-6  # Of sums of float32 probabilities, as a pipeline has them; the calibration may be of float64 ones.
 
 
 def decode(
@@ -198,7 +199,7 @@ def predict_intervals(
             f"the calibration is of {calibration['num_classes']} classes, and the probabilities are of "
             f"{scores.shape[1]}. Calibrate again with probabilities of this model."
         )
-    inside = (scores <= calibration["threshold"] + _TIE).int()  # (B, K)
+    inside = (scores <= calibration["threshold"] + _ROUNDING).int()  # (B, K)
     low, high = inside.argmax(1), scores.shape[1] - 1 - inside.flip(1).argmax(1)
     return (low, high) if isinstance(probabilities, Tensor) else (low.numpy(), high.numpy())
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from datasets import DatasetDict
 from tests.training.tiny import K, Network, arguments, images, samples, tiny_vit, train
 from torch import nn
 
@@ -130,6 +131,21 @@ def test_a_class_that_the_model_masks(tmp_path):
     (calibration,) = trainer.calibrate(hard_samples(40, seed=0))  # a quarter is of the masked class
     # From the third class to the fourth, then over the masked one to the first, whose probability is what is left.
     assert calibration["threshold"] == pytest.approx(1 - 1 / (1 + np.exp(1) + np.exp(0.5)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"coverage": ()}, "coverage must be one probability or several, got (). Give one, as 0.9."),
+        ({"test_dataset": DatasetDict({"train": [], "test": []})}, "test_dataset must be the samples of one split, got "
+         "a DatasetDict of train, test. Give one of them, as dataset['test']."),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_before_a_sample_is_read(given, message, tmp_path):
+    trainer = EMDTrainer(Network(), arguments(tmp_path, loss="xe"))
+    with pytest.raises(ValueError) as error:
+        trainer.calibrate(None, **given)
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_what_is_not_finite_or_not_there_is_left_out(caplog):
     clean = learn_ground_distance(Network(), rows[:3] + rows[4:], **QUIET)
     torch.manual_seed(1)
     rows[3]["inputs"] = torch.full((3,), torch.nan)
-    learned = learn_ground_distance(Network(), Stream(rows), batch_size=4, **QUIET)
+    learned = learn_ground_distance(Network(), Stream(rows), batch_size=4, num_proc=2, **QUIET)
     np.testing.assert_allclose(learned.ground_distance, clean.ground_distance)
     assert learned.class_counts.tolist() == [1, 2, 2, 0] and not learned.ground_distance[3].any()
     assert caplog.messages[-1] == "1 of 4 classes have no sample, so that D does not know them: 3."

@@ -14,6 +14,7 @@ from ..ground_distance.class_names import class_names_of
 from ..ground_distance.emd_block import emd_block_of
 from ..hub.results import replace_calibrations
 from .config_entries import config_of
+from .labels import check_one_split
 
 __all__ = ["calibrate"]
 
@@ -35,16 +36,20 @@ def calibrate(trainer: Any, dataset: Any, coverage: float | Sequence[float], tes
         `test_dataset`: `coverage`, `mean_size` (classes of an interval) and `num_samples`.
 
     Raises:
-        ValueError: the loss is `reg`, samples have no labels, logits are not finite, or what `calibrate_intervals`
-            raises.
+        ValueError: the loss is `reg`, there is no coverage, a dataset has several splits, samples have no labels,
+            logits are not finite, or what `calibrate_intervals` raises.
     """
     if trainer.args.loss == "reg":
         raise ValueError(
             "the loss reg gives one number for each sample and no probabilities of classes, so there are no intervals "
             "to calibrate. Train with another loss."
         )
-    probabilities, labels = _predict(trainer, dataset, "dataset")
     coverages = list(coverage) if isinstance(coverage, (Sequence, np.ndarray, Tensor)) else [coverage]
+    if not coverages:
+        raise ValueError(f"coverage must be one probability or several, got {coverage!r}. Give one, as 0.9.")
+    for source, samples in {"dataset": dataset, "test_dataset": test_dataset}.items():
+        check_one_split(samples, source=source)
+    probabilities, labels = _predict(trainer, dataset, "dataset")
     found = [calibrate_intervals(probabilities, labels, coverage=each) for each in coverages]
     if test_dataset is not None:
         tested = _predict(trainer, test_dataset, "test_dataset")

@@ -17,6 +17,7 @@ __all__ = [
     "balanced_draws",
     "check_batch_labels",
     "check_label_column",
+    "check_one_split",
     "class_shares",
     "labels_of",
     "num_classes_of",
@@ -89,6 +90,16 @@ def check_label_column(
         check_batch_labels(num_classes, {"labels": collate([dataset[row]])["labels"]})
     except Exception as error:  # whatever it is that a collator raises for such a label
         raise ValueError(message) from error
+
+
+def check_one_split(dataset: Any, *, source: str) -> None:
+    """Raise a ValueError if a dataset is several by name, as a `datasets.DatasetDict` is."""
+    if isinstance(dataset, Mapping):
+        names = list(dataset)
+        raise ValueError(
+            f"{source} must be the samples of one split, got a {type(dataset).__name__} of {', '.join(map(str, names))}"
+            f". Give one of them, as dataset[{(names or ['test'])[-1]!r}]."
+        )
 
 
 def _first_misfit(name: str, labels: np.ndarray, num_classes: int | None, source: str) -> tuple[int, str] | None:

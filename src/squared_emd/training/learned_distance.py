@@ -146,7 +146,8 @@ def learn_ground_distance(
         label_column: default: `label`.
         head: dotted name of the classifier head, where it cannot be found by itself.
         batch_size: samples of a batch on each rank.
-        num_proc: processes of each rank that read samples; 0: the rank itself.
+        num_proc: processes of each rank that read samples; 0: the rank itself, as always for an `IterableDataset` of
+            torch.
         device: default: where a module lies; the GPU of the rank for a model that is loaded.
         progress: show a bar, on the main process.
 
@@ -207,7 +208,8 @@ def _loader(samples: Any, state: PartialState, *, collate: Callable, batch_size:
     if isinstance(samples, datasets.IterableDataset):
         return DataLoader(split_dataset_by_node(samples, rank, world_size), **options)
     if isinstance(samples, IterableDataset):
-        return DataLoader(_Share(samples, rank, world_size), **options)
+        # Each worker would read all of the stream.
+        return DataLoader(_Share(samples, rank, world_size), **options | {"num_workers": 0})
     if not len(samples):
         raise ValueError("the dataset must have labeled samples, it is empty. Give some for each class.")
     return DataLoader(samples, sampler=range(rank, len(samples), world_size), **options)
