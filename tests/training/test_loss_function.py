@@ -97,9 +97,7 @@ def test_what_a_tree_and_a_file_say(tmp_path):
     np.save(tmp_path / "d.npy", tree.distances())
     logits, labels = torch.randn(3, K, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 3])
     of_tree = compute_loss_func("xemd", ground_distance=tree)(logits, labels)
-    torch.testing.assert_close(
-        compute_loss_func("xemd", ground_distance=str(tmp_path / "d.npy"))(logits, labels), of_tree
-    )
+    torch.testing.assert_close(compute_loss_func("xemd", ground_distance=tmp_path / "d.npy")(logits, labels), of_tree)
     torch.testing.assert_close(
         compute_loss_func("xemd", ground_distance=tree, class_weights=[2, 2, 2, 2])(logits, labels), 2 * of_tree
     )
@@ -140,8 +138,8 @@ def test_what_a_tree_and_a_file_say(tmp_path):
         (
             lambda: compute_loss_func("emd", prior_weight=0.5),
             TypeError,
-            "there is no option prior_weight here. There are: loss, omega, mu, regularizer_weight, jump_start_epochs, "
-            "true_class_cost, ground_distance, geometry, spacing, class_weights, label_smoothing_temperature, "
+            "there is no option prior_weight here. There are: loss, omega, mu, regularizer_weight, true_class_cost, "
+            "ground_distance, geometry, spacing, class_weights, label_smoothing_temperature, "
             "entropic_strength, sinkhorn_iterations, label_smoothing_factor.",
         ),
     ],

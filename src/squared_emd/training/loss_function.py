@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,8 @@ from .criterion import EMDCriterion
 __all__ = ["compute_loss_func"]
 
 _UNUSED = (
-    "balanced_sampling", "ground_distance_update_steps", "head", "jump_start_ratio", "nan_policy", "nan_steps",
-    "prior_decay", "prior_weight", "rank", "regularizer_ratio",
+    "balanced_sampling", "ground_distance_update_steps", "head", "jump_start_epochs", "jump_start_ratio", "nan_policy",
+    "nan_steps", "prior_decay", "prior_weight", "rank", "regularizer_ratio",
 )  # fmt: skip
 _IGNORED = -100  # a label that does not count, as in `torch.nn.functional.cross_entropy`
 
@@ -55,14 +56,15 @@ def compute_loss_func(
         >>> func({"logits": logits}, torch.tensor([0]), num_items_in_batch=4)  # (0.25 + 0.0625) / 4
         tensor(0.0781)
     """
-    if isinstance(ground_distance, str):
-        options["ground_distance"], ground_distance = ground_distance, None
+    if isinstance(ground_distance, (str, os.PathLike)):
+        options["ground_distance"], ground_distance = os.fspath(ground_distance), None
     if loss in SELF_GUIDED and options.get("regularizer_weight", "auto") == "auto":
         raise ValueError(
             f"regularizer_weight of the loss {loss} must be a number here, because there is no jump start to measure "
             "it in. Take that of an earlier run of EMDTrainer, or 1."
         )
-    args = LossArguments.of({"loss": loss, "jump_start_epochs": 0} | options, unused=_UNUSED)
+    args = LossArguments.of({"loss": loss} | options, unused=_UNUSED)
+    args.jump_start_epochs = 0
     has_distance = ground_distance is not None or args.ground_distance is not None or args.geometry is not None
     if args.uses_ground_distance and not has_distance:
         raise ValueError(
