@@ -20,6 +20,7 @@ from tests.training.tiny import (
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
 from squared_emd.training.arguments import LOSSES
+from squared_emd.training.criterion import EMDCriterion
 
 LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
 
@@ -61,7 +62,8 @@ def test_how_long_it_is(tmp_path, loss, fields, num_steps, epoch_steps, expected
         ({"loss": "xemd2", "jump_start_epochs": 1, "geometry": "line"}, 3),
         ({"loss": "xemd1", "jump_start_ratio": 0.75}, 9),
         ({"loss": "xemd2", "jump_start_ratio": 0.1, "regularizer_weight": 1.0}, 2),
-        ({"loss": "xemd2", "jump_start_epochs": 0, "regularizer_weight": 1.0}, 3),  # D comes with the first epoch
+        ({"loss": "xemd2", "jump_start_epochs": 0, "regularizer_weight": 1.0}, 1),
+        ({"loss": "xemd", "jump_start_epochs": 0, "num_train_epochs": 1}, 1),
     ],
 )
 def test_the_first_steps_are_plain(tmp_path, fields, num_plain):
@@ -72,7 +74,13 @@ def test_the_first_steps_are_plain(tmp_path, fields, num_plain):
 
 @pytest.mark.parametrize(
     ("fields", "num_plain"),  # of 9 steps, a pass of three
-    [({}, 3), ({"loss": "xemd"}, 1), ({"jump_start_ratio": 0.5}, 5), ({"jump_start_epochs": 1.5}, 6)],
+    [
+        ({}, 3),
+        ({"loss": "xemd"}, 1),
+        ({"jump_start_ratio": 0.5}, 5),
+        ({"jump_start_epochs": 1.5}, 6),
+        ({"loss": "xemd", "jump_start_epochs": 0}, 1),
+    ],
 )
 def test_a_stream_has_steps(tmp_path, fields, num_plain):
     fields = {"logging_strategy": "steps", "logging_steps": 1, "max_steps": 9} | fields
@@ -87,10 +95,44 @@ def test_a_stream_that_is_passed_once_has_no_d_to_measure_with(tmp_path):
     with pytest.raises(ValueError) as error:
         EMDTrainer(Network(), args, train_dataset=Stream()).train()
     assert str(error.value) == (
-        'regularizer_weight="auto" is measured in the last pass of the jump start, with the D of the pass before; of a '
-        "stream it needs jump_start_epochs of at least 2, got 1. Give more, or jump_start_ratio, or a number for "
-        "regularizer_weight."
+        'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before; '
+        "where the steps of an epoch are not known, jump_start_epochs must be at least 2, got 1. Give more, or a "
+        "number for regularizer_weight."
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps", "run_steps"),
+    [
+        ({"jump_start_epochs": 0.5, "num_train_epochs": 0.6}, 2, 2),  # 1.5 steps are two
+        ({"jump_start_ratio": 0.9, "num_train_epochs": 1}, 3, 3),
+        ({"loss": "xemd", "jump_start_epochs": 0, "max_steps": 1}, 1, 1),
+        ({"loss": "xemd", "max_steps": 1}, 1, 1),  # A smoke test may be as short as that.
+    ],
+)
+def test_a_run_goes_on_after_it(tmp_path, fields, steps, run_steps, caplog):
+    message = (
+        f"the loss {fields.get('loss', 'xemd2')} needs more optimizer steps than its jump start of {steps}, or the run "
+        f"would be plain cross-entropy; this run has {run_steps}. Raise num_train_epochs (or max_steps)"
+    )
+    trainer = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=samples())
+    if fields.keys() & {"jump_start_epochs", "jump_start_ratio"}:
+        with pytest.raises(ValueError) as error:
+            trainer.train()
+        assert str(error.value) == f"{message}, or lower jump_start_epochs (or jump_start_ratio)."
+    else:
+        trainer.train()
+        assert f"{message}." in caplog.messages
+
+
+def test_a_state_of_earlier_versions_ends_it_where_it_did(tmp_path):
+    args = arguments(tmp_path, loss="xemd", jump_start_ratio=0.5)
+    first, second = EMDCriterion(args, K), EMDCriterion(args, K)
+    first.begin(0, 100, 10)
+    first.jump_start.step, first.epoch = 45, 4
+    state = first.state()
+    state["jump_start_steps"] = state.pop("last_step")
+    assert second.resume(state, 4) and (second.jump_start.last_step, second.jump_start.is_running) == (50, True)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -106,9 +106,14 @@ def test_a_given_distance_and_no_jump_start(tmp_path):
         ),
         (
             lambda: SelfGuidance(K, "xemd2", jump_start_epochs=1),
-            'regularizer_weight="auto" is measured in the last pass of the jump start, with the D of the pass before; '
-            "of a stream it needs jump_start_epochs of at least 2, got 1. Give more, or jump_start_ratio, or a number "
-            "for regularizer_weight.",
+            'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
+            "before; where the steps of an epoch are not known, jump_start_epochs must be at least 2, got 1. Give "
+            "more, or a number for regularizer_weight.",
+        ),
+        (
+            lambda: SelfGuidance(1),
+            "the loss xemd needs at least 2 classes, got 1, of which it is always 0. Load the model with num_labels=K, "
+            "the number of classes, or take the loss reg, whose one output is a score.",
         ),
         (
             lambda: SelfGuidance(K)(torch.zeros(1, K), torch.tensor([0]), reduction="max"),

@@ -82,6 +82,11 @@ class EMDCriterion(nn.Module):
     def read_arguments(self, args: EMDTrainingArguments) -> None:
         """Check the arguments and follow them from now on, whatever becomes of them; forget all that was learned."""
         args.check_fields()
+        if self.num_classes < 2 and args.loss != "reg":
+            raise ValueError(
+                f"the loss {args.loss} needs at least 2 classes, got {self.num_classes}, of which it is always 0. Load "
+                "the model with num_labels=K, the number of classes, or take the loss reg, whose one output is a score."
+            )
         self.args = args = copy.copy(args)
         vars(args).update({name: list(value) for name, value in vars(args).items() if isinstance(value, list)})
         self.targets = Targets(args, self.num_classes, self.device)
@@ -319,6 +324,8 @@ class EMDCriterion(nn.Module):
                     self.args.loss,
                 )
             return False
+        if self.args.loss == "xemd" and "jump_start_steps" in state:  # of an earlier version
+            state = {"last_step": state["jump_start_steps"]} | state
         self.distance.load_state(state)
         self.automatic_lambda.sums = state["measured"].to(self.automatic_lambda.sums.device).clone()
         for owner, name in self._numbers:

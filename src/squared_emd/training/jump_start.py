@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 from .arguments import JUMP_START_EPOCHS, EMDTrainingArguments
 
 __all__ = ["JumpStart"]
+
+logger = logging.getLogger(__name__)
 
 
 class JumpStart:
@@ -73,8 +76,9 @@ class JumpStart:
             steps = max(steps, 1 if self.is_given else 2)
             num_measured = min(steps if self.is_given else steps // 2, epoch_steps or steps)
             self.measurement_start = start + steps - num_measured
-        elif args.jump_start_epochs is None and not self.is_given:
+        elif not self.is_given:
             steps = max(steps, 1)  # after which there is a D
+        self._check_remainder(steps, total_steps - start)
         self.last_step = start + steps
 
     def reach(self, step: int, *, has_distance: bool) -> bool:
@@ -95,18 +99,32 @@ class JumpStart:
         if self.last_step is None and epoch >= (JUMP_START_EPOCHS if epochs is None else epochs):
             self.last_step = 0
 
+    def _check_remainder(self, steps: int, run_steps: int) -> None:
+        """Raise a ValueError if nothing comes after the steps that were asked for; warn where nobody asked."""
+        if steps < run_steps:
+            return
+        args = self.args
+        message = (
+            f"the loss {args.loss} needs more optimizer steps than its jump start of {steps}, or the run would be "
+            f"plain cross-entropy; this run has {run_steps}. Raise num_train_epochs (or max_steps)"
+        )
+        if args.jump_start_epochs is not None or args.jump_start_ratio is not None:
+            raise ValueError(f"{message}, or lower jump_start_epochs (or jump_start_ratio).")
+        if run_steps > 0 and args.should_log:
+            logger.warning("%s.", message)
+
     def _count_passes(self, epoch: int) -> None:
         """End after so many passes of a stream, in the last of which lambda is measured."""
         epochs, measures = math.ceil(self.args.jump_start_epochs), self.args.fixed_regularizer_weight is None
         if measures and not self.is_given and epochs < 2:
             raise ValueError(
-                'regularizer_weight="auto" is measured in the last pass of the jump start, with the D of the pass '
-                f"before; of a stream it needs jump_start_epochs of at least 2, got {epochs}. Give more, or "
-                "jump_start_ratio, or a number for regularizer_weight."
+                'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch '
+                "before; where the steps of an epoch are not known, jump_start_epochs must be at least 2, got "
+                f"{epochs}. Give more, or a number for regularizer_weight."
             )
         if epoch < epochs:
             self.last_step = None
         elif self.last_step is None:
-            self.last_step = self.step
+            self.last_step = self.step + (epochs == 0 and not self.is_given)  # There is no D yet.
         if measures and epoch >= epochs - 1 and self.measurement_start is None:
             self.measurement_start = self.step
