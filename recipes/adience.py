@@ -26,7 +26,7 @@ class AdienceArguments(ImageArguments):
 
     num_folds: ClassVar[int] = 5  # section 4.4
     outputs: ClassVar[tuple[str, str]] = ("outputs/adience", "outputs/drawn_faces")
-    seeds_with_data: ClassVar[int] = 1  # the folds do the rest
+    seeds_with_data: ClassVar[int] = 1  # a run is long; a verdict needs three
 
     num_faces: int = field(default=600, metadata={"help": "How many faces to draw where there is no data_dir."})
     odd_labels: str = field(

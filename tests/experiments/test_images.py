@@ -16,6 +16,7 @@ from squared_emd.experiments import Samples, run_table, runner, write_ensembles
 from squared_emd.experiments.experiment import network_name, path_to_ground_distance, plan
 from squared_emd.experiments.images import image_network
 from squared_emd.metrics import ScoreMetrics
+from squared_emd.reports.predictions import read_predictions
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,22 @@ def test_the_jump_start_does_not_count_to_the_patience(model, tmp_path):
 
 
 def test_validation_in_place_of_the_test(model, tmp_path):
-    args = arguments(tmp_path, loss="xe", validate=True, num_train_epochs=1)
-    (result,) = run_table(args, experiment(model, args))
-    assert (result["tested_on"], result["num_train"] + result["num_test"]) == ("validation data", 40)
+    """On the same rows, whatever seed is added later."""
+    seen = []
+    for seed in (3, 4):
+        args = arguments(tmp_path, loss="xe", validate=True, num_train_epochs=1, seed=seed)
+        (result,) = run_table(args, experiment(model, args, samples=noting(seen)))
+        assert (result["tested_on"], result["num_train"] + result["num_test"]) == ("validation data", 40)
+    tested = {frozenset(test) for train, test in seen if len(train) + len(test) == 40}
+    assert len(tested) == 1
+
+
+def test_a_validation_split_is_predicted_without_early_stopping(model, tmp_path):
+    args = arguments(tmp_path, loss="xe", num_train_epochs=1)
+    run_table(args, experiment(model, args, validation=rows().select(range(7))))
+    folder = run_folder(tmp_path, model, "xe")
+    assert read_predictions(folder, "validation").labels.tolist() == [k % 4 for k in range(7)]
+    assert len(read_predictions(folder).labels) == 20
 
 
 def test_a_network_that_cannot_be_had_costs_nothing(model, tmp_path):

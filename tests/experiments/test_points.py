@@ -120,8 +120,9 @@ class TestAllLosses:
         again = run_table(point_arguments(output, loss="xe,emd", seeds=2), point_experiment())
         assert again == [run for loss in ("xe", "emd") for run in results if run["loss"] == loss]
         assert "line, emd, seed 4: done." in capsys.readouterr().out
-        # an option of another loss changes nothing
-        assert run_table(point_arguments(output, loss="xe", jump_start_epochs=1, rank="inclusive"), point_experiment())
+        # an option of another loss, or of the report, changes nothing
+        fields = {"jump_start_epochs": 1, "rank": "inclusive", "metric": "aem"}
+        assert run_table(point_arguments(output, loss="xe", **fields), point_experiment())
 
     def test_other_settings_are_refused(self, done):
         output, _ = done
@@ -293,8 +294,9 @@ class TestSelection:
         args = point_arguments(tmp_path, loss="xe", validate=True, num_train_epochs=1, **fields)
         (run,) = run_table(args, point_experiment())
         assert (run["num_train"], run["num_test"], run["tested_on"]) == (num_train, 12, "validation data")
-        labels = read_predictions(tmp_path / "line" / "xe" / "seed_3").labels
-        assert labels.tolist() == points(12, 1)["label"][:]
+        folder = tmp_path / "line" / "xe" / "seed_3"
+        assert read_predictions(folder).labels.tolist() == points(12, 1)["label"][:]
+        assert (read_predictions(folder, "validation") is None) == (num_train == 48)  # else it would choose the rule
         assert [tuple(map(len, of)) for _, of in seen] == [(36, 12)] * 3 * (num_train == 48)
 
     def test_test_data_change_nothing_in_the_choice(self, tmp_path):

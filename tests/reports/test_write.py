@@ -9,6 +9,7 @@ from tests.reports.run_folders import REAL, line_distances, log_of, write_run
 
 from squared_emd.data.adience import AGE_GROUPS
 from squared_emd.reports import write_report
+from squared_emd.reports.predictions import Predictions, write_predictions
 
 OF_XEMD2 = ["ground_distance_{}_xemd2.png", "class_map_{}_xemd2.png", "history_{}_xemd2.png"]
 
@@ -92,6 +93,17 @@ class TestDrawnData:
         write_report(str(tmp_path), str(output))
         assert sorted(path for path in tmp_path.rglob("*") if "new" not in path.parts) == before
         assert images_of(output) == [path.name for path in output.glob("*.png")] == ["curves_small.png"]
+
+    def test_runs_that_cannot_be_compared_are_reported(self, tmp_path):
+        for loss, labels in (("xe", [0, 1]), ("emd", [1, 0])):
+            write_run(tmp_path / loss, loss=loss)
+            write_predictions(tmp_path / loss, {"test": Predictions(np.full((2, 3), 1 / 3), np.array(labels))})
+        text = " ".join(write_report([tmp_path]).split())
+        note = (
+            "No loss is compared with XE: runs that are compared must be tested on the same samples, in the same order"
+        )
+        assert note in text and "EMD 50.0* 75.0*" in text
+        assert "No loss is compared with XE: " in (tmp_path / "report.md").read_text()
 
     def test_a_second_report_is_the_same(self, tmp_path):
         write_run(tmp_path / "run")

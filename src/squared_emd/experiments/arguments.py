@@ -63,7 +63,7 @@ class ExperimentArguments(EMDTrainingArguments):
         default=None,
         metadata={
             "help": "How many runs, at seed, seed + 1 and so on. Default: 3; with a --data_dir of Adience, Images of "
-            "Groups, AADB or ImageNet 1, as there are folds or many test images."
+            "Groups, AADB or ImageNet 1, as a run is long; a verdict needs 3, whatever the folds."
         },
     )
     learning_rate: str | None = field(

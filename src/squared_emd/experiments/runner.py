@@ -35,6 +35,8 @@ from .training import Outcome, arguments_of_run, train
 
 __all__ = ["report_table", "run_table"]
 
+_CUT_SEED = 42  # of the rows that --validate tests on: the same whatever seeds a table has, or is given later
+
 
 def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool = True) -> list[dict[str, Any]]:
     """Train every run of a table that is not done yet, and report all of them.
@@ -192,7 +194,7 @@ def _train_run(
     rows, settings = table.rows(run), table.settings(run)
     experiment = chooser = run.experiment
     if args.validate:  # what is chosen is chosen on other rows, cut from those that are left
-        rows, chooser = experiment.with_validation(rows[0], args.seed), replace(experiment, validation=None)
+        rows, chooser = experiment.with_validation(rows[0], _CUT_SEED), replace(experiment, validation=None)
     checkpoint = on_main_process(lambda: run.checkpoint, OSError)
     on_main_process(lambda: write_settings(run.folder, settings), OSError)
     choosing = replace(run, experiment=chooser)

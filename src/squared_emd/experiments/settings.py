@@ -36,7 +36,7 @@ _HARMLESS = {
 # Our fields that place a run in its table, that the digest of the data covers, or that belong to some losses alone.
 _OF_THE_TABLE = {
     "data_dir", "dataset", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
-    "nan_steps", "hub_license", "all_rows", "select_seeds",
+    "nan_steps", "hub_license", "all_rows", "select_seeds", "metric",
 }  # fmt: skip
 _GEOMETRY = {"geometry", "spacing"}
 _SELF_GUIDED = _GEOMETRY | {

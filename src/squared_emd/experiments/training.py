@@ -36,8 +36,8 @@ class Outcome:
     Args:
         trainer: after training and the test.
         metrics: `eval_...` on the rows to test on, and `validation_...` where the data have a validation split.
-        predictions: `test`, and `validation` where there were such rows -> what was predicted; none of more than
-            `MAX_PREDICTIONS` probabilities.
+        predictions: `test`, and `validation` where there were such rows, and others than those of the test -> what was
+            predicted; none of more than `MAX_PREDICTIONS` probabilities.
         confusion: (K, K) counts of the test, or None above 256 classes.
         seconds_per_step, cpu_seconds_per_step: see `RunRecorder`.
         samples: what it was trained and tested on.
@@ -97,7 +97,8 @@ def train(
         The outcome. A network that cannot be had ends the program with a message; errors of the training are raised.
     """
     train_rows, test_rows = rows
-    validates = args.early_stopping_patience is not None or (args.has_validation_data and not is_trial)
+    is_given = args.has_validation_data or experiment.validation is not None
+    validates = args.early_stopping_patience is not None or (is_given and not is_trial)
     chosen_by = None
     if validates:
         train_rows, chosen_by = experiment.with_validation(train_rows, args.seed)
@@ -128,7 +129,8 @@ def train(
     # `evaluate` would reuse the loader of the validation data where its workers persist, hence `predict`.
     if validates:
         validated = trainer.predict(network.eval_view(samples.test), metric_key_prefix="validation")
-        _, predictions["validation"] = _decisions_and_predictions(validated, samples)
+        if chosen_by is not test_rows:  # as under --validate, where nothing may be chosen by them
+            _, predictions["validation"] = _decisions_and_predictions(validated, samples)
         metrics |= validated.metrics if args.has_validation_data else {}
         samples = experiment.samples(train_rows, test_rows, args.loss)
         trainer.compute_metrics = samples.compute_metrics

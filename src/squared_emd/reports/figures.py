@@ -34,7 +34,7 @@ class Figures:
         prefix: of the file names.
         files: network -> (file, title) of its figures.
         learned: (title, D (K, K), names of the classes) of the losses that learned D, the mean of the runs.
-        missing: what could not be drawn, and why.
+        missing: what could not be drawn, or compared, and why.
     """
 
     section: Section

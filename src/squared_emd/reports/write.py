@@ -65,7 +65,13 @@ def write_report(
     target.mkdir(parents=True, exist_ok=True)
     prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
     figures = [Figures(s, measured, target, prefix).draw() for s, prefix in zip(sections, prefixes, strict=True)]
-    comparisons = [compare_losses(section, measured, metric=metric) for section in sections]
+    comparisons = []
+    for section, drawn in zip(sections, figures, strict=True):
+        try:
+            comparisons.append(compare_losses(section, measured, metric=metric))
+        except ValueError as error:  # The rest of the report says all the same what the runs gave.
+            comparisons.append([])
+            drawn.missing.append(f"No loss is compared with XE: {error}")
     verdict = [
         {"results": _title(section), **comparison.as_dict()}
         for section, of in zip(sections, comparisons, strict=True)
