@@ -8,7 +8,7 @@ import pytest
 from tests.hub.card_folders import AGAIN, DIGEST, EMD, FOUND, NAMES, RESULTS, config, run_folder
 
 from squared_emd.hub import write_card
-from squared_emd.hub.results import check_confusion_matrix, hide_paths, verify_results
+from squared_emd.hub.results import hide_paths, verify_results
 
 
 class TestContradictions:
@@ -80,10 +80,6 @@ class TestContradictions:
         with pytest.raises(ValueError) as error:
             verify_results({"intervals": [calibration | changes]}, config(emd=EMD | {"intervals": [calibration]}))
         assert str(error.value) == f"{FOUND}: {message}{AGAIN}"
-
-    def test_errors_are_compared_without_an_order(self):
-        with pytest.raises(ValueError, match=r"share off the diagonal is 'eval_top_1_error', 0\.1; got 0\.25"):
-            check_confusion_matrix([[2, 1], [0, 1]], 2, {"eval_top_1_error": 0.1})
 
     def test_numpy_numbers_are_numbers(self):
         measured = {"table": "own_data", "eval_aem": np.float32(0.5), "num_test": np.int64(4)}

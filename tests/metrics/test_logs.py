@@ -2,7 +2,7 @@
 
 import pytest
 
-from squared_emd.metrics.logs import epoch_to_reach, points
+from squared_emd.metrics.logs import check_confusion_matrix, epoch_to_reach, points
 
 
 def entries(metric, *values):
@@ -29,3 +29,8 @@ def test_points():
 )
 def test_epoch_to_reach(metric, values, level, epoch):
     assert epoch_to_reach(entries(metric, *values), metric, level) == epoch
+
+
+def test_errors_of_a_confusion_matrix_are_compared_without_an_order():
+    with pytest.raises(ValueError, match=r"share off the diagonal is 'eval_top_1_error', 0\.1; got 0\.25"):
+        check_confusion_matrix([[2, 1], [0, 1]], 2, {"eval_top_1_error": 0.1})

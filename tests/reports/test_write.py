@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 from tests.reports.images import assert_good_png
-from tests.reports.run_folders import REAL, line_distances, log_of, write_run
+from tests.reports.run_folders import NAMES, REAL, line_distances, log_of, write_run
 
+from squared_emd import plot
 from squared_emd.data.adience import AGE_GROUPS
 from squared_emd.reports import write_report
 from squared_emd.reports.predictions import Predictions, write_predictions
@@ -158,6 +159,25 @@ class TestSeveral:
             write_run(tmp_path / name, model=name, log=log_of(aem=[0.5]))
         write_report([tmp_path])
         assert images_of(tmp_path) == ["curves_me_net.png", "curves_me_net_2.png"]
+
+    def test_the_confusion_matrix_is_of_all_runs(self, tmp_path, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(plot, "confusion_matrix", lambda *given, **_: drawn.append(given))
+        write_run(tmp_path / "1", seed=1, confusion_matrix=[[1, 0, 1], [1, 1, 0], [0, 0, 0]])
+        write_run(tmp_path / "2", seed=2, confusion_matrix=[[0, 1, 0], [0, 1, 0], [1, 0, 1]])
+        write_run(tmp_path / "3", seed=3)
+        assert "small, XE: 1 of 3 runs without a confusion matrix." in write_report([tmp_path])
+        ((counts, names),) = drawn
+        assert (counts.tolist(), list(names)) == ([[1, 1, 1], [1, 2, 0], [1, 0, 1]], NAMES)
+        title = "Confusion matrix of XE, small, drawn faces, 2 runs together"
+        assert f"![{title}](confusion_matrix_small_xe.png)" in (tmp_path / "report.md").read_text(encoding="utf-8")
+        write_run(tmp_path / "4", seed=4, confusion_matrix=[[1, 0], [0, 3]])
+        with pytest.raises(ValueError) as error:
+            write_report([tmp_path])
+        assert str(error.value) == (
+            f"{tmp_path}/4/all_results.json: 'confusion_matrix' must be 3 rows of 3 counts, not all 0; got "
+            "[[1, 0], [0, 3]]; run the recipe again"
+        )
 
     def test_d_of_a_module_without_a_config(self, tmp_path):
         write_run(tmp_path / "run", loss="xemd2", sdd=0.5, ground_distance=line_distances(3), in_file=True)

@@ -12,9 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
@@ -23,10 +21,16 @@ from ..decoding import is_calibration
 from ..ground_distance.class_names import class_names_of
 from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_object
-from ..metrics.logs import RESULTS_FILE, check_results, is_number, is_text, refuse_result
+from ..metrics.logs import (
+    RESULTS_FILE,
+    check_confusion_matrix,
+    check_results,
+    is_number,
+    is_text,
+    refuse_result,
+)
 
 __all__ = [
-    "check_confusion_matrix",
     "digests_of_weights",
     "facts_of_arguments",
     "facts_of_training",
@@ -229,51 +233,6 @@ def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: 
         counts = results["confusion_matrix"]
         known["confusion_matrix"] = check_confusion_matrix(counts, len(class_names), known, where)
     return known
-
-
-def check_confusion_matrix(
-    counts: ArrayLike, num_classes: int, results: Mapping[str, Any], where: str = RESULTS_FILE
-) -> np.ndarray:
-    """Check that a confusion matrix agrees with the metrics measured beside it.
-
-    Args:
-        counts: (K, K) integers; row: the true class, column: the predicted one.
-        num_classes: K.
-        results: of these, `num_test` and the metrics that a confusion matrix determines are compared if present.
-        where: what an error calls the results.
-
-    Returns:
-        (K, K) int64.
-
-    Raises:
-        ValueError: these are no counts, or they do not agree to 1e-6.
-
-    Examples:
-        >>> check_confusion_matrix([[2, 1], [0, 1]], 2, {"num_test": 4, "eval_aem": 0.75}).tolist()
-        [[2, 1], [0, 1]]
-    """
-    try:
-        values = np.asarray(counts, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.empty(0)
-    are_counts = values.shape == (num_classes, num_classes) and bool(np.all((values >= 0) & (values % 1 == 0)))
-    if not are_counts or not 0 < values.sum() < math.inf:
-        refuse_result(where, "confusion_matrix", f"{num_classes} rows of {num_classes} counts, not all 0", counts)
-    total = values.sum()
-    distance = np.abs(np.subtract.outer(np.arange(num_classes), np.arange(num_classes)))  # (K, K)
-    found = {
-        "num_test": ("sum", total),
-        "eval_aem": ("share on the diagonal", values.trace() / total),
-        "eval_aeo": ("share on and beside the diagonal", values[distance <= 1].sum() / total),
-        "eval_mae": ("mean distance from the diagonal", (values * distance).sum() / total),
-        "eval_top_1_error": ("share off the diagonal", 1 - values.trace() / total),
-    }
-    for name, (what, value) in found.items():
-        if results.get(name) is not None and abs(results[name] - value) > 1e-6:
-            refuse_result(
-                where, "confusion_matrix", f"one whose {what} is {name!r}, {results[name]:.10g}", float(value)
-            )
-    return values.astype(np.int64)
 
 
 def hide_paths(text: str) -> str:

@@ -8,11 +8,15 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from .names import METRICS, TABLES
 
 __all__ = [
     "RESULTS_FILE",
     "STATE_FILE",
+    "check_confusion_matrix",
     "check_results",
     "epoch_to_reach",
     "is_number",
@@ -89,6 +93,51 @@ def check_results(results: Mapping[str, Any], where: object) -> dict[str, Any]:
     if known.get("fold", 0) >= known.get("folds", math.inf):
         refuse_result(where, "fold", f"less than 'folds', {known['folds']}", known["fold"])
     return known
+
+
+def check_confusion_matrix(
+    counts: ArrayLike, num_classes: int, results: Mapping[str, Any], where: object = RESULTS_FILE
+) -> np.ndarray:
+    """Check that a confusion matrix agrees with the metrics measured beside it.
+
+    Args:
+        counts: (K, K) integers; row: the true class, column: the predicted one.
+        num_classes: K.
+        results: of these, `num_test` and the metrics that a confusion matrix determines are compared if present.
+        where: what an error calls the results.
+
+    Returns:
+        (K, K) int64.
+
+    Raises:
+        ValueError: these are no counts, or they do not agree to 1e-6.
+
+    Examples:
+        >>> check_confusion_matrix([[2, 1], [0, 1]], 2, {"num_test": 4, "eval_aem": 0.75}).tolist()
+        [[2, 1], [0, 1]]
+    """
+    try:
+        values = np.asarray(counts, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    are_counts = values.shape == (num_classes, num_classes) and bool(np.all((values >= 0) & (values % 1 == 0)))
+    if not are_counts or not 0 < values.sum() < math.inf:
+        refuse_result(where, "confusion_matrix", f"{num_classes} rows of {num_classes} counts, not all 0", counts)
+    total = values.sum()
+    distance = np.abs(np.subtract.outer(np.arange(num_classes), np.arange(num_classes)))  # (K, K)
+    found = {
+        "num_test": ("sum", total),
+        "eval_aem": ("share on the diagonal", values.trace() / total),
+        "eval_aeo": ("share on and beside the diagonal", values[distance <= 1].sum() / total),
+        "eval_mae": ("mean distance from the diagonal", (values * distance).sum() / total),
+        "eval_top_1_error": ("share off the diagonal", 1 - values.trace() / total),
+    }
+    for name, (what, value) in found.items():
+        if results.get(name) is not None and abs(results[name] - value) > 1e-6:
+            refuse_result(
+                where, "confusion_matrix", f"one whose {what} is {name!r}, {results[name]:.10g}", float(value)
+            )
+    return values.astype(np.int64)
 
 
 def refuse_result(where: object, name: str, required: str, got: Any) -> NoReturn:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from .. import plot
+from ..ground_distance.files import read_object
 from ..ground_distance.saved import HISTORY_FILE
 from ..metrics import reliability
-from ..metrics.logs import STATE_FILE, points
+from ..metrics.logs import RESULTS_FILE, STATE_FILE, check_confusion_matrix, points
 from ..metrics.names import loss_name, network_name
 from .paper import PAPER_GROUND_DISTANCE
 from .predictions import MeasuredRun, ground_distance_of_run
@@ -25,7 +26,7 @@ __all__ = ["Figures"]
 
 @dataclass
 class Figures:
-    """The figures of a section: the curves and the reliability of each network; D of each loss that learns it.
+    """The figures of a section: the curves and the reliability of each network; of each loss what it confuses, and D.
 
     Args:
         section: the results.
@@ -54,6 +55,7 @@ class Figures:
                 self._draw_curves(of_variant)
                 self._draw_reliability(of_variant)
             for cell in cells:
+                self._draw_confusion(cell)
                 if any(run.learned_ground_distance for run in cell.runs):
                     self._draw_ground_distance(cell)
                     self._draw_history(cell)
@@ -93,6 +95,25 @@ class Figures:
             save = partial(plot.reliability_diagram, bins)
             title = self._title("Reliability of the probabilities", cells[0])
             self._save(save, ("reliability", *cells[0].key[:2]), title)
+
+    def _draw_confusion(self, cell: Cell) -> None:
+        """The counts of all runs together; runs on many classes, and ensembles, have none."""
+        counts = []
+        for run in cell.runs:
+            where = run.folder / RESULTS_FILE
+            found = read_object(where).get("confusion_matrix")
+            if found is not None:
+                measured = {**run.metrics, "num_test": run.num_test}
+                counts.append(check_confusion_matrix(found, len(run.class_names), measured, where))
+        if not counts:
+            return
+        if len(counts) < len(cell.runs):
+            missing = len(cell.runs) - len(counts)
+            self.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a confusion matrix.")
+        total = f", {len(counts)} runs together" if len(counts) > 1 else ""
+        title = self._title(f"Confusion matrix of {loss_name(cell.loss)}", cell) + total
+        save = partial(plot.confusion_matrix, np.sum(counts, axis=0), cell.runs[0].class_names)
+        self._save(save, ("confusion_matrix", *cell.key), title)
 
     def _draw_ground_distance(self, cell: Cell) -> None:
         """Table 2, the paper's where it is of the same network and loss, and the map of the classes."""
