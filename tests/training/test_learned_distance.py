@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import percentileofscore
 from tests.training.tiny import K, Network, Stream, arguments, samples, tiny_vit
@@ -134,6 +134,9 @@ def test_classes_are_matched_by_name_and_the_model_is_left_as_it_was():
     turned = rows.map(lambda row: {"label": names.index(AGES[row["label"]])}, features=rows.features)
     turned = turned.cast_column("label", ClassLabel(names=names)).rename_columns({"label": "age", "image": "face"})
     average_flips(model)  # of which the features are those of the image itself
+    by_name = Dataset.from_dict({"image": rows["image"][:], "label": [AGES[k] for k in rows["label"]]})
+    by_name = learn_ground_distance(model, by_name.cast_column("image", Image()), processor=processor, **QUIET)
+    assert torch.equal(by_name.centroids, expected.centroids)
     model.train()
     model.classifier.eval()
     learned = learn_ground_distance(model, turned, processor=processor, label_column="age", num_proc=1, **QUIET)
@@ -256,6 +259,14 @@ def with_classes(names):
     return Dataset.from_list(rows).cast_column("label", ClassLabel(names=names))
 
 
+def of_labels(labels, kind=None, texts=None):
+    """D from these labels and texts."""
+    model, tokenizer, *_ = of_texts()
+    rows = Dataset.from_dict({"text": texts or ["good"] * len(labels), "label": labels})
+    rows = rows if kind is None else rows.cast_column("label", kind)
+    return learn_ground_distance(model, rows, processor=tokenizer, **QUIET)
+
+
 class Named(Network):
     def __init__(self):
         super().__init__(2)
@@ -320,6 +331,30 @@ class Named(Network):
             lambda: learn_ground_distance(Named(), with_classes(["b", "a"]), **QUIET),
             "the classes of the dataset must be those of the model, in their order: a, b; it has b, a. Give it the "
             "labels of the model.",
+        ),
+        (
+            lambda: learn_ground_distance(Network(), DatasetDict(train=of_texts()[2]), **QUIET),
+            "the dataset must be the samples of one split, got a DatasetDict of train. Give one of them, as "
+            "dataset['train'].",
+        ),
+        (
+            lambda: of_labels(["4 stars", "good"]),
+            "the labels must be classes of the model, 1 star, 2 stars, 3 stars, 4 stars, 5 stars; of the column "
+            "'label' row 1 has 'good'. Rename it, or leave out such rows.",
+        ),
+        (
+            lambda: of_labels([1, None, 2]),
+            "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
+            "are not, the first in row 1: nan. Leave out samples without a label.",
+        ),
+        (
+            lambda: of_labels([1, -1], ClassLabel(names=STARS[::-1])),
+            "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
+            "are not, the first in row 1: -1. Leave out samples without a label.",
+        ),
+        (
+            lambda: of_labels([1, 2], texts=["good", None]),
+            "the column 'text' must have an input for each sample, row 1 has none. Leave out such rows.",
         ),
         (
             lambda: learn_ground_distance(*of_images()[:1], of_texts()[2], processor=of_images()[1], **QUIET),

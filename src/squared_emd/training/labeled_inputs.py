@@ -30,6 +30,7 @@ from ..ground_distance.class_names import abbreviate, class_names_differ
 from ..hub.card import task_of
 from ..hub.pipeline_inputs import truncation_of
 from .config_entries import config_of
+from .labels import check_label_column, check_one_split, num_classes_of
 
 __all__ = ["labeled_inputs", "load_classifier"]
 
@@ -100,8 +101,8 @@ def labeled_inputs(
 
     Raises:
         FileNotFoundError: there is no such source.
-        ValueError: it has no such column or split, it has classes of other names, or it holds no inputs of the model
-            and there is nothing to make them with.
+        ValueError: it is several splits, it has no such column or split, it has classes of other names or labels that
+            do not fit, or it holds no inputs of the model and there is nothing to make them with.
     """
     config = config_of(model)
     task = None if config is None or processor is None else task_of(config)
@@ -110,6 +111,7 @@ def labeled_inputs(
         input_column, label_column = _COLUMNS[task], "label"
     elif split is not None:
         raise ValueError("split is of a dataset that is given by its place. Give the rows of the split themselves.")
+    check_one_split(source, source="the dataset")
     if not isinstance(source, datasets.Dataset):
         return source, _collate
     columns = source.column_names
@@ -143,7 +145,12 @@ def labeled_inputs(
     if wanted in media:
         source = source.cast_column(wanted, feature(decode=False))
     make, collate = _maker(task, processor, config)
+    source = _numbered(source, label, class_names)
     codes = _codes(source.features[label], class_names, may_differ=True)
+    column = source.select_columns(label)
+    name = "the dataset" if label in ("label", "labels") else f"the dataset, its {label!r},"
+    column = column if label in ("label", "labels") else column.rename_column(label, "label")
+    check_label_column(column, num_classes_of(model), default_data_collator, source=name)
     return _Inputs(source, wanted, label, codes, make), collate
 
 
@@ -216,9 +223,15 @@ class _Inputs(Dataset):
 
     def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
         rows = self.rows[indices]
+        for row, given in zip(indices, rows[self.column], strict=True):
+            if given is None:
+                raise ValueError(
+                    f"the column {self.column!r} must have an input for each sample, row {row} has none. Leave out "
+                    "such rows."
+                )
         labels = rows[self.label]
         if self.codes is not None:
-            labels = [None if k is None or k < 0 else self.codes[k] for k in labels]
+            labels = [self.codes[k] for k in labels]
         made = dict(self.make(rows[self.column])) | {"label": labels}
         return [dict(zip(made, values, strict=True)) for values in zip(*made.values(), strict=True)]
 
@@ -243,6 +256,21 @@ def _maker(task: str, processor: Any, config: PretrainedConfig) -> tuple[Callabl
         return {"audio": sounds if are_waves else [decode_audio(sound, processor.sampling_rate) for sound in sounds]}
 
     return of_sounds, AudioCollator(processor)
+
+
+def _numbered(rows: datasets.Dataset, label: str, class_names: Sequence[str] | None) -> datasets.Dataset:
+    """Rows with the numbers of the classes in the model in place of their names."""
+    if getattr(rows.features[label], "dtype", None) not in ("string", "large_string"):
+        return rows
+    numbers = {name: k for k, name in enumerate(class_names or ())}
+    names = rows[label][:]
+    for row, name in enumerate(names):
+        if name not in numbers:
+            raise ValueError(
+                f"the labels must be classes of the model, {abbreviate(class_names or ['which has no names'])}; of the "
+                f"column {label!r} row {row} has {name!r:.80}. Rename it, or leave out such rows."
+            )
+    return rows.remove_columns(label).add_column(label, [numbers[name] for name in names])
 
 
 def _codes(kind: Any, class_names: Sequence[str] | None, *, may_differ: bool = False) -> list[int] | None:
