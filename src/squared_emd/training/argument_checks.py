@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,10 @@ __all__ = [
     "check_engine",
     "check_ranges",
     "counting_scheme",
+    "warn_of_unused_fields",
 ]
+
+logger = logging.getLogger(__name__)
 
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
 _WITH_LAMBDA = ("xemd", *SELF_GUIDED)
@@ -124,6 +128,14 @@ def check_engine(args: EMDTrainingArguments, *, learns: bool, is_deepspeed: bool
             "nan_policy='skip' looks at the gradient before each step, which DeepSpeed keeps to itself. Use "
             "nan_policy='raise' with DeepSpeed."
         )
+
+
+def warn_of_unused_fields(args: EMDTrainingArguments, told: set[str]) -> None:
+    """Warn of the fields that the loss does not use, where `told`, which holds what was said so far, does not."""
+    unused = f"{args.loss} does not use {', '.join(args.unused_fields)}"
+    if args.unused_fields and unused not in told and args.should_log:
+        told.add(unused)  # Once: a hyperparameter search comes by often.
+        logger.warning("The loss %s: to change that has no effect.", unused)
 
 
 def counting_scheme(class_weights: Sequence[str] | None) -> tuple[str, float] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,7 +21,7 @@ from ..ground_distance.saved import ground_distance_of_model
 from ..hub.results import weights_version
 from ..hub.training_push import create_repository_of_training, push_checkpoint, push_training, write_card_of_training
 from ..losses import logits_of
-from .argument_checks import check_engine
+from .argument_checks import check_engine, warn_of_unused_fields
 from .arguments import EMDTrainingArguments
 from .checkpointing import CheckpointingMixin
 from .config_entries import ConfigWriter, config_of, replace_config_entries, write_config_entries
@@ -38,8 +37,6 @@ from .seeded_data import NUM_UNIQUE
 from .tracker_figures import GroundDistanceFigures
 
 __all__ = ["EMDTrainer"]
-
-logger = logging.getLogger(__name__)
 
 
 class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
@@ -144,10 +141,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def _prepare(self, emd: dict[str, Any]) -> None:
         """Set up what depends on the arguments besides the criterion; `emd`: the block of a model to be evaluated."""
         args, criterion, dataset = self.args, self.criterion, self.train_dataset
-        unused = f"{args.loss} does not use {', '.join(args.unused_fields)}"
-        if args.unused_fields and unused not in self._told and args.should_log:
-            self._told.add(unused)  # Once: a hyperparameter search comes by often.
-            logger.warning("The loss %s: to change that has no effect.", unused)
+        warn_of_unused_fields(args, self._told)
         self.batch_check = partial(check_batch_labels, criterion.num_label_classes)
         check_engine(args, learns=criterion.learns_ground_distance, is_deepspeed=self.is_deepspeed_enabled)
         # Without training nothing is weighed or drawn; what it raises is to come now.
@@ -295,9 +289,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if not self.args.balanced_sampling:
             return super()._get_train_sampler(train_dataset)
-        draws = balanced_draws(
-            *class_shares(train_dataset, self.criterion.num_label_classes, needed_by="balanced_sampling")
-        )
+        shares = class_shares(train_dataset, self.criterion.num_label_classes, needed_by="balanced_sampling")
+        draws = balanced_draws(*shares)
         return WeightedRandomSampler(torch.from_numpy(draws), len(draws))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
