@@ -93,6 +93,8 @@ def main() -> None:
                 f"the generated sounds have {SAMPLING_RATE} samples a second, {model} takes {extractor.sampling_rate}. "
                 "Leave --model out, or give --dataset."
             )
+        if args.dataset:  # It is saved with the model, so that pipelines, calibrations and D cut sounds off alike.
+            extractor.max_seconds = args.max_seconds
         train, test = published_split(sounds)
         validation = published_split(sounds, test="validation")[1]
     by = "group" if "group" in sounds.column_names else None

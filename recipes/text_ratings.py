@@ -80,7 +80,9 @@ def main() -> None:
             tokenizer = word_tokenizer(published_split(texts)[0]["text"])
         else:
             tokenizer = load_pretrained(AutoTokenizer.from_pretrained, model)
-        cut = {"truncation": True, "max_length": min(args.max_length, tokenizer.model_max_length)}
+        # It is saved with the model, so that pipelines, calibrations and ground distances cut texts off alike.
+        tokenizer.model_max_length = min(args.max_length, tokenizer.model_max_length)
+        cut = {"truncation": True, "max_length": tokenizer.model_max_length}
         texts = texts.map(lambda rows: tokenizer(rows["text"], **cut), batched=True, remove_columns="text")
         train, test = published_split(texts)
         validation = published_split(texts, test="validation")[1]

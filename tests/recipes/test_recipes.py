@@ -27,7 +27,9 @@ from transformers import (
     ASTConfig,
     ASTFeatureExtractor,
     ASTForAudioClassification,
+    AutoFeatureExtractor,
     AutoModelForImageClassification,
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     pipeline,
@@ -312,12 +314,14 @@ class TestOwnData:
         lines = [f"{line},{splits[k // 2]}" for k, line in enumerate(lines)]
         (tmp_path / "r.csv").write_text("\n".join(["text,label,split", *lines]))
         options = ("--dataset", tmp_path / "r.csv", "--classes", "bad", "good", "--model", "tiny", "--loss", "xe")
+        options += ("--max_length", 32)
         run_here(monkeypatch, "text_ratings", *SHORT, *options, "--output_dir", tmp_path / "out")
         folder = tmp_path / "out" / "tiny" / "xe" / "seed_42"
         vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
         assert sorted(vocabulary) == ["0", "1", "[PAD]", "[UNK]", "bad", "good", "so", "text", "very"]
         assert results_of(folder)["learning_rate"] == 10**-2.5
         assert results_of(folder)["num_test"] == 4
+        assert AutoTokenizer.from_pretrained(folder).model_max_length == 32
 
     @pytest.mark.parametrize("network", ["ast", "tiny"])
     def test_sounds(self, network, monkeypatch, tmp_path):
@@ -339,6 +343,7 @@ class TestOwnData:
         run_here(monkeypatch, "audio_grades", *SHORT, *options, "--loss", "xemd2", "--output_dir", tmp_path / "out")
         (folder,) = (tmp_path / "out").glob("*/xemd2/seed_42")
         results = results_of(folder)
+        assert AutoFeatureExtractor.from_pretrained(folder).max_seconds == 10
         assert results["class_names"] == ["noisy", "clean"]
         assert (results["num_train"], results["num_validation"], results["num_test"]) == (15, 4, 5)
         assert all(math.isfinite(results[name]) for name in ORDINAL)

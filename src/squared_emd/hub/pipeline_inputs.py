@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import FeatureExtractionMixin, PretrainedConfig, PreTrainedTokenizerBase
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -42,28 +43,30 @@ def _bytes_of_text(text: str, timeout: float | None) -> bytes:
         ) from error
 
 
-def open_sound(sound: Any, sampling_rate: int, timeout: float | None) -> Any:
-    """(T,) float32 wave of a file, URL, bytes or array with its rate, as training decodes it; others stay as they are.
+def open_sound(sound: Any, extractor: FeatureExtractionMixin, timeout: float | None) -> Any:
+    """(T,) wave of a file, URL, bytes or array, as training decodes it and cuts it off; others stay as they are.
 
     Args:
         sound: a path or URL; bytes of a file; `path` and `bytes`, or `array` (or `raw`) and `sampling_rate`, as
             `datasets` gives them; or a wave at the rate.
-        sampling_rate: samples per second of the result.
+        extractor: of the model, with the samples per second of the result, and `max_seconds` where sounds are cut off.
         timeout: seconds to wait for a sound from the web.
     """
     from ..data.sounds import decode_audio, resample  # Here, because SciPy and soundfile are optional.
 
+    rate, max_seconds = extractor.sampling_rate, getattr(extractor, "max_seconds", math.inf)
+    length = int(max_seconds * rate) if max_seconds < math.inf else None
     if isinstance(sound, str) and _is_url(sound):
         sound = _fetch(sound, timeout)
     if isinstance(sound, bytes):
         sound = {"path": None, "bytes": sound}
     is_mapping = isinstance(sound, Mapping)
     if isinstance(sound, (str, os.PathLike)) or (is_mapping and {"path", "bytes"} <= sound.keys()):
-        return decode_audio(sound, sampling_rate)
+        return decode_audio(sound, rate, max_seconds)
     waves = [sound[name] for name in ("raw", "array") if name in sound] if is_mapping else []
     if waves and "sampling_rate" in sound:
-        return resample(np.asarray(waves[0]), sound["sampling_rate"], sampling_rate)
-    return sound
+        return resample(np.asarray(waves[0]), sound["sampling_rate"], rate)[:length]
+    return sound[:length] if isinstance(sound, (list, np.ndarray)) else sound
 
 
 def truncation_of(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> dict[str, Any]:

@@ -299,7 +299,7 @@ class OrdinalAudioClassificationPipeline(_OrdinalClassification, AudioClassifica
 
     def preprocess(self, sound: Any, timeout: float | None = None) -> dict[str, Tensor]:
         """The inputs of the model for a sound, opened as training opens it."""
-        return super().preprocess(open_sound(sound, self.feature_extractor.sampling_rate, timeout))
+        return super().preprocess(open_sound(sound, self.feature_extractor, timeout))
 
 
 class _Caller(nn.Module):

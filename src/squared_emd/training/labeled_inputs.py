@@ -8,7 +8,6 @@ from inspect import signature
 from typing import Any
 
 import datasets
-import numpy as np
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import (
@@ -28,7 +27,7 @@ from transformers import (
 
 from ..ground_distance.class_names import abbreviate, class_names_differ
 from ..hub.card import task_of
-from ..hub.pipeline_inputs import truncation_of
+from ..hub.pipeline_inputs import open_sound, truncation_of
 from .config_entries import config_of
 from .labels import check_label_column, check_one_split, num_classes_of
 
@@ -249,13 +248,10 @@ def _maker(task: str, processor: Any, config: PretrainedConfig) -> tuple[Callabl
     if task == "text-classification":
         options = truncation_of(processor, config)
         return lambda texts: processor(texts, **options), DataCollatorWithPadding(processor)
-    from ..data.sounds import AudioCollator, decode_audio  # Here, because SciPy is optional.
+    from ..data.sounds import AudioCollator  # Here, because SciPy is optional.
 
-    def of_sounds(sounds: list) -> dict[str, Any]:
-        are_waves = isinstance(sounds[0], (list, np.ndarray))  # at the rate of the processor
-        return {"audio": sounds if are_waves else [decode_audio(sound, processor.sampling_rate) for sound in sounds]}
-
-    return of_sounds, AudioCollator(processor)
+    # Waves are at the rate of the processor.
+    return lambda sounds: {"audio": [open_sound(each, processor, None) for each in sounds]}, AudioCollator(processor)
 
 
 def _numbered(rows: datasets.Dataset, label: str, class_names: Sequence[str] | None) -> datasets.Dataset:
