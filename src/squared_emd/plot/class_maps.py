@@ -74,7 +74,7 @@ def class_map(
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title or "", pad=10, fontsize=11)
+    axes.set_title(title or "", pad=10, fontsize=11, wrap=True)
     caption = f"Stress {stress:.2f}: the part of the distances that the plane does not show."
     if ordered:
         caption += "\nThe line follows the order of the classes."

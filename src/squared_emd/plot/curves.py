@@ -85,7 +85,7 @@ def learning_curves(
         place_epochs(axes)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "frameon": False}
         axes.legend(handles=handles, ncols=2, handlelength=3.6, fontsize=9, columnspacing=1.2, **below)
-    figure.suptitle(title or "")
+    figure.suptitle(title or "", wrap=True)
     return save_figure(figure, path)
 
 
@@ -133,7 +133,7 @@ def reliability_diagram(
     for axes in (upper, lower):
         axes.grid(color="0.9")
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title or "")
+    figure.suptitle(title or "", wrap=True)
     return save_figure(figure, path)
 
 

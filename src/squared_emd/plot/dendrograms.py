@@ -76,7 +76,7 @@ def dendrogram(
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(title or "", pad=10, fontsize=11)
+    axes.set_title(title or "", pad=10, fontsize=11, wrap=True)
     caption = f"ground distance at which clusters join ({method} linkage)"
     if many:
         caption += f"\nThe {_NUM_CLUSTERS} uppermost clusters of {len(known)} classes."

@@ -157,7 +157,7 @@ def draw_heat_map(
     known = known_classes(values) if marks_unknown else np.ones(len(values), dtype=bool)
     image = show_matrix(axes, values, color_limits(values, scale_end), known)
     _name_classes(axes, short_names(class_names, 24, numbered=len(values) > _MAX_NAMES, numbers=numbers))
-    axes.set_title(title or "", pad=10)
+    axes.set_title(title or "", pad=10, wrap=True)
     unknown = f"Gray: {count_classes(int((~known).sum()))} that D does not know."
     axes.set_xlabel("\n".join(filter(None, (note, "" if known.all() else unknown))), labelpad=8)
     figure.colorbar(image, ax=axes, label=label, shrink=0.8, pad=0.02).outline.set_visible(False)

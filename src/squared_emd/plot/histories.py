@@ -132,7 +132,7 @@ def _draw_strip(
         panels = next(parts).subplots(1, len(lines), squeeze=False)[0]
         for axes, (name, line) in zip(panels, lines.items(), strict=True):
             _draw_line(axes, line, epochs[shown], _LINES[name])
-    figure.suptitle(title or "")
+    figure.suptitle(title or "", wrap=True)
     return figure
 
 
