@@ -2,12 +2,11 @@
 
 import copy
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import percentileofscore
 from tests.training.tiny import K, Network, Stream, arguments, samples, tiny_vit
@@ -21,7 +20,6 @@ from transformers import (
 )
 
 from squared_emd import EMDTrainer, learn_ground_distance, load_ground_distance
-from squared_emd.__main__ import main
 from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, STARS, generate_reviews, generate_sounds
 from squared_emd.data.synthetic.tiny_models import (
     tiny_audio_config,
@@ -29,7 +27,6 @@ from squared_emd.data.synthetic.tiny_models import (
     tiny_text_config,
     word_tokenizer,
 )
-from squared_emd.training import learned_distance
 from squared_emd.vision import average_flips
 
 AGES = ["baby", "child", "adult", "old"]
@@ -184,74 +181,6 @@ class TestSaved:
         learned.save(tmp_path)
         np.testing.assert_allclose(load_ground_distance(tmp_path), learned.ground_distance, atol=1e-6)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["ground_distance.safetensors", "model.safetensors"]
-
-
-class TestCommand:
-    @pytest.fixture
-    def folder(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        model, tokenizer, rows, *_ = of_texts()
-        model.save_pretrained("stars")
-        tokenizer.save_pretrained("stars")
-        rows.to_csv("reviews.csv")  # the labels are class indices
-        rows = rows.cast_column("label", Value("int64")).map(lambda row: {"stars": STARS[row["label"]]})
-        rows.remove_columns(["label", "split"]).to_csv("named.csv")
-        self.expected = learn_ground_distance(model, generate_reviews(40, 1, 1), processor=tokenizer, **QUIET)
-        return tmp_path
-
-    def test_saves_draws_and_prints(self, folder, capsys):
-        main(
-            [
-                "distance",
-                "stars",
-                "--dataset",
-                "named.csv",
-                "--label_column",
-                "stars",
-                "--output_dir",
-                "out",
-                "--batch_size",
-                "8",
-            ]
-        )
-        printed = capsys.readouterr().out.splitlines()
-        assert printed[0].startswith("D of 5 classes from 42 samples. SDD ")
-        assert [line.partition("  ")[0] for line in printed[1:6]] == [name.rjust(7) for name in STARS]
-        assert printed[1].split()[2:] == [f"{entry:.2f}" for entry in self.expected.ground_distance[0].tolist()]
-        assert printed[6:] == ["The model is saved with it in out."]
-        np.testing.assert_allclose(load_ground_distance("out"), self.expected.ground_distance, atol=1e-6)
-        assert (folder / "out" / "ground_distance.png").is_file() and (folder / "out" / "tokenizer.json").is_file()
-
-    def test_pushes(self, folder, capsys, monkeypatch):
-        pushed = []
-
-        def push(folder, repository, **options):
-            pushed.append((load_ground_distance(folder).shape, repository, options))
-            return SimpleNamespace(repo_url="https://hub/me/stars")
-
-        monkeypatch.setattr(learned_distance, "push_model", push)
-        main(["distance", "stars", "--dataset", "reviews.csv", "--split", "train", "--rank", "none", "--push"])
-        main(["distance", "stars", "--dataset", "reviews.csv", "--push", "me/stars", "--private"])
-        message = {"message": "Add the ground distance"}
-        assert pushed == [
-            ((5, 5), "stars", {"private": None} | message),
-            ((5, 5), "me/stars", {"private": True} | message),
-        ]
-        assert capsys.readouterr().out.splitlines()[-1] == "It is at https://hub/me/stars."
-
-    @pytest.mark.parametrize(
-        ("command", "message"),
-        [
-            ("nowhere --dataset reviews.csv", "the model 'nowhere' cannot be loaded: "),
-            ("stars --dataset nowhere.csv", "There is no "),
-            ("stars --dataset reviews.csv --label_column text", "reviews.csv"),
-            ("stars --dataset named.csv --label_column stars --split validation --batch_size 0", "batch_size"),
-        ],
-    )
-    def test_errors(self, folder, command, message):
-        with pytest.raises(SystemExit) as ended:
-            main(["distance", *command.split()])
-        assert str(ended.value).startswith(f"squared-emd distance: {message}")
 
 
 def with_classes(names):

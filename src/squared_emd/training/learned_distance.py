@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from inspect import signature
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import datasets
@@ -28,18 +26,15 @@ from ..ground_distance.class_names import class_names_differ, class_names_of
 from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.learned import ground_distance_and_sdd, scale_to_mean_one
 from ..hub.pipelines import evaluating
-from ..hub.upload import push_model
 from ..losses import logits_of
 from .config_entries import averages_flips, config_of, write_entries
 from .head_features import HeadInput
 from .labeled_inputs import labeled_inputs, load_classifier
 from .labels import check_batch_labels, check_label_column, num_classes_of
 
-__all__ = ["LearnedGroundDistance", "learn_ground_distance", "write_learned_distance"]
+__all__ = ["LearnedGroundDistance", "learn_ground_distance"]
 
 logger = logging.getLogger(__name__)
-
-_MAX_PRINTED = 20  # classes, whose D fits on a screen
 
 
 @dataclass(frozen=True)
@@ -296,58 +291,3 @@ def _result(
     return LearnedGroundDistance(
         matrix, centroids.centroids, counts, known, deviation, relative, rank, class_names, model, processor
     )
-
-
-def write_learned_distance(
-    model: str,
-    dataset: str,
-    *,
-    output_dir: str | os.PathLike[str] | None = None,
-    push_to: str | None = None,
-    private: bool | None = None,
-    **options: Any,
-) -> str:
-    """Learn D, save it with the model, draw it and push it, as the command `squared-emd distance` does.
-
-    Args:
-        model: as for :func:`learn_ground_distance`.
-        dataset: where it lies.
-        output_dir: for the model with D and the figure `ground_distance.png`; None: nothing is written.
-        push_to: a repository of the Hub for the same; None: nothing is pushed.
-        private: of a repository that is made.
-        options: of :func:`learn_ground_distance`.
-
-    Returns:
-        What came out, as text; empty but for the main process.
-    """
-    learned = learn_ground_distance(model, dataset, **options)
-    if not PartialState().is_main_process:
-        return ""
-    with TemporaryDirectory() if output_dir is None else nullcontext(output_dir) as folder:
-        if output_dir is not None or push_to is not None:
-            learned.save(folder)
-            _draw(learned, Path(folder, "ground_distance.png"))
-        pushed = push_to and push_model(folder, push_to, private=private, message="Add the ground distance")
-    names = learned.class_names or [str(k) for k in range(len(learned.known))]
-    lines = [
-        f"D of {len(names)} classes from {float(learned.class_counts.sum()):.0f} samples. SDD {learned.sdd:.4g}, "
-        f"{learned.sdd_relative:.3g} of the mean distance."
-    ]
-    if len(names) <= _MAX_PRINTED:
-        width = max(map(len, names))
-        rows = zip(names, learned.ground_distance.tolist(), strict=True)
-        lines += [f"{name:>{width}}  {' '.join(f'{entry:.2f}' for entry in row)}" for name, row in rows]
-    if output_dir is not None:
-        lines.append(f"The model is saved with it in {output_dir}.")
-    if pushed:
-        lines.append(f"It is at {pushed.repo_url}.")
-    return "\n".join(lines)
-
-
-def _draw(learned: LearnedGroundDistance, path: Path) -> None:
-    try:  # Here, because Matplotlib is optional and takes a second to import.
-        from .. import plot
-    except ImportError as error:
-        logger.warning("D is not drawn: %s", error)
-        return
-    plot.heat_map(learned.ground_distance, class_names=learned.class_names, path=path)
