@@ -47,11 +47,11 @@ def test_importing_the_package_imports_nothing_slow():
 def test_help_and_wrong_values_come_before_anything_slow():
     recipes = sorted(f"recipes/{path.name} --help" for path in (ROOT / "recipes").glob("*.py"))
     *told, slow = run(
-        HELP + PRINT_SLOW, "squared_emd --help", "squared_emd push --help", *recipes, "recipes/adience.py --omega -1"
+        HELP + PRINT_SLOW, "squared_emd --help", "squared_emd push --help", *recipes, "recipes/adience.py --seeds 0"
     )
     # With PEFT installed, transformers' own arguments import more.
     (of_transformers,) = run(f"import sys\nfrom transformers import TrainingArguments\n{PRINT_SLOW}")
-    assert told == ["0"] * (2 + len(recipes)) + ["adience.py: omega must be greater than 0 and finite, got -1.0."]
+    assert told == ["0"] * (2 + len(recipes)) + ["adience.py: seeds must be at least 1, got 0."]
     assert set(literal_eval(slow)) <= set(literal_eval(of_transformers))
 
 

@@ -366,7 +366,7 @@ def test_plan_is_in_the_order_of_the_command(tmp_path):
 
 
 def test_a_distance_that_is_given_and_kept_is_not_called_learned(tmp_path):
-    args = point_arguments(tmp_path, loss="xemd", geometry="line", prior_weight=1, num_train_epochs=1)
+    args = point_arguments(tmp_path, loss="xemd", geometry="line", prior_weight=1, num_train_epochs=3)
     (run,) = run_table(args, point_experiment())
     assert run["sdd"] is None
     assert not (tmp_path / "line/xemd/seed_3/ground_distance.png").exists()

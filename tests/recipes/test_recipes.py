@@ -387,11 +387,15 @@ class TestRefused:
         [
             ("adience", ("--fold", "7"), "fold must be 0 .. 4 or all, got '7'."),
             ("adience", ("--entropic_strength", "strong"), "entropic_strength must be a number greater than 0, "),
-            ("adience", ("--loss", "all", "--num_train_epochs", 3), "the loss xemd1 needs more epochs than its "),
             (
                 "adience",
-                ("--num_faces", 98, "--loss", "all", "--max_steps", 6),
-                "the loss xemd1 needs more epochs than ",
+                ("--loss", "all", "--num_train_epochs", 3, "--jump_start_epochs", 3),
+                "the loss xemd1 needs more epochs than its jump start of 3, ",
+            ),
+            (
+                "adience",
+                ("--num_faces", 98, "--loss", "all", "--max_steps", 6, "--jump_start_epochs", 3),
+                "the loss xemd1 needs more epochs than its jump start of 3, ",
             ),
             (
                 "adience",
