@@ -28,6 +28,7 @@ class AADBArguments(ImageArguments):
     """The command line of every recipe, and the number of bins."""
 
     told_by_variant: ClassVar[tuple[str, ...]] = ("bins",)
+    cpu_seconds: ClassVar[int] = 230
     outputs: ClassVar[tuple[str, str]] = ("outputs/aadb", "outputs/drawn_compositions")
     seeds_with_data: ClassVar[int] = 1
 

@@ -25,6 +25,7 @@ VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the d
 class AudioArguments(DatasetArguments):
     """The command line of every recipe, and what sounds need."""
 
+    cpu_seconds: ClassVar[int] = 240
     outputs: ClassVar[tuple[str, str]] = ("outputs/audio_grades", "outputs/generated_sounds")
     epochs: ClassVar[tuple[float, float]] = (20, 10)
 

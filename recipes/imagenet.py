@@ -27,6 +27,7 @@ class ImageNetArguments(ImageArguments):
 
     all_losses: ClassVar[tuple[str, ...]] = tuple(DRAWN_RATES)
 
+    cpu_seconds: ClassVar[int] = 250
     outputs: ClassVar[tuple[str, str]] = ("outputs/imagenet", "outputs/drawn_shapes")
     epochs: ClassVar[tuple[float, float]] = (90, 15)  # AlexNet's "roughly 90 cycles"
     seeds_with_data: ClassVar[int] = 1

@@ -24,6 +24,7 @@ PUBLISHED_FACES = 4_500  # the published split has 4,550; beside what has fewer 
 class GroupsArguments(ImageArguments):
     """The command line of every recipe, and the size of the drawn set."""
 
+    cpu_seconds: ClassVar[int] = 250
     outputs: ClassVar[tuple[str, str]] = ("outputs/images_of_groups", "outputs/drawn_groups")
     seeds_with_data: ClassVar[int] = 1
 

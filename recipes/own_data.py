@@ -25,6 +25,7 @@ VALIDATION_SHARE = 0.2
 class OwnDataArguments(ImageArguments):
     """The command line of every recipe, and what one's own data need."""
 
+    cpu_seconds: ClassVar[int] = 200
     outputs: ClassVar[tuple[str, str]] = ("outputs/own_data", "outputs/drawn_own_data")
 
     num_faces: int = field(default=600, metadata={"help": "How many faces to draw where there is no data_dir."})

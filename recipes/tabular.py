@@ -25,6 +25,7 @@ VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the d
 class TabularArguments(DatasetArguments):
     """The command line of every recipe, and what tables need."""
 
+    cpu_seconds: ClassVar[int] = 76
     outputs: ClassVar[tuple[str, str]] = ("outputs/tabular", "outputs/generated_table")
     epochs: ClassVar[tuple[float, float]] = (30, 30)
 

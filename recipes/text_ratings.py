@@ -24,6 +24,7 @@ VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the d
 class TextArguments(DatasetArguments):
     """The command line of every recipe, and what texts need."""
 
+    cpu_seconds: ClassVar[int] = 160
     outputs: ClassVar[tuple[str, str]] = ("outputs/text_ratings", "outputs/generated_reviews")
 
     model: str | None = field(

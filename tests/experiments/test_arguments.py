@@ -84,6 +84,15 @@ def test_each_of_several_losses_gets_its_own(tmp_path):
     assert args.options_of("xemd2") == {"ground_distance": None, **of_a_emd}
     assert args.options_of("xe").keys() == {"ground_distance", *of_self_guided, *geometry, *of_eq_16, *of_a_emd}
     assert arguments(tmp_path, loss="a-emd", **geometry).options_of("a-emd") == {}
+    args = arguments(tmp_path, loss="xe,xemd", ground_distance="d.npy")
+    assert not {"ground_distance", "geometry"} & args.options_of("xemd").keys() and not args.needs_order
+
+
+def test_a_jump_start_longer_than_the_steps(tmp_path):
+    args = arguments(tmp_path, max_steps=3, jump_start_epochs=0.5)
+    with pytest.raises(ValueError, match=r"its jump start of 0\.5, or .* this run has 0\.3\. Raise"):
+        args.check_steps(80)
+    args.check_steps(40)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +172,24 @@ class Unordered(ExperimentArguments):
             TinyArguments,
             {"push_to_hub": True, "hub_model_id": "me/age", "hub_strategy": "checkpoint"},
             "hub_strategy must be end or every_save, got 'checkpoint': a recipe pushes finished runs, no checkpoints.",
+        ),
+        (
+            TinyArguments,
+            {"loss": "xe,xemd2", "ground_distance": "d.npy"},
+            "ground_distance is for the losses a-emd and xemd where several are trained, got xe,xemd2. Leave it out, "
+            "or train the loss that it is meant for alone.",
+        ),
+        (
+            TinyArguments,
+            {"loss": "xe,xemd2", "geometry": "circle"},
+            "geometry is for the losses emd and xemd where several are trained, got xe,xemd2. Leave it out, or train "
+            "the loss that it is meant for alone.",
+        ),
+        (
+            TinyArguments,
+            {"num_train_epochs": 1.2, "jump_start_epochs": 1.5},
+            "the loss xemd needs more epochs than its jump start of 1.5, or the run would be plain cross-entropy; this "
+            "run has 1.2. Raise num_train_epochs (or max_steps), or lower jump_start_epochs.",
         ),
         (
             Unordered,

@@ -231,7 +231,8 @@ class TestSelection:
         ] * 2
         said = capsys.readouterr().out
         assert said.count("  learning rate 0.01: MAE 0.450 on validation data") == 1
-        assert re.search(r"2 runs: emd x seeds 3, 4\.\n\nRun 1 of 2(?s:.*)\nAbout \d+ seconds for the others, by", said)
+        told = r"2 runs: emd x seeds 3, 4\.\nHow long these runs take is told after the first\.\n\nRun 1 of 2"
+        assert re.search(rf"{told}(?s:.*)\nAbout \d+ seconds for the others, by", said)
         third = run_table(point_arguments(tmp_path, seeds=3, **three), point_experiment())  # tries nothing again
         assert (third[2]["learning_rate"], len(seen)) == (1.0001e-3, 6)
         rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
@@ -334,6 +335,19 @@ class TestGivenGroundDistance:
         np.save(file, self.MATRIX / 2)
         said = refused(point_arguments(tmp_path / "out", loss="a-emd", ground_distance=str(file)), point_experiment())
         assert "holds a run with other settings: digest of D " in said
+
+    def test_without_a_emd_it_is_that_of_xemd(self, tmp_path):
+        file = tmp_path / "d.npy"
+        fields = {"loss": "xe,xemd", "num_train_epochs": 1, "jump_start_epochs": 0, "prior_weight": 1.0}
+        args = point_arguments(tmp_path / "out", ground_distance=str(file), **fields)
+        assert refused(args, point_experiment()).endswith(f"there is no {file}.")
+        np.save(file, self.MATRIX[:2, :2])
+        assert "(2, 2)" in refused(args, point_experiment())
+        assert not (tmp_path / "out").exists()
+        np.save(file, self.MATRIX)
+        run_table(args, point_experiment())
+        saved = read_ground_distance(tmp_path / "out/line/xemd/seed_3").numpy()
+        np.testing.assert_allclose(saved / saved.max(), self.MATRIX / self.MATRIX.max(), atol=1e-6)
 
     def test_none_there_and_none_planned(self, tmp_path):
         assert refused(point_arguments(tmp_path, loss="a-emd"), point_experiment()) == (

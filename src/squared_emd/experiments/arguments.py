@@ -12,13 +12,10 @@ from ..training.arguments import LOSSES, EMDTrainingArguments
 
 __all__ = ["DatasetArguments", "ExperimentArguments", "ImageArguments"]
 
-# Which losses an option is meant for where several are trained; a geometry is also that of a self-guided loss that
-# takes it as a prior.
-_LOSSES_OF_OPTIONS = {
-    "ground_distance": {"a-emd"},
-    "spacing": {"emd", "xemd"},
-    "geometry": {"emd", "xemd"},
-} | LOSSES_OF_FIELDS
+# Which losses an option is meant for where several are trained; a D is that of xemd where there is no a-emd, and a
+# geometry also that of a self-guided loss that takes it as a prior.
+_PLACES = {"ground_distance": ("a-emd", "xemd"), "spacing": ("emd", "xemd"), "geometry": ("emd", "xemd")}
+_LOSSES_OF_OPTIONS = _PLACES | LOSSES_OF_FIELDS
 
 
 @dataclass
@@ -33,6 +30,7 @@ class ExperimentArguments(EMDTrainingArguments):
             epoch and reported as `validation_...`, and the folders of runs name no fold.
         all_losses: the losses that fit the classes.
         told_by_variant: names of the recipe's fields that `Experiment.variant` already tells.
+        cpu_seconds: what the recipe takes without any option, measured.
         outputs: the default of `output_dir`, with data of the user's and without.
         epochs: the same of `num_train_epochs`.
         seeds_with_data: the default of `seeds`, with data of the user's; without, it is 3.
@@ -50,6 +48,7 @@ class ExperimentArguments(EMDTrainingArguments):
     has_validation_data: ClassVar[bool] = False
     all_losses: ClassVar[tuple[str, ...]] = LOSSES
     told_by_variant: ClassVar[tuple[str, ...]] = ()
+    cpu_seconds: ClassVar[int | None] = None
     outputs: ClassVar[tuple[str, str]] = ("outputs", "outputs")
     epochs: ClassVar[tuple[float, float]] = (10, 10)
     seeds_with_data: ClassVar[int] = 3
@@ -147,6 +146,7 @@ class ExperimentArguments(EMDTrainingArguments):
         self.dataloader_persistent_workers = self.dataloader_num_workers > 0
         self._blends = self.prior_weight is not None
         given = {name: getattr(self, name) for name in _LOSSES_OF_OPTIONS}
+        self._check_places()
         vars(self).update(self.options_of(self.loss))
         super().__post_init__()
         self._check_each_loss(given)
@@ -198,28 +198,39 @@ class ExperimentArguments(EMDTrainingArguments):
                 "checkpoints."
             )
 
+    def _check_places(self) -> None:
+        """Refuse what says where the classes lie, and none of several losses takes."""
+        for name, losses in _PLACES.items():
+            if getattr(self, name) is not None and all(name in self.options_of(loss) for loss in self.losses):
+                raise ValueError(
+                    f"{name} is for the losses {' and '.join(losses)} where several are trained, got "
+                    f"{','.join(self.losses)}. Leave it out, or train the loss that it is meant for alone."
+                )
+
     def _check_each_loss(self, given: dict[str, Any]) -> None:
         """Check the fields as each loss gets them, before any is trained, and put back what was given."""
         for loss in self.losses:
             self.loss = loss
-            vars(self).update(given | self.options_of(loss))
+            vars(self).update(given)
+            vars(self).update(self.options_of(loss))
             self.check_fields()
             if self.max_steps < 0:
-                self.check_jump_start(math.ceil(self.num_train_epochs))
+                self.check_jump_start(self.num_train_epochs)
         vars(self).update(given)
 
     def options_of(self, loss: str) -> dict[str, Any]:
         """The options that one of the losses gets in place of those that were given.
 
         Returns:
-            Name -> the default of an option that is meant for another one of several losses: with `--loss all` a ground
-            distance is that of a-emd; xemd1 and xemd2 learn theirs, blended with a geometry where `prior_weight` is
+            Name -> the default of an option that is meant for another one of several losses: a ground distance is that
+            of a-emd, or else of xemd; xemd1 and xemd2 learn theirs, blended with a geometry where `prior_weight` is
             given. The classes of xemd lie on a line where they are ordered and nothing else was given.
         """
         options: dict[str, Any] = {}
         if len(self.losses) > 1:
             kept = {"geometry", "spacing"} if self._blends and loss in ("xemd1", "xemd2") else set()
             others = {name for name, losses in _LOSSES_OF_OPTIONS.items() if loss not in losses}
+            others |= {"ground_distance"} if loss == "xemd" and "a-emd" in self.losses else set()
             options = {name: getattr(EMDTrainingArguments, name) for name in others - kept}
         ground_distance = options.get("ground_distance", self.ground_distance)
         if loss == "xemd" and "emd" in self.all_losses and self.geometry is None and ground_distance is None:
@@ -260,7 +271,7 @@ class ExperimentArguments(EMDTrainingArguments):
             steps = math.ceil(batches / self.gradient_accumulation_steps)
             for loss in self.losses:
                 self.loss = loss
-                self.check_jump_start(math.ceil(self.max_steps / steps))
+                self.check_jump_start(self.max_steps / steps)
 
 
 @dataclass

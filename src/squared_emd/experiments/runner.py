@@ -17,6 +17,8 @@ from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
 from ..ground_distance.files import write_aside
+from ..ground_distance.given import as_ground_distance
+from ..ground_distance.saved import check_classes_of, read_ground_distance
 from ..hub.main_process import on_main_process
 from ..hub.results import digests_of_weights, facts_of_arguments
 from ..metrics import ScoreMetrics
@@ -73,6 +75,10 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
             print_on_main(f"Finished runs go to {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}.")
 
     job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
+    if _num_trainings(args, runs) > 1:
+        known = f"Without any option this recipe takes about {args.cpu_seconds} s of CPU time. "
+        known = "" if args.has_data or args.cpu_seconds is None else known
+        print_on_main(f"{known}How long these runs take is told after the first.")
     results, failures, left = [], [], None
     if args.redo and args.should_save:
         for run in runs:
@@ -146,12 +152,22 @@ class _Table:
                     "a-emd needs the D of an xemd2 run of the same network, fold and seed: --ground_distance DIR, or "
                     f"--loss all; there is no {place}."
                 )
+        given = self.args.ground_distance
+        for run in {run.experiment.variant: run for run in runs if self._takes_matrix(run)}.values():
+            class_names = run.experiment.samples(*self.rows(run), run.loss).class_names
+            check_classes_of(given, class_names)
+            as_ground_distance(read_ground_distance(given), len(class_names), source=given)
         if not self.args.redo:
             for run in runs:
                 check_settings(run.folder, self.settings(run))
         for run in {run.model: run for run in runs if self.args.redo or not run.is_done}.values():
             samples = run.experiment.samples(*self.rows(run), run.loss)
             run.experiment.build(run.model, samples, len(samples.class_names))  # a network that cannot be had
+
+    def _takes_matrix(self, run: Run) -> bool:
+        """Whether a given D is that of the run, as a matrix; a-emd may be given the folder of a table."""
+        given = self.args.options_of(run.loss).get("ground_distance", self.args.ground_distance)
+        return given is not None and run.loss != "a-emd"
 
 
 def _count(runs: Sequence[Run]) -> str:
