@@ -188,12 +188,12 @@ def with_classes(names):
     return Dataset.from_list(rows).cast_column("label", ClassLabel(names=names))
 
 
-def of_labels(labels, kind=None, texts=None):
+def of_labels(labels, kind=None, texts=None, label_column="label"):
     """D from these labels and texts."""
     model, tokenizer, *_ = of_texts()
-    rows = Dataset.from_dict({"text": texts or ["good"] * len(labels), "label": labels})
+    rows = Dataset.from_dict({"text": texts or ["good"] * len(labels), label_column: labels})
     rows = rows if kind is None else rows.cast_column("label", kind)
-    return learn_ground_distance(model, rows, processor=tokenizer, **QUIET)
+    return learn_ground_distance(model, rows, processor=tokenizer, label_column=label_column, **QUIET)
 
 
 class Named(Network):
@@ -275,6 +275,12 @@ class Named(Network):
             lambda: of_labels([1, None, 2]),
             "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
             "are not, the first in row 1: nan. Leave out samples without a label.",
+        ),
+        (
+            lambda: of_labels([1, 5], label_column="stars"),
+            "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset, "
+            "its 'stars', 1 are not, the first in row 1: 5. If the labels count from 1, subtract 1; otherwise give the "
+            "model num_labels=6.",
         ),
         (
             lambda: of_labels([1, -1], ClassLabel(names=STARS[::-1])),

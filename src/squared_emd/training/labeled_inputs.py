@@ -144,13 +144,14 @@ def labeled_inputs(
     if wanted in media:
         source = source.cast_column(wanted, feature(decode=False))
     make, collate = _maker(task, processor, config)
-    source = _numbered(source, label, class_names)
-    codes = _codes(source.features[label], class_names, may_differ=True)
-    column = source.select_columns(label)
-    name = "the dataset" if label in ("label", "labels") else f"the dataset, its {label!r},"
-    column = column if label in ("label", "labels") else column.rename_column(label, "label")
+    kind = source.features[label]
+    if getattr(kind, "dtype", None) in ("string", "large_string"):
+        return _Inputs(source, wanted, label, _codes_of_names(source[label][:], label, class_names), make), collate
+    name, column = "the dataset", source.select_columns(label)
+    if label not in ("label", "labels"):
+        name, column = f"the dataset, its {label!r},", column.rename_column(label, "label")
     check_label_column(column, num_classes_of(model), default_data_collator, source=name)
-    return _Inputs(source, wanted, label, codes, make), collate
+    return _Inputs(source, wanted, label, _codes(kind, class_names, may_differ=True), make), collate
 
 
 def _read(
@@ -200,7 +201,7 @@ class _Inputs(Dataset):
         rows: with a column of inputs that are not decoded yet.
         column: of the inputs.
         label: of the labels.
-        codes: the number of each class in the model, by its number in the dataset; None: the same.
+        codes: the number of each class in the model, by its number or name in the dataset; None: the same.
         make: gives the inputs of a list, by name, each a list.
     """
 
@@ -209,7 +210,7 @@ class _Inputs(Dataset):
         rows: datasets.Dataset,
         column: str,
         label: str,
-        codes: list[int] | None,
+        codes: Sequence[int] | Mapping[str, int] | None,
         make: Callable[[list], Mapping[str, Sequence[Any]]],
     ) -> None:
         self.rows, self.column, self.label, self.codes, self.make = rows, column, label, codes, make
@@ -254,19 +255,16 @@ def _maker(task: str, processor: Any, config: PretrainedConfig) -> tuple[Callabl
     return lambda sounds: {"audio": [open_sound(each, processor, None) for each in sounds]}, AudioCollator(processor)
 
 
-def _numbered(rows: datasets.Dataset, label: str, class_names: Sequence[str] | None) -> datasets.Dataset:
-    """Rows with the numbers of the classes in the model in place of their names."""
-    if getattr(rows.features[label], "dtype", None) not in ("string", "large_string"):
-        return rows
+def _codes_of_names(names: Sequence[str], label: str, class_names: Sequence[str] | None) -> dict[str, int]:
+    """The number of each class in the model, by its name."""
     numbers = {name: k for k, name in enumerate(class_names or ())}
-    names = rows[label][:]
     for row, name in enumerate(names):
         if name not in numbers:
             raise ValueError(
                 f"the labels must be classes of the model, {abbreviate(class_names or ['which has no names'])}; of the "
                 f"column {label!r} row {row} has {name!r:.80}. Rename it, or leave out such rows."
             )
-    return rows.remove_columns(label).add_column(label, [numbers[name] for name in names])
+    return numbers
 
 
 def _codes(kind: Any, class_names: Sequence[str] | None, *, may_differ: bool = False) -> list[int] | None:
