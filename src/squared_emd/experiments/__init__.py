@@ -7,7 +7,8 @@ is not done yet and reports all of it, for images, texts, sounds and tables alik
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .arguments import DatasetArguments, ExperimentArguments, ImageArguments
+from .arguments import ExperimentArguments
+from .data_arguments import DatasetArguments, ImageArguments
 
 if TYPE_CHECKING:
     from .ensemble import write_ensembles

@@ -9,7 +9,7 @@ from ..ground_distance.emd_block import emd_block_of
 from ..vision.flip_averaging import average_flips
 from ..vision.networks import load_image_classifier
 from ..vision.transforms import EvalTransform, TrainTransform, with_views
-from .arguments import ImageArguments
+from .data_arguments import ImageArguments
 from .experiment import Network, Samples
 
 __all__ = ["image_network"]
