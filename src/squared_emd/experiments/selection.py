@@ -89,7 +89,7 @@ def _result_of_trial(
 ) -> float | None:
     """The metric that chooses, of a trial that lies there or is trained now; the same on all ranks."""
     own = {name: getattr(trial, name) for name in ("learning_rate", "entropic_strength")}
-    settings = settings | own  # not the list that it is of: to that one may be added
+    settings = settings | own  # not the list that it is of: for seeds that are added it may be longer
     found = broadcast_object_list([read_results(folder)])[0]  # as the main process sees it
     if found is not None and found["settings"] == settings:
         return found["value"]
