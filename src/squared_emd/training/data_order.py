@@ -160,8 +160,10 @@ class DataOrderMixin:
         if is_over_ranks and (self.model_accepts_loss_kwargs or self.compute_loss_func is not None):
             # Trainer has divided by the labels of all ranks: the mean of the ranks' losses is that of all samples.
             weight = self.accelerator.reduce(torch.tensor(float(num_unique), device=self.args.device), "mean")
-        if isinstance(weight, Tensor) or weight > 0:
-            self.add_to_evaluation("loss", _as_float64(result[0]) * weight, weight)
+        # A rank whose samples are all duplicates adds 0, also to a loss that is not finite: all ranks add to the same.
+        counts = isinstance(weight, Tensor) or weight > 0
+        total = _as_float64(result[0]) * weight if counts else torch.zeros_like(result[0])
+        self.add_to_evaluation("loss", total, weight)
         return result
 
     def add_to_evaluation(self, name: str, total: Tensor, num_samples: Tensor | int) -> None:
