@@ -1,8 +1,8 @@
 """Your own images: an image folder, a CSV file or a dataset of the Hub, with ordered classes or without an order.
 
 On drawn faces:  accelerate launch recipes/own_data.py
-On your own:     accelerate launch recipes/own_data.py --data_dir PATH_OR_HUB_NAME --loss all --learning_rate select
-                 --output_dir DIR
+On your own:     accelerate launch recipes/own_data.py --data_dir PATH_OR_HUB_NAME --classes LOWEST ... HIGHEST
+                 --learning_rate select --output_dir DIR
 The data:        a folder <class>/<image> or train|validation|test/<class>/<image>; a CSV file with the columns
                  image and label, or image and one column of votes for each of --classes; a dataset of the Hub
 """

@@ -438,8 +438,9 @@ class TestLabels:
         rows = Dataset.from_dict({"x": [0.5] * 20, "label": ["bad", "poor", "fair", "good"] * 5})
         rows.class_encode_column("label").save_to_disk(tmp_path / "saved")
         assert message_of(ValueError, load_labeled_table, tmp_path / "saved", needs_order=True) == (
-            f"{tmp_path / 'saved'} does not define an order of its classes, which the loss or geometry chosen needs. "
-            "Give it with --classes (classes=...); the alphabet's, which is a guess, is: --classes bad fair good poor"
+            f"{tmp_path / 'saved'} does not define an order of its classes, which a loss of this run needs. List "
+            "them from the lowest to the highest with --classes (classes=...). In the order of the alphabet, to be put "
+            "right: --classes bad fair good poor"
         )
 
     def test_lists_of_numbers(self, tmp_path):

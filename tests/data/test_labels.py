@@ -54,8 +54,8 @@ NO_CLASSES = (
     "fall into, or " + LIST_THEM + "."
 )
 NO_ORDER = (
-    "t.csv does not define an order of its classes, which the loss or geometry chosen needs. Give it with --classes "
-    "(classes=...); the alphabet's, which is a guess, is: --classes {}"
+    "t.csv does not define an order of its classes, which a loss of this run needs. List them from the lowest to the "
+    "highest with --classes (classes=...). In the order of the alphabet, to be put right: --classes {}"
 )
 
 

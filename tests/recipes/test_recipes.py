@@ -425,9 +425,9 @@ class TestRefused:
         (tmp_path / "t.csv").write_text("\n".join(["image,x,label", *(f"a.png,1,{grade}" for grade in grades)]))
         options = ("--dataset" if recipe == "tabular" else "--data_dir", tmp_path / "t.csv", "--loss", "xe,emd")
         assert refused(monkeypatch, recipe, *options, "--output_dir", tmp_path / "o") == (
-            f"{recipe}.py: {tmp_path / 't.csv'} does not define an order of its classes, which the loss or geometry "
-            "chosen needs. Give it with --classes (classes=...); the alphabet's, which is a guess, is: --classes bad "
-            "excellent fair good poor"
+            f"{recipe}.py: {tmp_path / 't.csv'} does not define an order of its classes, which a loss of this run "
+            "needs. List them from the lowest to the highest with --classes (classes=...). In the order of the "
+            "alphabet, to be put right: --classes bad excellent fair good poor"
         )
         assert not (tmp_path / "o").exists()
 

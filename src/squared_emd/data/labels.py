@@ -128,8 +128,9 @@ def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_or
     names = sorted(parts, key=parts.get)
     if needs_order and not by_number and len(names) > 2:  # Two classes are as far apart either way.
         raise ValueError(
-            f"{source} does not define an order of its classes, which the loss or geometry chosen needs. Give it with "
-            f"--classes (classes=...); the alphabet's, which is a guess, is: --classes {shlex.join(names)}"
+            f"{source} does not define an order of its classes, which a loss of this run needs. List them from the "
+            "lowest to the highest with --classes (classes=...). In the order of the alphabet, to be put right: "
+            f"--classes {shlex.join(names)}"
         )
     if ordered:
         logger.warning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from inspect import signature
 from itertools import islice
@@ -55,15 +55,15 @@ class LearnedGroundDistance:
     """
 
     ground_distance: Tensor
-    centroids: Tensor
+    centroids: Tensor = field(repr=False)
     class_counts: Tensor
-    known: Tensor
+    known: Tensor = field(repr=False)
     sdd: float
     sdd_relative: float
     rank: str | None
     class_names: list[str] | None
-    model: nn.Module
-    processor: Any
+    model: nn.Module = field(repr=False)
+    processor: Any = field(repr=False)
 
     @property
     def raw_distances(self) -> Tensor:

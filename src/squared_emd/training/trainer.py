@@ -55,11 +55,14 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     gets `evaluate()` batch by batch, as with `batch_eval_metrics=True`. Others leave the device every 16 batches.
 
     Args:
-        model, args, others, kwargs: as `Trainer` takes them, `args` with the fields of ours.
+        model: as `Trainer` takes it.
+        args: the run's arguments.
+        others: as `Trainer` takes them.
         ground_distance: (K, K) numbers, or a `LabelTree`: a given D in place of a file among the arguments.
         train_batch_transform: changes each batch of training, a dictionary on the device with `labels`, before the
             model gets it; such as `vision.mixup.BatchMixup`. What is random in it is to come from the global
             generators, which a resumed run restores.
+        kwargs: as `Trainer` takes them.
 
     Attributes:
         criterion: holds D, the class centroids and lambda.
