@@ -203,6 +203,7 @@ BEFORE = {
     "docs/index.md": of_index,
     "docs/any_classifier.md": of_any_classifier,
     "docs/any_trainer.md": of_any_trainer,
+    "docs/api/checkpoints.md": of_decisions,
     "docs/checkpoints.md": of_checkpoints,
     "docs/decisions.md": of_decisions,
     "docs/engines.md": of_engines,
