@@ -9,7 +9,9 @@ from tests.hub.clients import environment, run_python
 from tests.hub.server import HubServer
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = "--num_faces 150 --loss xe --num_train_epochs 1 --dataloader_num_workers 0 --use_cpu True --push_to_hub"
+OPTIONS = (
+    "--num_faces 150 --loss xe --seeds 1 --num_train_epochs 1 --dataloader_num_workers 0 --use_cpu True --push_to_hub"
+)
 
 
 def recipe(hub, folder, ranks=1, token="hf_me"):
