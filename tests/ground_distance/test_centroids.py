@@ -1,4 +1,4 @@
-"""Class centroids: shards against the whole, two processes against one, classes without a sample."""
+"""Class centroids: against slow means, two processes against one, classes without a sample."""
 
 import pytest
 import torch
@@ -61,20 +61,6 @@ def test_sums_do_not_drift():
     assert classes.class_sums.item() == 2**24 + 4
 
 
-def test_merged_shards_are_the_whole():
-    features, labels = samples()
-    whole, parts = ClassCentroids(K), [ClassCentroids(K) for _ in range(3)]
-    whole.update(features, labels)
-    for part, index in zip(parts, torch.arange(N).tensor_split(3), strict=True):
-        part.update(features[index], labels[index])
-    merged = ClassCentroids(K)
-    for part in (*parts, ClassCentroids(K)):  # the last has seen nothing
-        merged.merge(part)
-    merged.refresh()
-    whole.refresh()
-    torch.testing.assert_close(merged.centroids, whole.centroids, rtol=1e-12, atol=1e-15)
-
-
 def test_class_without_a_sample():
     classes = ClassCentroids(3)
     classes.update(torch.tensor([[1.0, 1.0], [1.0, 3.0]]), torch.tensor([0, 1]))
@@ -121,7 +107,6 @@ def test_state_goes_on_where_it_was():
             lambda c: c.update(torch.zeros(2, D), torch.arange(3)),
             "labels must be (2,) class indices or (2, 4) floating point distributions, got (3,) torch.int64.",
         ),
-        (lambda c: c.merge(ClassCentroids(5)), "cannot merge centroids of 5 classes into 4."),
         (lambda c: ClassCentroids(0), "num_classes must be at least 1, got 0."),
         (
             lambda c: c.load_state_dict(ClassCentroids(5).state_dict()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ground_distance.emd_block import emd_block_of
+from ..ground_distance.model_config import emd_block_of
 from ..vision.flip_averaging import average_flips
 from ..vision.networks import load_image_classifier
 from ..vision.transforms import EvalTransform, TrainTransform, with_views

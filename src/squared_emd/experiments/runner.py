@@ -18,7 +18,7 @@ from datasets import Dataset
 
 from ..ground_distance.files import write_aside
 from ..ground_distance.given import as_ground_distance
-from ..ground_distance.saved import check_classes_of, read_ground_distance
+from ..ground_distance.saved import read_ground_distance
 from ..hub.main_process import on_main_process
 from ..hub.results import digests_of_weights, facts_of_arguments
 from ..metrics import ScoreMetrics
@@ -155,8 +155,7 @@ class _Table:
         given = self.args.ground_distance
         for run in {run.experiment.variant: run for run in runs if self._takes_matrix(run)}.values():
             class_names = run.experiment.samples(*self.rows(run), run.loss).class_names
-            check_classes_of(given, class_names)
-            as_ground_distance(read_ground_distance(given), len(class_names), source=given)
+            as_ground_distance(read_ground_distance(given, class_names), len(class_names), source=given)
         if not self.args.redo:
             for run in runs:
                 check_settings(run.folder, self.settings(run))

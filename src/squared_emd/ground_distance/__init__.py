@@ -2,7 +2,6 @@
 
 from .centroids import ClassCentroids
 from .given import (
-    as_ground_distance,
     blend_ground_distances,
     ground_distance_from_circle,
     ground_distance_from_positions,
@@ -11,8 +10,6 @@ from .given import (
 )
 from .label_tree import LabelTree
 from .learned import (
-    check_ground_distance,
-    ground_distance_and_sdd,
     ground_distance_from_centroids,
     percentile_ranks,
     raw_distances,
@@ -22,10 +19,7 @@ from .relatedness import sdd
 __all__ = [
     "ClassCentroids",
     "LabelTree",
-    "as_ground_distance",
     "blend_ground_distances",
-    "check_ground_distance",
-    "ground_distance_and_sdd",
     "ground_distance_from_centroids",
     "ground_distance_from_circle",
     "ground_distance_from_positions",

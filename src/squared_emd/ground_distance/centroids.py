@@ -8,8 +8,6 @@ from torch import Tensor
 
 from ..losses import check_labels, upcast_to_float32
 
-__all__ = ["ClassCentroids"]
-
 
 class ClassCentroids:
     """Class centroids of L1-normalized features (Hou et al. 2016, section 3.1), estimated again in each epoch.
@@ -79,28 +77,6 @@ class ClassCentroids:
             shares = labels.double() * weights[:, None]  # (B, K)
             self.class_sums.addmm_(shares.T, normalized)
             self.class_counts.add_(shares.sum(0))
-
-    def merge(self, other: ClassCentroids) -> None:
-        """Add the running sums and counts of ``other``, which saw another share of the same epoch.
-
-        Args:
-            other: centroids of as many classes over features of the same width.
-
-        Raises:
-            ValueError: K or d differ.
-        """
-        if other.num_classes != self.num_classes:
-            raise ValueError(f"cannot merge centroids of {other.num_classes} classes into {self.num_classes}.")
-        if other.class_sums is None:
-            return
-        if self.class_sums is None:
-            self.class_sums = torch.zeros_like(other.class_sums, device=self.device)
-        if other.class_sums.shape != self.class_sums.shape:
-            raise ValueError(
-                f"cannot merge centroids of {other.class_sums.shape[1]} features into {self.class_sums.shape[1]}."
-            )
-        self.class_sums += other.class_sums.to(self.device)
-        self.class_counts += other.class_counts.to(self.device)
 
     def all_reduce(self) -> None:
         """Add up the running sums and counts of all ranks, in place, by one all-reduce of K x (d + 1) numbers.

@@ -9,16 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "read_object", "read_text", "write_aside"]
-
 
 def read_text(path: Path) -> str:
-    """What a file of text holds.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no UTF-8; the message names the file.
-    """
+    """What a file of text in UTF-8 holds."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -26,12 +19,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no JSON, no UTF-8, or nested too deep to be read; the message names the file.
-    """
+    """What a JSON file holds; a ValueError that names it if it is no JSON, or nested too deep to be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (RecursionError, ValueError) as error:
@@ -39,7 +27,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """What a JSON file with an object holds, as :func:`read_json`."""
+    """What a JSON file with an object holds."""
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object; got {content!r:.80}; write it again")
@@ -48,14 +36,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def write_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file beside its place and move it there, so that a kill or a full disk leaves the old one or the new one.
-
-    Args:
-        path: of the file; its folder is made.
-
-    Yields:
-        The path to write to, with the same ending.
-    """
+    """The path to write a file to, beside its place: a kill or a full disk leaves the old file or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished.{path.name}")

@@ -11,14 +11,6 @@ from torch import Tensor
 from .label_tree import LabelTree
 from .learned import check_ground_distance, ground_distance_from_centroids, matrix_dtype
 
-__all__ = [
-    "blend_ground_distances",
-    "ground_distance_from_circle",
-    "ground_distance_from_positions",
-    "ground_distance_from_text",
-    "ground_distance_from_tree",
-]
-
 
 def ground_distance_from_positions(positions: Tensor, *, normalize: bool = False) -> Tensor:
     """Distances between classes whose positions are given: ages, grades, scores, or points in a space.
@@ -176,18 +168,9 @@ def blend_ground_distances(prior: Tensor, learned: Tensor, weight: float, *, kno
 
 
 def as_ground_distance(given: Any, num_classes: int, *, source: str = "ground_distance") -> Tensor:
-    """What a user gives as D, as a matrix that fits the classes.
+    """A D that a user gives, (K, K) numbers or a `LabelTree`, as a matrix that fits the classes.
 
-    Args:
-        given: (K, K) numbers: a tensor, an array or rows; or a :class:`LabelTree`, whose path lengths are scaled to 1.
-        num_classes: K.
-        source: what a message calls it.
-
-    Returns:
-        (K, K) float64; float32 above 4,096 classes.
-
-    Raises:
-        ValueError: it is no ground distance for K classes.
+    float64; float32 above 4,096 classes. Path lengths of a tree are scaled to a largest one of 1.
     """
     if isinstance(given, LabelTree):
         given = ground_distance_from_tree(given, normalize=True)

@@ -16,8 +16,6 @@ from .files import read_json
 if TYPE_CHECKING:
     from networkx import DiGraph, Graph
 
-__all__ = ["LabelTree"]
-
 
 class LabelTree:
     """A rooted tree whose nodes, or some of them, are the K classes; each edge has a length.

@@ -10,18 +10,6 @@ from torch import Tensor
 
 from .relatedness import sdd_from_sums
 
-__all__ = [
-    "MAX_CLASSES_IN_FLOAT64",
-    "blocks_of_rows",
-    "check_ground_distance",
-    "ground_distance_and_sdd",
-    "ground_distance_from_centroids",
-    "matrix_dtype",
-    "percentile_ranks",
-    "raw_distances",
-    "scale_to_mean_one",
-]
-
 MAX_CLASSES_IN_FLOAT64 = 4096  # above, D is float32 and written in place
 DIRECT_DISTANCE_COST = 2**27  # K * K * d up to which differences are taken one by one, free of cancellation
 TILE = 256  # above, distances come from matrix products of this many classes by as many
@@ -108,30 +96,10 @@ def ground_distance_from_centroids(centroids: Tensor, *, rank: str = "strict", k
 def ground_distance_and_sdd(
     centroids: Tensor, *, rank: str | None = "strict", known: Tensor | None = None, out: Tensor | None = None
 ) -> tuple[Tensor, float, float]:
-    """D from class centroids, with its SDD (Hou et al. 2016, Eq. 2, 12, 13 and section 4.7).
+    """D of :func:`matrix_dtype`, SDD, and SDD over the mean distance (Eq. 2, 12, 13 and section 4.7).
 
-    Nothing of K x K but D is kept, so that 21,841 classes of 2,048 features fit into 6 GB.
-
-    Args:
-        centroids: (K, d).
-        rank: ``"strict"`` (Eq. 12) or ``"inclusive"`` (the paper's Table 2); None: D is the distances themselves (Eq.
-            2), in the unit of the features.
-        known: (K,) bool; classes that never had a sample are left out, and their rows and columns of D are 0.
-        out: an earlier D that is no longer needed; above ``MAX_CLASSES_IN_FLOAT64`` classes it is overwritten if its
-            shape, dtype and device fit.
-
-    Returns:
-        D: (K, K), of :func:`matrix_dtype`; SDD in the unit of the features, and relative to the mean distance.
-
-    Raises:
-        ValueError: as :func:`raw_distances` and :func:`percentile_ranks`.
-
-    >>> matrix, deviation, relative = ground_distance_and_sdd(torch.tensor([[0.0], [4.0]]))
-    >>> matrix
-    tensor([[0.0000, 0.5000],
-            [0.5000, 0.0000]], dtype=torch.float64)
-    >>> deviation, relative
-    (2.0, 0.5)
+    With the rank None D is the distances themselves (Eq. 2). `out`, an earlier D, is overwritten if it is large and
+    fits: nothing of K x K but D is kept, so that 21,841 classes of 2,048 features take less than 6 GB.
     """
     num_classes = len(centroids)
     shape, dtype = (num_classes, num_classes), matrix_dtype(num_classes)
@@ -144,12 +112,7 @@ def ground_distance_and_sdd(
 
 
 def scale_to_mean_one(matrix: Tensor, known: Tensor) -> Tensor:
-    """Divide D by the mean of its entries between different known classes, unless that is 0; in place.
-
-    >>> scale_to_mean_one(torch.tensor([[0.0, 4.0], [4.0, 0.0]]), torch.tensor([True, True]))
-    tensor([[0., 1.],
-            [1., 0.]])
-    """
+    """Divide D by the mean of its entries between different known classes, unless that is 0; in place."""
     num_known = int(known.sum())
     total = float(matrix.sum(dtype=torch.float64))
     return matrix.mul_(num_known * (num_known - 1) / total) if total > 0 else matrix
@@ -161,27 +124,14 @@ def matrix_dtype(num_classes: int) -> torch.dtype:
 
 
 def blocks_of_rows(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The index of the first row and (b, K) rows of a matrix, views of about ``BLOCK`` entries each.
-
-    >>> [(start, len(rows)) for start, rows in blocks_of_rows(torch.zeros(2, 2**20 + 1))]
-    [(0, 1), (1, 1)]
-    """
+    """The index of the first row and (b, K) rows of a matrix, views of about ``BLOCK`` entries each."""
     num_rows = max(BLOCK // max(matrix.shape[1], 1), 1)
     for start in range(0, len(matrix), num_rows):
         yield start, matrix[start : start + num_rows]
 
 
 def check_ground_distance(ground_distance: Tensor, num_classes: int, *, source: str = "ground_distance") -> None:
-    """Raise unless ``ground_distance`` can serve as D for ``num_classes`` classes.
-
-    Args:
-        ground_distance: the matrix to check.
-        num_classes: K.
-        source: what the message calls the matrix, such as the file it came from.
-
-    Raises:
-        ValueError: it is not (K, K), of real numbers, finite, non-negative, symmetric and 0 on the diagonal.
-    """
+    """Raise unless D is (K, K), of real numbers, finite, non-negative, symmetric and 0 on the diagonal."""
     if ground_distance.is_complex() or ground_distance.dtype == torch.bool:
         raise ValueError(f"{source} must hold real numbers, got {ground_distance.dtype}.")
     if ground_distance.shape != (num_classes, num_classes):

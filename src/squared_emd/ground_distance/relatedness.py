@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["HARDLY_RELATED", "are_hardly_related", "distance_variation", "note_on_relatedness", "sdd"]
-
 # Variation of the distances below which D, which keeps only their ranks, makes large differences of small ones: if the
 # distances are normally distributed, nine in ten are then within a quarter of their mean. Classes on a line have 0.58
 # (8 of them) to 0.71 (many), independent points in 64 dimensions 0.09, in 512 dimensions 0.03; docs/reading_d.md has

@@ -20,23 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from .class_names import abbreviate, check_class_order, class_names_differ, class_names_of
-from .emd_block import emd_block_of
 from .files import read_json, read_object, write_aside
 from .learned import blocks_of_rows, check_ground_distance, matrix_dtype
-
-__all__ = [
-    "GROUND_DISTANCE_FILE",
-    "HISTORY_FILE",
-    "HUB_ERRORS",
-    "MAX_CLASSES_IN_CONFIG",
-    "check_classes_of",
-    "ground_distance_of_model",
-    "load_ground_distance",
-    "read_epoch_distances",
-    "read_ground_distance",
-    "write_ground_distance",
-]
+from .model_config import abbreviate, check_class_order, class_names_differ, class_names_of, emd_block_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +40,8 @@ def write_ground_distance(
 ) -> None:
     """Put D and the `emd` block into a model's config; above 256 classes put D into a file beside it.
 
-    The file has half precision if that changes no entry by more than 2^-12, as with percentile ranks, which are between
-    0 and 1; else float32. `docs/checkpoints.md` has the measurements.
-
-    Args:
-        matrix: (K, K), rounded to 6 digits in the config; None removes an earlier one.
-        folder: of the file; None: only the config is changed.
-        config: of the model that is about to be saved; changed in place, not written. None: there is none.
-        emd: the block: strings, numbers, lists and None; changed in place.
+    None for the matrix removes an earlier one; without a folder only the config, which is not written, and the block
+    change. The file has half precision if that moves no entry by more than 2^-12 (docs/checkpoints.md), else float32.
     """
     emd.pop(_DIGEST, None)
     in_config = config is not None and matrix is not None and len(matrix) <= MAX_CLASSES_IN_CONFIG
@@ -96,24 +76,18 @@ def _digest(stored: Tensor) -> str:
     return hashlib.sha256(stored.numpy()).hexdigest()
 
 
-def read_ground_distance(path: str | Path) -> Tensor:
-    """A ground distance matrix from a file or the folder of a saved model.
+def read_ground_distance(path: str | Path, class_names: Sequence[str] | None = None) -> Tensor:
+    """The (K, K) D in a .npy, .safetensors or .json file, or of a saved model by its folder or config.json.
 
-    Args:
-        path: .npy; .safetensors with a tensor `ground_distance`; .json with a list of rows, or an object with such a
-            list under `ground_distance`, as in the config.json of a saved model; or the folder of such a model.
-
-    Returns:
-        (K, K) float64; float32 above 4,096 classes.
-
-    Raises:
-        FileNotFoundError: there is no such file, or none with a D in the folder.
-        ValueError: the file holds no ground distance, or the folder one of other classes.
+    float64; float32 above 4,096 classes. One of a model with other classes than `class_names` is refused.
     """
     path = Path(path)
     folder = path.parent if path.name == _CONFIG_FILE else path
     if (folder / _CONFIG_FILE).is_file():
-        return _of_config(read_object(folder / _CONFIG_FILE), str(folder), folder.joinpath)
+        config = read_object(folder / _CONFIG_FILE)
+        if class_names is not None:
+            _check_classes(config, class_names, str(folder))
+        return _of_config(config, str(folder), folder.joinpath)
     if path.is_dir():
         path = path / GROUND_DISTANCE_FILE  # of a module without a config
     if not path.is_file():
@@ -162,18 +136,7 @@ def load_ground_distance(
 
 
 def read_epoch_distances(path: Path, num_classes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """D after each epoch, from the file that a run writes.
-
-    Args:
-        path: of a `ground_distance_history.npz`.
-        num_classes: K of the run; None: whatever the file says.
-
-    Returns:
-        Epochs (E,) float64 in order and D (E, K, K) float64.
-
-    Raises:
-        ValueError: the file does not hold that.
-    """
+    """Epochs (E,) and D (E, K, K) float64, from the `ground_distance_history.npz` of a run."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             epochs = np.asarray(arrays["epochs"], dtype=np.float64)  # (E,)
@@ -216,28 +179,7 @@ def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path])
             f"{source} was saved without a ground distance: its {_CONFIG_FILE} has none. Models trained with the "
             "losses xemd, xemd1, xemd2 and a-emd have one."
         )
-    if isinstance(entry, str):
-        if entry != GROUND_DISTANCE_FILE:  # which might lie anywhere on the disk
-            raise ValueError(
-                f"'ground_distance' in the {_CONFIG_FILE} of {source} must be K rows of K numbers, or "
-                f"{GROUND_DISTANCE_FILE!r}, the file beside it; got {entry!r:.80}, which is not read. Save the model "
-                "again, or take the entry out."
-            )
-        path = find(entry)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{source} must hold the file {entry} that its config names; there is none. Copy the whole folder; "
-                "`EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
-            )
-        stored = _load_array(path)
-        if emd.get(_DIGEST) not in (None, _digest(stored)):
-            raise ValueError(
-                f"{GROUND_DISTANCE_FILE} of {source} must be the one that was saved with its config; it is of another "
-                "model or revision. Save or download the whole model again."
-            )
-        matrix = _as_matrix(stored, path)
-    else:
-        matrix = _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
+    matrix = _read_entry(entry, emd.get(_DIGEST), source, find)
     names = class_names_of(config) or []
     num_classes = len(names) or config.get("num_labels") or len(matrix)
     if num_classes != len(matrix):
@@ -249,54 +191,58 @@ def _of_config(config: dict[str, Any], source: str, find: Callable[[str], Path])
     return matrix
 
 
-def check_classes_of(path: str | os.PathLike[str], class_names: Sequence[str]) -> None:
-    """Raise if the D of a saved model is of other classes, or of the same ones in another order.
+def _read_entry(entry: Any, digest: str | None, source: str, find: Callable[[str], Path]) -> Tensor:
+    """The D that an entry of a config is, or that lies in the file which it names."""
+    if not isinstance(entry, str):
+        return _as_matrix(entry, f"{_CONFIG_FILE} of {source}")
+    if entry != GROUND_DISTANCE_FILE:  # which might lie anywhere on the disk
+        raise ValueError(
+            f"'ground_distance' in the {_CONFIG_FILE} of {source} must be K rows of K numbers, or "
+            f"{GROUND_DISTANCE_FILE!r}, the file beside it; got {entry!r:.80}, which is not read. Save the model "
+            "again, or take the entry out."
+        )
+    path = find(entry)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{source} must hold the file {entry} that its config names; there is none. Copy the whole folder; "
+            "`EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
+        )
+    stored = _load_array(path)
+    if digest not in (None, _digest(stored)):
+        raise ValueError(
+            f"{GROUND_DISTANCE_FILE} of {source} must be the one that was saved with its config; it is of another "
+            "model or revision. Save or download the whole model again."
+        )
+    return _as_matrix(stored, path)
 
-    Args:
-        path: as for :func:`read_ground_distance`; only a config names its classes.
-        class_names: of the model that is to use D.
 
-    Raises:
-        ValueError: the classes differ.
-    """
-    config = Path(path, _CONFIG_FILE) if Path(path).is_dir() else Path(path)
-    if config.name != _CONFIG_FILE or not config.is_file():
-        return
-    saved = emd_block_of(read_object(config), str(path)).get("class_names")
-    check_class_order(saved, class_names, source=str(path))
+def _check_classes(config: dict[str, Any], class_names: Sequence[str], source: str) -> None:
+    """Raise if the D of a config.json is of other classes than these, or of the same ones in another order."""
+    saved = emd_block_of(config, source).get("class_names")
+    check_class_order(saved, class_names, source=source)
     if class_names_differ(saved, class_names):
         raise ValueError(
-            f"the ground distance of {path} is of the classes {abbreviate(saved)}, this model has "
+            f"the ground distance of {source} is of the classes {abbreviate(saved)}, this model has "
             f"{abbreviate(class_names)}. Give one of its own classes, as a file with the matrix alone."
         )
 
 
 def ground_distance_of_model(config: PretrainedConfig | None, class_names: Sequence[str] | None) -> Tensor | None:
-    """The D with which a loaded model was saved, if it is of the classes that the model has now.
+    """The D that a loaded model came with; of other classes than the model's, it is taken out of the config.
 
-    If their number or their names have changed, it is removed from the config, with a warning.
-
-    Args:
-        config: of the model; changed in place.
-        class_names: (K,) of the model now.
-
-    Returns:
-        (K, K) float64, float32 above 4,096 classes; None if there is none.
-
-    Raises:
-        ValueError: the classes are the same in another order; D and the classifier head have the old one.
+    The same classes in another order are refused: the classifier head has the old one, too.
     """
     entry, emd = getattr(config, "ground_distance", None), emd_block_of(config)
     if entry is None:
         return None
-    source, names = getattr(config, "_name_or_path", ""), list(class_names or [])
-    check_class_order(emd.get("class_names"), names, source=source or "the model")
-    find = (lambda name: Path(source, name)) if Path(source or ".").is_dir() else _on_hub(source)
-    bare = {"ground_distance": entry, "emd": {_DIGEST: emd.get(_DIGEST)}}
+    place, names = getattr(config, "_name_or_path", ""), list(class_names or [])
+    source = place or "the model"
+    check_class_order(emd.get("class_names"), names, source=source)
+    find = (lambda name: Path(place, name)) if Path(place).is_dir() else _on_hub(place)
     try:
-        if entry == GROUND_DISTANCE_FILE and not source:
+        if entry == GROUND_DISTANCE_FILE and not place:
             raise FileNotFoundError(f"its config names the file {entry}, and nothing says where that lies")
-        matrix = _of_config(bare, source or "the model", find)
+        matrix = _read_entry(entry, emd.get(_DIGEST), source, find)
     except OSError as error:
         problem = str(error).rstrip(".")
     else:

@@ -23,9 +23,8 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..decoding import RULES, decode, predict_intervals
-from ..ground_distance.class_names import check_class_order, class_names_differ, class_names_of
-from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.given import as_ground_distance
+from ..ground_distance.model_config import check_class_order, class_names_differ, class_names_of, emd_block_of
 from ..ground_distance.saved import ground_distance_of_model
 from ..losses import logits_of
 from .pipeline_inputs import open_image, open_sound, truncation_of

@@ -18,9 +18,8 @@ from transformers import PretrainedConfig, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from ..decoding import is_calibration
-from ..ground_distance.class_names import class_names_of
-from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_object
+from ..ground_distance.model_config import class_names_of, emd_block_of
 from ..metrics.logs import (
     RESULTS_FILE,
     check_confusion_matrix,

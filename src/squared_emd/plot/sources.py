@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from ..ground_distance.class_names import class_names_of
-from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_object
+from ..ground_distance.model_config import class_names_of, emd_block_of
 from ..ground_distance.saved import load_ground_distance, read_ground_distance
 
 __all__ = ["Source", "as_array", "names_in_folder", "names_or_numbers", "read_source"]

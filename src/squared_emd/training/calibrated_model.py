@@ -10,9 +10,8 @@ from tempfile import TemporaryDirectory
 
 from huggingface_hub import snapshot_download
 
-from ..ground_distance.class_names import class_names_of
-from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.files import read_object, write_aside
+from ..ground_distance.model_config import class_names_of, emd_block_of
 from ..hub.card import write_card
 from ..hub.main_process import on_main_process
 from ..hub.upload import UPLOAD_ERRORS

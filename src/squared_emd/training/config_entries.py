@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel, TrainerCallback
 
-from ..ground_distance.class_names import class_names_of
+from ..ground_distance.model_config import class_names_of
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG, write_ground_distance
 from .arguments import SELF_GUIDED
 from .checkpoints import replace_files

@@ -17,7 +17,7 @@ from ..ground_distance.given import (
 )
 from ..ground_distance.label_tree import LabelTree
 from ..ground_distance.learned import matrix_dtype, scale_to_mean_one
-from ..ground_distance.saved import check_classes_of, read_ground_distance
+from ..ground_distance.saved import read_ground_distance
 from ..losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
 from .arguments import EMDTrainingArguments
 
@@ -134,9 +134,7 @@ def given_ground_distance(
     if given is not None and not isinstance(given, LabelTree):
         matrix, source = as_ground_distance(given, geometry.num_classes), "ground_distance"
     elif args.ground_distance is not None:
-        if class_names is not None:
-            check_classes_of(args.ground_distance, class_names)
-        matrix, source = read_ground_distance(args.ground_distance), args.ground_distance
+        matrix, source = read_ground_distance(args.ground_distance, class_names), args.ground_distance
     elif needs_matrix and (given is not None or args.geometry is not None or args.loss == "emd"):
         matrix = geometry.distances().to(matrix_dtype(geometry.num_classes))
         source = "the label tree" if geometry.tree is not None else f"geometry {args.geometry or 'line'}"

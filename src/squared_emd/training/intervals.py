@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ..decoding import calibrate_intervals, predict_intervals
-from ..ground_distance.class_names import class_names_of
-from ..ground_distance.emd_block import emd_block_of
+from ..ground_distance.model_config import class_names_of, emd_block_of
 from ..hub.results import replace_calibrations
 from .config_entries import config_of
 from .labels import check_one_split

@@ -25,7 +25,7 @@ from transformers import (
     default_data_collator,
 )
 
-from ..ground_distance.class_names import abbreviate, class_names_differ
+from ..ground_distance.model_config import abbreviate, class_names_differ
 from ..hub.card import task_of
 from ..hub.pipeline_inputs import open_sound, truncation_of
 from .config_entries import config_of

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..ground_distance.centroids import ClassCentroids
-from ..ground_distance.class_names import class_names_differ, class_names_of
-from ..ground_distance.emd_block import emd_block_of
 from ..ground_distance.learned import ground_distance_and_sdd, scale_to_mean_one
+from ..ground_distance.model_config import class_names_differ, class_names_of, emd_block_of
 from ..hub.pipelines import evaluating
 from ..losses import logits_of
 from .config_entries import averages_flips, config_of, write_entries

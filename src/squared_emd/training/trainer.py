@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Sampler, WeightedRandomSampler
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
-from ..ground_distance.class_names import class_names_of
+from ..ground_distance.model_config import class_names_of
 from ..ground_distance.saved import ground_distance_of_model
 from ..hub.results import weights_version
 from ..hub.training_push import create_repository_of_training, push_checkpoint, push_training, write_card_of_training

@@ -1,4 +1,4 @@
-"""The names of the classes, from whatever stands in a config."""
+"""The names of the classes and the `emd` block, from whatever stands in a config."""
 
 import itertools
 import json
@@ -11,11 +11,17 @@ from tests.hub.test_pipelines import make, pictures
 from tests.training.tiny import arguments, tiny_vit
 from transformers import PretrainedConfig, ViTForImageClassification
 
-from squared_emd import EMDTrainer, LabelTree
-from squared_emd.ground_distance.class_names import check_class_order, class_names_differ, class_names_of
+from squared_emd import EMDTrainer, LabelTree, load_ground_distance
+from squared_emd.ground_distance.model_config import (
+    check_class_order,
+    class_names_differ,
+    class_names_of,
+    emd_block_of,
+)
 from squared_emd.plot.sources import read_source
 
 AGES = [f"age{k}" for k in range(12)]
+WRITTEN = {"loss": "xemd2", "omega": 2.0, "sdd": None, "epoch": 3, "class_names": ["a", "b"], "scores": [1, 2.5]}
 AS_TEXT = {str(k): name for k, name in enumerate(AGES)}  # sorted as text, class 10 comes before class 2
 
 
@@ -80,3 +86,33 @@ def test_a_model_whose_indices_are_text(tmp_path):
     del content["emd"]["class_names"]
     (tmp_path / "config.json").write_text(json.dumps(content, sort_keys=True))  # "10" before "2"
     assert list(read_source(tmp_path)[1]) == AGES
+
+
+@pytest.mark.parametrize(("emd", "expected"), [(None, {}), ({}, {}), (WRITTEN, WRITTEN)])
+def test_what_is_written_is_read(emd, expected):
+    assert emd_block_of({"emd": emd}) == emd_block_of(PretrainedConfig(emd=emd)) == expected
+    assert emd_block_of({}) == emd_block_of(PretrainedConfig()) == emd_block_of(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("emd", "name", "required", "got"),
+    [
+        ("xemd2", "emd", "an object", "'xemd2'"),
+        ([1], "emd", "an object", "[1]"),
+        (0, "emd", "an object", "0"),
+        ({"loss": ["emd"]}, "emd.loss", "text", "['emd']"),
+        ({"regularizer_weight": "auto"}, "emd.regularizer_weight", "a finite number", "'auto'"),
+        ({"omega": True}, "emd.omega", "a finite number", "True"),
+        ({"mu": float("nan")}, "emd.mu", "a finite number", "nan"),
+        ({"class_names": "ab"}, "emd.class_names", "a list of names", "'ab'"),
+        ({"class_names": [1, None]}, "emd.class_names", "a list of names", "[1, None]"),
+        ({"scores": {"a": 1}}, "emd.scores", "a list of finite numbers", "{'a': 1}"),
+        ({"scores": [1, None]}, "emd.scores", "a list of finite numbers", "[1, None]"),
+    ],
+)
+def test_any_other_block_is_refused(tmp_path, emd, name, required, got):
+    wrong = f"must be {required}, or null; got {got}. Save the model again, or take the entry out."
+    expected = f"{name!r} in the config.json of the model {wrong}"
+    assert message_of(ValueError, emd_block_of, PretrainedConfig(emd=emd)) == expected
+    (tmp_path / "config.json").write_text(json.dumps({"ground_distance": [[0, 1], [1, 0]], "emd": emd}))
+    assert message_of(ValueError, load_ground_distance, tmp_path) == expected.replace("the model", str(tmp_path), 1)
