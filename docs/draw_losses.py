@@ -27,11 +27,17 @@ RIGHT = 0.4  # the mass on the true class; the rest lies on one other class
 LOGGED = 1e-9  # in place of 0, for logits
 PREDICTION = torch.tensor([0.02, 0.03, 0.30, 0.25, 0.05, 0.05, 0.05, 0.25])  # a near and a far mistake
 DISTANCES = squared_emd.ground_distance_from_centroids(torch.arange(NUM_CLASSES)[:, None].double())  # Eq. 2, 12, 13
+LINE = squared_emd.ground_distance_from_positions(torch.arange(NUM_CLASSES))
+LINE *= NUM_CLASSES * (NUM_CLASSES - 1) / LINE.sum()  # of mean 1, as in the loss xemd
 LABEL = torch.tensor([TRUE_CLASS])
 INK, RED, BLUE, GRAY = "#303845", "#c0392b", "#2f5d9b", "#9aa3ad"
 
+WEIGHT = 6.0  # of the energy distance, the default of the loss xemd
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "cross_entropy": lambda logits: cross_entropy_loss(logits, LABEL),
+    "energy_distance": lambda logits: (
+        cross_entropy_loss(logits, LABEL) + WEIGHT * squared_emd.energy_distance_loss(logits, LABEL, LINE)
+    ),
     "squared_emd": lambda logits: squared_emd.squared_emd_loss(logits, LABEL),
     "self_guided": lambda logits: squared_emd.self_guided_loss(
         logits, LABEL, DISTANCES, weight=1.0, omega=2.0, mu=-0.25
@@ -43,6 +49,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 TITLES = {
     "cross_entropy": "cross-entropy",
+    "energy_distance": "XEMD, classes on a line",
     "regression": "squared error of one output",
     "squared_emd": "squared EMD (Eq. 10)",
     "self_guided": "self-guided, XEMD2, λ = 1 (Eq. 16)",
@@ -147,11 +154,12 @@ def _compare(folder: Path) -> Path:
     for name, (color, line) in styles.items():
         near, far = curves[name][TRUE_CLASS + 1], curves[name][-1]
         share = [0.0 if name == "cross_entropy" else (curves[name][k] - near) / (far - near) for k in beyond]
-        axes.plot([k - TRUE_CLASS for k in beyond], share, color=color, linestyle=line, marker=".", label=TITLES[name])
+        label = TITLES[name] + ", and XEMD" * (name == "squared_emd")  # Both are straight.
+        axes.plot([k - TRUE_CLASS for k in beyond], share, color=color, linestyle=line, marker=".", label=label)
     axes.set_xticks([k - TRUE_CLASS for k in beyond])
     axes.set_xlabel("how many classes off the mistake is")
     axes.set_ylabel("its cost beyond a neighbor's,\nas a share of the farthest")
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
     return _save(figure, folder / "losses_compared.png")
 
 
