@@ -1,8 +1,4 @@
-"""The pixels that a transform needs: decoded no larger than needed, upright, in RGB, and warped in one sampling.
-
-A random view of a JPEG takes a third of the time of torchvision's chain of decode, rotate, crop, flip and jitter
-(``benchmarks/input_pipeline.py``).
-"""
+"""The pixels that a transform needs: a third of the time of torchvision's chain (``benchmarks/input_pipeline.py``)."""
 
 from __future__ import annotations
 
@@ -41,12 +37,9 @@ _TRANSPOSITIONS = {
 
 
 class DecodedImage(NamedTuple):
-    """An image in memory.
+    """An image upright, in RGB of 8 bits, what is transparent now white; and left, top, right, bottom of its content.
 
-    Args:
-        image: upright, in three channels of 8 bits; what is transparent has become white.
-        extent: left, top, right and bottom of the content, in pixels of ``image``. An image of 817 pixels that was
-            decoded at half its size has 409, of which it fills 408.5.
+    An image of 817 pixels that was decoded at half its size has 409, of which the content fills 408.5.
     """
 
     image: Image.Image
@@ -54,28 +47,10 @@ class DecodedImage(NamedTuple):
 
 
 def decode_image(source: ImageSource, shorter_side: int | None) -> DecodedImage:
-    """Decodes an image, no smaller than needed.
+    """Decodes an image; a JPEG at 1/2, 1/4 or 1/8 of its size where 1.5 times ``shorter_side`` pixels are left of it.
 
-    A JPEG is decoded at a half, a quarter or an eighth of its size, where its shorter side then still has 1.5 times
-    ``shorter_side`` pixels. Other files, and PIL images, keep their size. Reduced to ``shorter_side``, the result
-    differs from that of a full decode by less than a gray level on average in photographs.
-
-    Gray levels of 16 bits are divided by 257, and those of a float image, which must lie within 0 .. 1, are multiplied
-    by 255. An EXIF block that cannot be read is ignored.
-
-    Args:
-        source: a PIL image, which is not changed; a path; or what ``datasets.Image(decode=False)`` gives.
-        shorter_side: the number of pixels that are needed; None decodes in full.
-
-    Returns:
-        The image upright and in RGB, and its extent.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be decoded, or its gray levels are in none of these ranges; the message names the file.
-
-    >>> decode_image(Image.new("L", (40, 30), 255), 16).extent
-    (0, 0, 40, 30)
+    Reduced to ``shorter_side``, the result differs from that of a full decode by less than a gray level on average in
+    photographs. Gray levels of 16 bits are divided by 257, those of a float image, within 0 .. 1, multiplied by 255.
     """
     if isinstance(source, Image.Image):
         return _upright(source, source.size)
@@ -92,18 +67,7 @@ def decode_image(source: ImageSource, shorter_side: int | None) -> DecodedImage:
 
 @contextmanager
 def open_image(source: Mapping[str, Any] | str | os.PathLike) -> Iterator[Image.Image]:
-    """Opens an image that is not decoded yet; what goes wrong with it inside names the file.
-
-    Args:
-        source: a path, or what ``datasets.Image(decode=False)`` gives.
-
-    Yields:
-        The PIL image, not loaded unless it was downloaded.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not an image, or a damaged one.
-    """
+    """A PIL image, not loaded unless it was downloaded; what goes wrong with it inside names the file."""
     content, path = (source.get("bytes"), source.get("path")) if isinstance(source, Mapping) else (None, source)
     if content is None and path is None:
         raise ValueError(f"an image must be a file, bytes or a PIL image, got {source!r}. Leave the row out.")
@@ -130,7 +94,10 @@ def _upright(image: Image.Image, size: tuple[float, float]) -> DecodedImage:
     """The image upright and in RGB, of which ``size`` is filled, from the left and the top."""
     (width, height), (right, bottom) = image.size, size
     extent = 0, 0, right, bottom
-    orientation = _orientation(image)
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except (OSError, SyntaxError, ValueError, struct.error):  # an odd EXIF block
+        orientation = None
     if image.mode.startswith(_DEEP_MODES):
         image = _gray_of_8_bits(image)
     if orientation in _TRANSPOSITIONS:  # ImageOps.exif_transpose would also rewrite the EXIF block, which may fail
@@ -143,13 +110,6 @@ def _upright(image: Image.Image, size: tuple[float, float]) -> DecodedImage:
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return DecodedImage(image if image.mode == "RGB" else image.convert("RGB"), extent)
-
-
-def _orientation(image: Image.Image) -> Any:
-    try:
-        return image.getexif().get(_ORIENTATION)
-    except (OSError, SyntaxError, ValueError, struct.error):
-        return None
 
 
 def _gray_of_8_bits(image: Image.Image) -> Image.Image:
@@ -170,12 +130,7 @@ def pixels_of(image: Image.Image) -> Tensor:
 
 
 def resize(pixels: Tensor, width: int, height: int) -> Tensor:
-    """Resamples by a triangle filter that averages where it reduces, to 8 bits.
-
-    >>> columns = torch.tensor([0, 0, 0, 224], dtype=torch.uint8)[:, None].expand(4, 4, 3)
-    >>> resize(columns, 2, 2)[0, :, 0]  # the last is the mean of three columns, weighted 1 : 3 : 3
-    tensor([ 0, 96], dtype=torch.uint8)
-    """
+    """(height, width, 3) uint8, resampled by a triangle filter that averages where it reduces."""
     if pixels.shape[:2] == (height, width):
         return pixels
     planes = pixels.permute(2, 0, 1)[None]  # (1, 3, old height, old width)
@@ -183,20 +138,9 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
 
 
 def warp(pixels: Tensor, rows: Sequence[Sequence[float]], size: int) -> Tensor:
-    """Samples an image on a grid by bilinear interpolation; beyond its edges it is reflected.
+    """(3, size, size) float32 in 0 .. 255: (height, width, 3) pixels, bilinearly sampled, reflected beyond their edges.
 
-    Args:
-        pixels: (height, width, 3), uint8.
-        rows: 2 x 3, from the view, which is the square [-1/2, 1/2]^2, to x and y in pixels from the left and the top.
-        size: side of the view.
-
-    Returns:
-        (3, size, size), float32, in 0 .. 255.
-
-    >>> ramp = torch.arange(4, dtype=torch.uint8)[:, None].expand(4, 4)[..., None].expand(4, 4, 3)  # the row
-    >>> warp(ramp, [[0, 2, 2], [2, 0, 2]], 2)[0]  # the middle, turned: each column has the mean of two rows
-    tensor([[1., 2.],
-            [1., 2.]])
+    The 2 x 3 ``rows`` map the view, which is the square [-1/2, 1/2]^2, to x and y in pixels from the left and the top.
     """
     height, width = pixels.shape[:2]
     steps = (torch.arange(size, dtype=torch.float32) + 0.5) / size - 0.5  # (size,)
@@ -210,16 +154,7 @@ def warp(pixels: Tensor, rows: Sequence[Sequence[float]], size: int) -> Tensor:
 
 
 def crop_and_resize(image: Image.Image, box: tuple[float, float, float, float], size: int) -> Tensor:
-    """Resamples the content of a box to a square, by a triangle filter that averages where it reduces.
-
-    Args:
-        image: in RGB.
-        box: left, top, right and bottom in pixels, inside the image; they may lie between pixels.
-        size: side of the square.
-
-    Returns:
-        (3, size, size), float32, whole numbers in 0 .. 255.
-    """
+    """(3, size, size) float32 whole numbers in 0 .. 255: what lies in a box, whose edges may lie between pixels."""
     left, top, right, bottom = box
     step_x, step_y = (right - left) / size, (bottom - top) / size
     reduced = image.width / step_x, image.height / step_y, left / step_x, top / step_y
@@ -235,11 +170,7 @@ def crop_and_resize(image: Image.Image, box: tuple[float, float, float, float], 
 def normalize(
     view: Tensor, mean: Sequence[float], std: Sequence[float], *, offsets: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> Tensor:
-    """From 0 .. 255 to what a network takes, in place: (v / 255 + offset - mean) / std, channel by channel.
-
-    >>> normalize(torch.full((3, 1, 1), 255.0), (0.5, 0.5, 0.5), (0.5, 0.5, 0.25)).flatten()
-    tensor([1., 1., 2.])
-    """
+    """From 0 .. 255 to what a network takes, in place: (v / 255 + offset - mean) / std, channel by channel."""
     scales = torch.tensor([1 / (255 * sigma) for sigma in std], dtype=torch.float32)
     shifts = [(offset - mu) / sigma for offset, mu, sigma in zip(offsets, mean, std, strict=True)]
     return view.mul_(scales[:, None, None]).add_(torch.tensor(shifts, dtype=torch.float32)[:, None, None])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
+from timm.data.mixup import Mixup, mixup_target
 
 from ..losses import check_labels
-
-if TYPE_CHECKING:
-    from timm.data import Mixup
 
 __all__ = ["BatchMixup"]
 
@@ -61,11 +58,7 @@ class BatchMixup:
         if even:
             parts.append(self.mixup(images[:even].clone(), labels[:even]))  # which it changes in place
         if even < len(labels):
-            parts.append((images[even:], self._unmixed(labels[even:])))
+            smoothing = self.mixup.label_smoothing
+            parts.append((images[even:], mixup_target(labels[even:], self.mixup.num_classes, smoothing=smoothing)))
         images, targets = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return {**batch, self.name: images, "labels": targets.float()}
-
-    def _unmixed(self, labels: Tensor) -> Tensor:
-        rest = self.mixup.label_smoothing / self.mixup.num_classes
-        targets = torch.full((len(labels), self.mixup.num_classes), rest, device=labels.device)
-        return targets.scatter_(1, labels[:, None], 1 - self.mixup.label_smoothing + rest)

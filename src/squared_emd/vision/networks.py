@@ -7,7 +7,8 @@ this package what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,13 +69,9 @@ class ImageClassifier(NamedTuple):
         """
         config = self.model.config
         if isinstance(self.processor, TimmWrapperImageProcessor):
-            preparation = config.pretrained_cfg | {"input_size": (3, self.size, self.size), "test_input_size": None}
-            preparation |= {
-                "crop_pct": share,
-                "test_crop_pct": None,
-                "crop_mode": "center",
-                "interpolation": "bilinear",
-            }
+            shape = (3, self.size, self.size)
+            preparation = config.pretrained_cfg | {"input_size": shape, "test_input_size": None, "crop_pct": share}
+            preparation |= {"test_crop_pct": None, "crop_mode": "center", "interpolation": "bilinear"}
             config.pretrained_cfg = preparation
             return self._replace(processor=TimmWrapperImageProcessor(preparation, architecture=config.architecture))
         processor = BitImageProcessor(
@@ -179,15 +176,9 @@ def _preparation(processor: BaseImageProcessor) -> tuple[int, tuple[float, ...],
 
 
 class ConvolutionsAndLinears(nn.Module):
-    """Convolutions, two hidden linear layers with dropout, and the classes: AlexNet and what is built like it.
+    """Convolutions, two hidden linear layers and the classes, with the names that timm wants: AlexNet and the like.
 
-    Args:
-        convolutions: (B, 3, H, W) to (B, C, P, P).
-        flat: C * P * P.
-        hidden: units of each hidden layer.
-        num_classes: K; 0 leaves the last layer out.
-        drop_rate: share of units dropped before each hidden layer (AlexNet) or after (ALXs).
-        drop_first: before.
+    Dropout comes before each hidden layer (AlexNet) or after it (ALXs).
     """
 
     def __init__(
@@ -288,24 +279,11 @@ def res(pretrained: bool = False, **kwargs: Any) -> ResNetV2:
 
 
 def saved_name(name: str) -> str:
-    """The architecture under which one of `FROM_SCRATCH` is saved; its name says what loading it needs.
-
-    Args:
-        name: `alxs`, `alx` or `res`.
-
-    >>> saved_name("alxs")
-    'alxs_needs_import_squared_emd'
-    """
+    """The architecture under which one of `FROM_SCRATCH` is saved; its name says what loading it needs."""
     return f"{name}_needs_import_squared_emd"
 
 
-def _register_saved_name(make: Callable[..., Any]) -> None:
-    def make_saved(pretrained: bool = False, **kwargs: Any) -> Any:
-        return make(pretrained, **kwargs)
-
-    make_saved.__name__ = saved_name(make.__name__)
-    register_model(make_saved)
-
-
 for _make in (alxs, alx, res):
-    _register_saved_name(_make)
+    _saved = partial(_make)
+    _saved.__name__, _saved.__module__ = saved_name(_make.__name__), __name__
+    register_model(_saved)
