@@ -67,25 +67,9 @@ def soft_labels(votes: Tensor | Sequence[Sequence[float]], *, num_classes: int |
 
 
 def smoothing_kernel(ground_distance: Tensor, temperature: float, *, known: Tensor | None = None) -> Tensor:
-    """The share that label smoothing moves from each class to each other: near classes get more.
+    """(K, K) rows of sum 1: ``softmax_j(-D[k, j] / (temperature * mean D))``, the mean over different classes.
 
-    ``softmax_j(-D[k, j] / (temperature * mean D))`` (Diaz & Marathe 2019, with D as the metric), where the mean is over
-    different classes. At a high temperature all get the same, as in plain label smoothing.
-
-    Args:
-        ground_distance: (K, K) D, in any unit.
-        temperature: greater than 0; in the mean distance between classes.
-        known: (K,) bool; a class that D does not know is at the mean distance from all others. Default: all.
-
-    Returns:
-        (K, K) float32 rows that sum to 1.
-
-    Raises:
-        ValueError: ``temperature`` is not as above.
-
-    >>> smoothing_kernel(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), 1 / torch.tensor(3.0).log().item())
-    tensor([[0.7500, 0.2500],
-            [0.2500, 0.7500]])
+    A class that is not ``known``, (K,) bool, is at the mean distance from all others.
     """
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}.")
@@ -105,14 +89,16 @@ def smooth_labels(
 ) -> Tensor:
     """Labels of which a share is spread over the classes, near ones first.
 
-    ``(1 - share) * t + share * t S``, with S of :func:`smoothing_kernel`. Not in the paper.
+    ``(1 - share) * t + share * t S`` with ``S_kj = softmax_j(-D[k, j] / (temperature * mean D))``, the mean over
+    different classes (Diaz & Marathe 2019, with D as the metric). At a high temperature all classes get the same, as in
+    plain label smoothing. Not in the paper.
 
     Args:
         labels: (B,) class indices, or (B, K) target distributions.
         ground_distance: (K, K) D, in any unit.
         share: of the mass, in [0, 1]; 1 gives the soft labels of Diaz & Marathe (2019).
         temperature: greater than 0; the lower, the nearer the mass stays.
-        known: (K,) bool, the classes that D knows. Default: all.
+        known: (K,) bool, the classes that D knows; others are at the mean distance from all. Default: all.
 
     Returns:
         (B, K) float32 rows that sum to 1.
@@ -131,11 +117,7 @@ def smooth_labels(
 
 
 def spread(labels: Tensor, kernel: Tensor, share: float) -> Tensor:
-    """(B, K) labels of which a share is spread by the (K, K) rows of a kernel, in its dtype and on its device.
-
-    >>> spread(torch.tensor([1]), torch.full((2, 2), 0.5), 0.5)
-    tensor([[0.2500, 0.7500]])
-    """
+    """(B, K) labels of which a share is spread by the (K, K) rows of a kernel, in its dtype and on its device."""
     labels = labels.to(kernel.device)
     if labels.dim() == 1:
         given, spread_out = F.one_hot(labels.long(), len(kernel)).to(kernel), kernel[labels.long()]

@@ -4,7 +4,7 @@ from .baselines import cross_entropy_loss, regression_loss
 from .circular import circular_emd_loss
 from .energy_distance import energy_distance_loss
 from .entropic_wasserstein import entropic_wasserstein_loss
-from .inputs import check_labels, logits_of, remedy_of_range, upcast_to_float32
+from .inputs import check_labels, logits_of, remedy_of_range, sample_weights, upcast_to_float32
 from .modules import (
     CircularEMDLoss,
     EnergyDistanceLoss,
@@ -14,7 +14,6 @@ from .modules import (
     SquaredEMDLoss,
     TreeEMDLoss,
 )
-from .reduction import sample_weights
 from .self_guided import exact_emd_loss, ground_distance_cost, self_guided_loss, self_guided_regularizer
 from .squared_emd import squared_emd_loss
 from .tree import tree_emd_loss

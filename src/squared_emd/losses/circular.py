@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .inputs import check_inputs, check_weights, mass_difference, power, upcast_to_float32
-from .reduction import reduce_losses
+from .inputs import check_inputs, check_weights, mass_difference, power, reduce_losses, upcast_to_float32
 
 
 def circular_emd_loss(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import check_inputs, mass_difference, upcast_to_float32
-from .reduction import reduce_losses
+from .inputs import check_inputs, mass_difference, reduce_losses, upcast_to_float32
 
 
 def energy_distance_loss(

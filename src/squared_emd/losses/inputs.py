@@ -1,4 +1,4 @@
-"""Checks of what every loss is given, and the first steps that the losses share."""
+"""What the losses share: checks of what they are given, their first steps, and the reduction of (B,) losses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,7 @@ def upcast_to_float32(tensor: Tensor) -> Tensor:
 
 
 def logits_of(outputs: Any, num_classes: int | None = None) -> Tensor:
-    """The logits in what a model returns.
-
-    Args:
-        outputs: the logits; a tuple that begins with them; or a mapping or an object with ``logits``.
-        num_classes: K, to check the shape; not that of a network with one output.
-
-    Returns:
-        (B, K) as the model gave them.
-
-    Raises:
-        ValueError: there are none.
-
-    >>> logits_of({"features": torch.zeros(1, 2), "logits": torch.ones(1, 3)})
-    tensor([[1., 1., 1.]])
-    """
+    """The logits in what a model returns, of K classes; not checked for a network with one output."""
     logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
     logits = logits[0] if isinstance(logits, (tuple, list)) and logits else logits
     is_tensor = isinstance(logits, Tensor)
@@ -119,33 +105,37 @@ def check_weights(name: str, weights: Tensor | Sequence[float], like: Tensor, co
 
 
 def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
-    """The labels, as int64 if they are class indices.
-
-    Args:
-        labels: (B,) class indices, or (B, K) target distributions.
-        batch: B.
-        num_classes: K.
-
-    Returns:
-        (B,) int64, or (B, K) unchanged.
-
-    Raises:
-        ValueError: the shape is neither; a label is out of range or a row is no distribution (values are checked on the
-            CPU only).
-
-    >>> check_labels(torch.tensor([True, False]), 2, 2)
-    tensor([1, 0])
-    """
+    """(B,) class indices as int64, or (B, K) distributions as they are; their values are checked on the CPU only."""
     hard = labels.shape == (batch,) and not labels.is_floating_point()
     soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
     if not hard and not soft:
+        remedies = {
+            (batch,): ' Cast class indices to integers, as by dataset.cast_column("label", Value("int64")); '
+            "real-valued scores are for the loss reg.",
+            (batch, num_classes): " Give shares as floating point: labels.float().",
+            (batch, 1): " Give one row of labels: labels.squeeze(1).",
+        }
         raise ValueError(
             f"labels must be ({batch},) class indices or ({batch}, {num_classes}) floating point distributions, "
-            f"got {tuple(labels.shape)} {labels.dtype}.{_remedy_of_type(labels, batch, num_classes)}"
+            f"got {tuple(labels.shape)} {labels.dtype}.{remedies.get(tuple(labels.shape), '')}"
         )
     labels = labels.long() if hard else labels
-    if labels.numel() and values_are_checkable(labels):
-        _check_label_values(labels, num_classes)
+    if not labels.numel() or not values_are_checkable(labels):
+        return labels
+    if hard:
+        smallest, largest = int(labels.min()), int(labels.max())
+        if not 0 <= smallest <= largest < num_classes:
+            raise ValueError(
+                f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
+                f"got {smallest} .. {largest}. {remedy_of_range(smallest, largest, num_classes)}"
+            )
+        return labels
+    sums = labels.sum(-1, dtype=torch.float64)
+    if not (labels.min() >= 0 and (sums - 1).abs().max() <= 1e-2):
+        raise ValueError(
+            "each row of soft labels must be a distribution: no negative entry, sum 1; "
+            f"got entries from {labels.min():.4g} and sums {sums.min():.4g} .. {sums.max():.4g}."
+        )
     return labels
 
 
@@ -159,29 +149,26 @@ def remedy_of_range(smallest: float, largest: float, num_classes: int) -> str:
     return f"{enlarge.capitalize()}, or leave out what is no class."
 
 
-def _remedy_of_type(labels: Tensor, batch: int, num_classes: int) -> str:
-    if labels.shape == (batch,):
-        return (
-            ' Cast class indices to integers, as by dataset.cast_column("label", Value("int64")); real-valued scores '
-            "are for the loss reg."
-        )
-    if labels.shape == (batch, 1):
-        return " Give one row of labels: labels.squeeze(1)."
-    return " Give shares as floating point: labels.float()." if labels.shape == (batch, num_classes) else ""
-
-
-def _check_label_values(labels: Tensor, num_classes: int) -> None:
+def sample_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
+    """(B,) the weight of each sample: that of its class, or the mean over its target distribution."""
     if labels.dim() == 1:
-        smallest, largest = int(labels.min()), int(labels.max())
-        if not 0 <= smallest <= largest < num_classes:
-            raise ValueError(
-                f"labels must lie in 0 .. {num_classes - 1}, the model's {num_classes} classes; "
-                f"got {smallest} .. {largest}. {remedy_of_range(smallest, largest, num_classes)}"
-            )
-        return
-    sums = labels.sum(-1, dtype=torch.float64)
-    if not (labels.min() >= 0 and (sums - 1).abs().max() <= 1e-2):
-        raise ValueError(
-            "each row of soft labels must be a distribution: no negative entry, sum 1; "
-            f"got entries from {labels.min():.4g} and sums {sums.min():.4g} .. {sums.max():.4g}."
-        )
+        return class_weights[labels.long()]
+    return (labels.to(class_weights) * class_weights).sum(-1)
+
+
+def reduce_losses(
+    losses: Tensor, reduction: str, labels: Tensor, class_weights: Tensor | None = None, num_classes: int | None = None
+) -> Tensor:
+    """(B,) losses, weighted and reduced as ``F.cross_entropy(weight=...)`` does: the mean is over the weights."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}.')
+    total = None
+    if class_weights is not None:
+        class_weights = check_weights("class_weights", class_weights, losses, num_classes, "one a class")
+        weights = sample_weights(labels, class_weights)  # (B,)
+        losses, total = losses * weights, weights.sum()
+    if reduction != "mean":
+        return losses if reduction == "none" else losses.sum()
+    if total is None:
+        return losses.mean()
+    return losses.sum() / torch.where(total > 0, total, 1)  # A batch without weight has a loss of 0.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,20 +17,7 @@ from .self_guided import exact_emd_loss, self_guided_loss
 from .squared_emd import squared_emd_loss
 from .tree import tree_emd_loss
 
-if TYPE_CHECKING:
-    from ..ground_distance.label_tree import LabelTree
-
-__all__ = [
-    "CircularEMDLoss",
-    "EnergyDistanceLoss",
-    "EntropicWassersteinLoss",
-    "ExactEMDLoss",
-    "SelfGuidedLoss",
-    "SquaredEMDLoss",
-    "TreeEMDLoss",
-]
-
-Numbers = Tensor | Sequence[float] | None
+TENSORS = ("ground_distance", "spacing", "class_weights")
 
 
 class _Loss(nn.Module):
@@ -37,15 +25,20 @@ class _Loss(nn.Module):
 
     function: Callable[..., Tensor]
 
-    def __init__(self, tensors: dict[str, Any], **options: Any) -> None:
+    def __init_subclass__(cls) -> None:
+        _, _, *arguments = inspect.signature(cls.function).parameters.values()  # but for logits and labels
+        cls.__signature__ = inspect.Signature(arguments)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        for name, values in tensors.items():
-            buffer = None if values is None else torch.as_tensor(values).detach().clone()
-            if buffer is not None and values_are_checkable(buffer) and not buffer.isfinite().all():
-                raise ValueError(f"{name} must be finite, got {buffer[~buffer.isfinite()][0]}.")
-            self.register_buffer(name, buffer)
-        vars(self).update(options)
-        self._names = [*tensors, *options]
+        given = self.__signature__.bind(*args, **kwargs)
+        given.apply_defaults()
+        self._names = list(given.arguments)
+        for name, value in given.arguments.items():
+            if name in TENSORS:
+                self.register_buffer(name, _as_buffer(name, value))
+            else:
+                setattr(self, name, value)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of (B, K) logits and (B,) class indices or (B, K) target distributions."""
@@ -53,17 +46,19 @@ class _Loss(nn.Module):
 
     def extra_repr(self) -> str:
         """The arguments that are numbers or names."""
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names if name not in self._buffers)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names if name not in TENSORS)
 
 
-class _DistanceLoss(_Loss):
-    """A loss under a ground distance."""
-
-    def __init__(self, ground_distance: Any, class_weights: Numbers, **options: Any) -> None:
-        super().__init__({"ground_distance": ground_distance, "class_weights": class_weights}, **options)
-        shape = tuple(self.ground_distance.shape)
-        if len(shape) != 2 or shape[0] != shape[1]:
-            raise ValueError(f"ground_distance must be (K, K), one row a class, got shape {shape}.")
+def _as_buffer(name: str, values: Any) -> Tensor | None:
+    if values is None:
+        return None
+    buffer = torch.as_tensor(values).detach().clone()
+    if values_are_checkable(buffer) and not buffer.isfinite().all():
+        raise ValueError(f"{name} must be finite, got {buffer[~buffer.isfinite()][0]}.")
+    shape = tuple(buffer.shape)
+    if name == "ground_distance" and (len(shape) != 2 or shape[0] != shape[1]):
+        raise ValueError(f"ground_distance must be (K, K), one row a class, got shape {shape}.")
+    return buffer
 
 
 class SquaredEMDLoss(_Loss):
@@ -76,31 +71,11 @@ class SquaredEMDLoss(_Loss):
 
     function = staticmethod(squared_emd_loss)
 
-    def __init__(
-        self,
-        *,
-        p: float = 2,
-        spacing: Numbers = None,
-        class_weights: Numbers = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__({"spacing": spacing, "class_weights": class_weights}, p=p, reduction=reduction)
-
 
 class CircularEMDLoss(_Loss):
     """:func:`circular_emd_loss` as a module; `spacing` and `class_weights` are buffers."""
 
     function = staticmethod(circular_emd_loss)
-
-    def __init__(
-        self,
-        *,
-        p: int = 2,
-        spacing: Numbers = None,
-        class_weights: Numbers = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__({"spacing": spacing, "class_weights": class_weights}, p=p, reduction=reduction)
 
 
 class TreeEMDLoss(_Loss):
@@ -108,13 +83,8 @@ class TreeEMDLoss(_Loss):
 
     function = staticmethod(tree_emd_loss)
 
-    def __init__(
-        self, tree: LabelTree, *, p: float = 2, class_weights: Numbers = None, reduction: str = "mean"
-    ) -> None:
-        super().__init__({"class_weights": class_weights}, tree=tree, p=p, reduction=reduction)
 
-
-class EnergyDistanceLoss(_DistanceLoss):
+class EnergyDistanceLoss(_Loss):
     """:func:`energy_distance_loss` as a module; `ground_distance` and `class_weights` are buffers.
 
     >>> loss = EnergyDistanceLoss([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
@@ -124,20 +94,14 @@ class EnergyDistanceLoss(_DistanceLoss):
 
     function = staticmethod(energy_distance_loss)
 
-    def __init__(self, ground_distance: Any, *, class_weights: Numbers = None, reduction: str = "mean") -> None:
-        super().__init__(ground_distance, class_weights, reduction=reduction)
 
-
-class ExactEMDLoss(_DistanceLoss):
+class ExactEMDLoss(_Loss):
     """:func:`exact_emd_loss` as a module; `ground_distance` and `class_weights` are buffers."""
 
     function = staticmethod(exact_emd_loss)
 
-    def __init__(self, ground_distance: Any, *, class_weights: Numbers = None, reduction: str = "mean") -> None:
-        super().__init__(ground_distance, class_weights, reduction=reduction)
 
-
-class SelfGuidedLoss(_DistanceLoss):
+class SelfGuidedLoss(_Loss):
     """:func:`self_guided_loss` as a module; `ground_distance` and `class_weights` are buffers.
 
     A D that is learned on the way is assigned: `loss.ground_distance = matrix`.
@@ -145,35 +109,8 @@ class SelfGuidedLoss(_DistanceLoss):
 
     function = staticmethod(self_guided_loss)
 
-    def __init__(
-        self,
-        ground_distance: Any,
-        *,
-        weight: float,
-        omega: float,
-        mu: float,
-        true_class_cost: float | None = None,
-        eps: float = 1e-6,
-        class_weights: Numbers = None,
-        reduction: str = "mean",
-    ) -> None:
-        options = {"weight": weight, "omega": omega, "mu": mu, "true_class_cost": true_class_cost, "eps": eps}
-        super().__init__(ground_distance, class_weights, **options, reduction=reduction)
 
-
-class EntropicWassersteinLoss(_DistanceLoss):
+class EntropicWassersteinLoss(_Loss):
     """:func:`entropic_wasserstein_loss` as a module; `ground_distance` and `class_weights` are buffers."""
 
     function = staticmethod(entropic_wasserstein_loss)
-
-    def __init__(
-        self,
-        ground_distance: Any,
-        *,
-        strength: float,
-        iterations: int = 100,
-        class_weights: Numbers = None,
-        reduction: str = "mean",
-    ) -> None:
-        options = {"strength": strength, "iterations": iterations, "reduction": reduction}
-        super().__init__(ground_distance, class_weights, **options)

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .inputs import check_inputs, check_order, mass_difference, power, upcast_to_float32
-from .reduction import reduce_losses
+from .inputs import check_inputs, check_order, mass_difference, power, reduce_losses, upcast_to_float32
 
 if TYPE_CHECKING:
     from ..ground_distance.label_tree import LabelTree
