@@ -11,27 +11,17 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict
 
-__all__ = ["MISSING_MARKERS", "read_csv_files"]
-
+# Texts that mean a missing number, in any case. Elsewhere they may be names, as of a class None.
 MISSING_MARKERS = frozenset(("na", "n/a", "nan", "none", "null", "<na>", "#n/a", "#na"))
-"""Texts that mean a missing number, in any case. Elsewhere they may be names, as of a class None."""
-
 NUMBER_WITH_COMMA = r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?"
 SEPARATOR_LINE = r"\"?sep=(.)\"?[ \t]*[\r\n]+"  # which a spreadsheet reads and does not show
 
 
 def read_csv_files(files: Mapping[str, Iterable[str]], names: Collection[str]) -> DatasetDict:
-    """Reads CSV files: separated by comma, semicolon or tab, with a decimal point, or a decimal comma among semicolons.
+    """Reads the CSV files of each split: separated by comma, semicolon or tab, or as a first line `sep=;` says.
 
-    A first line `sep=;` names the separator. Among semicolons dots divide thousands if a comma follows one (1.234,5)
-    and all numbers of the column can be read so.
-
-    Only an empty cell is missing. A column becomes numbers if all its cells are, but for missing ones and
-    `MISSING_MARKERS`; else it stays text as it stands in the file, as do the columns of `names` (classes, groups,
-    splits). A column without a name is called `Unnamed: <k>`, as in pandas.
-
-    Raises:
-        ValueError: A file is no such table, its header has a name twice, or comes twice, or the files differ in it.
+    A column becomes numbers if all its cells are, in all files, but for empty ones and `MISSING_MARKERS`; else it stays
+    text as it stands in the file, as do the columns of `names` (classes, groups, splits).
     """
     parts = {split: [_read(path) for path in paths] for split, paths in files.items()}
     tables = [table for part in parts.values() for table in part]
@@ -62,7 +52,7 @@ def _read(path: str) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise ValueError(f"{error}: save the file as CSV UTF-8") from error
     header = [name if isinstance(name, str) else "" for name in cells.iloc[0]]
-    columns = [name.strip() or f"Unnamed: {k}" for k, name in enumerate(header)]
+    columns = [name.strip() or f"Unnamed: {k}" for k, name in enumerate(header)]  # as pandas calls them
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise ValueError(f"the header has a column {', '.join(twice)} twice: rename or remove one")
@@ -90,6 +80,7 @@ def _separator(path: str, encoding: str) -> tuple[str, int]:
 
 
 def _with_decimal_points(texts: pd.Series) -> pd.Series:
+    """A column with decimal commas; dots divide thousands if a comma follows one and all cells can be read so."""
     groups = texts.str.contains(".", regex=False).any()
     if not texts.str.fullmatch(NUMBER_WITH_COMMA).all() or (groups and not texts.str.contains(r"\..*,").any()):
         return texts
@@ -97,7 +88,7 @@ def _with_decimal_points(texts: pd.Series) -> pd.Series:
 
 
 def _as_numbers(values: pd.Series, among_semicolons: np.ndarray) -> pd.Series:
-    """Numbers or booleans if that is what the cells are, else the text."""
+    """Numbers or booleans if that is what the cells are, else the text; a decimal comma only `among_semicolons`."""
     lower = values.str.strip().str.lower()
     present = values[values.notna() & ~lower.isin(MISSING_MARKERS)]
     if len(present) == len(values) and lower.isin(("true", "false")).all():

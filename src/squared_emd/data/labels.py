@@ -15,16 +15,6 @@ from datasets import ClassLabel
 
 from squared_emd.data.csv_files import MISSING_MARKERS
 
-__all__ = [
-    "alike",
-    "check_class_names",
-    "column_as_text",
-    "hard_labels",
-    "missing_labels",
-    "order_by_names",
-    "soft_labels_from_votes",
-]
-
 logger = logging.getLogger(__name__)
 
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
@@ -63,9 +53,6 @@ def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any)
     """Says which labels, (N,) texts, are missing: the empty ones, and those called NA or the like if that is no class.
 
     If no classes are defined, NA is one, unless all other labels are numbers.
-
-    Raises:
-        ValueError: No classes are defined, and some labels are empty, others called NA, further ones no numbers.
     """
     empty, marked = texts == "", texts.str.strip().str.lower().isin(MISSING_MARKERS)
     markers = texts[marked].unique()
@@ -76,12 +63,8 @@ def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any)
     others = texts[~empty & ~marked].unique()
     if len(markers) and len(others) and all(isinstance(_key(text.replace(",", ".")), float) for text in others):
         logger.warning(
-            "%s: the label %s, of %d rows, is taken for a missing one, as all others are numbers. If it is a class, "
-            "%s, it among them.",
-            source,
-            found,
-            marked.sum(),
-            LIST_THEM,
+            f"{source}: the label {found}, of {marked.sum()} rows, is taken for a missing one, as all others are "
+            f"numbers. If it is a class, {LIST_THEM}, it among them."
         )
         return (empty | marked).to_numpy()
     if empty.any() and marked.any():
@@ -91,21 +74,10 @@ def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any)
         )
     if marked.any():
         logger.warning(
-            "%s: the label %s is taken for a class, of %d rows. If it means that there is no label, %s, without it.",
-            source,
-            found,
-            marked.sum(),
-            LIST_THEM,
+            f"{source}: the label {found} is taken for a class, of {marked.sum()} rows. If it means that there is no "
+            f"label, {LIST_THEM}, without it."
         )
     return empty.to_numpy()
-
-
-def alike(names: Iterable[str]) -> list[list[str]]:
-    """Groups of names that differ by case, spaces or Unicode form only."""
-    groups = {}
-    for name in sorted(set(names)):
-        groups.setdefault(_folded(name), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_order: bool) -> list[str]:
@@ -134,11 +106,8 @@ def order_by_names(texts: Iterable[str], source: Any, *, ordered: bool, needs_or
         )
     if ordered:
         logger.warning(
-            "%s does not define an order of its classes; they are ordered by %s: %s. If this is wrong, list the "
-            "classes in their order with --classes (classes=...).",
-            source,
-            "their numbers" if by_number else "the alphabet",
-            ", ".join(names),
+            f"{source} does not define an order of its classes; they are ordered by "
+            f"{'their numbers' if by_number else 'the alphabet'}: {', '.join(names)}. If this is wrong, {LIST_THEM}."
         )
     return names
 
@@ -155,10 +124,6 @@ def hard_labels(
     """Converts labels, (N,) texts, to (N,) class indices, and gives the K names in order.
 
     Two spellings of a number ("1", "01", "1.0") are one class.
-
-    Raises:
-        ValueError: A label is none of the classes, there are fewer than two classes, or the labels look like scores,
-            ids, votes or several spellings of a class.
     """
     if not classes:
         _check_undefined_classes(texts, source)
@@ -167,16 +132,15 @@ def hard_labels(
     if len(names) < 2:
         raise ValueError(f"{source} must have at least two classes, it has: {', '.join(names) or 'none'}.")
     index = {_key(name): k for k, name in enumerate(names)}
-    ambiguous = {_folded(group[0]) for group in alike(names)}
+    ambiguous = {_folded(group[0]) for group in _alike(names)}
     folded = {_folded(name): k for k, name in enumerate(names) if _folded(name) not in ambiguous}
     codes = {text: index.get(_key(text), -1) for text in texts.unique()}
     near = {text: folded[_folded(text)] for text, k in codes.items() if k < 0 and _folded(text) in folded}
     if near:
+        pairs = ", ".join(f"{text!r} for {names[k]}" for text, k in list(near.items())[:MAX_NAMED])
         logger.warning(
-            "%s: %d labels differ from a class by case, spaces or Unicode form only, and are taken for it: %s.",
-            source,
-            texts.isin(near).sum(),
-            ", ".join(f"{text!r} for {names[k]}" for text, k in list(near.items())[:MAX_NAMED]),
+            f"{source}: {texts.isin(near).sum()} labels differ from a class by case, spaces or Unicode form only, and "
+            f"are taken for it: {pairs}."
         )
     codes = texts.map(codes | near).to_numpy()
     unknown = np.flatnonzero(codes < 0)
@@ -189,11 +153,7 @@ def hard_labels(
 def soft_labels_from_votes(
     votes: Sequence[Any], classes: Sequence[str] | None, place: Callable[[int], str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Converts N rows of K votes or probabilities to (N, K) float64 rows that sum to 1, and gives the K names in order.
-
-    Raises:
-        ValueError: A row is not K finite numbers of which none is negative and one is positive.
-    """
+    """Converts N rows of K votes or probabilities to (N, K) float64 rows that sum to 1, and gives the K names."""
     names = classes or [str(k) for k in range(max(map(len, votes), default=0))]
     labels = np.full((len(votes), len(names)), np.nan)
     for i, row in enumerate(votes):
@@ -226,6 +186,14 @@ def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ by case, spaces or Unicode form only."""
+    groups = {}
+    for name in sorted(set(names)):
+        groups.setdefault(_folded(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _check_undefined_classes(texts: pd.Series, source: Any) -> None:
     """Raises a ValueError, or logs a warning, if the labels do not look like names of classes."""
     counts = texts.value_counts()
@@ -234,7 +202,7 @@ def _check_undefined_classes(texts: pd.Series, source: Any) -> None:
             f"{source}: labels such as {counts.index[0]!r} are votes stored as text. Store one column of numbers for "
             "each class and name these columns with --classes (classes=...), or lists of numbers in a .json file."
         )
-    if groups := alike(counts.index):
+    if groups := _alike(counts.index):
         raise ValueError(
             f"{source}: the labels {', '.join(map(repr, groups[0]))} differ by case, spaces or Unicode form only. "
             f"Write them alike, or {LIST_THEM}, each in one spelling."
@@ -250,8 +218,6 @@ def _check_undefined_classes(texts: pd.Series, source: Any) -> None:
     single = counts.index[counts == 1]
     if len(texts) >= MIN_ROWS and 0 < len(single) < len(keys) / 2:
         logger.warning(
-            "%s: only one row has the label %s. If this is a mistake, correct it, or %s.",
-            source,
-            ", only one ".join(map(repr, sorted(single)[:MAX_NAMED])),
-            LIST_THEM,
+            f"{source}: only one row has the label {', only one '.join(map(repr, sorted(single)[:MAX_NAMED]))}. If "
+            f"this is a mistake, correct it, or {LIST_THEM}."
         )

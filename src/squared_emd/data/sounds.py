@@ -16,8 +16,6 @@ from scipy.signal import resample_poly
 from torch import Tensor
 from transformers import FeatureExtractionMixin
 
-__all__ = ["AudioCollator", "audio_decoder", "decode_audio", "read_sound", "resample"]
-
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Samples per second; resampling from others could take all memory.
 MARGIN = 0.1  # Seconds that resampling looks ahead, at most.
 BLOCK = 2**20  # Samples of all channels that are read at once: a header may claim more than the file has.
@@ -26,19 +24,9 @@ BLOCK = 2**20  # Samples of all channels that are read at once: a header may cla
 def decode_audio(
     sound: str | os.PathLike | Mapping[str, Any], sampling_rate: int, max_seconds: float = math.inf
 ) -> np.ndarray:
-    """Decodes a sound to one channel at a sampling rate.
+    """Decodes a sound to one channel, (T,) float32, mostly within -1 .. 1, of `sampling_rate` samples per second.
 
-    Args:
-        sound: A path, or `path` and `bytes` as `datasets.Audio(decode=False)` gives them.
-        sampling_rate: Samples per second of the result.
-        max_seconds: Longer sounds are cut off here, and not read further.
-
-    Returns:
-        (T,) float32, mostly within -1 .. 1.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be decoded, or has no samples, samples that are not finite or an impossible rate.
+    It is a path, or `path` and `bytes` as `datasets.Audio(decode=False)` gives them, and not read beyond `max_seconds`.
     """
     mono = resample(*read_sound(sound, max_seconds + MARGIN), sampling_rate)  # (T,)
     return mono[: int(max_seconds * sampling_rate)] if max_seconds < math.inf else mono
@@ -51,15 +39,7 @@ def resample(wave: np.ndarray, rate: int, sampling_rate: int) -> np.ndarray:
 
 
 def audio_decoder(sampling_rate: int, max_seconds: float) -> Callable[[dict[str, list]], dict[str, list]]:
-    """Makes a transform for `Dataset.with_transform` that decodes the sounds of a batch.
-
-    Args:
-        sampling_rate: Samples per second that the network takes.
-        max_seconds: Longer sounds are cut off here.
-
-    Returns:
-        A function of a batch with `audio` (see `decode_audio`) that returns it with `audio` as (T,) float32 arrays.
-    """
+    """Makes a transform for `Dataset.with_transform` that decodes `audio` of a batch by `decode_audio`."""
 
     def decode(batch: dict[str, list]) -> dict[str, list]:
         return batch | {"audio": [decode_audio(sound, sampling_rate, max_seconds) for sound in batch["audio"]]}
@@ -70,11 +50,8 @@ def audio_decoder(sampling_rate: int, max_seconds: float) -> Callable[[dict[str,
 class AudioCollator:
     """A `data_collator` for sounds of different lengths.
 
-    Sounds are padded to the longest of the batch, unless the feature extractor makes all sounds equally long.
-
-    Args:
-        feature_extractor: The feature extractor of the network.
-        min_seconds: Shorter sounds are padded with zeros to this length, which the convolutions need.
+    Sounds are padded to the longest of the batch, unless the feature extractor makes all sounds equally long; shorter
+    ones than `min_seconds` with zeros to this length, which the convolutions need.
     """
 
     def __init__(self, feature_extractor: FeatureExtractionMixin, min_seconds: float = 0.1) -> None:
@@ -84,14 +61,7 @@ class AudioCollator:
         self.options = {"padding": True} if padding is not None and padding.default is False else {}
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Collates a batch.
-
-        Args:
-            rows: Each with `audio`, (T,) numbers, and `label`.
-
-        Returns:
-            The outputs of the feature extractor, and `labels` (B,) or (B, K).
-        """
+        """The outputs of the feature extractor for `audio`, (T,) numbers of each row, and `labels` (B,) or (B, K)."""
         sounds = [np.asarray(row["audio"], dtype=np.float32) for row in rows]  # (T,) each
         sounds = [np.pad(sound, (0, max(self.min_samples - len(sound), 0))) for sound in sounds]
         rate = self.feature_extractor.sampling_rate
@@ -100,7 +70,7 @@ class AudioCollator:
 
 
 def read_sound(sound: str | os.PathLike | Mapping[str, Any], max_seconds: float = math.inf) -> tuple[np.ndarray, int]:
-    """The mean of the channels of a sound, (T,), and the samples per second; see `decode_audio` for what it raises."""
+    """The mean of the channels of a sound, (T,), and the samples per second; a ValueError says what is wrong."""
     path, content = (sound["path"], sound["bytes"]) if isinstance(sound, Mapping) else (sound, None)
     name = "a sound of the dataset" if path is None else str(path)
     try:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from typing import Any
 
 import joblib
 import numpy as np
@@ -15,10 +16,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ..ground_distance.files import write_aside
 
-__all__ = ["TableEncoder", "id_columns"]
-
 logger = logging.getLogger(__name__)
 
+NUMBERS = ("int", "uint", "float", "bool", "decimal")
+TEXTS = ("string", "large_string")
 MAX_CATEGORIES = 50
 MAX_DEVIATIONS = 1e15  # Beyond them a network's sums and squares may leave float32.
 MAX_NAMED = 5
@@ -32,17 +33,19 @@ ADVICE = "Name the columns to learn from with --feature_columns"
 def id_columns(rows: Dataset) -> list[str]:
     """Finds columns that number or name the rows: a saved index, consecutive numbers, a name for each row.
 
-    Args:
-        rows: Columns of numbers and text.
-
-    Returns:
-        Names of columns that are no inputs.
-
     >>> id_columns(Dataset.from_dict({"Unnamed: 0": range(12), "nr": range(7, 19), "x": [0.5, 0.75] * 6}))
     ['Unnamed: 0', 'nr']
     """
     table = _as_frame(rows)
     return [name for name in table if re.fullmatch(UNNAMED, name) or _is_id(table[name])]
+
+
+def is_text(kind: Any) -> bool:
+    return isinstance(kind, ClassLabel) or getattr(kind, "dtype", None) in TEXTS
+
+
+def is_number(kind: Any) -> bool:
+    return not isinstance(kind, ClassLabel) and str(getattr(kind, "dtype", "")).startswith(NUMBERS)
 
 
 class TableEncoder:
@@ -52,15 +55,8 @@ class TableEncoder:
     training, a further column marks them. A column of text becomes one column for each of its values; a value that is
     missing, or not seen in training, is 0 in all of them.
 
-    Args:
-        train: Training rows; all columns except `label`, `split` and `group` are encoded.
-
-    Attributes:
-        transformer: The fitted `ColumnTransformer`, which takes a pandas `DataFrame`.
-        num_features: Number of columns of the result.
-
-    Raises:
-        ValueError: A column has an infinite value or no value at all, or one of text has more than 50 values.
+    All columns but `label`, `split` and `group` are encoded, as `num_features` columns. A column with an infinite value
+    or no value at all, or one of text with more than 50 values, is a ValueError.
 
     >>> encoder = TableEncoder(Dataset.from_dict({"x": [1.0, None, 3.0], "kind": ["b", "a", "b"], "label": [0, 1, 0]}))
     >>> encoder.encode(Dataset.from_dict({"x": [4.0, None], "kind": ["a", "c"], "label": [1, 0]}))["features"][:]
@@ -69,32 +65,24 @@ class TableEncoder:
 
     def __init__(self, train: Dataset) -> None:
         table = _as_frame(train)
-        self.texts = [name for name in table if table[name].dtype == object]
-        self.numbers = [name for name in table if name not in self.texts]
-        self.incomplete = [name for name in self.numbers if table[name].isna().any()]
         for name in table:
             if table[name].isna().all():
                 raise ValueError(f"the column {name} has no value in the training rows. {ADVICE}.")
-            check = _check_texts if name in self.texts else _check_numbers
+            check = _check_texts if table[name].dtype == object else _check_numbers
             check(table[name])
+        # The values of each column of text, in order.
+        self.categories = {name: sorted(table[name].dropna().unique()) for name in table if table[name].dtype == object}
+        self.numbers = [name for name in table if name not in self.categories]
+        self.incomplete = [name for name in self.numbers if table[name].isna().any()]
         scaler = make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=0, add_indicator=True))
-        steps = [(name, scaler, [name]) for name in self.numbers]
-        self.categories = {name: sorted(table[name].dropna().unique()) for name in self.texts}
         one_hot = OneHotEncoder(categories=list(self.categories.values()), handle_unknown="ignore", sparse_output=False)
-        steps.append(("texts", one_hot, self.texts))
+        steps = [*((name, scaler, [name]) for name in self.numbers), ("texts", one_hot, list(self.categories))]
         with np.errstate(over="ignore"):  # in scikit-learn's search for constants, if these are large
             self.transformer = ColumnTransformer(steps).fit(table)
         self.num_features = len(self.transformer.get_feature_names_out())
 
     def encode(self, rows: Dataset) -> Dataset:
-        """Encodes rows with the columns of the training rows.
-
-        Returns:
-            A dataset with `features` (`num_features` float32), `label` and, if there is one, `group`.
-
-        Raises:
-            ValueError: A value is infinite, or very far from those of the training rows.
-        """
+        """A dataset with `features` (`num_features` float32), `label` and, if there is one, `group`."""
         table = _as_frame(rows)
         self._warn_about_new(table)
         with np.errstate(over="ignore"):
@@ -120,20 +108,15 @@ class TableEncoder:
             new = table[name][table[name].notna() & ~table[name].isin(values)]
             if len(new):
                 logger.warning(
-                    "%d of %d rows have a %s that no training row has, and are encoded as if they had none: %s.",
-                    len(new),
-                    len(table),
-                    name,
-                    ", ".join(map(repr, new.unique()[:MAX_NAMED])),
+                    f"{len(new)} of {len(table)} rows have a {name} that no training row has, and are encoded as if "
+                    f"they had none: {', '.join(map(repr, new.unique()[:MAX_NAMED]))}."
                 )
         for name in self.numbers:
             missing = table[name].isna().sum()
             if missing and name not in self.incomplete:
                 logger.warning(
-                    "%d of %d rows have no %s, which every training row has; the mean takes its place.",
-                    missing,
-                    len(table),
-                    name,
+                    f"{missing} of {len(table)} rows have no {name}, which every training row has; the mean takes its "
+                    "place."
                 )
 
     def save(self, path: str | os.PathLike) -> None:
@@ -145,7 +128,7 @@ class TableEncoder:
         parts = [f"{len(self.numbers)} standardized columns of numbers"]
         if self.incomplete:
             parts.append(f"missing values are the mean and marked in {', '.join(self.incomplete)}")
-        if self.texts:
+        if self.categories:
             counts = [f"{name} ({len(values)})" for name, values in self.categories.items()]
             parts.append(f"one column per value for {', '.join(counts)}")
         return "; ".join(parts) + "."
@@ -158,7 +141,7 @@ def _as_frame(rows: Dataset) -> pd.DataFrame:
     for name, kind in rows.features.items():
         if isinstance(kind, ClassLabel):
             table[name] = table[name].map(lambda k, names=kind.names: names[int(k)] if k >= 0 else None)
-        if isinstance(kind, ClassLabel) or kind.dtype in ("string", "large_string"):
+        if is_text(kind):
             table[name] = table[name].astype(object).where(table[name].notna(), None)
             continue
         table[name] = table[name].astype(np.float64)
@@ -196,9 +179,8 @@ def _check_texts(values: pd.Series) -> None:
     if are_numbers.mean() > 0.5:
         others = ", ".join(map(repr, unique[pd.to_numeric(unique, errors="coerce").isna()][:MAX_NAMED]))
         logger.warning(
-            "the column %s is taken for text, though most of its values are numbers. Store it as numbers%s.",
-            values.name,
-            f", without {others}" if others else "",
+            f"the column {values.name} is taken for text, though most of its values are numbers. Store it as numbers"
+            f"{', without ' * bool(others)}{others}."
         )
     if len(unique) > MAX_CATEGORIES:
         raise ValueError(

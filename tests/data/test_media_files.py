@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from squared_emd.data.media_folders import scan_folder
+from squared_emd.data.media_files import scan_folder
 
 
 def make(root, *files):
@@ -18,10 +18,10 @@ def make(root, *files):
 def read(root):
     """Split -> sorted pairs of class and file, relative to the root."""
     rows = scan_folder(root, {".png", ".jpg"}).rows("images")
-    return {
-        split: sorted((label, os.path.relpath(path, root)) for path, label in zip(*part, strict=True))
-        for split, part in rows.items()
-    }
+    found = {}
+    for path, label, split in zip(*rows, strict=True):
+        found.setdefault(split, []).append((label, os.path.relpath(path, root)))
+    return {split: sorted(pairs) for split, pairs in found.items()}
 
 
 def said(caplog):
@@ -105,7 +105,7 @@ def test_folders_that_can_be_read_in_two_ways(files, found, tmp_path):
 def test_classes_that_are_called_as_splits(names, tmp_path):
     make(tmp_path, *(f"{name}/a.png" for name in names.split()))
     folder = scan_folder(tmp_path, {".png"})
-    assert folder.rows("images", names.split())["train"].labels == names.split()
+    assert folder.rows("images", names.split()).labels == names.split()
     with pytest.raises(ValueError):
         folder.rows("images", ["bus", "car"])
 
