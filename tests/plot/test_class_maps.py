@@ -57,7 +57,7 @@ class TestClassMap:
     def test_an_unknown_class_is_left_out(self):
         (axes,) = class_map(without(of_line(4), 2), class_names=AGES).axes
         assert [text.get_text() for text in axes.texts] == ["baby", "child", "old"]
-        assert axes.get_xlabel().splitlines()[2] == "1 class without a known distance left out."
+        assert axes.get_xlabel().splitlines()[2] == "1 class that D does not know left out."
 
     def test_many_classes_are_named_along_the_order(self):
         (axes,) = class_map(of_line(96)).axes
@@ -106,8 +106,8 @@ class TestDendrogram:
         assert shown_names(axes) == AGES
 
     def test_unknown_classes_are_left_out_and_counted(self):
-        (axes,) = dendrogram(without(of_line(5), 1, 2)).axes
-        assert shown_names(axes) == ["0", "3", "4"]
+        (axes,) = dendrogram(without(of_line(5), 1, 2), class_names=["a", "b", "c", "c" * 40, "c" * 41]).axes
+        assert shown_names(axes) == ["0 a", f"3 {'c' * 29}...", f"4 {'c' * 29}..."]
         assert axes.get_xlabel().splitlines()[1] == "2 classes that D does not know left out."
 
     def test_many_classes_end_in_clusters(self):

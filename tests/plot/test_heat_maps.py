@@ -132,8 +132,13 @@ class TestConfusionMatrix:
     def test_errors(self):
         message = "counts must be 0 or more; got -1; pass how often each pair of classes came"
         refused(confusion_matrix, message, [[1, -1], [0, 1]], ["a", "b"])
-        message = "class_names must hold one name per row of matrix, 2; got 1; name each class"
+        message = (
+            "class_names must hold one name for each of the 2 classes, got 1. Name them all, in the order of the rows."
+        )
         refused(confusion_matrix, message, [[1, 0], [0, 1]], ["a"])
+        message = "counts must be square, a row for each class; got shape (1, 2); pass (K, K) counts"
+        refused(confusion_matrix, message, [[1, 0]], ["a"])
+        refused(confusion_matrix, NAN, [[1, np.nan], [0, 1]], ["a", "b"])
 
 
 def test_a_file_without_an_ending_is_png(tmp_path):

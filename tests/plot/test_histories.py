@@ -1,18 +1,15 @@
-"""D by epoch, as a strip and as an animation, of arrays and of what runs leave behind."""
+"""D by epoch, of arrays and of what runs leave behind."""
 
 import json
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageSequence
 from tests.plot.matrices import AGES, NAN, of_line, refused
 from tests.reports.images import assert_good_png
 from transformers import PretrainedConfig
 
 from squared_emd import plot
-from squared_emd.ground_distance.saved import write_ground_distance
-from squared_emd.plot import histories
 
 MATRICES = np.linspace(0.5, 1, 4)[:, None, None] * of_line(4)
 LOG = [{"epoch": float(epoch), "sdd": 0.1 * epoch, "sdd_relative": 0.2} for epoch in (1, 2, 3, 4)]
@@ -24,15 +21,6 @@ def maps(figure):
 
 def lines(figure):
     return [axes for axes in figure.axes if axes.lines]
-
-
-def write_model(folder, matrix=MATRICES[-1], epoch=4.0, log=LOG):
-    folder.mkdir(parents=True, exist_ok=True)
-    config = PretrainedConfig(id2label=dict(enumerate(AGES)))
-    write_ground_distance(torch.tensor(matrix), folder, config, {"loss": "xemd2"})
-    config.save_pretrained(folder)
-    (folder / "trainer_state.json").write_text(json.dumps({"epoch": epoch, "log_history": log}))
-    return folder
 
 
 class TestArrays:
@@ -77,42 +65,18 @@ class TestArrays:
             (MATRICES, {"epochs": [1, 2, 2, 3]}, "epochs must hold one number for each of the 4 matrices, in order; "
              "got [1.0, 2.0, 2.0, 3.0]."),
             (np.where(of_line(4) == 0.25, np.nan, MATRICES), {}, NAN),
-            ([], {"log": LOG}, "an animation needs D by epoch, and [] has only SDD. Give a path that ends in .png."),
         ],
     )  # fmt: skip
     def test_errors_leave_no_file(self, source, options, message, tmp_path):
-        refused(plot.history, message, source, path=tmp_path / "d.gif", **options)
+        refused(plot.history, message, source, path=tmp_path / "d.png", **options)
         assert not list(tmp_path.iterdir())
-
-
-class TestAnimation:
-    def test_a_frame_an_epoch_on_one_scale(self, tmp_path):
-        figure = plot.history(MATRICES, epochs=[1, 2, 5, 9], title="D", path=tmp_path / "d.gif")
-        assert figure.axes[0].get_title() == "D, epoch 9"
-        assert figure.axes[0].images[0].get_clim() == (0, MATRICES.max())
-        with Image.open(tmp_path / "d.gif") as animation:
-            assert animation.info["loop"] == 0
-            frames = [(frame.info["duration"], frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)]
-        assert [duration for duration, _ in frames] == [500, 500, 500, 1500]
-        pixels = np.array([np.asarray(frame) for _, frame in frames], dtype=float)
-        assert (pixels[:, :5, :5] == 255).all()  # the ground is white
-        # the farthest pair is the cell in the corner above on the right: it darkens from epoch to epoch
-        box = figure.axes[0].get_window_extent().transformed(figure.dpi_scale_trans.inverted())  # in inches
-        row, column = pixels.shape[1] - int(80 * box.y1) + 12, int(80 * box.x1) - 12
-        assert (np.diff(pixels[:, row, column].mean(axis=-1)) < 0).all()
-
-    def test_long_runs_have_some_frames(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(histories, "_MAX_FRAMES", 5)
-        matrices = np.linspace(0.1, 1, 11)[:, None, None] * np.array([[0, 1], [1, 0]])
-        figure = plot.history(matrices, path=tmp_path / "d.gif")
-        with Image.open(tmp_path / "d.gif") as animation:
-            assert animation.n_frames == 5
-        assert figure.axes[0].get_title() == "epoch 11"
 
 
 class TestRuns:
     def test_a_folder(self, tmp_path):
-        folder = write_model(tmp_path / "run")
+        folder = tmp_path / "run"
+        PretrainedConfig(id2label=dict(enumerate(AGES))).save_pretrained(folder)
+        (folder / "trainer_state.json").write_text(json.dumps({"epoch": 4.0, "log_history": LOG}))
         history = folder / "ground_distance_history.npz"
         np.savez_compressed(history, epochs=np.arange(1.0, 5), ground_distance=MATRICES)
         figure = plot.history(str(folder), path=tmp_path / "d.png")
@@ -123,19 +87,10 @@ class TestRuns:
         figure = plot.history(folder)  # D was not kept
         assert (len(maps(figure)), len(lines(figure))) == (0, 2)
 
-    def test_checkpoints(self, tmp_path):
-        for epoch, matrix in enumerate(MATRICES[:2], start=1):
-            write_model(tmp_path / f"checkpoint-{epoch * 9}", matrix, 1.5 * epoch, LOG[:epoch])
-        PretrainedConfig().save_pretrained(tmp_path / "checkpoint-1")  # of the jump start: without a D
-        figure = plot.history(tmp_path)
-        assert [axes.get_title() for axes in maps(figure)] == ["epoch 1.5", "epoch 3"]
-        np.testing.assert_allclose(maps(figure)[0].images[0].get_array(), MATRICES[0], atol=1e-6)
-        assert len(lines(figure)[0].lines[0].get_xdata()) == 2
-
     def test_nothing_there(self, tmp_path):
         message = (
-            f"{tmp_path} must be the folder of a run that learned D, with its ground_distance_history.npz, with "
-            "checkpoints or with SDD in its trainer_state.json; there is none of them. Name the folder of one run."
+            f"{tmp_path} must be the folder of a run that learned D, with its ground_distance_history.npz, or SDD in "
+            "its trainer_state.json; there is neither. Name the folder of one run."
         )
         refused(plot.history, message, tmp_path)
         nowhere = tmp_path / "none"

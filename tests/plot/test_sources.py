@@ -1,4 +1,4 @@
-"""Where D is taken from, and the names that come with it."""
+"""Where D is taken from, the names that come with it, and orders of classes against known ones."""
 
 import json
 
@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
-from tests.plot.matrices import AGES, of_line, refused
+from scipy.cluster.hierarchy import leaves_list
+from tests.plot.matrices import AGES, NAN, of_line, refused, without
 from transformers import PretrainedConfig
 
 from squared_emd.ground_distance.saved import write_ground_distance
-from squared_emd.plot.sources import read_source
+from squared_emd.plot.sources import cluster_tree, read_source, seriation
 
 D = of_line(4)
 NUMBERS = ["0", "1", "2", "3"]
@@ -44,6 +45,11 @@ def test_numbers(source):
 @pytest.mark.parametrize("source", [[[0, 1]], [], np.zeros((2, 2, 2))])
 def test_numbers_that_are_not_square(source):
     refused(read_source, f"source must hold a (K, K) matrix, one row a class; got shape {np.shape(source)}.", source)
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_numbers_that_are_not_finite(make):
+    refused(read_source, NAN, make([[0, np.nan], [1, 0]]))
 
 
 @pytest.mark.parametrize(
@@ -112,3 +118,21 @@ def test_the_hub(tmp_path, monkeypatch):
     check("me/age", names=["1", "2", "3", "4"], class_names=range(1, 5))
     with pytest.raises(FileNotFoundError, match=r"^the ground distance of 'me/other' could not be loaded: "):
         read_source("me/other")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shuffled_line_is_found_again(seed):
+    places = np.random.default_rng(seed).permutation(12)
+    order = seriation(of_line(12)[np.ix_(places, places)], "seriation")
+    assert places[order].tolist() in ([*range(12)], [*range(11, -1, -1)])
+    assert np.corrcoef(order, range(12))[0, 1] >= 0  # in the direction of the classes
+
+
+def test_unknown_classes_come_last():
+    assert seriation(without(of_line(6), 1, 4), "seriation").tolist() == [0, 2, 3, 5, 1, 4]
+    assert seriation(np.zeros((3, 3)), "seriation").tolist() == [0, 1, 2]
+    assert seriation(np.zeros((1, 1)), "seriation").tolist() == [0]
+
+
+def test_a_tree_in_the_direction_of_the_classes():
+    assert leaves_list(cluster_tree(of_line(9)[::-1, ::-1], "complete")).tolist() == list(range(9))

@@ -10,9 +10,8 @@ except ImportError as error:
         f'({error.name} is missing): pip install "squared-emd[plot]"'
     ) from error
 
-from .class_maps import class_map
+from .class_maps import class_map, dendrogram
 from .curves import learning_curves, reliability_diagram
-from .dendrograms import dendrogram
 from .figures import render
 from .heat_maps import confusion_matrix, heat_map
 from .histories import history

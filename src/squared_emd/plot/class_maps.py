@@ -1,4 +1,4 @@
-"""The classes as points in the plane."""
+"""The classes as points in the plane, and as a tree of clusters."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
+from scipy.cluster.hierarchy import dendrogram as draw_tree
 from scipy.spatial.distance import pdist, squareform
 
 from .figures import BLUE, count_classes, save_figure, short_names
-from .matrices import check_matrix, known_classes
-from .sources import Source, as_array, read_source
-
-__all__ = ["class_map", "embed_classes"]
+from .sources import Source, cluster_tree, read_known_part
 
 _MAX_NAMES = 40
 _SOME_NAMES = 20  # where there are more classes
 _DIRECTIONS = [(0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1)]
 _GAPS = range(7, 80, 6)  # points between a point and its name
+_MAX_LEAVES = 60
+_NUM_CLUSTERS = 40  # shown where there are more leaves
 
 
 def class_map(
@@ -56,12 +56,8 @@ def class_map(
         >>> figure.axes[0].lines[0].get_xydata().round(6).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
-    matrix, names = read_source(source, class_names)
-    values = check_matrix(as_array(matrix), names)
-    known = np.flatnonzero(known_classes(values))
-    if len(known) < 2:
-        raise ValueError(f"a class map needs a distance between two classes or more; source has {len(values)}.")
-    points, stress = embed_classes(values[np.ix_(known, known)])
+    values, names, numbers, num_unknown = read_known_part(source, class_names, "class map")
+    points, stress = embed_classes(values)
     many = len(points) > _MAX_NAMES
 
     figure = Figure(figsize=(7.4, 5.8), dpi=150, layout="constrained")
@@ -78,32 +74,90 @@ def class_map(
     caption = f"Stress {stress:.2f}: the part of the distances that the plane does not show."
     if ordered:
         caption += "\nThe line follows the order of the classes."
-    if len(known) < len(values):
-        caption += f"\n{count_classes(len(values) - len(known))} without a known distance left out."
+    if num_unknown:
+        caption += f"\n{count_classes(num_unknown)} that D does not know left out."
     axes.set_xlabel(caption, labelpad=8)
 
     shown = np.arange(len(points))
     if many:
         shown = np.linspace(0, len(points) - 1, _SOME_NAMES).round().astype(int)
-    short = short_names(names, 24, numbered=many)
-    _write_names(axes, points, {index: short[known[index]] for index in shown})
+    short = short_names(names, 24, numbered=many, numbers=numbers)
+    _write_names(axes, points, {index: short[index] for index in shown})
+    return save_figure(figure, path)
+
+
+def dendrogram(
+    source: Source,
+    *,
+    method: str = "average",
+    class_names: Sequence[str] | None = None,
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """The classes as a tree: two clusters join at the ground distance between them.
+
+    Similar leaves stand side by side. A class that D does not know is left out, and counted below the figure. Above 60
+    classes the tree ends at its 40 uppermost clusters, each with the number of its classes.
+
+    Args:
+        source: of D, as all of these for :func:`squared_emd.plot.heat_map`.
+        method: the distance of two clusters, as SciPy's `linkage` names it: "average" of all pairs, "single" (the
+            nearest pair), "complete" (the farthest) or "weighted".
+        class_names: (K,) names.
+        path: the file to write.
+        title: a line above the figure.
+
+    Returns:
+        The figure, which is not registered with pyplot.
+
+    Raises:
+        TypeError, FileNotFoundError, ValueError: as :func:`squared_emd.plot.heat_map`; or there are not two classes
+            with a distance.
+
+    Examples:
+        >>> figure = dendrogram([[0, 3, 1], [3, 0, 2], [1, 2, 0]], class_names=["a", "b", "c"])
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['a', 'c', 'b']
+    """
+    values, names, numbers, num_unknown = read_known_part(source, class_names, "dendrogram")
+    many = len(names) > _MAX_LEAVES
+    figure = Figure(figsize=(7.4, 1.4 + 0.2 * max(_NUM_CLUSTERS if many else len(names), 5)), layout="constrained")
+    axes = figure.add_subplot()
+    draw_tree(
+        cluster_tree(values, method),
+        ax=axes,
+        orientation="right",
+        labels=short_names(names, 32, numbers=numbers),
+        link_color_func=lambda _: BLUE,
+        truncate_mode="lastp" if many else None,
+        p=_NUM_CLUSTERS,
+        leaf_font_size=9,
+    )
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.invert_yaxis()  # the first leaf on top
+    axes.grid(axis="x", color="0.92")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_title(title or "", pad=10, fontsize=11, wrap=True)
+    caption = f"ground distance at which clusters join ({method} linkage)"
+    if many:
+        caption += f"\nThe {_NUM_CLUSTERS} uppermost clusters of {len(names)} classes."
+    if num_unknown:
+        caption += f"\n{count_classes(num_unknown)} that D does not know left out."
+    axes.set_xlabel(caption)
     return save_figure(figure, path)
 
 
 def embed_classes(matrix: np.ndarray) -> tuple[np.ndarray, float]:
-    """Points in the plane by classical multidimensional scaling (Torgerson 1952), and their stress (Kruskal 1964).
+    """(K, 2) points by classical multidimensional scaling (Torgerson 1952), and their stress (Kruskal 1964).
 
-    Args:
-        matrix: (K, K) distances; of a matrix that is not symmetric the mean with its transpose counts.
+    The first class is not right of the middle nor below it. Of a matrix that is not symmetric the mean with its
+    transpose counts.
 
-    Returns:
-        Points (K, 2), the first class not right of the middle nor below it; and the square root of the summed squared
-        differences between their distances and those of `matrix`, over the summed squares of the latter.
-
-    Examples:
-        >>> points, stress = embed_classes(np.array([[0.0, 3.0], [3.0, 0.0]]))
-        >>> points.round(6).tolist(), round(stress, 6)
-        ([[-1.5, 0.0], [1.5, 0.0]], 0.0)
+    >>> points, stress = embed_classes(np.array([[0.0, 3.0], [3.0, 0.0]]))
+    >>> points.round(6).tolist(), round(stress, 6)
+    ([[-1.5, 0.0], [1.5, 0.0]], 0.0)
     """
     from sklearn.decomposition import KernelPCA  # which takes seconds to import
 

@@ -17,8 +17,6 @@ from ..metrics.logs import epoch_to_reach, points
 from ..metrics.names import METRICS, loss_name
 from .figures import place_epochs, save_figure
 
-__all__ = ["learning_curves", "reliability_diagram"]
-
 # Okabe-Ito colors (their yellow is too pale for a line), each with its own dash and marker, to be told apart in gray.
 _STYLES = {
     "xe": ("#000000", "--", "o"),
@@ -138,11 +136,7 @@ def reliability_diagram(
 
 
 def _line_styles(losses: Collection[str]) -> dict[str, dict[str, Any]]:
-    """How each loss is drawn; the styles of names that are none of the package's go round.
-
-    >>> _line_styles(["xe"])["xe"]["color"]
-    '#000000'
-    """
+    """How each loss is drawn; the styles of names that are none of the package's go round."""
     others = itertools.cycle(_OTHER_STYLES)
     styles = {loss: _STYLES.get(loss) or next(others) for loss in losses}
     return {

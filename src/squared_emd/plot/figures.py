@@ -18,8 +18,6 @@ from ..ground_distance.files import write_aside
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["BLUE", "count_classes", "place_epochs", "render", "save_figure", "short_names"]
-
 BLUE = "#0072B2"
 _DPI = 150
 

@@ -15,12 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from .figures import count_classes, save_figure, short_names
-from .matrices import check_matrix, known_classes, seriation
-from .sources import Source, as_array, read_source
+from .sources import Source, as_array, check_finite, known_classes, names_or_numbers, read_source, seriation
 
-__all__ = ["SERIATED", "color_limits", "confusion_matrix", "draw_heat_map", "heat_map", "show_matrix"]
-
-SERIATED = "Similar classes side by side (seriation)."
 _MAX_CELLS = 1000  # a side; a figure has not many more pixels
 _MAX_VALUES = 20  # classes, whose cells have room for a number
 _MAX_NAMES = 40
@@ -68,15 +64,16 @@ def heat_map(
     numbers, notes = seriation(matrix, order), []
     if order == "seriation":
         matrix = matrix[np.ix_(numbers, numbers)]
-        notes.append(SERIATED)
+        notes.append("Similar classes side by side (seriation).")
     size = math.ceil(len(names) / _MAX_CELLS)
     if size > 1:
         rows = torch.as_tensor(matrix).detach().float()[None]  # (1, K, K)
         matrix, numbers = torch.nn.functional.avg_pool2d(rows, size, ceil_mode=True)[0], numbers[::size]
         notes.append(f"A cell is the mean of {size} x {size} classes.")
     names = [names[number] for number in numbers]
-    options = {"title": title, "scale_end": scale_end, "numbers": numbers.tolist(), "note": " ".join(notes)}
-    return save_figure(draw_heat_map(as_array(matrix), names, **options), path)
+    matrix = as_array(matrix)
+    options = {"scale_end": scale_end, "numbers": numbers.tolist(), "note": " ".join(notes)}
+    return save_figure(_draw(matrix, names, title, known_classes(matrix), **options), path)
 
 
 def confusion_matrix(
@@ -108,53 +105,38 @@ def confusion_matrix(
         [[0.75, 0.25], [0.0, 1.0]]
     """
     values = np.asarray(counts, dtype=np.float64)
+    if values.ndim != 2 or len(values) != values.shape[1] or not len(values):
+        raise ValueError(f"counts must be square, a row for each class; got shape {values.shape}; pass (K, K) counts")
+    check_finite(values)
     if (values < 0).any():
         raise ValueError(f"counts must be 0 or more; got {values.min():g}; pass how often each pair of classes came")
     shares = values / np.maximum(values.sum(axis=-1, keepdims=True), 1)  # (K, K)
-    cells = [[f"{value:.0f}" for value in row] for row in np.atleast_2d(values)]
-    label = "share of the true class"
-    figure = draw_heat_map(
-        shares, class_names, title=title, scale_end=1.0, label=label, cells=cells, marks_unknown=False
-    )
+    options = {"scale_end": 1.0, "label": "share of the true class"}
+    options["cells"] = [[f"{value:.0f}" for value in row] for row in values]
+    known = np.ones(len(values), dtype=bool)
+    figure = _draw(shares, names_or_numbers(class_names, None, len(values)), title, known, **options)
     axes = figure.axes[0]
     axes.xaxis.set_label_position("top")
     axes.set(xlabel="predicted class", ylabel="true class")
     return save_figure(figure, path)
 
 
-def draw_heat_map(
-    matrix: ArrayLike,
+def _draw(
+    values: np.ndarray,
     class_names: Sequence[str],
+    title: str | None,
+    known: np.ndarray,
     *,
-    title: str | None = None,
-    scale_end: float | None = None,
+    scale_end: float | None,
     numbers: Sequence[int] | None = None,
     note: str = "",
     label: str = "ground distance",
     cells: Sequence[Sequence[str]] | None = None,
-    marks_unknown: bool = True,
-    figure: Figure | None = None,
 ) -> Figure:
-    """A figure with one heat map, its class names and its color bar.
-
-    Args:
-        matrix: (K, K) finite numbers.
-        class_names: (K,) names, in the order of the rows.
-        title: a line above the figure.
-        scale_end: the value of the darkest color; default: the largest.
-        numbers: (K,) class numbers, where the rows are not in their order.
-        note: a line below the figure.
-        label: of the color bar.
-        cells: (K, K) texts of the cells; default: the values.
-        marks_unknown: whether classes without a distance to any other are gray.
-        figure: whose content is replaced; default: a new one.
-    """
-    values = check_matrix(matrix, class_names)
+    """A figure with one heat map, its class names and its color bar; classes that are not known are gray."""
     side = _side(len(values))
-    figure = figure or Figure(figsize=(side + 1.8, side + 1.0), layout="constrained")
-    figure.clear()
+    figure = Figure(figsize=(side + 1.8, side + 1.0), layout="constrained")
     axes = figure.add_subplot()
-    known = known_classes(values) if marks_unknown else np.ones(len(values), dtype=bool)
     image = show_matrix(axes, values, color_limits(values, scale_end), known)
     _name_classes(axes, short_names(class_names, 24, numbered=len(values) > _MAX_NAMES, numbers=numbers))
     axes.set_title(title or "", pad=10, wrap=True)

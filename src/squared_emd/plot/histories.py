@@ -8,34 +8,25 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..ground_distance.files import read_object, write_aside
-from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances, read_ground_distance
+from ..ground_distance.files import read_object
+from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances
 from ..metrics.logs import STATE_FILE, points
 from .figures import BLUE, place_epochs, save_figure, short_names
-from .heat_maps import SERIATED, color_limits, draw_heat_map, show_matrix
-from .matrices import check_matrix, known_classes, seriation
-from .sources import as_array, names_in_folder, names_or_numbers
+from .heat_maps import color_limits, show_matrix
+from .sources import as_array, check_finite, known_classes, names_in_folder, names_or_numbers, seriation
 
-__all__ = ["HistorySource", "history"]
-
-HistorySource: TypeAlias = ArrayLike | Tensor | str | os.PathLike[str]
-"""(E, K, K) matrices, or the folder of a run."""
-
+_Source: TypeAlias = ArrayLike | Tensor | str | os.PathLike[str]
 _MAX_MAPS = 6
-_MAX_FRAMES = 60
-_FRAME_DPI = 80  # a GIF compresses badly
-_FRAMES_A_SECOND = 2
 _LINES = {"sdd": "SDD", "sdd_relative": "SDD / mean distance"}
 
 
 def history(
-    source: HistorySource,
+    source: _Source,
     *,
     path: str | os.PathLike[str] | None = None,
     order: str = "classes",
@@ -44,14 +35,12 @@ def history(
     class_names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """D epoch by epoch: up to six heat maps with SDD below, or an animation where `path` ends in .gif.
-
-    All heat maps share one color scale. An animation has a heat map for each epoch, 60 at most, evenly spaced.
+    """D epoch by epoch: up to six heat maps on one color scale, with SDD below.
 
     Args:
-        source: (E, K, K) numbers; or the folder of a run, with `ground_distance_history.npz`, as the recipes write it,
-            or with checkpoints that have a D each. Without matrices SDD alone is drawn.
-        path: the file to write: PNG, GIF or what its suffix says; None: no file.
+        source: (E, K, K) numbers; or the folder of a run, with `ground_distance_history.npz`, as the recipes write it.
+            Without matrices SDD alone is drawn.
+        path: the file to write: PNG or what its suffix says; None: no file.
         order: of the rows and columns: "classes", or "seriation", that of the last D.
         epochs: (E,) of the matrices, in order; default: those saved, else 1, 2 ...
         log: a trainer's `log_history`, whose "sdd" and "sdd_relative" are drawn; default: the run's.
@@ -59,13 +48,13 @@ def history(
         title: a line above the figure.
 
     Returns:
-        The figure, which is not registered with pyplot: the strip, or the last frame of the animation.
+        The figure, which is not registered with pyplot.
 
     Raises:
         TypeError: `source` is none of these.
         FileNotFoundError: there is no such folder.
-        ValueError: there is no history, an animation is asked for where D was not kept, the matrices are not (K, K)
-            and finite, `epochs` or `class_names` do not fit them, or there is no such order.
+        ValueError: there is no history, the matrices are not (K, K) and finite, `epochs` or `class_names` do not fit
+            them, or there is no such order.
 
     Examples:
         >>> figure = history([[[0, 1], [1, 0]], [[0, 2], [2, 0]]], epochs=[1, 5])
@@ -91,26 +80,10 @@ def history(
             f"epochs must hold one number for each of the {len(matrices)} matrices, in order; got {at.tolist()}."
         )
     names = names_or_numbers(class_names, names, matrices.shape[-1])
-    for matrix in matrices:
-        check_matrix(matrix, names)
+    check_finite(matrices)
     numbers = seriation(matrices[-1] if len(matrices) else (), order)
     matrices, names = matrices[:, numbers][:, :, numbers], [names[number] for number in numbers]
-    if path is None or Path(path).suffix.lower() != ".gif":
-        return save_figure(_draw_strip(at, matrices, names, log, title), path)
-    if not len(matrices):
-        raise ValueError(f"an animation needs D by epoch, and {source} has only SDD. Give a path that ends in .png.")
-    options = {"numbers": numbers.tolist(), "scale_end": matrices.max(), "note": SERIATED * (order == "seriation")}
-    figure = draw_heat_map(matrices[0], names, **options)
-
-    def draw(index: int) -> None:
-        heading = ", ".join(filter(None, (title, f"epoch {at[index]:g}")))
-        draw_heat_map(matrices[index], names, title=heading, figure=figure, **options)
-
-    frames = np.unique(np.linspace(0, len(at) - 1, _MAX_FRAMES).round().astype(int))
-    frames = [*frames, frames[-1], frames[-1]]  # the last is shown three times as long
-    with write_aside(path) as unfinished:
-        FuncAnimation(figure, draw, frames).save(unfinished, PillowWriter(_FRAMES_A_SECOND), dpi=_FRAME_DPI)
-    return figure
+    return save_figure(_draw_strip(at, matrices, names, log, title), path)
 
 
 def _draw_strip(
@@ -169,19 +142,11 @@ def _read_run(folder: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[st
         raise FileNotFoundError(f"source must name the folder of a run; there is no folder {folder}.")
     if (folder / HISTORY_FILE).is_file():
         return *read_epoch_distances(folder / HISTORY_FILE), _read_log(folder), names_in_folder(folder)
-    with_distance = (
-        path.parent for path in folder.glob("checkpoint-*/config.json") if read_object(path).get("ground_distance")
-    )
-    checkpoints = dict(sorted((read_object(place / STATE_FILE)["epoch"], place) for place in with_distance))
-    if checkpoints:
-        matrices = np.stack([read_ground_distance(place).numpy() for place in checkpoints.values()])
-        last = list(checkpoints.values())[-1]
-        return np.array(list(checkpoints), dtype=np.float64), matrices, _read_log(last), names_in_folder(last)
     log = _read_log(folder)
     if not points(log, "sdd"):
         raise ValueError(
-            f"{folder} must be the folder of a run that learned D, with its {HISTORY_FILE}, with checkpoints or with "
-            f"SDD in its {STATE_FILE}; there is none of them. Name the folder of one run."
+            f"{folder} must be the folder of a run that learned D, with its {HISTORY_FILE}, or SDD in its "
+            f"{STATE_FILE}; there is neither. Name the folder of one run."
         )
     return np.empty(0), np.empty((0, 0, 0)), log, names_in_folder(folder)
 
