@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from squared_emd.data.adience import AGE_GROUPS
-from squared_emd.metrics.names import TABLES, loss_name, network_name, network_of
+from squared_emd.metrics.names import PRETRAINED, TABLES, loss_name, network_name, network_of
 from squared_emd.reports.paper import LAYOUTS, PAPER_GROUND_DISTANCE
-from squared_emd.vision.networks import PRETRAINED
 
 # Table, network, metric -> the paper's figures in the order of its losses.
 COLUMNS = {

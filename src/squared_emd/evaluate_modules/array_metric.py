@@ -28,13 +28,10 @@ Columns = dict[str, np.ndarray]  # equally long
 
 
 class ArrayMetric(evaluate.Metric, abc.ABC):
-    """A metric that keeps what it needs of each batch as arrays.
+    """A metric that keeps what it needs of each batch as arrays; settings may be given when it is loaded, too.
 
-    What ``compute`` takes beside the inputs may be given when the metric is loaded, too. Several processes meet in the
-    lock files of ``evaluate``; process 0 must have computed before the others add to the next round.
-
-    Raises:
-        TypeError: a setting that the metric does not have.
+    Several processes meet in the lock files of ``evaluate``; process 0 must have computed before the others add to the
+    next round.
     """
 
     inputs: Sequence[tuple[Any, Any]]  # the pairs of feature types of predictions and references that are accepted
@@ -70,21 +67,11 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
         return sum(len(next(iter(batch.values()))) for batch in self._batches)
 
     def add(self, *, prediction: Any, reference: Any) -> None:
-        """Add one sample.
-
-        Args:
-            prediction: the prediction.
-            reference: the reference.
-        """
+        """Add one sample."""
         self.add_batch(predictions=[prediction], references=[reference])
 
     def add_batch(self, *, predictions: Any, references: Any) -> None:
-        """Add a batch of samples; it is checked now, and none of it is added if any of it is wrong.
-
-        Args:
-            predictions: list, array or tensor of N predictions.
-            references: list, array or tensor of N references.
-        """
+        """Add a list, array or tensor of N predictions and references, unless any of it is wrong: then none of it."""
         batches = self._batches_with(predictions, references)
         if len(batches) > len(self._batches):  # else it is the last, empty batch of a loop
             if self.num_process > 1:
@@ -93,17 +80,9 @@ class ArrayMetric(evaluate.Metric, abc.ABC):
             self._batches.append(copies)
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict[str, Any] | None:
-        """The results over all samples added since the last call, and those given here.
+        """The results over all samples added since the last call, and those given here; None but in process 0.
 
         If it raises, what was added before is still there, and what was given here is not: call it again.
-
-        Args:
-            predictions: list, array or tensor of N predictions. Optional.
-            references: list, array or tensor of N references. Optional.
-            **kwargs: the metric's settings.
-
-        Returns:
-            The results; None in processes other than process 0.
         """
         settings = self._settings(kwargs)
         is_given = predictions is not None or references is not None

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..metrics.accuracy import ranks_of_truth, top_k_error
 from ..metrics.inputs import as_likeliest_labels, as_scores, as_whole_numbers
-from ..metrics.top_k import ranks_of_truth, top_k_error
 from .array_metric import LABELS, ROWS, ArrayMetric, Columns
 
 

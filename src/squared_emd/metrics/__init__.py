@@ -1,6 +1,14 @@
 """Metrics of ordered classes as functions of arrays, and what a Trainer's ``compute_metrics`` takes."""
 
-from .accuracy import accuracy_per_class, confusion_matrix, macro_mean_absolute_error, mean_absolute_error, within
+from .accuracy import (
+    accuracy_per_class,
+    confusion_matrix,
+    macro_mean_absolute_error,
+    mean_absolute_error,
+    ranks_of_truth,
+    top_k_error,
+    within,
+)
 from .calibration import (
     ReliabilityBins,
     expected_calibration_error,
@@ -12,7 +20,6 @@ from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
 from .kappa import weighted_kappa
 from .score_metrics import ScoreMetrics
-from .top_k import ranks_of_truth, top_k_error
 from .trainer_metrics import ordinal_metrics, top_k_metrics
 
 __all__ = [

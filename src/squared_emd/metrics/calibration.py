@@ -88,11 +88,7 @@ def expected_calibration_error(
 
 
 def calibration_terms(confidences: np.ndarray, hits: np.ndarray, *, bins: int = CALIBRATION_BINS) -> np.ndarray:
-    """(N,) values whose mean is the calibration error: ``hit - confidence``, with the sign of its sum over the bin.
-
-    >>> calibration_terms(np.array([0.75, 0.75]), np.array([True, False])).tolist()  # the bin is 0.5 too sure
-    [-0.25, 0.75]
-    """
+    """(N,) values whose mean is the calibration error: ``hit - confidence``, with the sign of its sum over the bin."""
     places = _bins_of(confidences, bins)
     gaps = hits - confidences  # (N,)
     return gaps * np.sign(np.bincount(places, gaps))[places]
@@ -124,7 +120,6 @@ def reliability(
     """
     (bins,) = as_whole_numbers(bins, "bins", 1)
     weights = as_weights(sample_weight, len(confidences))
-    weights = np.ones(len(confidences)) if weights is None else weights
     places = _bins_of(confidences, bins)
     totals, confidence, accuracy = (
         np.bincount(places, weights * values, minlength=bins) for values in (1, confidences, hits)

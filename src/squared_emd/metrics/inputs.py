@@ -113,10 +113,7 @@ def as_labels_of_pairs(predictions: Any, references: Any) -> tuple[np.ndarray, n
 
 
 def as_class_weights(values: Any, counts: np.ndarray) -> np.ndarray:
-    """(K,) weights of the classes, from numbers, ``"balanced"`` (each class that occurs weighs the same) or None.
-
-    ``counts``: (K,) samples of each class, or sums of their shares.
-    """
+    """(K,) weights of the classes, of which there are ``counts``; "balanced" lets each that occurs weigh the same."""
     if values is None:
         return np.ones(len(counts))
     if isinstance(values, str):
@@ -190,10 +187,10 @@ def as_whole_numbers(values: Any, name: str, least: int) -> list[int]:
     return [int(value) for value in several]
 
 
-def as_weights(values: Any, num_samples: int) -> np.ndarray | None:
-    """(N,) float64 weights of the samples, none negative and not all 0; None stays None."""
+def as_weights(values: Any, num_samples: int) -> np.ndarray:
+    """(N,) float64 weights of the samples, none negative and not all 0; of None ones."""
     if values is None:
-        return None
+        return np.ones(num_samples)
     array = as_reals(values, "sample_weight")
     if len(array) != num_samples or (array < 0).any() or not array.any():
         raise ValueError(

@@ -61,10 +61,6 @@ def weighted_kappa(
             )
         disagreement = ground_distance[np.ix_(rows, columns)]
     observed = np.average(disagreement[predictions, references], weights=sample_weight)
-    expected = _shares(predictions, sample_weight) @ disagreement @ _shares(references, sample_weight)
+    shares = (np.bincount(side, sample_weight) / sample_weight.sum() for side in (predictions, references))
+    expected = next(shares) @ disagreement @ next(shares)
     return float(1 - observed / expected) if expected > 0 else 0.0
-
-
-def _shares(positions: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
-    counts = np.bincount(positions, sample_weight)
-    return counts / counts.sum()

@@ -13,35 +13,14 @@ from numpy.typing import ArrayLike
 
 from .names import METRICS, TABLES
 
-__all__ = [
-    "RESULTS_FILE",
-    "STATE_FILE",
-    "check_confusion_matrix",
-    "check_results",
-    "epoch_to_reach",
-    "is_number",
-    "is_text",
-    "points",
-    "refuse_result",
-]
-
 RESULTS_FILE = "all_results.json"
 STATE_FILE = "trainer_state.json"
 
 
 def points(history: Sequence[Mapping[str, Any]], metric: str) -> dict[float, float]:
-    """A metric by epoch.
+    """Epoch -> value of a metric, in order; of several entries at one epoch the first counts.
 
-    Args:
-        history: entries with "epoch", such as a trainer's `log_history`. Of several at one epoch the first counts (a
-            closing `trainer.evaluate()` logs the last epoch once more).
-        metric: a key of the entries; entries that lack it are passed over.
-
-    Returns:
-        Epoch -> value, in order; empty where no entry has the metric.
-
-    >>> points([{"epoch": 2.0, "eval_aem": 0.5}, {"epoch": 1.0, "eval_aem": 0.25}, {"epoch": 2.0}], "eval_aem")
-    {1.0: 0.25, 2.0: 0.5}
+    A closing `trainer.evaluate()` logs the last epoch once more.
     """
     values: dict[float, float] = {}
     for entry in history:
@@ -51,19 +30,7 @@ def points(history: Sequence[Mapping[str, Any]], metric: str) -> dict[float, flo
 
 
 def epoch_to_reach(history: Sequence[Mapping[str, Any]], metric: str, level: float) -> float | None:
-    """The first epoch at which a metric is as good as a level (after Hou et al. 2016, Figure 2).
-
-    Args:
-        history: entries with "epoch" and the metric.
-        metric: a key of `METRICS`, which says whether more or less is better.
-        level: in the unit of the entries.
-
-    Returns:
-        The epoch, or None where the level is never reached.
-
-    >>> epoch_to_reach([{"epoch": 1.0, "eval_aem": 0.5}, {"epoch": 2.0, "eval_aem": 0.75}], "eval_aem", 0.625)
-    2.0
-    """
+    """The first epoch at which a metric is as good as a level (after Hou et al. 2016, Figure 2), or None."""
     sign = -1 if METRICS[metric].less_is_better else 1
     slack = 1e-9  # means of the same values may differ in their last digit
     reached = (epoch for epoch, value in points(history, metric).items() if sign * (value - level) >= -slack)
@@ -71,18 +38,7 @@ def epoch_to_reach(history: Sequence[Mapping[str, Any]], metric: str, level: flo
 
 
 def check_results(results: Mapping[str, Any], where: object) -> dict[str, Any]:
-    """The results of a run that this package knows, each of its type and in its range; without None.
-
-    Args:
-        results: with the keys of `all_results.json`.
-        where: what an error calls them.
-
-    Raises:
-        ValueError: a value is not as it should be.
-
-    >>> check_results({"eval_aem": 0.5, "sdd": None, "unknown": 1}, "results")
-    {'eval_aem': 0.5}
-    """
+    """The results of a run that this package knows, each of its type and in its range; without None."""
     known = {}
     for names, fits, required in _REQUIREMENTS:
         for name in names.split():
@@ -98,24 +54,7 @@ def check_results(results: Mapping[str, Any], where: object) -> dict[str, Any]:
 def check_confusion_matrix(
     counts: ArrayLike, num_classes: int, results: Mapping[str, Any], where: object = RESULTS_FILE
 ) -> np.ndarray:
-    """Check that a confusion matrix agrees with the metrics measured beside it.
-
-    Args:
-        counts: (K, K) integers; row: the true class, column: the predicted one.
-        num_classes: K.
-        results: of these, `num_test` and the metrics that a confusion matrix determines are compared if present.
-        where: what an error calls the results.
-
-    Returns:
-        (K, K) int64.
-
-    Raises:
-        ValueError: these are no counts, or they do not agree to 1e-6.
-
-    Examples:
-        >>> check_confusion_matrix([[2, 1], [0, 1]], 2, {"num_test": 4, "eval_aem": 0.75}).tolist()
-        [[2, 1], [0, 1]]
-    """
+    """(K, K) int64 counts, a row for each true class, that agree to 1e-6 with the metrics measured beside them."""
     try:
         values = np.asarray(counts, dtype=np.float64)
     except (TypeError, ValueError):

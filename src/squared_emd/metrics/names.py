@@ -5,21 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["LOSSES", "METRICS", "TABLES", "Metric", "less_is_better", "loss_name", "network_name", "network_of"]
-
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown.
-
-    Args:
-        heading: of its column.
-        title: of its panel in a figure.
-        digits: decimals.
-        in_percent: whether the fraction of the results is shown as percent.
-        is_fraction: whether it lies between 0 and 1.
-        less_is_better: whether it is an error.
-    """
+    """How a metric is shown: heading of its column, title of its panel, decimals, whether fractions become percent."""
 
     heading: str
     title: str
@@ -60,42 +49,25 @@ TABLES = ("adience", "images_of_groups", "aadb", "imagenet", "own_data", "text_r
 """What `table` may be in `all_results.json`."""
 
 _NETWORK_NAMES = {"alxs": "ALXs", "alx": "ALX", "vgg_f": "VGG_F", "res": "RES", "res_f": "RES_F"}
-# As PRETRAINED in vision/networks.py, which needs torch; a test holds the two against each other.
-_PRETRAINED = {"timm/vgg16.tv_in1k": "vgg_f", "timm/resnetv2_50.a1h_in1k": "res_f"}
+PRETRAINED = {"vgg_f": "timm/vgg16.tv_in1k", "res_f": "timm/resnetv2_50.a1h_in1k"}  # the second stands in for RES_F
 
 
 def less_is_better(metric: str) -> bool:
-    """Whether a metric is an error of those that this package measures, whatever prefix it has.
-
-    >>> less_is_better("eval_validation_mae"), less_is_better("aem")
-    (True, False)
-    """
+    """Whether a metric is an error of those that this package measures, whatever prefix it has."""
     return re.search(rf"(?:^|_)(?:{'|'.join(_ERRORS)})$", metric) is not None
 
 
 def network_of(model: str) -> str:
-    """The paper's name of a pre-trained model, in the spelling of the recipes, or the model itself.
-
-    >>> network_of("timm/vgg16.tv_in1k")
-    'vgg_f'
-    """
-    return _PRETRAINED.get(model, model)
+    """The paper's name of a pre-trained model, in the spelling of the recipes, or the model itself."""
+    return next((name for name, pretrained in PRETRAINED.items() if pretrained == model), model)
 
 
 def network_name(network: str) -> str:
-    """The paper's networks as it writes them, others as they are.
-
-    >>> network_name("res_f")
-    'RES_F'
-    """
+    """The paper's networks as it writes them, others as they are."""
     return _NETWORK_NAMES.get(network, network)
 
 
 def loss_name(loss: str, variant: str = "") -> str:
-    """The losses as tables have them, others as they are, and what sets the runs apart.
-
-    >>> loss_name("emd", "ensemble of 8")
-    'EMD, ensemble of 8'
-    """
+    """The losses as tables have them, others as they are, and what sets the runs apart."""
     name = loss.upper() if loss in LOSSES else loss
     return f"{name}, {variant}" if variant else name

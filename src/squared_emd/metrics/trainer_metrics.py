@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .accuracy import mean_absolute_error, within
+from .accuracy import mean_absolute_error, ranks_of_truth, top_k_error, within
 from .calibration import negative_log_likelihood, reliability
 from .correlation import correlation, expected_score
 from .emd import squared_emd
@@ -22,7 +22,6 @@ from .inputs import (
     check_lengths,
     softmax,
 )
-from .top_k import ranks_of_truth, top_k_error
 
 _ENTRIES = 2**22  # logits that are worked on at a time: 34 MB in float64
 
@@ -48,14 +47,9 @@ class TrainerMetrics:
         self.samples(np.zeros((1, num_outputs)), np.zeros(1, np.int64))
 
     def __call__(self, evaluation: Any, compute_result: bool | None = None) -> dict[str, float]:
-        """The metrics of an evaluation.
+        """The metrics of an evaluation, or of its batches: empty before the last, for which ``compute_result`` is true.
 
-        Args:
-            evaluation: with ``predictions``, the logits or a tuple that begins with them, and ``label_ids``.
-            compute_result: None where this is the whole evaluation, else whether it is its last batch.
-
-        Returns:
-            From name to value; empty before the last batch.
+        Its predictions are the logits, or a tuple that begins with them.
         """
         parts = [(evaluation.predictions, evaluation.label_ids)]
         if compute_result is None:

@@ -29,10 +29,11 @@ from transformers import (
     TimmWrapperImageProcessor,
 )
 
+from ..metrics.names import PRETRAINED
+
 __all__ = ["PRETRAINED", "SMALL", "ImageClassifier", "load_image_classifier"]
 
 FROM_SCRATCH = ("alxs", "alx", "res")
-PRETRAINED = {"vgg_f": "timm/vgg16.tv_in1k", "res_f": "timm/resnetv2_50.a1h_in1k"}  # the second stands in for RES_F
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_pct": 1.0, "interpolation": "bilinear"}
 default_cfgs = generate_default_cfgs(
