@@ -25,8 +25,8 @@ from squared_emd import ClassCentroids, EMDTrainingArguments, percentile_ranks, 
 from squared_emd.ground_distance.learned import ground_distance_and_sdd
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.losses import ground_distance_cost
+from squared_emd.training.callbacks import digest_of
 from squared_emd.training.criterion import EMDCriterion
-from squared_emd.training.ground_distance_callback import digest_of
 
 D = 2048
 

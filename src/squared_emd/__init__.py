@@ -34,16 +34,15 @@ from .targets import class_weights_from_counts, smooth_labels, soft_labels
 if TYPE_CHECKING:
     from .ground_distance.saved import load_ground_distance
     from .training.arguments import EMDTrainingArguments
-    from .training.early_stopping import EMDEarlyStopping
-    from .training.ground_distance_callback import GroundDistanceCallback
+    from .training.callbacks import EMDEarlyStopping, GroundDistanceCallback
     from .training.head_features import HeadInput
     from .training.learned_distance import learn_ground_distance
     from .training.loss_function import compute_loss_func
     from .training.self_guidance import SelfGuidance
     from .training.trainer import EMDTrainer
 _LAZY = {
-    "GroundDistanceCallback": "training.ground_distance_callback",
-    "EMDEarlyStopping": "training.early_stopping",
+    "GroundDistanceCallback": "training.callbacks",
+    "EMDEarlyStopping": "training.callbacks",
     "EMDTrainingArguments": "training.arguments",
     "HeadInput": "training.head_features",
     "SelfGuidance": "training.self_guidance",

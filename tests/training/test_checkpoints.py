@@ -1,7 +1,6 @@
 """Which checkpoint is whole, which is the last, and whose weights it holds."""
 
 import json
-import os
 import shlex
 import shutil
 from collections import namedtuple
@@ -19,7 +18,6 @@ from squared_emd.training.checkpoints import (
     last_complete_checkpoint,
     load_weights,
     mark_complete,
-    replace_files,
     validate_checkpoint,
     why_not_written,
 )
@@ -78,31 +76,6 @@ def test_a_manifest_of_an_earlier_version_has_sizes_alone(checkpoint, size):
     assert validate_checkpoint(checkpoint) is None
     (checkpoint / "optimizer.pt").write_text("0")
     assert validate_checkpoint(checkpoint).startswith("optimizer.pt has 1 bytes in place of 10 (")
-
-
-@pytest.mark.parametrize("kill", [1, 2, 3])
-def test_files_are_replaced_in_a_checkpoint_that_stays_complete(checkpoint, tmp_path, monkeypatch, kill):
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "config.json").write_text("a longer config")
-    (tmp_path / "new" / "ground_distance.safetensors").write_text("new")
-    replace, calls = os.replace, []
-
-    def counted(*paths):
-        calls.append(paths)
-        if len(calls) == kill:
-            raise KeyboardInterrupt
-        replace(*paths)
-
-    monkeypatch.setattr("os.replace", counted)
-    with pytest.raises(KeyboardInterrupt):
-        replace_files(checkpoint, tmp_path / "new")
-    assert validate_checkpoint(checkpoint) is None
-    replace_files(checkpoint, tmp_path / "new")
-    assert validate_checkpoint(checkpoint) is None
-    assert (checkpoint / "ground_distance.safetensors").read_text() == "new"
-    assert not list(checkpoint.glob(".*"))
-    (checkpoint / "config.json").write_text("another  config")
-    assert "config.json has as many bytes" in validate_checkpoint(checkpoint)
 
 
 @pytest.mark.parametrize(

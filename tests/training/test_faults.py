@@ -15,8 +15,8 @@ from torch.utils.data import Subset
 from transformers import TrainerCallback
 
 from squared_emd import EMDTrainer, ordinal_metrics
+from squared_emd.training.callbacks import check_ranks_agree
 from squared_emd.training.checkpoints import last_complete_checkpoint
-from squared_emd.training.ground_distance_callback import check_ranks_agree
 from squared_emd.training.nonfinite import FiniteCheck, check_weights
 
 NAN, INF = float("nan"), float("inf")

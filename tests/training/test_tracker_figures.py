@@ -16,7 +16,7 @@ from transformers import TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
 
 from squared_emd import EMDTrainer
-from squared_emd.training.tracker_figures import GroundDistanceFigures
+from squared_emd.training.callbacks import GroundDistanceFigures
 
 
 class SummaryWriter:

@@ -15,7 +15,7 @@ from transformers.trainer_utils import PredictionOutput
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..metrics import ScoreMetrics, confusion_matrix
 from ..reports.predictions import Predictions
-from ..training.early_stopping import EMDEarlyStopping
+from ..training.callbacks import EMDEarlyStopping
 from ..training.trainer import EMDTrainer
 from .arguments import ExperimentArguments
 from .experiment import Experiment, Samples

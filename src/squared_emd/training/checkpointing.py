@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,15 +17,7 @@ from transformers.trainer_utils import TrainOutput, has_length, rotate_checkpoin
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..hub.main_process import on_main_process
-from .checkpoints import (
-    MANIFEST,
-    STATE_FILE,
-    checkpoint_to_resume,
-    load_weights,
-    mark_complete,
-    mark_incomplete,
-    why_not_written,
-)
+from .checkpoints import MANIFEST, STATE_FILE, checkpoint_to_resume, load_weights, mark_complete, why_not_written
 
 __all__ = ["CheckpointingMixin"]
 
@@ -45,9 +38,6 @@ class CheckpointingMixin:
         log_sums: by name, a scalar on the device: this rank's sum over the steps since the last log.
         reduced_log_sums: those of all ranks, while the log is written.
         steps_to_log: the steps that they are of.
-        last_checkpoint: that this process has written in this training.
-        first_step: from which this training goes on.
-        steps_made: optimizer steps of this process, of all its trainings.
     """
 
     summed_state: tuple[str, ...] = ()
@@ -64,13 +54,10 @@ class CheckpointingMixin:
         self.log_sums: dict[str, Tensor] = {}
         self.reduced_log_sums: dict[str, float] = {}
         self.steps_to_log = 0
-        self.last_checkpoint: str | None = None
-        self.first_step = self.steps_made = 0
         self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
         self._epochs_ended = 0
         self._steps_in_epoch = 0
         self._is_over = False  # a resumed run has nothing left to train
-        self._train_loss = 0.0  # mean over all steps of the run
         self._resumed_from: str | None = None
         self._stream_position: tuple[int, int] | None = None  # epochs and steps, where a stream is resumed
         self._restored_generators = False
@@ -97,11 +84,6 @@ class CheckpointingMixin:
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; incomplete checkpoints are skipped with a warning, and the loss is the mean of the whole run.
 
-        Args:
-            resume_from_checkpoint: a checkpoint, or True for the last complete one in `output_dir`.
-            args: as `Trainer` takes them.
-            kwargs: as `Trainer` takes them.
-
         Raises:
             ValueError: there is no complete checkpoint, or the given one is incomplete.
         """
@@ -110,18 +92,17 @@ class CheckpointingMixin:
             resume_from_checkpoint = on_main_process(find, ValueError)
         self._resumed_from = resume_from_checkpoint or None
         self._stream_position, self._restored_generators = None, False
-        callbacks, own = self.callback_handler.callbacks, (_Progress(self), _Restorer(self))
-        callbacks[:] = own[0], *callbacks, own[1]  # A run is restored when all the others have begun.
+        self.add_callback(progress := _Progress(self))  # the last: a run is restored when all the others have begun
         try:
             output = super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
-            callbacks[:] = [callback for callback in callbacks if callback not in own]
-        return output._replace(training_loss=self._train_loss)
+            self.pop_callback(progress)
+        return output._replace(training_loss=output.metrics["train_loss"])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As `Trainer`; `train_loss` is the mean over the whole run, whether or not it was interrupted."""
         if "train_loss" in logs:  # Trainer divides by the steps since the run was resumed
-            logs["train_loss"] = self._train_loss = self._total_loss_scalar / max(self.state.global_step, 1)
+            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step, 1)
         super().log(logs, start_time)
 
     # Writing a checkpoint
@@ -130,7 +111,7 @@ class CheckpointingMixin:
         run_folder, limit = self._get_output_dir(trial=trial), self.args.save_total_limit
         folder = os.path.join(run_folder, f"checkpoint-{self.state.global_step}")
         if self.args.should_save:
-            mark_incomplete(folder)
+            Path(folder, MANIFEST).unlink(missing_ok=True)
         try:
             self._write_state(folder)
             self.args.save_total_limit = None  # the older ones are deleted when this one is complete
@@ -151,10 +132,8 @@ class CheckpointingMixin:
         failed = torch.tensor(int(error is not None), device=self.args.device)
         if self.accelerator.reduce(failed, "sum"):  # which waits for all
             raise error or _AnotherRankFailed(f"another rank could not write its part of {folder}; its log says why.")
-        if self.args.should_save:
-            if not os.path.exists(os.path.join(folder, MANIFEST)):  # one that is pushed has it already
-                mark_complete(folder)
-            self.last_checkpoint = folder
+        if self.args.should_save and not Path(folder, MANIFEST).exists():  # one that is pushed has it already
+            mark_complete(folder)
 
     def _write_state(self, folder: str) -> None:
         # The sums are those of all ranks. Every rank then continues as a resumed run would: the main process with the
@@ -197,7 +176,12 @@ class CheckpointingMixin:
             self.reduced_log_sums = dict(zip(names, sums.tolist(), strict=True))
             self.steps_to_log = self.state.global_step - self._globalstep_last_logged
             self.log_sums = {}
+        # A run's last checkpoint is written when its epoch has ended, and so has what that changes.
+        is_last = self.control.should_training_stop and self._steps_in_epoch > 0 and has_length(self.train_dataset)
+        waits = self.control.should_save and is_last and float(self.state.epoch).is_integer()
+        self.control.should_save &= not waits
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate)
+        self.control.should_save |= waits
 
     # Resuming from a checkpoint
 
@@ -221,8 +205,6 @@ class CheckpointingMixin:
     def _restore_progress(self) -> None:
         """When training begins: continue the log where it was interrupted; end an epoch that only lacked its end."""
         checkpoint = self._resumed_from
-        self.last_checkpoint = None  # That of an earlier training belongs to another run.
-        self.first_step = self.state.global_step
         self._is_over = self.state.global_step >= self.state.max_steps
         state = None if checkpoint is None else _read_state(checkpoint)
         if state is not None and not has_length(self.train_dataset):
@@ -308,25 +290,17 @@ class _AnotherRankFailed(RuntimeError):
 
 
 class _Progress(TrainerCallback):
-    """Counts steps, epochs and the steps within one."""
-
-    def __init__(self, trainer: CheckpointingMixin) -> None:
-        self.trainer = trainer
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.trainer._steps_in_epoch += 1
-        self.trainer.steps_made += 1
-
-    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        self.trainer._epochs_ended += 1
-        self.trainer._steps_in_epoch = 0
-
-
-class _Restorer(TrainerCallback):
-    """Restores the progress of a resumed run once it is set up."""
+    """Restores the progress of a resumed run once it is set up, and counts its epochs and the steps within one."""
 
     def __init__(self, trainer: CheckpointingMixin) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._restore_progress()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer._steps_in_epoch += 1
+
+    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
+        self.trainer._epochs_ended += 1
+        self.trainer._steps_in_epoch = 0

@@ -24,23 +24,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..ground_distance.files import read_json, write_aside
 
-__all__ = [
-    "MANIFEST",
-    "STATE_FILE",
-    "checkpoint_to_resume",
-    "last_complete_checkpoint",
-    "load_weights",
-    "mark_complete",
-    "mark_incomplete",
-    "replace_files",
-    "validate_checkpoint",
-    "why_not_written",
-]
+__all__ = ["last_complete_checkpoint", "mark_complete", "validate_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "emd_state.safetensors"  # the first file that is written
-MANIFEST = "files.json"  # of each file the size and digest that it may have; the last file that is written
+MANIFEST = "files.json"  # of each file the size and digest; the last file that is written
 
 
 def mark_complete(folder: str | Path) -> None:
@@ -59,44 +48,12 @@ def mark_complete(folder: str | Path) -> None:
     with ThreadPoolExecutor() as pool:
         contents = list(pool.map(_content, files))
     names = [path.relative_to(folder).as_posix() for path in files]
-    _write_manifest(folder, {name: [content] for name, content in zip(names, contents, strict=True)})
-
-
-def mark_incomplete(folder: str | Path) -> None:
-    """Remove the manifest, before the checkpoint is written again.
-
-    Args:
-        folder: the checkpoint; it need not exist.
-    """
-    (Path(folder) / MANIFEST).unlink(missing_ok=True)
-
-
-def replace_files(folder: str | Path, replacements: str | Path) -> None:
-    """Move files into a complete checkpoint, which is complete all the time.
-
-    Args:
-        folder: the checkpoint.
-        replacements: a folder of files, on the same disk.
-    """
-    folder, files = Path(folder), sorted(Path(replacements).iterdir())
-    manifest = read_json(folder / MANIFEST)
-    for path in files:
-        if isinstance(manifest.get(path.name), list):  # a kill may leave either of both
-            manifest[path.name].append(_content(path))
-    _write_manifest(folder, manifest)
-    for path in files:
-        os.replace(path, folder / path.name)
+    with write_aside(folder / MANIFEST) as path:
+        path.write_text(json.dumps(dict(zip(names, contents, strict=True))) + "\n", encoding="utf-8")
 
 
 def validate_checkpoint(folder: str | Path) -> str | None:
-    """Why a run cannot be resumed from a checkpoint.
-
-    Args:
-        folder: the checkpoint of an `EMDTrainer`, or of a plain `Trainer`.
-
-    Returns:
-        The reason, or None where it is complete.
-    """
+    """Why a run cannot be resumed from a checkpoint, also of a plain `Trainer`; None where it is complete."""
     folder = Path(folder)
     if not folder.is_dir():
         return "there is no such folder"
@@ -105,8 +62,8 @@ def validate_checkpoint(folder: str | Path) -> str | None:
             manifest = dict(read_json(folder / MANIFEST))
         except (OSError, TypeError, ValueError):
             return f"{MANIFEST} is incomplete"
-        for name, contents in manifest.items():
-            if (change := _change(folder / name, contents)) is not None:
+        for name, content in manifest.items():
+            if (change := _change(folder / name, content)) is not None:
                 source = f"from {mark_complete.__module__} import {mark_complete.__name__}"
                 accept = shlex.join(["python", "-c", f"{source}; {mark_complete.__name__}({str(folder)!r})"])
                 return f"{name} {change} (if you changed the checkpoint on purpose, accept it as it is: {accept})"
@@ -120,43 +77,26 @@ def validate_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
-def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    with write_aside(folder / MANIFEST) as path:
-        path.write_text(json.dumps(manifest) + "\n", encoding="utf-8")
-
-
 def _content(path: Path) -> list[int | str]:
     """Size and XXH64 digest, which finds any damage and takes little more time than reading does."""
     with path.open("rb") as file:
         return [path.stat().st_size, Hasher.hash_bytes(iter(partial(file.read, 2**20), b""))]
 
 
-def _change(path: Path, contents: Any) -> str | None:
-    """What has become of a file whose size and digest are given; of earlier versions the size alone, or None."""
+def _change(path: Path, content: Any) -> str | None:
+    """What has become of a file whose size and digest are given; commit 5c0dc70 wrote the size alone, or None."""
     if not path.is_file():
         return "is missing"
-    size = path.stat().st_size
-    if isinstance(contents, list):
-        sizes = [content[0] for content in contents]
-    else:
-        sizes = [size if contents is None else contents]
-    if size not in sizes:
-        return f"has {size} bytes in place of {sizes[-1]}"
-    if isinstance(contents, list) and _content(path) not in contents:
+    size = content[0] if isinstance(content, list) else content
+    if size is not None and path.stat().st_size != size:
+        return f"has {path.stat().st_size} bytes in place of {size}"
+    if isinstance(content, list) and _content(path) != content:
         return "has as many bytes as it was written with, and other ones"
     return None
 
 
 def checkpoint_to_resume(given: str | os.PathLike[str] | bool, output_dir: str) -> str:
-    """The checkpoint that a run is resumed from.
-
-    Args:
-        given: a checkpoint, or True for the last complete one.
-        output_dir: of the run.
-
-    Raises:
-        ValueError: there is no complete checkpoint, or the given one is incomplete.
-    """
+    """The checkpoint that a run is resumed from: the given one, or for True the last complete one."""
     if given is True:
         last = last_complete_checkpoint(output_dir)
         if last is None:
@@ -175,14 +115,7 @@ def checkpoint_to_resume(given: str | os.PathLike[str] | bool, output_dir: str) 
 
 
 def last_complete_checkpoint(folder: str | Path) -> str | None:
-    """The last complete checkpoint of a run; one that is incomplete is skipped with a warning.
-
-    Args:
-        folder: the run's `output_dir`.
-
-    Returns:
-        Its path, or None where there is none.
-    """
+    """The last complete checkpoint of a run, or None; one that is incomplete is skipped with a warning."""
     found = []
     for path in Path(folder).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         number = re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", path.name)
@@ -210,17 +143,7 @@ def why_not_written(checkpoint: str, error: Exception) -> str:
 
 
 def load_weights(model: PreTrainedModel, folder: str | Path) -> None:
-    """Load weights under the names that an architecture has in files.
-
-    `save_pretrained` writes ViT, Swin, AST and others under names that `load_state_dict` does not know.
-
-    Args:
-        model: gets the weights.
-        folder: what `save_pretrained` of such a model wrote.
-
-    Raises:
-        ValueError: the files hold other weights than the model has.
-    """
+    """Load what `save_pretrained` of such a model wrote, of ViT, Swin, AST and others under names of its own."""
     saved: dict[str, Tensor] = {}
     for path in sorted(Path(folder).glob("*.safetensors")):
         if path.name.startswith("model"):

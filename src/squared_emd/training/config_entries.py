@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel, TrainerCallback
+from transformers import PretrainedConfig, PreTrainedModel
 
 from ..ground_distance.model_config import class_names_of
-from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG, write_ground_distance
+from ..ground_distance.saved import write_ground_distance
 from .arguments import SELF_GUIDED
-from .checkpoints import replace_files
 from .criterion import EMDCriterion
-
-__all__ = [
-    "ConfigWriter",
-    "averages_flips",
-    "config_of",
-    "emd_block",
-    "replace_config_entries",
-    "write_config_entries",
-    "write_entries",
-]
-
-
-class ConfigWriter(TrainerCallback):
-    """Puts the D of each epoch into the config that is in use, before the callbacks of others save the model.
-
-    A D that does not fit into the config is digested once, when training ends: it takes seconds and memory.
-    """
-
-    def __init__(self, write: Callable[[], None], num_classes: int) -> None:
-        self.write = write
-        self.fits = num_classes <= MAX_CLASSES_IN_CONFIG
-
-    def on_train_begin(self, *args: Any, model: nn.Module | None = None, **kwargs: Any) -> None:
-        emd = getattr(config_of(model), "emd", None) or {}
-        emd.pop("intervals", None)  # They are of the weights before.
-
-    def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
-        if self.fits:
-            self.write()
-
-    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        self.write()  # That of the best model.
 
 
 def write_config_entries(trainer: Any, folder: str | None) -> None:
-    """Put D and the `emd` block into the model's config, or D beside it; the config itself is not written.
+    """Put D and the `emd` block of an `EMDTrainer` where :func:`write_entries` does.
 
-    Adapters are saved without a config, and so is a module that is no `PreTrainedModel`: D lies beside them. Without
-    training a D that was loaded stays as it is.
-
-    Args:
-        trainer: an `EMDTrainer`.
-        folder: where the model is saved; None: only the config that is in use changes.
+    Without training a D that was loaded stays as it is.
     """
     model, criterion = trainer.accelerator.unwrap_model(trainer.model), trainer.criterion
     loaded = trainer.loaded_ground_distance
@@ -72,44 +31,19 @@ def write_config_entries(trainer: Any, folder: str | None) -> None:
 
 
 def write_entries(folder: str | None, model: nn.Module, matrix: Tensor | None, block: dict[str, Any]) -> None:
-    """Put a D and an `emd` block where :func:`write_config_entries` does.
+    """Put D and the `emd` block, which changes, into the config in use, or D into the folder the model is saved in.
 
-    Args:
-        folder: where the model is saved; None: only the config that is in use changes.
-        model: without its wrappers.
-        matrix: (K, K) D; None: there is none.
-        block: changed in place.
+    Adapters are saved without a config, and so is a module that is no `PreTrainedModel`: D then lies beside them.
     """
     config = config_of(model)
     write_ground_distance(matrix, folder, config, block)
-    if folder is not None and config is not None and not _saves_its_config(model):
+    saves_its_config = isinstance(model, PreTrainedModel) and not getattr(model, "_hf_peft_config_loaded", False)
+    if folder is not None and config is not None and not saves_its_config:
         write_ground_distance(matrix, folder, None, {})
 
 
-def replace_config_entries(trainer: Any) -> None:
-    """When training is over, give the checkpoint of its last step the last D; it is complete all the time.
-
-    With the steps strategy it was written before the last epoch ended.
-    """
-    checkpoint = trainer.last_checkpoint or ""
-    if not trainer.args.is_self_guided or not checkpoint.endswith(f"checkpoint-{trainer.state.global_step}"):
-        return
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(checkpoint)) as temporary:
-        write_config_entries(trainer, temporary)
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if _saves_its_config(model):
-            model.config.save_pretrained(temporary)
-        replace_files(checkpoint, temporary)
-
-
 def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) -> dict[str, Any]:
-    """The `emd` block of a config: how the model was trained, and what its D is of.
-
-    Args:
-        model: without its wrappers.
-        criterion: of the run.
-        has_distance: whether a D is saved with the block.
-    """
+    """The `emd` block of a config: how the model, without wrappers, was trained, and what its D is of."""
     args = criterion.args
     block: dict[str, Any] = {"loss": args.loss, "epoch": criterion.epoch, "version": version("squared-emd")}
     if args.is_self_guided:
@@ -139,11 +73,6 @@ def config_of(model: nn.Module) -> PretrainedConfig | None:
     """The config of a model that can be saved; None where it has another one, or none."""
     config = getattr(model, "config", None)
     return config if isinstance(config, PretrainedConfig) else None
-
-
-def _saves_its_config(model: nn.Module) -> bool:
-    """Whether a Trainer saves config.json with the model; beside an adapter it would be taken for a whole model."""
-    return isinstance(model, PreTrainedModel) and not getattr(model, "_hf_peft_config_loaded", False)
 
 
 def averages_flips(model: nn.Module) -> bool:

@@ -13,19 +13,12 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..losses import logits_of
 
-__all__ = ["LogitsFirst", "evaluation_loss", "keep_best_evaluation", "keep_evaluation", "settings_of_evaluation"]
-
 _BATCHES_ON_DEVICE = 16  # whose outputs leave the device together
 _NOT_ON_A_CARD = ("loss", "loss_ce", "loss_emd", "loss_mse", "model_preparation_time")
 
 
 class LogitsFirst:
-    """Calls a model; what it returns becomes a dictionary that begins with the logits.
-
-    Args:
-        model: as Accelerate wrapped it.
-        num_classes: K.
-    """
+    """Calls a model; what it returns becomes a dictionary that begins with the logits."""
 
     def __init__(self, model: nn.Module, num_classes: int) -> None:
         self.model, self.num_classes = model, num_classes
@@ -44,17 +37,7 @@ class LogitsFirst:
 
 
 def evaluation_loss(trainer: Any, logits: Tensor, labels: Tensor, num_unique: int) -> Tensor:
-    """The mean loss of a batch, whose components are added to the evaluation.
-
-    Args:
-        trainer: an `EMDTrainer`.
-        logits: (B, K).
-        labels: of the batch.
-        num_unique: number of samples that count; those after them are padding duplicates.
-
-    Raises:
-        ValueError: the loss needs a D, and before training there is none.
-    """
+    """The mean loss of the `num_unique` samples of a batch, whose components are added to the evaluation."""
     criterion = trainer.criterion
     may_lack_distance = trainer.is_in_train or trainer.state.global_step > 0  # as in the jump start
     if criterion.args.is_self_guided and criterion.ground_distance is None and not may_lack_distance:
@@ -71,17 +54,7 @@ def evaluation_loss(trainer: Any, logits: Tensor, labels: Tensor, num_unique: in
 
 @contextmanager
 def settings_of_evaluation(trainer: Any, dataloader: Any, *, returns_outputs: bool) -> Iterator[None]:
-    """Let outputs leave the device every few batches, and compute metrics batch by batch where that is possible.
-
-    Args:
-        trainer: an `EMDTrainer`; fields of its arguments are other ones inside the ``with`` block. The memory does not
-            grow with the data if its `compute_metrics` takes batches.
-        dataloader: of the evaluation.
-        returns_outputs: all outputs are needed in any case.
-
-    Raises:
-        ValueError: fields have changed since the last training, or since construction if there was none.
-    """
+    """Let outputs leave the device every few batches, and compute metrics batch by batch where that is possible."""
     args, trained = trainer.args, trainer.criterion.args
     if changed := args.changed_fields(trained):
         earlier, now = ({name: getattr(fields, name) for name in changed} for fields in (trained, args))
@@ -125,8 +98,6 @@ def keep_evaluation(trainer: Any, output: EvalLoopOutput, prefix: str) -> None:
 
 def keep_best_evaluation(trainer: Any) -> None:
     """Once the best model is loaded, give its weights the evaluation of when they were new."""
-    best = trainer.state.best_global_step
-    steps_made = trainer.steps_made - (trainer.state.global_step - best)
-    earlier = [version for version in trainer.evaluated if version[1] == steps_made]
-    if earlier and best > trainer.first_step:
+    earlier = [version for version in trainer.evaluated if version[1] == trainer.state.best_global_step]
+    if earlier:
         trainer.evaluated[trainer.weights_version] = trainer.evaluated[earlier[-1]]

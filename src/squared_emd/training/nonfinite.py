@@ -9,26 +9,9 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-__all__ = ["FiniteCheck", "NonFiniteCallback", "check_weights", "local_part"]
-
 
 class FiniteCheck:
-    """Which samples have finite features and logits, and for how many steps in a row none had.
-
-    Args:
-        device: where the model computes, and where the count is kept.
-
-    Attributes:
-        last_finite: number of finite samples of the last batch, a scalar on the device.
-
-    Examples:
-        >>> check = FiniteCheck()
-        >>> check.check(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))
-        tensor([ True, False])
-        >>> check.end_step()
-        >>> check.steps_without
-        0
-    """
+    """Which samples have finite features and logits, and for how many steps in a row none had."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._steps_without = torch.zeros((), dtype=torch.int64, device=device)
@@ -36,10 +19,9 @@ class FiniteCheck:
         self._on_host = torch.zeros((), dtype=torch.int64, pin_memory=pinned)  # copied to without blocking
         self._samples_in_step = 0
         self._finite_in_step = torch.zeros((), dtype=torch.int64, device=device)
-        self.last_finite = torch.zeros_like(self._finite_in_step)
+        self.last_finite = torch.zeros_like(self._finite_in_step)  # samples of the last batch
 
     def reset(self) -> None:
-        """Forget all steps, as before a new run."""
         self._steps_without.zero_()
         self._on_host.zero_()
         self._samples_in_step = 0
@@ -52,15 +34,10 @@ class FiniteCheck:
 
     @torch.no_grad()
     def check(self, logits: Tensor, *features: Tensor, num_unique: int | None = None) -> Tensor:
-        """Check the samples of a batch in one pass over the values, with no temporary of their size.
+        """(B,) bool, the samples that count, the first `num_unique`, and whose values are all finite.
 
-        Args:
-            logits: (B, K) or (B,). Some of a row may be -inf, as those of masked classes are, but not all.
-            features: each (B, n) or (B,).
-            num_unique: number of samples that count; those after them are padding duplicates. Default: B.
-
-        Returns:
-            (B,) bool: the samples that count and whose values are all finite, masked classes aside.
+        Some logits of a sample may be -inf, as those of masked classes are, but not all. There is one pass over the
+        values, and no temporary of their size.
         """
         largest = logits if logits.dim() == 1 else logits.amax(1)  # (B,) NaN where a logit is
         bounds = [largest]
@@ -86,17 +63,12 @@ class FiniteCheck:
 
 
 class NonFiniteCallback(TrainerCallback):
-    """Acts on NaN and infinity as `nan_policy` says; `EMDTrainer` has it by itself while it trains.
-
-    Args:
-        check: counts them while the loss is computed.
-    """
+    """Acts on NaN and infinity as `nan_policy` says."""
 
     def __init__(self, check: FiniteCheck) -> None:
         self.check = check
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Start counting."""
         self.check.reset()
 
     def on_pre_optimizer_step(
@@ -133,12 +105,9 @@ def local_part(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def check_weights(model: nn.Module, step: int, reduce: Callable[[Tensor, str], Tensor] | None = None) -> None:
-    """Raise a FloatingPointError unless all weights, sharded or not, are finite and no buffer is NaN.
+    """Raise a FloatingPointError unless all weights are finite and no buffer is NaN.
 
-    Args:
-        model: of which this rank holds all, or a part.
-        step: for the message.
-        reduce: adds up over the ranks where each holds a part: all stop with the one whose part is not finite.
+    Where each rank holds a part, `reduce` adds up over them: all stop with the one whose part is not finite.
     """
     broken = [name for name, weight in model.named_parameters() if not local_part(weight).isfinite().all()]
     # A buffer may hold infinity on purpose, as the mask of an attention does.

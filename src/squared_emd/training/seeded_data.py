@@ -14,8 +14,6 @@ import torch
 from accelerate.data_loader import BatchSamplerShard, IterableDatasetShard
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, Subset, get_worker_info
 
-__all__ = ["NUM_UNIQUE", "NumberedSampler", "SeededBatches", "SeededStream", "isolate_worker_seeds", "seed_stream"]
-
 NUM_UNIQUE = "num_unique_samples"  # a batch with this key ends with padding duplicates, which are counted elsewhere
 
 Draw = tuple[int, int, int]  # epoch, position in the epoch, index in the dataset
@@ -27,10 +25,6 @@ class NumberedSampler(Sampler):
 
     The order of an epoch depends on the seed and the epoch alone, also where the other sampler draws from the global
     generators.
-
-    Args:
-        sampler: gives indices; one that has `set_epoch` is told the epoch.
-        seed: of the run.
     """
 
     def __init__(self, sampler: Sampler, seed: int) -> None:
@@ -40,7 +34,6 @@ class NumberedSampler(Sampler):
         self.skip_once = 0  # as many indices of the next pass are left out
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next pass, from 0."""
         self.epoch = epoch
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
@@ -77,15 +70,9 @@ class _Wrapper:
 class SeededBatches(_Wrapper, Dataset):
     """A map-style dataset that gives collated batches, each sample drawn under a seed of its own.
 
-    A sample then does not depend on the workers, the ranks, the batch size, what was drawn before, or on whether the
-    run was interrupted. (In the collator it depends on the batch's first position; so do the samples of a dataset with
-    a `__getitems__` of its own.) The seeds are undone after the batch, so that dropout in the same process draws as if
-    the data were fixed.
-
-    Args:
-        dataset: gives one sample an index; one that has `set_epoch` is told the epoch.
-        seed: of the run.
-        check: is called with each batch and raises where it does not fit the model.
+    In the collator the seed depends on the batch's first position; so it does for the samples of a dataset with a
+    `__getitems__` of its own. The seeds are undone after the batch, so that dropout in the same process draws as if the
+    data were fixed.
     """
 
     def __init__(self, dataset: Dataset, seed: int, check: BatchCheck) -> None:
@@ -100,12 +87,7 @@ class SeededBatches(_Wrapper, Dataset):
         self.fetches_batches = callable(getattr(dataset, "__getitems__", None)) and not by_sample
 
     def attach(self, loader: DataLoader, collate: Callable[[list], Any] | None = None) -> NumberedSampler:
-        """Number what `loader` samples, and collate in its place.
-
-        Args:
-            loader: made by Accelerate, of this dataset.
-            collate: in place of the loader's own.
-        """
+        """Number what Accelerate's loader of this dataset samples, and collate in its place."""
         base = isolate_worker_seeds(loader, self.seed)
         self.collate, base.collate_fn = collate or base.collate_fn, _only_batch
         batch_sampler = loader.batch_sampler
@@ -141,24 +123,15 @@ class SeededBatches(_Wrapper, Dataset):
 
 
 class SeededStream(_Wrapper, IterableDataset):
-    """An iterable dataset, each sample drawn under a seed of its own, that counts the samples of its pass.
-
-    Args:
-        dataset: gives samples; one that has `set_epoch` is told the epoch.
-        seed: of the run.
-
-    Attributes:
-        num_samples, num_batches: of this pass, in this worker.
-    """
+    """An iterable dataset, each sample drawn under a seed of its own, that counts the samples of its pass."""
 
     def __init__(self, dataset: IterableDataset, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
         self.epoch = torch.tensor(0).share_memory_()  # persistent workers see it change
-        self.num_samples = self.num_batches = 0
+        self.num_samples = self.num_batches = 0  # of this pass, in this worker
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next pass, from 0."""
         self.epoch.fill_(epoch)
 
     def __iter__(self) -> Iterator:
@@ -180,13 +153,7 @@ class SeededStream(_Wrapper, IterableDataset):
 
 
 def seed_stream(loader: DataLoader, seed: int, check: BatchCheck) -> None:
-    """Check and seed each batch of an iterable dataset; where every rank reads the stream, count its duplicates.
-
-    Args:
-        loader: made by Accelerate, of a :class:`SeededStream` or of another iterable dataset.
-        seed: of the run.
-        check: is called with each batch and raises where it does not fit the model.
-    """
+    """Check and seed each batch of an iterable dataset; where every rank reads the stream, count its duplicates."""
     base = isolate_worker_seeds(loader, seed)
     shard = base.dataset if isinstance(base.dataset, IterableDatasetShard) else None
     if shard is not None and not isinstance(shard.dataset, SeededStream):
@@ -229,10 +196,8 @@ class _StreamCollator:
 
 
 def isolate_worker_seeds(loader: DataLoader, seed: int) -> DataLoader:
-    """Give a loader its own generator for the seeds of its workers; returns the loader of PyTorch below it.
-
-    How often it makes workers would otherwise change what dropout draws.
-    """
+    """Give a loader its own generator for the seeds of its workers; returns the loader of PyTorch below it."""
+    # How often it makes workers would otherwise change what dropout draws.
     base = getattr(loader, "base_dataloader", loader)
     base.generator = torch.Generator().manual_seed(seed)
     return base

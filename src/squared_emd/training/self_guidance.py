@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from .arguments import LossArguments
+from .callbacks import check_ranks_agree
 from .config_entries import emd_block, write_entries
 from .criterion import EMDCriterion
-from .ground_distance_callback import check_ranks_agree
 
 __all__ = ["SelfGuidance"]
 

@@ -23,18 +23,17 @@ from ..hub.training_push import create_repository_of_training, push_checkpoint, 
 from ..losses import logits_of
 from .argument_checks import check_engine, warn_of_unused_fields
 from .arguments import EMDTrainingArguments
+from .callbacks import ConfigWriter, GroundDistanceCallback, GroundDistanceFigures
 from .checkpointing import CheckpointingMixin
-from .config_entries import ConfigWriter, config_of, replace_config_entries, write_config_entries
+from .config_entries import config_of, write_config_entries
 from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
 from .evaluation import LogitsFirst, evaluation_loss, keep_best_evaluation, keep_evaluation, settings_of_evaluation
-from .ground_distance_callback import GroundDistanceCallback
 from .head_features import HeadInput
 from .intervals import calibrate
 from .labels import balanced_draws, check_batch_labels, check_label_column, class_shares, num_classes_of, transformed
 from .nonfinite import FiniteCheck, NonFiniteCallback, check_weights
 from .seeded_data import NUM_UNIQUE
-from .tracker_figures import GroundDistanceFigures
 
 __all__ = ["EMDTrainer"]
 
@@ -126,18 +125,19 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; afterwards the config of the model has D, and nothing else of ours is left on the model."""
+        self.evaluated, self.calibrated, self.saved_weights = {}, {}, None  # They are of the weights before.
         own = [
             GroundDistanceCallback(self.criterion),
-            ConfigWriter(partial(write_config_entries, self, None), self.criterion.num_classes),
+            ConfigWriter(self),
             GroundDistanceFigures(self.criterion, self.callback_handler),
             NonFiniteCallback(self.finite),
         ]
-        callbacks = self.callback_handler.callbacks
-        callbacks[:0] = own  # The others see the D of the epoch that ends.
+        self.callback_handler.callbacks[:0] = own  # The others see the D of the epoch that ends.
         try:
             return super().train(*args, **kwargs)
         finally:
-            callbacks[:] = [callback for callback in callbacks if callback not in own]
+            for callback in own:
+                self.pop_callback(callback)
             if self.head_input is not None:
                 self.head_input.remove()
 
@@ -241,8 +241,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As `Trainer`; the training log also has the loss components and what is known of D."""
-        if "train_loss" in logs:  # training is over, and the best model is not loaded yet
-            replace_config_entries(self)
         if self.reduced_log_sums and "loss" in logs:
             sums, self.reduced_log_sums = self.reduced_log_sums, {}
             not_finite = sums.pop("non_finite_samples")
@@ -321,7 +319,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def weights_version(self) -> tuple[int, int]:
         """What changes whenever the weights do; of them it reads a sample."""
         is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        return weights_version(self.model, is_sharded=is_sharded), self.steps_made
+        return weights_version(self.model, is_sharded=is_sharded), self.state.global_step
 
     def checkpoint_state(self) -> dict[str, Tensor]:
         """The state of the criterion."""
