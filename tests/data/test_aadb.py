@@ -92,37 +92,28 @@ def test_mat_file_one_folder_below_and_as_columns(tmp_path):
 
 
 def test_a_score_before_the_name(aadb):
+    write_info(aadb / INFO, train=[*TRAIN, ("0.500_a.jpg", 0.1), ("a.jpg", 0.2)])  # two names, and no score
+    for name in ("0.500_a.jpg", "a.jpg"):
+        write_jpeg(aadb / IMAGE_FOLDERS["train"] / name)
     for k, score in ((0, "0.700"), (3, "0.350")):
         path = train_image(aadb, k)
         path.rename(path.with_name(f"{score}_{path.name}"))
     write_jpeg(train_image(aadb, 1).with_name(f"0.100_{TRAIN[1][0]}"))  # beside the one with the plain name
     names = [os.path.basename(image.filename) for image in load_aadb(aadb)["image"]]
     assert names[:4] == ["0.700_farm1_255_19.jpg", "farm1_256_20.jpg", "farm 2.jpg", "0.350_farm1_257_21.jpg"]
+    assert names[4:6] == ["0.500_a.jpg", "a.jpg"]
 
 
-def test_a_name_that_begins_with_a_number_is_no_score(tmp_path):
-    rows = [("0.500_a.jpg", 0.1), ("a.jpg", 0.2)]
-    write_info(tmp_path / INFO, train=rows)
-    for name, _ in rows:
-        write_jpeg(tmp_path / IMAGE_FOLDERS["train"] / name)
-    make_images(tmp_path)
-    names = [os.path.basename(image.filename) for image in load_aadb(tmp_path)["image"]]
-    assert names[:2] == ["0.500_a.jpg", "a.jpg"]
-
-
-def test_an_image_may_lie_in_the_other_folder(aadb):
-    for name, _ in TEST:
-        (aadb / IMAGE_FOLDERS["test"] / name).rename(aadb / IMAGE_FOLDERS["train"] / name)
-    (aadb / IMAGE_FOLDERS["test"]).rmdir()
-    assert load_aadb(aadb)[5]["image"].filename == str(aadb / IMAGE_FOLDERS["train"] / TEST[1][0])
-
-
-def test_its_own_folder_goes_first(aadb):
-    write_jpeg(aadb / IMAGE_FOLDERS["train"] / TEST[0][0])
-    write_jpeg(aadb / IMAGE_FOLDERS["test"] / TRAIN[0][0])
+def test_its_own_folder_goes_first_and_then_the_other(aadb):
+    train, test = (aadb / IMAGE_FOLDERS[split] for split in ("train", "test"))
+    write_jpeg(train / TEST[0][0])
+    write_jpeg(test / TRAIN[0][0])
     dataset = load_aadb(aadb)
     assert dataset[0]["image"].filename == str(train_image(aadb))
-    assert dataset[4]["image"].filename == str(aadb / IMAGE_FOLDERS["test"] / TEST[0][0])
+    assert dataset[4]["image"].filename == str(test / TEST[0][0])
+    for name, _ in TEST:
+        (test / name).rename(train / name)
+    assert load_aadb(aadb)[5]["image"].filename == str(train / TEST[1][0])
 
 
 def test_tested_images_in_another_list(aadb, caplog):

@@ -58,19 +58,8 @@ def test_bins_by_hand(scores, num_bins, edges, means, names):
     assert (bins.means.tolist(), bins.names, len(bins)) == (means, names, num_bins)
 
 
-@pytest.mark.parametrize("num_bins", range(2, 11))
-def test_without_ties_sizes_differ_by_one_at_most(num_bins):
-    scores = np.random.default_rng(0).permutation(123) / 7
-    sizes = np.bincount(balanced_bins(scores, num_bins).labels(scores))
-    assert len(sizes) == num_bins
-    assert sizes.max() - sizes.min() <= 1
-    assert sizes.min() == 123 // num_bins
-
-
-def test_labels_and_their_type():
-    labels = THREE.labels([0.1, 0.25, 0.4999, 0.5, -3, 7])
-    assert labels.dtype == np.int64
-    assert labels.tolist() == [0, 1, 1, 2, 0, 2]
+def test_labels():
+    assert THREE.labels([0.1, 0.25, 0.4999, 0.5, -3, 7]).tolist() == [0, 1, 1, 2, 0, 2]
 
 
 def test_training_scores_land_in_their_bins_however_close():

@@ -117,32 +117,19 @@ def test_columns_order_and_crops(root):
 @pytest.mark.parametrize("one_struct", [True, False])
 @pytest.mark.parametrize("below", [".", "AgeGenderClassification"])
 def test_both_structs_and_both_places(tmp_path, one_struct, below):
-    dataset = load_images_of_groups(make_tree(tmp_path / "groups", below, one_struct))
-    assert dataset["label"][:] == [*range(7), 0, 1, 2, 3, 4, 4, 4]
+    root = make_tree(tmp_path / "groups", below, one_struct)
+    assert load_images_of_groups(root)["label"][:] == [*range(7), 0, 1, 2, 3, 4, 4, 4]
+    write_split(root / below, TRAIN[:1], TEST[:1], one_struct)  # one face each
+    assert load_images_of_groups(root)["picture"][:] == [image_name(0), image_name(7)]
 
 
-def test_one_face_of_each_split(root):
-    for one_struct in (True, False):
-        write_split(root, TRAIN[:1], TEST[:1], one_struct)
-        assert load_images_of_groups(root)["picture"][:] == [image_name(0), image_name(7)]
-
-
-def test_the_nearest_face_is_taken(root):
-    name, _, position = face(0, 1)
-    near = [*position[:4], position[4] - 3, position[5] + 2, position[6]]  # 3.6 of the 4.1 pixels allowed
-    write_split(root, [(name, 28, near)])
-    assert load_images_of_groups(root)["label"][0] == 4
-
-
-def test_three_numbers_of_a_position_are_enough(root):
-    write_split(root, [(name, age, position[-3:]) for name, age, position in TRAIN])
-    assert load_images_of_groups(root)["label"][:7] == list(range(7))
-
-
-def test_a_face_with_two_rows_is_the_one_of_the_same_age(root):
+def test_the_nearest_face_is_taken_and_of_two_rows_the_one_of_the_same_age(root):
+    name, _, (*_, x, y, distance) = face(0, 1)
+    near = (name, 28, [x - 3, y + 2, distance])  # 3.6 of the 4.1 pixels allowed; three numbers are enough
+    write_split(root, [near, *TRAIN])
     row = "10\t15\t18\t15\t{}\t1"
     change_lines(root, 0, [image_name(0), row.format(51), row.format(1), row.format(28), person_data(0)[2]])
-    assert load_images_of_groups(root)["label"][0] == 0
+    assert load_images_of_groups(root)["label"][:8] == [4, *range(7)]
 
 
 def test_an_image_name_in_two_folders(root):
@@ -227,17 +214,12 @@ def test_images_that_are_not_there(root):
         f"1 of 11 images of {root} are missing or cannot be decoded, the first: {root}/{FOLDERS[7]}/{image_name(7)} "
         "(missing). Unpack the archive again, or leave them out with --skip_bad_images (skip_bad_images=True)."
     )
+    write_split(root, TRAIN[:3], TEST[1:3])
+    assert len(load_images_of_groups(root)) == 5  # an image out of use is not needed
     write_split(root, test=TEST[:1])
     assert message_of(ValueError, load_images_of_groups, root, skip_bad_images=True) == (
         f"{root} has no image that can be decoded of the split test. Unpack the archive again."
     )
-
-
-def test_images_out_of_use_are_not_needed(root):
-    write_split(root, TRAIN[:3], TEST[:2])
-    for k in (3, 4, 5):
-        (root / FOLDERS[k] / image_name(k)).unlink()
-    assert len(load_images_of_groups(root)) == 5
 
 
 def test_eyes_at_one_point(root, cache):
@@ -257,11 +239,6 @@ def test_missing_files(root):
     )
 
 
-def at(x, y):
-    name, age, _ = TRAIN[1]
-    return [(name, age, [x, y, 8])]
-
-
 NAME, AGE, POSITION = TRAIN[1]
 FACE = f"PersonData.txt must have this face of {image_name(1)!r}, between whose eyes is"
 
@@ -273,8 +250,14 @@ FACE = f"PersonData.txt must have this face of {image_name(1)!r}, between whose 
         ([(NAME, 6, POSITION)], "ageClass must be one of (1, 5, 10, 16, 28, 51, 75), got 6."),
         ([(NAME, 10, POSITION)], "ageClass must be the age of this face in PersonData.txt (PLACE), got 10 and 5."),
         # 3 * sqrt(2) of the 4 pixels that half an eye distance is
-        (at(14 + 3, 15 + 3), f"{FACE} (17.0, 18.0); the nearest (PLACE) is 4.2 pixels away, more than 4.0."),
-        (at(math.nan, 15), f"{FACE} (nan, 15.0); the nearest (PLACE) is nan pixels away, more than 4.0."),
+        (
+            [(NAME, AGE, [14 + 3, 15 + 3, 8])],
+            f"{FACE} (17.0, 18.0); the nearest (PLACE) is 4.2 pixels away, more than 4.0.",
+        ),
+        (
+            [(NAME, AGE, [math.nan, 15, 8])],
+            f"{FACE} (nan, 15.0); the nearest (PLACE) is nan pixels away, more than 4.0.",
+        ),
     ],
 )
 def test_rows_of_the_split_that_have_no_face(root, rows, message):

@@ -8,26 +8,11 @@ import pytest
 from PIL import Image
 from tests.data.files import write_jpeg
 
-from squared_emd.data.published_files import (
-    AS_PUBLISHED,
-    check_name,
-    data_folder,
-    find_together,
-    read_mat,
-    usable_rows,
-    write_mat,
-)
+from squared_emd.data.published_files import AS_PUBLISHED, find_together, read_mat, usable_rows, write_mat
 
 
 def raises(error, message):
     return pytest.raises(error, match=f"^{re.escape(message)}$")
-
-
-def test_data_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert data_folder(".", "It is x") == tmp_path
-    with raises(FileNotFoundError, f"data_dir must be a folder, {tmp_path / 'no'} is not one. It is x."):
-        data_folder("no", "It is x")
 
 
 def test_find_together(tmp_path):
@@ -48,13 +33,6 @@ def test_find_together(tmp_path):
         find_together(tmp_path, ["a"], "It is x")
     (tmp_path / "a").touch()
     assert find_together(tmp_path, ["a"], "It is x") == [tmp_path / "a"]
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "../x.jpg", "a\\b.jpg", "/etc/passwd", "a\0.jpg"])
-def test_names_that_lead_out(name):
-    with raises(ValueError, f"line 2: face_id must be a plain name inside the data folder, got {name!r}."):
-        check_name(name, "line 2", "face_id")
-    assert check_name("a b.jpg", "line 2") == "a b.jpg"
 
 
 class Row(NamedTuple):

@@ -131,10 +131,7 @@ def balanced_bins(scores: Any, num_bins: int) -> ScoreBins:
 
 
 def _balanced_starts(counts: np.ndarray, num_bins: int) -> np.ndarray:
-    """Where each bin starts, (K,), so that the sum of squared bin sizes is least.
-
-    The sizes sum to N, so this is also the least sum of squared deviations from N/K, and it is exact in whole numbers.
-    """
+    """(K,) where each bin starts, so that the sum of squared bin sizes is least, and with it that of the deviations."""
     before = np.concatenate([[0], np.cumsum(counts)])  # (M+1,) samples below each value
     num_values = len(counts)
     cost = (before[-1] - before) ** 2  # (M+1,) of one bin that holds all from each value on

@@ -111,40 +111,23 @@ def load_images_of_groups(
     known = _read_person_data(root)
     faces = [face for split, file in files.items() for face in _read_split(file, split, known)]
     faces = usable_rows(faces, root, "split", SPLITS, skip_bad_images=skip_bad_images)
-    settings = {
-        "pictures": "faces of Images of Groups",
-        "version": VERSION,
-        "size": CROP_SIZE,
-        "made_from": _fingerprint(faces, root),
-    }
+    settings = {"pictures": "faces of Images of Groups", "version": VERSION, "size": CROP_SIZE}
+    settings["made_from"] = _fingerprint(faces, root)
     folder = prepare_once(crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(faces, empty))
-    return to_dataset([face._replace(image=str(folder / _crop_name(i))) for i, face in enumerate(faces)], FEATURES)
+    return to_dataset([face._replace(image=str(folder / f"{i:04d}.jpg")) for i, face in enumerate(faces)], FEATURES)
 
 
 def crop_face(
     image: PIL.Image.Image, left_eye: tuple[float, float], right_eye: tuple[float, float], size: int
 ) -> PIL.Image.Image:
-    """Gives a face upright and of one size, from where its eyes are.
+    """A face upright, `size` x `size` in RGB, from where the left eye and the right eye of the image are (x, y).
 
     The square is `CROP_SIDE` = 5 eye distances wide and lies so that the eyes land at (0.4, 0.46) and (0.6, 0.46) of
     its side; 227 of 256 pixels in its middle still hold 2 eye distances on each side of the point between the eyes.
     Each pixel is the mean of a grid of bicubic samples, at most one pixel of `image` apart. Beyond its edges, the
-    outermost pixels of `image` go on.
+    outermost pixels of `image` go on. A pixel's center has whole numbers.
 
     Source: ours; Hou et al. 2016 do not say how they cut out the faces.
-
-    Args:
-        image: An image of any mode.
-        left_eye: x and y of the eye that is left in the image, in pixels; a pixel's center has whole numbers.
-        right_eye: The other one.
-        size: Side of the result, in pixels.
-
-    Returns:
-        An RGB image of `size` x `size` pixels.
-
-    Raises:
-        ValueError: The eyes are one point or further apart than the image's diagonal, or the point between them lies
-            outside the image.
 
     >>> white = PIL.Image.new("L", (40, 40), 255)
     >>> white.paste(0, (14, 19, 16, 21))  # four pixels about (14.5, 19.5)
@@ -269,10 +252,6 @@ def _fingerprint(faces: list[_Face], root: Path) -> str:
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
-def _crop_name(index: int) -> str:
-    return f"{index:04d}.jpg"
-
-
 def _cut_out(faces: list[_Face], folder: Path) -> None:
     images = defaultdict(list)
     for index, face in enumerate(faces):
@@ -287,7 +266,7 @@ def _cut_out(faces: list[_Face], folder: Path) -> None:
                 crop = crop_face(image, face.left_eye, face.right_eye, CROP_SIZE)
             except ValueError as error:
                 raise ValueError(f"{face.place}: {error} {AS_PUBLISHED}") from None
-            crop.save(folder / _crop_name(index), quality=95, subsampling=0)
+            crop.save(folder / f"{index:04d}.jpg", quality=95, subsampling=0)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(cut, images))  # raises what one of them raised

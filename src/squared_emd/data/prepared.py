@@ -16,20 +16,10 @@ SETTINGS_FILE = "prepared.json"
 def prepare_once(
     output_dir: str | os.PathLike | None, name: str, settings: dict, readme: str, fill: Callable[[Path], None]
 ) -> Path:
-    """Fills a folder by a function, unless it holds the same already.
+    """Fills a folder (of the user's cache if None) by a function, unless it holds a set with equal settings already.
 
-    Args:
-        output_dir: The folder to make, or one that already holds this very set; a folder of the user's cache if None.
-        name: What the folder in the cache is called, before a digest of the settings.
-        settings: What the images depend on, as JSON has it; two sets with equal settings are the same.
-        readme: The text of README.txt in the folder, which says what the images are.
-        fill: Called with an empty folder, which gets the place and name of `output_dir` when all is done.
-
-    Returns:
-        The folder.
-
-    Raises:
-        FileExistsError: `output_dir` holds something else. Nothing in it is touched.
+    `fill` gets an empty folder, which takes the place of `output_dir` when all is done; `name` is what the folder in
+    the cache is called, before a digest of the settings. A folder with something else in it is a FileExistsError.
     """
     if output_dir is None:
         output_dir = cache_folder(f"{name}_{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]}")

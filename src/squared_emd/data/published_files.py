@@ -29,12 +29,7 @@ def folders_to_search(root: Path) -> list[Path]:
 
 
 def find_together(root: Path, names: Sequence[str], layout: str) -> list[Path]:
-    """Finds files that lie in the folder or together in one of its subfolders.
-
-    Raises:
-        FileNotFoundError: No folder has all of them.
-        ValueError: Several subfolders have all of them.
-    """
+    """The files, which must all lie in the folder, or together in one of its subfolders and in no other."""
     found = {folder: [name for name in names if (folder / name).is_file()] for folder in folders_to_search(root)}
     complete = [folder for folder in found if len(found[folder]) == len(names)]
     if not complete:
@@ -62,14 +57,9 @@ def check_name(name: str, place: str, what: str = "the name of an image") -> str
 def usable_rows(
     rows: Iterable[NamedTuple], root: Path, column: str, parts: Iterable[Any], *, skip_bad_images: bool
 ) -> list[NamedTuple]:
-    """The rows whose `image` can be decoded; all must lie in the data folder, and each part must have some.
+    """The rows whose `image` can be decoded; all must lie in the data folder, and each of `parts` must have some.
 
-    Args:
-        rows: With `image`, a path, `place`, where it is listed, and the column.
-        root: The data folder.
-        column: "split" or "fold".
-        parts: The values of the column that must have rows.
-        skip_bad_images: Leaves out, with a warning, images that are absent or cannot be decoded.
+    `place` is where a row is listed; the parts are values of the column, "split" or "fold".
     """
     rows, parts = list(rows), list(parts)
 

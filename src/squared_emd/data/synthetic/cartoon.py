@@ -104,19 +104,10 @@ def draw_into(
     roll: float,
     waist: float = SHOULDERS,
 ) -> np.ndarray:
-    """Draws a person over what a canvas already shows.
+    """Draws a person over what a canvas shows; gives the middles of the eyes, (2, 2) x and y, the left one first.
 
-    Args:
-        canvas: The RGB image to draw into.
-        person: Whom to draw.
-        rng: Pose, expression and clothes come from here.
-        center: Of the head, (2,), in pixels from the canvas's upper left corner.
-        unit: Half of the head's height, in pixels.
-        roll: How far the person leans, in radians.
-        waist: How far below the head's center the body ends, in units.
-
-    Returns:
-        The middles of the two eyes, (2, 2) rows of x and y in the same pixels, the left one of the canvas first.
+    `center` is that of the head, in pixels from the upper left corner, `unit` half of its height; the person leans by
+    `roll` radians, and the body ends `waist` units below the center. Pose, expression and clothes come from `rng`.
     """
     pen = _HeadPen(canvas, unit, center, roll, yaw=float(rng.uniform(-0.14, 0.14)))
     _draw_behind(pen, person, rng, waist)

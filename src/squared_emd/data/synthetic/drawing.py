@@ -11,11 +11,7 @@ Color = tuple[int, ...]
 class Pen:
     """Draws on a canvas in coordinates of its own, y downwards: (0, 0) is at `center`, a length of 1 has `unit` pixels.
 
-    Args:
-        canvas: An RGB image.
-        unit: In pixels of the canvas.
-        center: (2,) x and y in pixels, from the upper left corner of the canvas.
-        roll: By how much all is turned, in radians.
+    All is turned by `roll` radians.
     """
 
     def __init__(self, canvas: Image.Image, unit: float = 1, center: np.ndarray | float = 0, roll: float = 0):

@@ -33,7 +33,8 @@ def draw_faces(
     and no network gets them all right. Skin, hair, pose, light, blur and noise vary without regard to age. The groups
     have Adience's proportions; `labels.csv` names each image, its group and its person once more.
     """
-    counts = _share_out(num_faces, ADIENCE_COUNTS)
+    edges = np.round(np.cumsum((0, *ADIENCE_COUNTS)) * num_faces / sum(ADIENCE_COUNTS)).astype(int)
+    counts = np.diff(edges).tolist()  # whole numbers in Adience's proportions that sum to num_faces
     if min(counts) < NUM_FOLDS:
         raise ValueError(f"Each group needs a face in each fold: num_faces must be at least 98, got {num_faces}.")
     settings = {"pictures": "faces", "version": VERSION, "num_faces": num_faces, "size": size, "seed": seed}
@@ -41,12 +42,6 @@ def draw_faces(
     return prepare_once(
         output_dir, "drawn_faces", settings, README, lambda folder: _draw_folds(folder, counts, size, seed)
     )
-
-
-def _share_out(total: int, weights: tuple[int, ...]) -> list[int]:
-    """Whole numbers in proportion to the weights that sum to the total."""
-    edges = np.round(np.cumsum((0, *weights)) * total / sum(weights)).astype(int)
-    return np.diff(edges).tolist()
 
 
 def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:

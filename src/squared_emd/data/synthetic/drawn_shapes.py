@@ -66,14 +66,8 @@ def draw_shapes(
     for name, number in sizes.items():
         if number < num_classes:
             raise ValueError(f"Each class needs an image: {name} must be at least {num_classes}, got {number}.")
-    settings = {
-        "pictures": "shapes",
-        "version": VERSION,
-        "num_classes": num_classes,
-        **sizes,
-        "size": size,
-        "seed": seed,
-    }
+    settings = {"pictures": "shapes", "version": VERSION, "num_classes": num_classes, **sizes}
+    settings |= {"size": size, "seed": seed}
     wnids = {f"n{k + 1:08d}": name for k, name in enumerate(list(SHAPES)[:num_classes])}
     readme = README + "".join(f"{wnid} {name}\n" for wnid, name in wnids.items())
     counts = {"train": num_train, "val": num_validation}
