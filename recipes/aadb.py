@@ -6,11 +6,13 @@ On AADB:                accelerate launch recipes/aadb.py --data_dir DIR --model
 The ensemble:           the same with --model vgg_f --loss emd --bins ensemble
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
+from transformers.hf_argparser import HfArg
+
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1): those of the drawn faces, but for reg, which learns
 # the score itself (docs/aadb.md). Nobody has chosen any for AADB: --learning_rate select does.
@@ -32,12 +34,12 @@ class AADBArguments(ImageArguments):
     outputs: ClassVar[tuple[str, str]] = ("outputs/aadb", "outputs/drawn_compositions")
     seeds_with_data: ClassVar[int] = 1
 
-    num_images: int = field(
-        default=600, metadata={"help": "How many to draw where there is no data_dir, a fifth of them to test on."}
+    num_images: int = HfArg(
+        default=600, help="How many to draw where there is no data_dir, a fifth of them to test on."
     )
-    bins: str = field(
+    bins: str = HfArg(
         default=str(NUM_BINS),
-        metadata={"help": "Classes that the score is cut into, or ensemble: a network for each of 3 to 10, averaged."},
+        help="Classes that the score is cut into, or ensemble: a network for each of 3 to 10, averaged.",
     )
 
     def __post_init__(self) -> None:
@@ -49,31 +51,26 @@ class AADBArguments(ImageArguments):
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(AADBArguments)
+    args = parse_arguments(AADBArguments)
 
     # 2. The images and their scores.
     from squared_emd.data.aadb import load_aadb
-    from squared_emd.data.image_cache import small_images
     from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 
     with user_errors(), args.main_process_first():
         num_test = args.num_images // 5
         folder = args.data_dir or draw_compositions(num_train=args.num_images - num_test, num_test=num_test)
-        images = load_aadb(folder, skip_bad_images=args.skip_bad_images)
-        if args.small_pictures:
-            images = small_images(images, args.small_pictures, quality=args.small_quality)
-    if args.should_save:
-        print(f"{len(images)} images with scores, from {folder}.")
-        if not args.data_dir:
-            print("These are DRAWN compositions, scored by rule, no photographs. For AADB give --data_dir.")
+        images = args.stored(load_aadb(folder, skip_bad_images=args.skip_bad_images))
+    print_on_main(f"{len(images)} images with scores, from {folder}.")
+    if not args.data_dir:
+        print_on_main("These are DRAWN compositions, scored by rule, no photographs. For AADB give --data_dir.")
 
     # 3. The protocol: bins with as many training images each; a regression learns the score itself. What is measured
     #    is the rank correlation of the expected score (sum of p_i times the mean training score of bin i).
     from datasets import Dataset
 
     from squared_emd.data.bins import balanced_bins
-    from squared_emd.data.splits import published_split, validation_split
+    from squared_emd.data.splits import published_split
     from squared_emd.experiments import Experiment, Samples, image_network, report_table, run_table, write_ensembles
     from squared_emd.metrics import ScoreMetrics
     from squared_emd.vision.networks import SMALL
@@ -93,7 +90,7 @@ def main() -> None:
             data="AADB" if args.data_dir else "drawn compositions",
             stand_in=not args.data_dir or len(images) < AADB_IMAGES,
             split=lambda fold: (train_side, test_side),
-            cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=None),
+            validation_share=VALIDATION_SHARE,
             samples=samples,
             model=REAL_MODEL if args.data_dir else SMALL,
             rates=REAL_RATES if args.data_dir else DRAWN_RATES,

@@ -5,11 +5,13 @@ On Adience:      accelerate launch recipes/adience.py --data_dir DIR --model alx
                  --learning_rate select --entropic_strength select --output_dir DIR
 """
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from transformers.hf_argparser import HfArg
 
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
 # people (docs/learning_rates.md). Nobody has chosen any for Adience: --learning_rate select does.
@@ -29,38 +31,31 @@ class AdienceArguments(ImageArguments):
     outputs: ClassVar[tuple[str, str]] = ("outputs/adience", "outputs/drawn_faces")
     seeds_with_data: ClassVar[int] = 1  # a run is long; a verdict needs three
 
-    num_faces: int = field(default=600, metadata={"help": "How many faces to draw where there is no data_dir."})
-    odd_labels: str = field(
-        default="drop", metadata={"choices": ("drop", "map"), "help": "Rows whose age is none of the eight groups."}
-    )
+    num_faces: int = HfArg(default=600, help="How many faces to draw where there is no data_dir.")
+    odd_labels: Literal["drop", "map"] = HfArg(default="drop", help="Rows whose age is none of the eight groups.")
 
 
 def main() -> None:
     """Train each loss on each fold asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(AdienceArguments)
+    args = parse_arguments(AdienceArguments)
 
     # 2. The faces.
     from squared_emd.data.adience import AGE_GROUPS, load_adience
-    from squared_emd.data.image_cache import small_images
     from squared_emd.data.synthetic.drawn_faces import draw_faces
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or draw_faces(num_faces=args.num_faces)
         faces = load_adience(folder, odd_labels=args.odd_labels, skip_bad_images=args.skip_bad_images)
-        if args.small_pictures:
-            faces = small_images(faces, args.small_pictures, quality=args.small_quality)
-    if args.should_save:
-        num_people = len(set(faces["user_id"]))
-        print(f"{len(faces)} faces of {num_people} people in {len(AGE_GROUPS)} age groups, from {folder}.")
-        if not args.data_dir:
-            print("These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.")
+        faces = args.stored(faces)
+    num_people = len(set(faces["user_id"]))
+    print_on_main(f"{len(faces)} faces of {num_people} people in {len(AGE_GROUPS)} age groups, from {folder}.")
+    if not args.data_dir:
+        print_on_main("These are DRAWN faces, made by this program, no photographs. For Adience give --data_dir.")
 
     # 3. The protocol: five folds of disjoint people; what is chosen is chosen on people cut from the training folds.
-    from squared_emd import ordinal_metrics
-    from squared_emd.data.splits import fold_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, image_network, run_table
+    from squared_emd.data.splits import fold_split
+    from squared_emd.experiments import Experiment, image_network, ordered_samples, run_table
     from squared_emd.vision.networks import SMALL
 
     experiment = Experiment(
@@ -68,8 +63,9 @@ def main() -> None:
         data="Adience files" if args.data_dir else "drawn faces",
         stand_in=not args.data_dir or len(faces) < ADIENCE_FACES or args.odd_labels != "drop",
         split=lambda fold: fold_split(faces, fold),
-        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed),
-        samples=lambda train, test, loss: Samples(train, test, AGE_GROUPS, ordinal_metrics(class_names=AGE_GROUPS)),
+        validation_share=VALIDATION_SHARE,
+        validation_by="user_id",
+        samples=ordered_samples(AGE_GROUPS),
         model=REAL_MODEL if args.data_dir else SMALL,
         rates=REAL_RATES if args.data_dir else DRAWN_RATES,
         tested_on="test fold",

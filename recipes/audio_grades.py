@@ -7,8 +7,10 @@ The data:             a folder <class>/<sound>; a file with a column of paths an
                       WAV, FLAC, Ogg or MP3 (soundfile)
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
+
+from transformers.hf_argparser import HfArg
 
 from squared_emd.experiments import DatasetArguments
 from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
@@ -18,7 +20,6 @@ from squared_emd.experiments.launch import parse_arguments, run_program, user_er
 GENERATED_RATES = dict.fromkeys(("xe", "reg", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2.5) | {"emd": 10**-3}
 YOUR_RATES = dict.fromkeys(GENERATED_RATES, 3e-5)  # for fine-tuning
 YOUR_MODEL = "facebook/wav2vec2-base"
-VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the data, and something is to be chosen
 
 
 @dataclass
@@ -29,18 +30,16 @@ class AudioArguments(DatasetArguments):
     outputs: ClassVar[tuple[str, str]] = ("outputs/audio_grades", "outputs/generated_sounds")
     epochs: ClassVar[tuple[float, float]] = (20, 10)
 
-    model: str | None = field(
+    model: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "A Hub name, as MIT/ast-finetuned-audioset-10-10-0.4593, a folder, or tiny: a very small network "
-            f"of the kind of wav2vec 2.0 with random weights. Default: {YOUR_MODEL}; for generated sounds tiny."
-        },
+        help="A Hub name, as MIT/ast-finetuned-audioset-10-10-0.4593, a folder, or tiny: a very small network "
+        f"of the kind of wav2vec 2.0 with random weights. Default: {YOUR_MODEL}; for generated sounds tiny.",
     )
-    audio_column: str | None = field(
-        default=None, metadata={"help": "Default: the only column of sounds, or audio, path, file or file_name."}
+    audio_column: str | None = HfArg(
+        default=None, help="Default: the only column of sounds, or audio, path, file or file_name."
     )
-    max_seconds: float = field(default=10.0, metadata={"help": "Of a sound; what comes after is cut off."})
-    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 20; generated sounds: 10."})
+    max_seconds: float = HfArg(default=10.0, help="Of a sound; what comes after is cut off.")
+    num_train_epochs: float | None = HfArg(default=None, help="Default: 20; generated sounds: 10.")
     remove_unused_columns: bool = False  # the collator makes the inputs from the sounds
 
     def __post_init__(self) -> None:
@@ -52,24 +51,13 @@ class AudioArguments(DatasetArguments):
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(AudioArguments)
+    args = parse_arguments(AudioArguments)
 
     # 2. The sounds.
-    from squared_emd.data.labeled_data import load_labeled_data
-    from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, generate_sounds
+    from squared_emd.experiments import Experiment, load_rows, run_table
 
-    with user_errors(), args.main_process_first():
-        if args.dataset:
-            sounds, class_names = load_labeled_data(args.dataset, "sounds", columns=args.audio_column, **args.columns)
-        else:
-            sounds, class_names = generate_sounds(), GRADES
-    if args.should_save:
-        print(f"{len(sounds)} sounds of {len(class_names)} classes in the order {', '.join(class_names)}.")
-        print(class_table(sounds, class_names))
-        if not args.dataset:
-            print("These are GENERATED sounds, computed by this program, no recordings. For your own give --dataset.")
+    sounds, class_names = load_rows(args, "sounds", args.audio_column, generate_sounds, GRADES)
 
     # 3. The protocol: trained on one part, chosen by the second, tested once on the third. Sounds of one's own are read
     #    in each batch, at the network's rate.
@@ -77,11 +65,14 @@ def main() -> None:
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
     from squared_emd.data.sounds import AudioCollator, audio_decoder
-    from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.data.synthetic.tiny_models import tiny_audio_config, tiny_feature_extractor
-    from squared_emd.experiments import Experiment, Samples, run_table
-    from squared_emd.experiments.pretrained import TINY, load_pretrained, transformers_network
-    from squared_emd.metrics import ordinal_metrics
+    from squared_emd.experiments import Samples, ordered_samples
+    from squared_emd.experiments.networks import (
+        TINY,
+        load_pretrained,
+        tiny_audio_config,
+        tiny_feature_extractor,
+        transformers_network,
+    )
 
     model = args.model or (YOUR_MODEL if args.dataset else TINY)
     with user_errors():
@@ -96,23 +87,19 @@ def main() -> None:
             )
         if args.dataset:  # It is saved with the model, so that pipelines, calibrations and D cut sounds off alike.
             extractor.max_seconds = args.max_seconds
-        train, test = published_split(sounds)
-        validation = published_split(sounds, test="validation")[1]
-    by = "group" if "group" in sounds.column_names else None
 
     def samples(rows: Dataset, other: Dataset, loss: str) -> Samples:
         if args.dataset:
             decode = audio_decoder(extractor.sampling_rate, args.max_seconds)
             rows, other = rows.with_transform(decode), other.with_transform(decode)
-        return Samples(rows, other, class_names, ordinal_metrics(class_names=class_names))
+        return ordered_samples(class_names)(rows, other, loss)
 
-    experiment = Experiment(
+    experiment = Experiment.of_splits(
+        sounds,
+        class_names,
         table="audio_grades",
         data=f"sounds of {args.dataset}" if args.dataset else "generated sounds",
         stand_in=not args.dataset,
-        split=lambda fold: (train, test),
-        validation=validation,
-        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by),
         samples=samples,
         model=model,
         rates=GENERATED_RATES if model == TINY else YOUR_RATES,
@@ -121,7 +108,6 @@ def main() -> None:
             extractor,
             AudioCollator(extractor),
             tiny_config=tiny_audio_config,
-            class_names=class_names,
             score_name="grade",
         ),
     )

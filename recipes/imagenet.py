@@ -5,11 +5,13 @@ On ImageNet:      accelerate launch recipes/imagenet.py --data_dir DIR --model a
                   --learning_rate select --output_dir DIR
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from transformers.hf_argparser import HfArg
+
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
 # faces; nobody has chosen any for ImageNet: --learning_rate select does.
@@ -32,12 +34,12 @@ class ImageNetArguments(ImageArguments):
     epochs: ClassVar[tuple[float, float]] = (90, 15)  # AlexNet's "roughly 90 cycles"
     seeds_with_data: ClassVar[int] = 1
 
-    num_train_epochs: float | None = field(default=None, metadata={"help": "Default: 90; drawn shapes: 15."})
-    num_shapes: int = field(default=10, metadata={"help": "How many classes to draw where there is no data_dir."})
-    num_images: int = field(
-        default=600, metadata={"help": "How many to draw where there is no data_dir, a sixth of them to test on."}
+    num_train_epochs: float | None = HfArg(default=None, help="Default: 90; drawn shapes: 15.")
+    num_shapes: int = HfArg(default=10, help="How many classes to draw where there is no data_dir.")
+    num_images: int = HfArg(
+        default=600, help="How many to draw where there is no data_dir, a sixth of them to test on."
     )
-    per_device_train_batch_size: int | None = field(default=None, metadata={"help": "Default: 128; drawn shapes: 16."})
+    per_device_train_batch_size: int | None = HfArg(default=None, help="Default: 128; drawn shapes: 16.")
     weight_decay: float = 5e-4  # section 4.1: as AlexNet (Krizhevsky et al. 2012, section 5)
 
     def __post_init__(self) -> None:
@@ -60,13 +62,11 @@ class ImageNetArguments(ImageArguments):
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(ImageNetArguments)
+    args = parse_arguments(ImageNetArguments)
 
     # 2. The images.
-    from squared_emd.data.image_cache import small_images
     from squared_emd.data.imagenet import load_imagenet
-    from squared_emd.data.splits import published_split, validation_split
+    from squared_emd.data.splits import published_split
     from squared_emd.data.synthetic.drawn_shapes import draw_shapes
 
     with user_errors(), args.main_process_first():
@@ -74,15 +74,12 @@ def main() -> None:
         folder = args.data_dir or draw_shapes(
             num_classes=args.num_shapes, num_train=args.num_images - num_test, num_validation=num_test
         )
-        images = load_imagenet(folder)
-        if args.small_pictures:
-            images = small_images(images, args.small_pictures, quality=args.small_quality)
+        images = args.stored(load_imagenet(folder))
         train_side, test_side = published_split(images, test="validation")
     class_names, num_test = images.features["label"].names, len(test_side)
-    if args.should_save:
-        print(f"{len(images)} images of {len(class_names)} classes, from {folder}.")
-        if not args.data_dir:
-            print("These are DRAWN shapes, made by this program, no photographs. For ImageNet give --data_dir.")
+    print_on_main(f"{len(images)} images of {len(class_names)} classes, from {folder}.")
+    if not args.data_dir:
+        print_on_main("These are DRAWN shapes, made by this program, no photographs. For ImageNet give --data_dir.")
 
     # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on images of train/.
     from squared_emd.experiments import Experiment, Samples, image_network, run_table
@@ -95,7 +92,7 @@ def main() -> None:
         data="ImageNet" if args.data_dir else "drawn shapes",
         stand_in=not args.data_dir or (len(class_names), num_test) != ILSVRC_2012,
         split=lambda fold: (train_side, test_side),
-        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=None),
+        validation_share=VALIDATION_SHARE,
         samples=lambda train, test, loss: Samples(train, test, class_names, top_k_metrics()),
         model=REAL_MODEL if args.data_dir else SMALL,
         rates=REAL_RATES if args.data_dir else DRAWN_RATES,

@@ -5,11 +5,13 @@ On Images of Groups:  accelerate launch recipes/images_of_groups.py --data_dir D
                       --learning_rate select --output_dir DIR
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
+from transformers.hf_argparser import HfArg
+
 from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
+from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn groups they are those of the drawn
 # faces; nobody has chosen any for Images of Groups: --learning_rate select does.
@@ -28,19 +30,17 @@ class GroupsArguments(ImageArguments):
     outputs: ClassVar[tuple[str, str]] = ("outputs/images_of_groups", "outputs/drawn_groups")
     seeds_with_data: ClassVar[int] = 1
 
-    num_faces: int = field(
-        default=560, metadata={"help": "How many faces to draw where there is no data_dir, a fifth of them to test on."}
+    num_faces: int = HfArg(
+        default=560, help="How many faces to draw where there is no data_dir, a fifth of them to test on."
     )
 
 
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(GroupsArguments)
+    args = parse_arguments(GroupsArguments)
 
     # 2. The faces, cut out of the images by the places of their eyes.
-    from squared_emd.data.image_cache import small_images
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
     from squared_emd.data.synthetic.drawn_groups import draw_groups
 
@@ -48,27 +48,23 @@ def main() -> None:
         num_test = args.num_faces // 35 * 7  # seven groups of equally many
         num_train = args.num_faces // 7 * 7 - num_test
         folder = args.data_dir or draw_groups(num_train=num_train, num_test=num_test)
-        faces = load_images_of_groups(folder, skip_bad_images=args.skip_bad_images)
-        if args.small_pictures:
-            faces = small_images(faces, args.small_pictures, quality=args.small_quality)
-    if args.should_save:
-        print(f"{len(faces)} faces of {len(set(faces['picture']))} images, from {folder}.")
-        if not args.data_dir:
-            print("These are DRAWN people, made by this program, no photographs. For Images of Groups give --data_dir.")
+        faces = args.stored(load_images_of_groups(folder, skip_bad_images=args.skip_bad_images))
+    print_on_main(f"{len(faces)} faces of {len(set(faces['picture']))} images, from {folder}.")
+    if not args.data_dir:
+        print_on_main("These are DRAWN people, no photographs. For Images of Groups give --data_dir.")
 
     # 3. The protocol: the published split; what is chosen is chosen on images cut from its training side.
-    from squared_emd import ordinal_metrics
-    from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, image_network, run_table
+    from squared_emd.experiments import Experiment, image_network, run_table
     from squared_emd.vision.networks import SMALL
 
-    experiment = Experiment(
+    experiment = Experiment.of_splits(
+        faces,
+        AGE_GROUPS,
         table="images_of_groups",
         data="Images of Groups" if args.data_dir else "drawn groups",
         stand_in=not args.data_dir or len(faces) < PUBLISHED_FACES,
-        split=lambda fold: published_split(faces),
-        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by="picture"),
-        samples=lambda train, test, loss: Samples(train, test, AGE_GROUPS, ordinal_metrics(class_names=AGE_GROUPS)),
+        validation_share=VALIDATION_SHARE,
+        validation_by="picture",
         model=REAL_MODEL if args.data_dir else SMALL,
         rates=REAL_RATES if args.data_dir else DRAWN_RATES,
         build=image_network(args),  # section 4.1: crop, color, flip, rotation, aspect ratio; tested with flips averaged

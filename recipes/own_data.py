@@ -7,11 +7,13 @@ The data:        a folder <class>/<image> or train|validation|test/<class>/<imag
                  image and label, or image and one column of votes for each of --classes; a dataset of the Hub
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from squared_emd.experiments import ImageArguments
-from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
+from transformers.hf_argparser import HfArg
+
+from squared_emd.experiments import ColumnArguments, ImageArguments
+from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
 # people of the drawn faces (docs/learning_rates.md). Nobody has chosen any for your data: --learning_rate select does.
@@ -22,26 +24,15 @@ VALIDATION_SHARE = 0.2
 
 
 @dataclass
-class OwnDataArguments(ImageArguments):
+class OwnDataArguments(ImageArguments, ColumnArguments):
     """The command line of every recipe, and what one's own data need."""
 
     cpu_seconds: ClassVar[int] = 200
     outputs: ClassVar[tuple[str, str]] = ("outputs/own_data", "outputs/drawn_own_data")
 
-    num_faces: int = field(default=600, metadata={"help": "How many faces to draw where there is no data_dir."})
-    unordered: bool = field(default=False, metadata={"help": "The classes have no order: no reg, no emd, no AEO."})
-    classes: list[str] | None = field(
-        default=None,
-        metadata={"help": "Names of the classes in order. Default: as the data have them, else sorted."},
-    )
-    image_column: str | None = field(default=None, metadata={"help": "Default: image, path or file_name."})
-    label_column: str | None = field(default=None, metadata={"help": "Default: label."})
-    group_column: str | None = field(
-        default=None, metadata={"help": "Rows of one group, as of one person, never part in a split. Default: group."}
-    )
-    skip_incomplete: bool = field(
-        default=False, metadata={"help": "Go on without rows that lack a path, a label or a group."}
-    )
+    num_faces: int = HfArg(default=600, help="How many faces to draw where there is no data_dir.")
+    unordered: bool = HfArg(default=False, help="The classes have no order: no reg, no emd, no AEO.")
+    image_column: str | None = HfArg(default=None, help="Default: image, path or file_name.")
 
     def __post_init__(self) -> None:
         if self.unordered:
@@ -52,60 +43,53 @@ class OwnDataArguments(ImageArguments):
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(OwnDataArguments)
+    args = parse_arguments(OwnDataArguments)
 
     # 2. The images.
     from squared_emd.data.adience import AGE_GROUPS
-    from squared_emd.data.image_cache import small_images
     from squared_emd.data.labeled_data import load_labeled_data
     from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
 
     with user_errors(), args.main_process_first():
         source = args.data_dir or draw_faces(num_faces=args.num_faces) / LABELS_FILE
-        classes = args.classes or (None if args.data_dir else AGE_GROUPS)
+        if not args.data_dir:
+            args.classes = args.classes or list(AGE_GROUPS)
         images, class_names = load_labeled_data(
             source,
             "images",
             ordered=not args.unordered,
-            classes=classes,
             columns=args.image_column,
-            label_column=args.label_column,
-            group_column=args.group_column,
-            needs_order=args.needs_order,
-            skip_incomplete=args.skip_incomplete,
             skip_bad_images=args.skip_bad_images,
+            **args.columns,
         )
-        if args.small_pictures:
-            images = small_images(images, args.small_pictures, quality=args.small_quality)
-    if args.should_save:
-        order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
-        print(f"{len(images)} images of {len(class_names)} classes {order}, from {source}.")
-        print(class_table(images, class_names))
-        if not args.data_dir:
-            print("These are DRAWN faces, made by this program; they are no photographs. For your own give --data_dir.")
+        images = args.stored(images)
+    order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
+    print_on_main(f"{len(images)} images of {len(class_names)} classes {order}, from {source}.")
+    print_on_main(class_table(images, class_names))
+    if not args.data_dir:
+        print_on_main("These are DRAWN faces, made by this program, no photographs. For your own give --data_dir.")
 
     # 3. The protocol: your test split, or a fifth cut off; what is chosen is chosen on your validation split, or on a
     #    part cut from the training side.
-    from squared_emd import ordinal_metrics
-    from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.experiments import Experiment, Samples, image_network, run_table
+    from datasets import Dataset
+
+    from squared_emd.experiments import Experiment, Samples, image_network, ordered_samples, run_table
     from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
 
-    has_validation = "validation" in set(images["split"])
-    by = next((name for name in ("group", "content") if name in images.column_names), None)
+    def unordered_samples(train: Dataset, test: Dataset, loss: str) -> Samples:
+        return Samples(train, test, class_names, top_k_metrics())
+
     default = YOUR_MODEL if args.data_dir else SMALL
-    metrics = top_k_metrics if args.unordered else lambda: ordinal_metrics(class_names=class_names)
-    experiment = Experiment(
+    experiment = Experiment.of_splits(
+        images,
+        class_names,
         table="own_data",
-        data="drawn faces" if not args.data_dir else "own data",
+        data="own data" if args.data_dir else "drawn faces",
         stand_in=not args.data_dir,
-        split=lambda fold: published_split(images),
-        validation=published_split(images, test="validation")[1] if has_validation else None,
-        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by),
-        samples=lambda train, test, loss: Samples(train, test, class_names, metrics()),
+        validation_share=VALIDATION_SHARE,
+        samples=unordered_samples if args.unordered else ordered_samples(class_names),
         model=default,
         rates=SMALL_RATES if set(args.model or [default]) == {SMALL} else YOUR_RATES,
         selected_by="eval_top_1_error" if args.unordered else "eval_mae",

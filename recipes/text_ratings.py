@@ -5,9 +5,11 @@ On your own:           accelerate launch recipes/text_ratings.py --dataset FILE_
                        --label_column stars --learning_rate select --output_dir DIR
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
+
+from transformers.hf_argparser import HfArg
 
 from squared_emd.experiments import DatasetArguments
 from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
@@ -17,7 +19,6 @@ from squared_emd.experiments.launch import parse_arguments, run_program, user_er
 GENERATED_RATES = dict.fromkeys(("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd"), 10**-2.5)
 YOUR_RATES = dict.fromkeys(GENERATED_RATES, 3e-5)  # for fine-tuning
 YOUR_MODEL = "distilbert/distilroberta-base"
-VALIDATION_SHARE = 0.2  # where --validate tests on the validation rows of the data, and something is to be chosen
 
 
 @dataclass
@@ -27,15 +28,13 @@ class TextArguments(DatasetArguments):
     cpu_seconds: ClassVar[int] = 160
     outputs: ClassVar[tuple[str, str]] = ("outputs/text_ratings", "outputs/generated_reviews")
 
-    model: str | None = field(
+    model: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "A Hub name, a folder, or tiny: a very small transformer with random weights, which reads the "
-            f"first 64 words of a text. Default: {YOUR_MODEL}; for generated reviews tiny."
-        },
+        help="A Hub name, a folder, or tiny: a very small transformer with random weights, which reads the "
+        f"first 64 words of a text. Default: {YOUR_MODEL}; for generated reviews tiny.",
     )
-    text_column: str | None = field(default=None, metadata={"help": "Default: text, or the only column of text."})
-    max_length: int = field(default=256, metadata={"help": "Tokens of a text; what comes after is cut off."})
+    text_column: str | None = HfArg(default=None, help="Default: text, or the only column of text.")
+    max_length: int = HfArg(default=256, help="Tokens of a text; what comes after is cut off.")
 
     def __post_init__(self) -> None:
         if self.max_length < 2:
@@ -46,34 +45,26 @@ class TextArguments(DatasetArguments):
 def main() -> None:
     """Train each loss asked for; print and write what came out."""
     # 1. The command line. Imports that take seconds follow where they are used.
-    with user_errors():
-        args = parse_arguments(TextArguments)
+    args = parse_arguments(TextArguments)
 
     # 2. The texts.
-    from squared_emd.data.labeled_data import load_labeled_data
-    from squared_emd.data.splits import class_table
     from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
+    from squared_emd.experiments import Experiment, load_rows, run_table
 
-    with user_errors(), args.main_process_first():
-        if args.dataset:
-            texts, class_names = load_labeled_data(args.dataset, "texts", columns=args.text_column, **args.columns)
-        else:
-            texts, class_names = generate_reviews(), STARS
-    if args.should_save:
-        print(f"{len(texts)} texts of {len(class_names)} classes in the order {', '.join(class_names)}.")
-        print(class_table(texts, class_names))
-        if not args.dataset:
-            print("These are GENERATED reviews, put together by this program. For your own give --dataset.")
+    texts, class_names = load_rows(args, "texts", args.text_column, generate_reviews, STARS)
 
     # 3. The protocol: trained on one part, chosen by the second, tested once on the third. A tokenizer made here knows
     #    the words of the first.
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
 
-    from squared_emd.data.splits import published_split, validation_split
-    from squared_emd.data.synthetic.tiny_models import tiny_text_config, word_tokenizer
-    from squared_emd.experiments import Experiment, Samples, run_table
-    from squared_emd.experiments.pretrained import TINY, load_pretrained, transformers_network
-    from squared_emd.metrics import ordinal_metrics
+    from squared_emd.data.splits import published_split
+    from squared_emd.experiments.networks import (
+        TINY,
+        load_pretrained,
+        tiny_text_config,
+        transformers_network,
+        word_tokenizer,
+    )
 
     model = args.model or (YOUR_MODEL if args.dataset else TINY)
     with user_errors(), args.main_process_first():
@@ -85,18 +76,13 @@ def main() -> None:
         tokenizer.model_max_length = min(args.max_length, tokenizer.model_max_length)
         cut = {"truncation": True, "max_length": tokenizer.model_max_length}
         texts = texts.map(lambda rows: tokenizer(rows["text"], **cut), batched=True, remove_columns="text")
-        train, test = published_split(texts)
-        validation = published_split(texts, test="validation")[1]
-        train, validation, test = (part.remove_columns("split") for part in (train, validation, test))
-    by = "group" if "group" in texts.column_names else None
-    experiment = Experiment(
+    experiment = Experiment.of_splits(
+        texts,
+        class_names,
+        encode=lambda part: part.remove_columns("split"),
         table="text_ratings",
         data=f"texts of {args.dataset}" if args.dataset else "generated reviews",
         stand_in=not args.dataset,
-        split=lambda fold: (train, test),
-        validation=validation,
-        cut_validation=lambda rows, seed: validation_split(rows, share=VALIDATION_SHARE, seed=seed, by=by),
-        samples=lambda rows, other, loss: Samples(rows, other, class_names, ordinal_metrics(class_names=class_names)),
         model=model,
         rates=GENERATED_RATES if model == TINY else YOUR_RATES,
         build=transformers_network(
@@ -104,7 +90,6 @@ def main() -> None:
             tokenizer,
             DataCollatorWithPadding(tokenizer),
             tiny_config=partial(tiny_text_config, tokenizer),
-            class_names=class_names,
             score_name="rating",
         ),
     )

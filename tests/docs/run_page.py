@@ -33,13 +33,13 @@ from transformers import (
 
 import squared_emd
 from squared_emd import EMDTrainer, EMDTrainingArguments
-from squared_emd.data.synthetic.tiny_models import (
+from squared_emd.evaluate_modules import write_space
+from squared_emd.experiments.networks import (
     tiny_audio_config,
     tiny_feature_extractor,
     tiny_text_config,
     word_tokenizer,
 )
-from squared_emd.evaluate_modules import write_space
 
 K, SIDE = 8, 8
 AGES = ("child", "teenager", "adult", "senior")

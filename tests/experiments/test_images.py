@@ -14,7 +14,7 @@ from squared_emd.data.bins import balanced_bins
 from squared_emd.data.splits import fold_split
 from squared_emd.experiments import Samples, run_table, runner, write_ensembles
 from squared_emd.experiments.experiment import network_name, path_to_ground_distance, plan
-from squared_emd.experiments.images import image_network
+from squared_emd.experiments.networks import image_network
 from squared_emd.metrics import ScoreMetrics
 from squared_emd.reports.predictions import read_predictions
 

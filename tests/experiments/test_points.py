@@ -13,7 +13,7 @@ from tests.experiments.tiny import Line, point_arguments, point_experiment, poin
 from transformers.trainer_utils import PredictionOutput
 
 from squared_emd.experiments import run_table, runner, selection, training
-from squared_emd.experiments.experiment import network_name, plan
+from squared_emd.experiments.experiment import Run, network_name, plan
 from squared_emd.experiments.settings import digest_of_rows
 from squared_emd.ground_distance.saved import read_ground_distance
 from squared_emd.metrics.calibration import negative_log_likelihood
@@ -385,3 +385,18 @@ def test_a_distance_that_is_given_and_kept_is_not_called_learned(tmp_path):
     assert run["sdd"] is None
     assert not (tmp_path / "line/xemd/seed_3/ground_distance.png").exists()
     assert "learned by" not in (tmp_path / "report.md").read_text()
+
+
+def test_repositories_are_named_by_what_sets_the_runs_apart(tmp_path):
+    def run(network="small", loss="xemd2", fold=0, seed=1, variant=""):
+        return Run(network, network, loss, fold, seed, tmp_path, SimpleNamespace(variant=variant))
+
+    def names(*runs):
+        return [runner.repository_of(SimpleNamespace(hub_model_id="me/age"), one, runs) for one in runs]
+
+    assert names(run()) == ["me/age"]
+    assert names(run(), run(loss="xe", seed=2)) == ["me/age-xemd2-seed-1", "me/age-xe-seed-2"]
+    assert names(run("timm/vit_base from scratch", variant="3 bins"), run("res_f", fold=1)) == [
+        "me/age-timm-vit-base-from-scratch-3-bins-fold-0",
+        "me/age-res-f-fold-1",
+    ]

@@ -9,9 +9,15 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from torch import nn
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from squared_emd import ordinal_metrics
-from squared_emd.data.splits import fold_split, validation_split
-from squared_emd.experiments import DatasetArguments, Experiment, ImageArguments, Network, Samples, image_network
+from squared_emd.data.splits import fold_split
+from squared_emd.experiments import (
+    DatasetArguments,
+    Experiment,
+    ImageArguments,
+    Network,
+    image_network,
+    ordered_samples,
+)
 
 NAMES = ("low", "middle", "high", "top")
 NUM_ROWS = 60
@@ -67,8 +73,9 @@ def experiment(model, args, **others):
         "data": "tiny images",
         "stand_in": True,
         "split": lambda fold: fold_split(data, fold),
-        "cut_validation": lambda train, seed: validation_split(train, share=0.25, seed=seed),
-        "samples": lambda train, test, loss: Samples(train, test, NAMES, ordinal_metrics(class_names=NAMES)),
+        "validation_share": 0.25,
+        "validation_by": "user_id",
+        "samples": ordered_samples(NAMES),
         "build": image_network(args),
         "model": model,
         "rates": RATES,
@@ -101,15 +108,14 @@ def point_arguments(output, **fields):
 def point_experiment(train=None, test=None, layer=Line, **others):
     """48 points to train on, 12 to choose by and 18 to test on."""
     train, validation, test = train or points(48, 0), points(12, 1), test or points(18, 2)
-    names = NAMES[:3]
     fields = {
         "table": "tabular",
         "data": "generated points",
         "stand_in": True,
         "split": lambda fold: (train, test),
         "validation": validation,
-        "cut_validation": lambda rows, seed: validation_split(rows, share=0.25, seed=seed, by=None),
-        "samples": lambda rows, other, loss: Samples(rows, other, names, ordinal_metrics(class_names=names)),
+        "validation_share": 0.25,
+        "samples": ordered_samples(NAMES[:3]),
         "build": lambda model, samples, num_outputs: Network(layer(num_outputs)),
         "model": "line",
         "rates": dict.fromkeys(RATES, 0.3),

@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from squared_emd import EMDTrainer, EMDTrainingArguments, load_ground_distance, ordinal_metrics
-from squared_emd.data.synthetic.tiny_models import (
+from squared_emd.experiments.networks import (
     tiny_audio_config,
     tiny_feature_extractor,
     tiny_text_config,

@@ -39,7 +39,7 @@ from transformers.pipelines import audio_classification
 
 from squared_emd import plot
 from squared_emd.data.sounds import decode_audio
-from squared_emd.data.synthetic.tiny_models import (
+from squared_emd.experiments.networks import (
     tiny_audio_config,
     tiny_feature_extractor,
     tiny_text_config,

@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.pipelines.pt_utils import KeyDataset
 
-from squared_emd.data.synthetic.tiny_models import (
+from squared_emd.experiments.networks import (
     tiny_audio_config,
     tiny_feature_extractor,
     tiny_text_config,

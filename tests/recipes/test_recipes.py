@@ -40,7 +40,7 @@ from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 from squared_emd.data.synthetic.drawn_faces import draw_faces
 from squared_emd.data.synthetic.drawn_groups import draw_groups
 from squared_emd.data.synthetic.drawn_shapes import draw_shapes
-from squared_emd.data.synthetic.tiny_models import word_tokenizer
+from squared_emd.experiments.networks import word_tokenizer
 from squared_emd.ground_distance.saved import read_ground_distance
 from squared_emd.reports.predictions import read_predictions
 
@@ -149,7 +149,7 @@ def test_adience(as_a_user, cache, monkeypatch, capsys, tmp_path):
         run_here(monkeypatch, "adience", *options, "--dataloader_num_workers", 0, "--output_dir", tmp_path)
         said = capsys.readouterr().out
     lines = [
-        "These are DRAWN faces, made by this program; they are no photographs. For Adience give --data_dir.",
+        "These are DRAWN faces, made by this program, no photographs. For Adience give --data_dir.",
         "1 run: xemd2 x seed 42.",
         "Run 1 of 1: small, xemd2, test fold 0, seed 42.",
         "6 epochs, learning rate 0.01.",

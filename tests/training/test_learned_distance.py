@@ -21,7 +21,7 @@ from transformers import (
 
 from squared_emd import EMDTrainer, learn_ground_distance, load_ground_distance
 from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, STARS, generate_reviews, generate_sounds
-from squared_emd.data.synthetic.tiny_models import (
+from squared_emd.experiments.networks import (
     tiny_audio_config,
     tiny_feature_extractor,
     tiny_text_config,

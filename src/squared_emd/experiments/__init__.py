@@ -7,19 +7,20 @@ is not done yet and reports all of it, for images, texts, sounds and tables alik
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .arguments import ExperimentArguments
-from .data_arguments import DatasetArguments, ImageArguments
+from .arguments import ColumnArguments, DatasetArguments, ExperimentArguments, ImageArguments
 
 if TYPE_CHECKING:
     from .ensemble import write_ensembles
-    from .experiment import Experiment, Network, Samples
-    from .images import image_network
+    from .experiment import Experiment, Network, Samples, load_rows, ordered_samples
+    from .networks import image_network
     from .runner import report_table, run_table
 _LAZY = {
     "Experiment": "experiment",
     "Network": "experiment",
     "Samples": "experiment",
-    "image_network": "images",
+    "image_network": "networks",
+    "load_rows": "experiment",
+    "ordered_samples": "experiment",
     "report_table": "runner",
     "run_table": "runner",
     "write_ensembles": "ensemble",
@@ -38,6 +39,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ColumnArguments",
     "DatasetArguments",
     "Experiment",
     "ExperimentArguments",
@@ -45,6 +47,8 @@ __all__ = [
     "Network",
     "Samples",
     "image_network",
+    "load_rows",
+    "ordered_samples",
     "report_table",
     "run_table",
     "write_ensembles",

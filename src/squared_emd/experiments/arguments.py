@@ -1,16 +1,19 @@
-"""The command line that all recipes share."""
+"""The command lines of recipes: what all share, and what those on images, texts, sounds and tables add."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from transformers.hf_argparser import HfArg
 
 from ..training.argument_checks import LOSSES_OF_FIELDS
 from ..training.arguments import LOSSES, EMDTrainingArguments
 
-__all__ = ["ExperimentArguments"]
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 # Which losses an option is meant for where several are trained; a D is that of xemd where there is no a-emd, and a
 # geometry also that of a self-guided loss that takes it as a prior.
@@ -22,99 +25,63 @@ _LOSSES_OF_OPTIONS = _PLACES | LOSSES_OF_FIELDS
 class ExperimentArguments(EMDTrainingArguments):
     """The fields of `EMDTrainingArguments`, and those of a table of runs.
 
-    A recipe adds its fields in a subclass and sets the class attributes there.
-
-    Attributes:
-        num_folds: the number of folds of the dataset.
-        has_validation_data: whether the dataset has a validation split of its own. It is then evaluated after each
-            epoch and reported as `validation_...`, and the folders of runs name no fold.
-        all_losses: the losses that fit the classes.
-        told_by_variant: names of the recipe's fields that `Experiment.variant` already tells.
-        cpu_seconds: what the recipe takes without any option, measured.
-        outputs: the default of `output_dir`, with data of the user's and without.
-        epochs: the same of `num_train_epochs`.
-        seeds_with_data: the default of `seeds`, with data of the user's; without, it is 3.
-        folds, losses: those asked for, in order.
-        rate: the learning rate given, else None.
-        candidate_rates: the learning rates to choose from on validation data; () where the recipe's are; None where
-            none is chosen.
-        candidate_strengths: the same of the entropic strength of a-emd.
-
-    Raises:
-        ValueError: a field is out of its range, or does not fit one of the losses.
+    A recipe adds its fields in a subclass and sets the class attributes there. `folds`, `losses` and `run_seeds` are
+    those asked for, in order. A field that is out of its range, or does not fit one of the losses, is a ValueError.
     """
 
     num_folds: ClassVar[int] = 1
-    has_validation_data: ClassVar[bool] = False
-    all_losses: ClassVar[tuple[str, ...]] = LOSSES
-    told_by_variant: ClassVar[tuple[str, ...]] = ()
-    cpu_seconds: ClassVar[int | None] = None
-    outputs: ClassVar[tuple[str, str]] = ("outputs", "outputs")
-    epochs: ClassVar[tuple[float, float]] = (10, 10)
-    seeds_with_data: ClassVar[int] = 3
+    has_validation_data: ClassVar[bool] = False  # its own split, reported as `validation_...`; folders name no fold
+    all_losses: ClassVar[tuple[str, ...]] = LOSSES  # that fit the classes
+    told_by_variant: ClassVar[tuple[str, ...]] = ()  # fields of the recipe that `Experiment.variant` already tells
+    cpu_seconds: ClassVar[int | None] = None  # that the recipe takes without any option, measured
+    outputs: ClassVar[tuple[str, str]] = ("outputs", "outputs")  # with data of the user's, and without
+    epochs: ClassVar[tuple[float, float]] = (10, 10)  # the same
+    seeds_with_data: ClassVar[int] = 3  # and 3 without
 
-    loss: str = field(
+    loss: str = HfArg(
         default="xe,xemd",
-        metadata={"help": f"{', '.join(LOSSES)}; several with commas and no spaces, as xe,emd; or all, each in turn."},
+        help=f"{', '.join(LOSSES)}; several with commas and no spaces, as xe,emd; or all, each in turn.",
     )
-    fold: str = field(default="0", metadata={"help": "The fold to test on, or all."})
-    seeds: int | None = field(
+    fold: str = HfArg(default="0", help="The fold to test on, or all.")
+    seeds: int | None = HfArg(
         default=None,
-        metadata={
-            "help": "How many runs, at seed, seed + 1 and so on. Default: 3; with a --data_dir of Adience, Images of "
-            "Groups, AADB or ImageNet 1, as a run is long; a verdict needs 3, whatever the folds."
-        },
+        help="How many runs, at seed, seed + 1 and so on. Default: 3; with a --data_dir of Adience, Images of "
+        "Groups, AADB or ImageNet 1, as a run is long; a verdict needs 3, whatever the folds.",
     )
-    learning_rate: str | None = field(
+    learning_rate: str | None = HfArg(
         default=None,
-        metadata={
-            "help": "A number; select: the best of three on validation data, for each network, loss and fold; or a "
-            "list to select from, as select:1e-2,1e-3. Default: one for each loss."
-        },
+        help="A number; select: the best of three on validation data, for each network, loss and fold; or a "
+        "list to select from, as select:1e-2,1e-3. Default: one for each loss.",
     )
-    entropic_strength: str = field(
-        default="10",
-        metadata={"help": "Of a-emd: a number; select: 0.1, 1 or 10, on validation data; or a list, as select:1,10."},
+    entropic_strength: str = HfArg(
+        default="10", help="Of a-emd: a number; select: 0.1, 1 or 10, on validation data; or a list, as select:1,10."
     )
-    select_seeds: int = field(
-        default=1, metadata={"help": "Seeds of each trial of select; the mean over them decides."}
-    )
-    early_stopping_patience: int | None = field(
+    select_seeds: int = HfArg(default=1, help="Seeds of each trial of select; the mean over them decides.")
+    early_stopping_patience: int | None = HfArg(
         default=None,
-        metadata={
-            "help": "Stop after so many epochs without a better result on validation data, and test the model of the "
-            "best epoch. Counts after the jump start. Default: train all epochs."
-        },
+        help="Stop after so many epochs without a better result on validation data, and test the model of the "
+        "best epoch. Counts after the jump start. Default: train all epochs.",
     )
-    metric: str = field(
+    metric: Literal["mae", "aem", "aeo"] = HfArg(
         default="mae",
-        metadata={
-            "choices": ("mae", "aem", "aeo"),
-            "help": "What the rule that decides between the classes (likeliest class, median ...) is chosen by, on "
-            "validation data where there are any.",
-        },
+        help="What the rule that decides between the classes (likeliest class, median ...) is chosen by, on validation "
+        "data where there are any.",
     )
-    validate: bool = field(default=False, metadata={"help": "Test on validation data, never on the test data."})
-    all_rows: bool = field(
-        default=False, metadata={"help": "Show the rows of the paper's table that nobody ran, as 'not run'."}
+    validate: bool = HfArg(default=False, help="Test on validation data, never on the test data.")
+    all_rows: bool = HfArg(default=False, help="Show the rows of the paper's table that nobody ran, as 'not run'.")
+    dry_run: bool = HfArg(default=False, help="List the runs, and which of them are done; train nothing.")
+    hub_license: str | None = HfArg(
+        default=None, help="License of the weights for their card, as the Hub names it: apache-2.0 ..."
     )
-    dry_run: bool = field(default=False, metadata={"help": "List the runs, and which of them are done; train nothing."})
-    hub_license: str | None = field(
-        default=None, metadata={"help": "License of the weights for their card, as the Hub names it: apache-2.0 ..."}
-    )
-    redo: bool = field(
+    redo: bool = HfArg(
         default=False,
-        metadata={
-            "help": "Train again what is done, or was done with other settings. To continue such a table, leave it out."
-        },
+        help="Train again what is done, or was done with other settings. To continue such a table, leave it out.",
     )
-    output_dir: str | None = field(
-        default=None, metadata={"help": "Where all is written. What lies there already is not trained again."}
+    output_dir: str | None = HfArg(
+        default=None, help="Where all is written. What lies there already is not trained again."
     )
     num_train_epochs: float | None = None
-    disable_tqdm: bool | None = field(
-        default=True, metadata={"help": "No progress bars; each epoch is a line. False: bars too."}
-    )
+    disable_tqdm: bool | None = HfArg(default=True, help="No progress bars; each epoch is a line. False: bars too.")
     per_device_train_batch_size: int = 32
     per_device_eval_batch_size: int = 64
     eval_strategy: str = "epoch"
@@ -219,12 +186,11 @@ class ExperimentArguments(EMDTrainingArguments):
         vars(self).update(given)
 
     def options_of(self, loss: str) -> dict[str, Any]:
-        """The options that one of the losses gets in place of those that were given.
+        """The options that one of the losses gets in place of those that were given: name -> value.
 
-        Returns:
-            Name -> the default of an option that is meant for another one of several losses: a ground distance is that
-            of a-emd, or else of xemd; xemd1 and xemd2 learn theirs, blended with a geometry where `prior_weight` is
-            given. The classes of xemd lie on a line where they are ordered and nothing else was given.
+        Of several losses each keeps what is meant for it: a ground distance is that of a-emd, or else of xemd; xemd1
+        and xemd2 learn theirs, blended with a geometry where `prior_weight` is given. The classes of xemd lie on a line
+        where they are ordered and nothing else was given.
         """
         options: dict[str, Any] = {}
         if len(self.losses) > 1:
@@ -257,21 +223,92 @@ class ExperimentArguments(EMDTrainingArguments):
 
     @property
     def run_seeds(self) -> range:
-        """The seeds of the runs."""
         return range(self.seed, self.seed + self.seeds)
 
     def check_steps(self, num_train: int) -> None:
-        """Refuse `max_steps` that end within the jump start of one of the losses, before any of them is trained.
-
-        Raises:
-            ValueError: no epoch comes after the jump start.
-        """
+        """Refuse `max_steps` that end within the jump start of one of the losses, before any of them is trained."""
         if self.max_steps > 0:
             batches = math.ceil(num_train / (self.train_batch_size * self.world_size))
             steps = math.ceil(batches / self.gradient_accumulation_steps)
             for loss in self.losses:
                 self.loss = loss
                 self.check_jump_start(self.max_steps / steps)
+
+
+@dataclass
+class ImageArguments(ExperimentArguments):
+    """The command line of a recipe on images, with the paper's optimizer."""
+
+    epochs: ClassVar[tuple[float, float]] = (30, 15)
+
+    data_dir: str | None = HfArg(default=None, help="Where the dataset lies. Default: a small drawn one in its place.")
+    skip_bad_images: bool = HfArg(default=False, help="Go on without images that cannot be read.")
+    small_pictures: int | None = HfArg(
+        default=None,
+        help="Store each image once, in the user's cache, with so many pixels on its shorter side, and read "
+        "that: 256 where the network takes 224. Default: read the images themselves.",
+    )
+    small_quality: int | None = HfArg(
+        default=None, help="Store them as JPEG of this quality, as 95, in less space. Default: their pixels."
+    )
+    model: list[str] | None = HfArg(
+        default=None,
+        help="One network or several: alxs, alx, vgg_f, res, res_f, small, any timm/<model> or Hub image "
+        "classifier. Default: res_f; for drawn images small.",
+    )
+    from_scratch: bool = HfArg(default=False, help="Random weights.")
+    num_train_epochs: float | None = HfArg(default=None, help="Default: 30; drawn images: 15.")
+    optim: str = "sgd"  # section 4.1, as the momentum
+    optim_args: str | None = "momentum=0.98"
+    remove_unused_columns: bool = False  # the transform makes the inputs from the images
+    dataloader_num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.small_pictures is not None and self.small_pictures < 1:
+            raise ValueError(f"small_pictures must be at least 1 pixel, got {self.small_pictures}.")
+        if self.small_quality is not None and self.small_pictures is None:
+            raise ValueError("small_quality needs small_pictures: how many pixels the shorter side is to have.")
+        super().__post_init__()
+
+    def stored(self, images: Dataset) -> Dataset:
+        """The images as they are read: smaller ones, stored once, where `small_pictures` asks for them."""
+        from ..data.image_cache import small_images
+
+        return small_images(images, self.small_pictures, quality=self.small_quality) if self.small_pictures else images
+
+
+@dataclass
+class ColumnArguments(ExperimentArguments):
+    """How data of the user's say what they hold."""
+
+    label_column: str | None = HfArg(default=None, help="Default: label.")
+    group_column: str | None = HfArg(
+        default=None, help="Rows of one group, as of one person, never part in a split. Default: group."
+    )
+    classes: list[str] | None = HfArg(
+        default=None, help="Names of the classes in order. Default: as the data have them, else sorted."
+    )
+    skip_incomplete: bool = HfArg(default=False, help="Go on without rows that lack an input, a label or a group.")
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the readers of `squared_emd.data` take of these."""
+        names = ("label_column", "group_column", "classes", "needs_order", "skip_incomplete")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class DatasetArguments(ColumnArguments):
+    """The command line of a recipe on texts, sounds or tables."""
+
+    has_validation_data: ClassVar[bool] = True
+
+    dataset: str | None = HfArg(
+        default=None,
+        help="A dataset of the Hub, a folder that load_dataset or load_from_disk reads, or a .csv, .tsv, "
+        ".json, .jsonl or .parquet file. Default: a small generated one in its place.",
+    )
+    num_train_epochs: float | None = HfArg(default=None, help="Default: 10.")
 
 
 def _number_or_select(name: str, text: str | float | None) -> tuple[tuple[float, ...] | None, float | None]:

@@ -14,8 +14,6 @@ from ..metrics.logs import RESULTS_FILE
 from .arguments import ExperimentArguments
 from .settings import write_json
 
-__all__ = ["write_ensembles"]
-
 SCORES_FILE = "expected_scores.npz"  # predicted (N,), true (N,): of the rows that a run was tested on
 _SAME_FIELDS = (
     "table", "data", "stand_in", "model", "loss", "fold", "folds", "seed", "tested_on", "num_train", "num_test", "job",

@@ -11,13 +11,14 @@ from typing import Any
 from datasets import Dataset
 from torch import nn
 
+from ..data.labeled_data import load_labeled_data
+from ..data.splits import class_table, published_split, validation_split
+from ..metrics import ordinal_metrics
 from ..metrics.logs import RESULTS_FILE
-from ..metrics.names import METRICS
 from ..training.checkpoints import last_complete_checkpoint
-from .arguments import ExperimentArguments
+from .arguments import DatasetArguments, ExperimentArguments
+from .launch import print_on_main, user_errors
 from .settings import read_results
-
-__all__ = ["Experiment", "Network", "Run", "Samples", "path_to_ground_distance", "plan"]
 
 _FROM_SCRATCH = ("alxs", "alx", "res", "small", "tiny", "perceptron")  # networks that have no pre-trained weights
 _RATES_FROM_SCRATCH = (1e-2, 3e-3, 1e-3)
@@ -75,12 +76,13 @@ class Experiment:
         data: what the rows are, for people: "drawn faces".
         stand_in: whether they stand in for a dataset, so that the paper's figures say nothing about them.
         split: test fold -> rows to train on and to test on.
-        cut_validation: (rows to train on, seed) -> the rows left, and rows cut from them to choose by.
-        samples: (rows to train on, rows to test on, loss) -> what the run needs of them.
+        samples: (rows to train on, rows to test on, loss) -> what the run needs of them, as `ordered_samples` gives it.
         build: (model, samples, number of outputs) -> the network, after `set_seed`; one output for the loss reg.
         model: the network where none is asked for.
         rates: loss -> learning rate where none is asked for.
-        validation: rows to choose by that the data name; where there are none, some are cut.
+        validation: rows to choose by that the data name; where there are none, some are cut from those to train on.
+        validation_share: how many of them at the most.
+        validation_by: a column, of whose values each stays on one side of the cut; None cuts between any two rows.
         selected_by: the metric that chooses rates, strengths and epochs.
         tested_on: what the rows to test on are, for people.
         variant: what sets these runs apart from others of the table, as "3 bins".
@@ -90,44 +92,92 @@ class Experiment:
     data: str
     stand_in: bool
     split: Callable[[int], tuple[Dataset, Dataset]]
-    cut_validation: Callable[[Dataset, int], tuple[Dataset, Dataset]]
     samples: Callable[[Dataset, Dataset, str], Samples]
     build: Callable[[str, Samples, int], Network]
     model: str
     rates: Mapping[str, float]
     validation: Dataset | None = None
+    validation_share: float = 0.2
+    validation_by: str | None = None
     selected_by: str = "eval_mae"
     tested_on: str = "test data"
     variant: str = ""
 
-    @property
-    def more_is_better(self) -> bool:
-        """Whether the metric that chooses is to be large."""
-        return not METRICS[self.selected_by].less_is_better
+    @classmethod
+    def of_splits(
+        cls,
+        rows: Dataset,
+        class_names: Sequence[str],
+        *,
+        encode: Callable[[Dataset], Dataset] = lambda part: part,
+        **fields: Any,
+    ) -> Experiment:
+        """An experiment on rows that name their `split`: trained on one, chosen by the second, tested on the third.
+
+        Args:
+            rows: with a `label`; rows of one `group` stay together.
+            class_names: the K classes in order.
+            encode: the rows of a split -> rows as the runs take them.
+            fields: the others; those that follow from the rows may be given too.
+        """
+        with user_errors():
+            train, test = map(encode, published_split(rows))
+            validation = None
+            if "validation" in rows["split"]:
+                validation = encode(published_split(rows, test="validation")[1])
+        by = next((name for name in ("group", "content") if name in rows.column_names), None)
+        of_rows = {"split": lambda fold: (train, test), "validation": validation, "validation_by": by}
+        return cls(**of_rows | {"samples": ordered_samples(class_names)} | fields)
 
     def with_validation(self, rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:
         """Rows to train on, and rows to choose by: those of the data, else cut from `rows`."""
-        return self.cut_validation(rows, seed) if self.validation is None else (rows, self.validation)
+        if self.validation is not None:
+            return rows, self.validation
+        return validation_split(rows, share=self.validation_share, seed=seed, by=self.validation_by)
+
+
+def ordered_samples(class_names: Sequence[str]) -> Callable[[Dataset, Dataset, str], Samples]:
+    """What measures classes in an order: an `Experiment.samples`."""
+    return lambda train, test, loss: Samples(train, test, class_names, ordinal_metrics(class_names=class_names))
+
+
+def load_rows(
+    args: DatasetArguments,
+    kind: str,
+    columns: str | list[str] | None,
+    generate: Callable[[], Dataset],
+    generated_classes: Sequence[str],
+) -> tuple[Dataset, Sequence[str]]:
+    """The rows of a recipe on texts, sounds or tables, the user's or generated ones, and their classes in order.
+
+    Args:
+        args: of the recipe.
+        kind: `texts`, `sounds` or `tables`.
+        columns: that are learned from, as `load_labeled_data` takes them.
+        generate: makes the rows where the user gave none.
+        generated_classes: the classes of these.
+    """
+    with user_errors(), args.main_process_first():
+        if args.dataset:
+            rows, class_names = load_labeled_data(args.dataset, kind, columns=columns, **args.columns)
+        else:
+            rows, class_names = generate(), generated_classes
+    what = "rows" if kind == "tables" else kind
+    print_on_main(f"{len(rows)} {what} of {len(class_names)} classes in the order {', '.join(class_names)}.")
+    print_on_main(class_table(rows, class_names))
+    if not args.dataset:
+        print_on_main(f"These {what} are GENERATED, made by this program. For your own give --dataset.")
+    return rows, class_names
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of a table.
+    """One cell of a table."""
 
-    Args:
-        model: the network, as it was asked for.
-        network: what it is called in results.
-        loss: the loss.
-        fold: the test fold; None where the folder names none.
-        seed: the seed.
-        folder: where it lies.
-        experiment: what it is trained on.
-    """
-
-    model: str
-    network: str
+    model: str  # as it was asked for
+    network: str  # what it is called in results
     loss: str
-    fold: int | None
+    fold: int | None  # None where the folder names none
     seed: int
     folder: Path
     experiment: Experiment = field(compare=False, repr=False)
@@ -140,15 +190,12 @@ class Run:
         """What is chosen for it on validation data, in this order -> from what."""
         found = {}
         if args.candidate_rates is not None:
-            found["learning_rate"] = args.candidate_rates or self._default_rates(args)
+            from_scratch = self.model in _FROM_SCRATCH or getattr(args, "from_scratch", False)
+            fine_tuning = _RATES_OF_FINE_TUNING_BY_SGD if "sgd" in args.optim else _RATES_OF_FINE_TUNING
+            found["learning_rate"] = args.candidate_rates or (_RATES_FROM_SCRATCH if from_scratch else fine_tuning)
         if args.candidate_strengths is not None and self.loss == "a-emd":
             found["entropic_strength"] = args.candidate_strengths or _STRENGTHS
         return found
-
-    def _default_rates(self, args: ExperimentArguments) -> tuple[float, ...]:
-        if self.model in _FROM_SCRATCH or getattr(args, "from_scratch", False):
-            return _RATES_FROM_SCRATCH
-        return _RATES_OF_FINE_TUNING_BY_SGD if "sgd" in args.optim else _RATES_OF_FINE_TUNING
 
     @property
     def trials(self) -> Path:
@@ -167,11 +214,7 @@ class Run:
 
 
 def plan(args: ExperimentArguments, experiments: Sequence[Experiment]) -> list[Run]:
-    """The runs of a table, in the order in which they are trained.
-
-    Returns:
-        One run each; an xemd2 run comes before the a-emd run that takes its D.
-    """
+    """The runs of a table, in the order in which they are trained: xemd2 before the a-emd run that takes its D."""
     runs = []
     for experiment in experiments:
         asked = getattr(args, "model", None) or [experiment.model]
@@ -186,11 +229,7 @@ def plan(args: ExperimentArguments, experiments: Sequence[Experiment]) -> list[R
 
 
 def network_name(model: str, *, from_scratch: bool = False) -> str:
-    """What a network is called in results and folders: no two different ones the same.
-
-    Args:
-        model: as it was asked for. A folder goes by its last name and a digest of its path.
-        from_scratch: random weights were asked for.
+    """What a network is called in results and folders; a folder goes by its last name and a digest of its path.
 
     >>> network_name("res_f"), network_name("res_f", from_scratch=True), network_name("res", from_scratch=True)
     ('res_f', 'res_f from scratch', 'res')
@@ -207,19 +246,10 @@ def _folder(output: str | Path, experiment: Experiment, network: str, loss: str,
 
 
 def path_to_ground_distance(args: ExperimentArguments, run: Run) -> Path | None:
-    """Where the D for an a-emd run lies: the xemd2 run of the same network, fold and seed (section 4.3).
+    """Where the D for an a-emd run lies: in the xemd2 run of the same network, fold and seed (section 4.3).
 
-    Args:
-        args: `ground_distance` may be a file with a matrix, the folder of a run or that of a table; without it the
-            table's own folder is meant.
-        run: the a-emd run.
-
-    Returns:
-        A file or the folder of a run; an xemd2 run that is planned need not be there yet. None: the run is of another
-        loss, or `geometry` gives its D.
-
-    Raises:
-        ValueError: the folder is that of a run on another test fold: its D has seen rows that this run is tested on.
+    That may be planned only. `ground_distance` may name a file, a run, or the folder of another table. None: the run is
+    of another loss, or `geometry` gives its D.
     """
     has_geometry = args.geometry is not None and "geometry" not in args.options_of(run.loss)
     if run.loss != "a-emd" or has_geometry:

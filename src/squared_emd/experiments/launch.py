@@ -19,24 +19,15 @@ from transformers.utils.logging import disable_progress_bar
 
 from ..training.arguments import EMDTrainingArguments
 
-__all__ = ["check_ranks", "parse_arguments", "run_program", "user_errors"]
-
 _TITLES = ("this recipe", "tables of runs", "losses", "training (documented as transformers.TrainingArguments)")
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
 def parse_arguments(arguments: type[Arguments]) -> Arguments:
-    """The command line of this process; a word that is no option ends the program, with the options that are like it.
+    """The command line of this process; what is wrong with it ends the program with a message.
 
-    Args:
-        arguments: the dataclass of the recipe. `--help` has its own options first, then those of all recipes, those of
-            the losses, and those of `transformers.TrainingArguments`.
-
-    Returns:
-        An instance.
-
-    Raises:
-        ValueError: a field is out of its range.
+    `--help` lists the options of the recipe first, then those of all recipes, those of the losses, and those of
+    `transformers.TrainingArguments`.
     """
     parser = _RecipeParser(arguments)
     unknown = [word.partition("=")[0] for word in parser.parse_known_args()[1] if word.startswith("-")]
@@ -44,7 +35,8 @@ def parse_arguments(arguments: type[Arguments]) -> Arguments:
         like = similar_options(unknown[0], parser.options)
         meant = f" Did you mean {' or '.join(like)}?" if like else ""
         sys.exit(f"{Path(sys.argv[0]).name}: there is no option {unknown[0]}.{meant} --help lists all.")
-    return parser.parse_args_into_dataclasses()[0]
+    with user_errors():
+        return parser.parse_args_into_dataclasses()[0]
 
 
 def similar_options(word: str, options: list[str]) -> list[str]:
@@ -96,18 +88,19 @@ class _RecipeParser(HfArgumentParser):
 
 
 def check_ranks(args: TrainingArguments) -> None:
-    """Refuse a process that is alone although a launcher started several.
-
-    Raises:
-        ValueError: several unconnected processes run the same script, as `torchrun` without `--use_cpu True` starts
-            them on a machine without a GPU: they would overwrite each other's files.
-    """
+    """Refuse a process that is alone although a launcher started several, as `torchrun` does without a GPU."""
     started = int(os.environ.get("WORLD_SIZE", 1))
     if started > args.world_size:
         raise ValueError(
             f"{started} processes were started, but this one is connected to none of the others: each would train "
             "alone and overwrite the files of the rest. On a machine without a GPU add --use_cpu True."
         )
+
+
+def print_on_main(text: str) -> None:
+    """Prints on the main process alone."""
+    if PartialState().is_main_process:
+        print(text)
 
 
 @contextmanager
@@ -120,11 +113,7 @@ def user_errors() -> Iterator[None]:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run the program of one rank, and leave the process group.
-
-    Raises:
-        SystemExit: with status 130, where it was interrupted.
-    """
+    """Run the program of one rank, and leave the process group; an interrupt ends it with status 130."""
     disable_progress_bar()  # of each model that is written
     timm_wrapper = "transformers.models.timm_wrapper.image_processing_timm_wrapper"
     logging.getLogger(timm_wrapper).setLevel(logging.ERROR)  # it warns of where it saves itself

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 from ..ground_distance.files import write_aside
 from ..ground_distance.saved import HISTORY_FILE, MAX_CLASSES_IN_CONFIG, read_epoch_distances
 from ..metrics.names import METRICS
 from ..training.criterion import EMDCriterion
-
-__all__ = ["RunRecorder"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,17 +25,8 @@ class RunRecorder(TrainerCallback):
     """Times the epochs, prints a line for each, and writes D down at the end of each where it is learned.
 
     To be added after the Trainer is made, so that it comes after the callback that refreshes D. Above 256 classes only
-    the log tells how D went: its matrices would take gigabytes.
-
-    Args:
-        criterion: of the Trainer.
-        folder: of the run.
-        prints: whether the main process prints.
-
-    Attributes:
-        seconds: wall-clock time of the epochs, with the refresh of D and without evaluation.
-        cpu_seconds: CPU time of this process and all of its threads meanwhile.
-        steps: optimizer steps in them.
+    the log tells how D went: its matrices would take gigabytes. `seconds` (wall clock) and `cpu_seconds` (this process,
+    all threads) are those of the epochs, with the refresh of D and without evaluation; `steps` those of the optimizer.
     """
 
     def __init__(self, criterion: EMDCriterion, folder: str | Path, *, prints: bool = False) -> None:
@@ -52,9 +41,7 @@ class RunRecorder(TrainerCallback):
         """The share of a step in a time; None before the first epoch has ended."""
         return seconds / self.steps if self.steps else None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Take up what a resumed run had written."""
         if state.global_step and self._writes(state) and self.path.is_file():
             try:
@@ -65,16 +52,12 @@ class RunRecorder(TrainerCallback):
             kept = epochs <= state.epoch
             self.epochs, self.matrices = epochs[kept].tolist(), list(matrices[kept].astype(np.float32))
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Print the last epoch, whose evaluation is over, and start the clocks."""
         self._print_epoch(args, state)
         self._began, self._began_at = (time.perf_counter(), time.process_time()), state.global_step
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Stop the clocks and note D."""
         self.seconds += time.perf_counter() - self._began[0]
         self.cpu_seconds += time.process_time() - self._began[1]
@@ -88,19 +71,15 @@ class RunRecorder(TrainerCallback):
             with write_aside(self.path) as path:
                 np.savez_compressed(path, epochs=self.epochs, ground_distance=np.stack(self.matrices))  # (E, K, K)
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
         """Keep it for the line of the epoch."""
         self.logs |= logs
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Print the last epoch."""
         self._print_epoch(args, state)
 
-    def _print_epoch(self, args: TrainingArguments, state: TrainerState) -> None:
+    def _print_epoch(self, args: Any, state: TrainerState) -> None:
         logs, self.logs = self.logs, {}
         found = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
         for name in _PRINTED:

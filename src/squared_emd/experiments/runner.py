@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..ground_distance.given import as_ground_distance
 from ..ground_distance.saved import read_ground_distance
 from ..hub.main_process import on_main_process
 from ..hub.results import digests_of_weights, facts_of_arguments
+from ..hub.upload import UploadError, create_repository, push_model
 from ..metrics import ScoreMetrics
 from ..metrics.logs import RESULTS_FILE
 from ..plot import heat_map
@@ -29,13 +31,10 @@ from ..reports.predictions import write_predictions
 from .arguments import ExperimentArguments
 from .ensemble import SCORES_FILE
 from .experiment import Experiment, Run, path_to_ground_distance, plan
-from .launch import check_ranks, user_errors
-from .publishing import check_repository, push_run, repository_of
+from .launch import check_ranks, print_on_main, user_errors
 from .selection import select_hyperparameters
-from .settings import check_settings, digest_of_rows, read_results, settings_of, write_json, write_settings
+from .settings import SETTINGS_FILE, check_settings, digest_of_rows, read_results, settings_of, write_json
 from .training import Outcome, arguments_of_run, train
-
-__all__ = ["report_table", "run_table"]
 
 _CUT_SEED = 42  # of the rows that --validate tests on: the same whatever seeds a table has, or is given later
 
@@ -57,7 +56,6 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
         The results of all runs asked for, each with its `folder`, in the order of :func:`plan`; none of a dry run. The
         same on all ranks.
     """
-    print_on_main = print if args.should_save else _silent
     with user_errors():
         check_ranks(args)
         runs = plan(args, experiments)
@@ -70,8 +68,10 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
                 print_on_main(f"  {run}: {_state(args, run)}")
             return []
         if args.push_to_hub:
-            check_repository(args, runs)
             names = [repository_of(args, run, runs) for run in runs]
+            options = {"token": args.hub_token, "private": args.hub_private_repo}
+            # A token that may not write is found before anything is trained.
+            on_main_process(lambda: create_repository(names[0], runs[0].folder, **options), UploadError)
             print_on_main(f"Finished runs go to {', '.join(names[:6])}{' ...' if len(names) > 6 else ''}.")
 
     job = broadcast_object_list([f"{time.strftime('%Y-%m-%d %H:%M')} {uuid.uuid4().hex[:8]}"])[0]
@@ -91,14 +91,14 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
             if args.redo and args.should_save:
                 shutil.rmtree(run.folder, ignore_errors=True)
             begun, trainings = time.perf_counter(), _num_trainings(args, runs[number - 1 :])
-            found = _train_run(args, run, table, job, print_on_main)
+            found = _train_run(args, run, table, job)
             if left is None and (left := _num_trainings(args, runs[number:])):
                 minutes = (time.perf_counter() - begun) * left / (trainings - left) / 60
                 print_on_main(f"About {_duration(minutes)} for the others, by the time of this one.")
         else:
             print_on_main(f"{run}: done.")
         results.append(found | {"folder": str(run.folder)})
-        if args.push_to_hub and (failure := push_run(args, run, runs, print_on_main)):
+        if args.push_to_hub and (failure := _push(args, run, repository_of(args, run, runs))):
             failures.append(failure)
     if report:
         report_table(args)
@@ -108,11 +108,7 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
 
 
 def report_table(args: ExperimentArguments) -> None:
-    """Write the report of all runs in the output folder, and print it, on the main process.
-
-    Args:
-        args: of the table.
-    """
+    """Write the report of all runs in the output folder, and print it, on the main process."""
     if args.should_save:
         with user_errors():
             report = write_report([args.output_dir], metric=f"eval_{args.metric}", all_rows=args.all_rows)
@@ -135,7 +131,6 @@ class _Table:
                 self._digests[experiment.variant, fold] = digest_of_rows(*rows, *validation)
 
     def rows(self, run: Run) -> tuple[Dataset, Dataset]:
-        """To train on, and to test on."""
         return self._rows[run.experiment.variant, run.fold]
 
     def settings(self, run: Run) -> dict[str, Any]:
@@ -199,9 +194,7 @@ def _state(args: ExperimentArguments, run: Run) -> str:
     return "done" if run.is_done else f"resumes from {Path(checkpoint).name}" if checkpoint else "to do"
 
 
-def _train_run(
-    args: ExperimentArguments, run: Run, table: _Table, job: str, print_on_main: Callable[..., None]
-) -> dict[str, Any]:
+def _train_run(args: ExperimentArguments, run: Run, table: _Table, job: str) -> dict[str, Any]:
     """Train one run and write what came out into its folder."""
     own: dict[str, Any] = {"loss": run.loss}
     if place := path_to_ground_distance(args, run):
@@ -211,9 +204,9 @@ def _train_run(
     if args.validate:  # what is chosen is chosen on other rows, cut from those that are left
         rows, chooser = experiment.with_validation(rows[0], _CUT_SEED), replace(experiment, validation=None)
     checkpoint = on_main_process(lambda: run.checkpoint, OSError)
-    on_main_process(lambda: write_settings(run.folder, settings), OSError)
+    on_main_process(lambda: write_json(run.folder / SETTINGS_FILE, settings), OSError)
     choosing = replace(run, experiment=chooser)
-    own |= select_hyperparameters(args, choosing, rows[0], settings, print_on_main, **own)
+    own |= select_hyperparameters(args, choosing, rows[0], settings, **own)
     arguments = arguments_of_run(args, experiment, **own, seed=run.seed, output_dir=str(run.folder))
     resumes = f", from {Path(checkpoint).name} on" if checkpoint else ""
     print_on_main(f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}{resumes}.")
@@ -265,12 +258,7 @@ def _results(args: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str,
 
 def _command(argv: Sequence[str]) -> str:
     """What was typed, but for a token of the Hub."""
-    words = list(argv)
-    for position, word in enumerate(words):
-        if word.replace("-", "_").startswith("__hub_token"):
-            end = position + (1 if "=" in word else 2)
-            return _command([*words[:position], *words[end:]])
-    return shlex.join(words)
+    return re.sub(r" --hub[-_]token[ =]\S+", "", shlex.join(argv))
 
 
 def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
@@ -294,5 +282,28 @@ def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
         shutil.rmtree(checkpoint)
 
 
-def _silent(*_: object) -> None:
-    """Prints nothing, on other processes than the main one."""
+def repository_of(args: ExperimentArguments, run: Run, runs: Sequence[Run]) -> str:
+    """The repository of a run: `hub_model_id`, followed by what sets the run apart where there are several."""
+    parts = [
+        lambda run: run.network,
+        lambda run: run.experiment.variant,
+        lambda run: run.loss,
+        lambda run: f"fold-{run.fold}",
+        lambda run: f"seed-{run.seed}",
+    ]
+    apart = [part(run) for part in parts if len({part(other) for other in runs}) > 1]
+    names = [args.hub_model_id, *(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in apart)]
+    return "-".join(filter(None, names))
+
+
+def _push(args: ExperimentArguments, run: Run, repository: str) -> str | None:
+    """Push a finished run; None, or why it failed and how to try again, the same on all ranks."""
+    options = {"token": args.hub_token, "private": args.hub_private_repo, "revision": args.hub_revision}
+    options |= {"license": args.hub_license, "message": f"{run}"}
+    try:
+        on_main_process(lambda: push_model(run.folder, repository, **options).oid, UploadError)
+    except UploadError as error:
+        print_on_main(f"{error}")
+        return str(error)
+    print_on_main(f"Pushed to {repository}.")
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from ..metrics.logs import RESULTS_FILE
 from ..metrics.names import METRICS
 from .arguments import ExperimentArguments
 from .experiment import Run
+from .launch import print_on_main
 from .settings import read_results, write_json
 from .training import arguments_of_run, train
-
-__all__ = ["select_hyperparameters"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,34 +28,21 @@ def select_hyperparameters(
     run: Run,
     train_rows: Dataset,
     settings: dict[str, Any],
-    print_on_main: Callable[..., None],
     **own: Any,
 ) -> dict[str, float]:
     """The rate and the strength that do best on validation data; each trial is trained once and kept as a number.
 
     The rate is chosen first (at the strength that is the default), the strength then at that rate; of several trials
     (`select_seeds`) the mean counts. Rows are cut away with the first seed of the table, so that all seeds of a
-    network, loss and fold share the choice. A trial that runs into NaN or infinite values counts as the worst.
-
-    Args:
-        args: of the table.
-        run: one of its runs, whose experiment is that of the trials.
-        train_rows: its training side; nothing else is looked at.
-        settings: of the run; a trial that lies there with others is trained again.
-        print_on_main: prints on the main process.
-        own: fields that the trials have in common with the run, `loss` among them.
-
-    Returns:
-        `learning_rate` and `entropic_strength`, as far as they are to be chosen.
-
-    Raises:
-        ValueError: no trial came to an end.
+    network, loss and fold share the choice. A trial that runs into NaN or infinite values counts as the worst; one that
+    lies there with other `settings` is trained again. `own`: fields that the trials have in common with the run.
     """
     experiment = run.experiment
     candidates = run.candidates(args)
     rows = experiment.with_validation(train_rows, args.seed) if candidates else None
-    sign = -1 if experiment.more_is_better else 1
-    heading = METRICS[experiment.selected_by].heading.removesuffix(" %")
+    metric = METRICS[experiment.selected_by]
+    sign = 1 if metric.less_is_better else -1
+    heading = metric.heading.removesuffix(" %")
     chosen: dict[str, float] = {}
     for name, values in candidates.items():
         errors = {}

@@ -14,14 +14,13 @@ from transformers import TrainingArguments
 from ..ground_distance.files import read_json, write_aside
 from ..ground_distance.saved import read_ground_distance
 from ..metrics.logs import RESULTS_FILE
+from ..training.argument_checks import LOSSES_OF_FIELDS
 
 if TYPE_CHECKING:
     from .arguments import ExperimentArguments
     from .experiment import Run
 
-__all__ = ["check_settings", "digest_of_rows", "read_results", "settings_of", "write_json", "write_settings"]
-
-_SETTINGS_FILE = "settings.json"
+SETTINGS_FILE = "settings.json"
 # Fields of TrainingArguments that cannot change a result, or are chosen here.
 _HARMLESS_PREFIXES = (
     "logging_", "log_", "save_", "hub_", "push_", "eval_", "ddp_", "trackio_", "do_", "include_", "dataloader_",
@@ -38,28 +37,21 @@ _OF_THE_TABLE = {
     "data_dir", "dataset", "skip_bad_images", "model", "loss", "fold", "seeds", "entropic_strength", "dry_run", "redo",
     "nan_steps", "hub_license", "all_rows", "select_seeds", "metric",
 }  # fmt: skip
-_GEOMETRY = {"geometry", "spacing"}
-_SELF_GUIDED = _GEOMETRY | {
-    "omega", "mu", "regularizer_weight", "regularizer_ratio", "jump_start_epochs", "jump_start_ratio",
-    "true_class_cost", "rank", "ground_distance_update_steps", "ground_distance", "prior_weight", "prior_decay",
-}  # fmt: skip
-_OF_LOSSES = {
-    "emd": _GEOMETRY,
-    "a-emd": _GEOMETRY | {"sinkhorn_iterations"},
-    "xemd1": _SELF_GUIDED,
-    "xemd2": _SELF_GUIDED,
-    "xemd": _SELF_GUIDED - {"omega", "mu", "regularizer_ratio", "true_class_cost"},
+_LEARNING_D = ("xemd", "xemd1", "xemd2")
+_OF_LOSSES = LOSSES_OF_FIELDS | {
+    "geometry": ("emd", "a-emd", *_LEARNING_D),
+    "spacing": ("emd", "a-emd", *_LEARNING_D),
+    "ground_distance": _LEARNING_D,
 }
 
 
 def settings_of(args: ExperimentArguments, run: Run, ground_distance: Path | None, digest: str) -> dict[str, Any]:
-    """What the result of a run depends on, except its place in the table.
+    """What the result of a run depends on, except its place in the table, as JSON has it.
 
-    Returns:
-        Values as JSON has them. Those of an a-emd run have a digest of D once the xemd2 run it takes it from is there.
+    That of an a-emd run has a digest of D once the xemd2 run that it takes it from is there.
     """
     standard = {field.name for field in fields(TrainingArguments)}
-    others = set().union(*_OF_LOSSES.values()) - _OF_LOSSES.get(run.loss, set())
+    others = {name for name, losses in _OF_LOSSES.items() if run.loss not in losses}
     left_out = _OF_THE_TABLE | others | set(args.told_by_variant)
     settings: dict[str, Any] = {"dataloader_drop_last": args.dataloader_drop_last}
     for name in (field.name for field in fields(args)):
@@ -106,7 +98,7 @@ def file_names(rows: Dataset, column: str) -> list[str] | None:
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Raises a ValueError where a run that is done or begun in a folder has other settings."""
-    earlier = _read_json(folder / _SETTINGS_FILE)
+    earlier = _read_json(folder / SETTINGS_FILE)
     if earlier is None:
         return
     names = sorted((earlier.keys() | settings.keys()) - ({"digest of D"} - settings.keys()))
@@ -116,11 +108,6 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
             f"{folder} holds a run with other settings: {'; '.join(changed)}. Give another --output_dir, or --redo to "
             "train it again."
         )
-
-
-def write_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Write what a run is trained with, before it is."""
-    write_json(folder / _SETTINGS_FILE, settings)
 
 
 def read_results(folder: Path) -> Any:

@@ -14,6 +14,7 @@ from transformers.trainer_utils import PredictionOutput
 
 from ..ground_distance.saved import MAX_CLASSES_IN_CONFIG
 from ..metrics import ScoreMetrics, confusion_matrix
+from ..metrics.names import METRICS
 from ..reports.predictions import Predictions
 from ..training.callbacks import EMDEarlyStopping
 from ..training.trainer import EMDTrainer
@@ -23,35 +24,22 @@ from .launch import user_errors
 from .recorder import RunRecorder
 from .settings import file_names
 
-__all__ = ["Outcome", "arguments_of_run", "train"]
-
 MAX_PREDICTIONS = 2**24  # probabilities, 134 MB, that a run leaves on disk
 _GROUP_COLUMNS = ("user_id", "group")  # of rows that belong together
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a run; the same on all ranks.
-
-    Args:
-        trainer: after training and the test.
-        metrics: `eval_...` on the rows to test on, and `validation_...` where the data have a validation split.
-        predictions: `test`, and `validation` where there were such rows, and others than those of the test -> what was
-            predicted; none of more than `MAX_PREDICTIONS` probabilities.
-        confusion: (K, K) counts of the test, or None above 256 classes.
-        seconds_per_step, cpu_seconds_per_step: see `RunRecorder`.
-        samples: what it was trained and tested on.
-        num_validation: rows that were evaluated after each epoch in place of the test rows, or None.
-    """
+    """What came out of a run; the same on all ranks."""
 
     trainer: EMDTrainer
-    metrics: dict[str, float]
-    predictions: dict[str, Predictions]
-    confusion: np.ndarray | None
+    metrics: dict[str, float]  # `eval_...`, and `validation_...` where the data have a validation split
+    predictions: dict[str, Predictions]  # `test`, and `validation` where the rule to decide by may be chosen on it
+    confusion: np.ndarray | None  # (K, K) counts of the test; None above 256 classes
     seconds_per_step: float | None
     cpu_seconds_per_step: float | None
     samples: Samples
-    num_validation: int | None
+    num_validation: int | None  # rows that were evaluated after each epoch in place of the test rows
 
 
 class _ProgressBars(ProgressCallback):
@@ -68,7 +56,8 @@ def arguments_of_run(args: ExperimentArguments, experiment: Experiment, **own: A
     vars(run).update({"learning_rate": rate, **args.options_of(own["loss"]), **own})
     run.push_to_hub = False  # a run is pushed when it is done
     if run.early_stopping_patience is not None:
-        run.metric_for_best_model, run.greater_is_better = experiment.selected_by, experiment.more_is_better
+        run.metric_for_best_model = experiment.selected_by
+        run.greater_is_better = not METRICS[experiment.selected_by].less_is_better
         run.restore_callback_states_from_checkpoint = True  # the count of epochs without a better one goes on
     return run
 
@@ -84,17 +73,9 @@ def train(
 ) -> Outcome:
     """Train a run, and test it.
 
-    Args:
-        args: as :func:`arguments_of_run` gives them.
-        experiment: what is trained on.
-        model: the network.
-        rows: to train on, and to test on. With early stopping, or a validation split, what is evaluated after each
-            epoch are validation rows.
-        checkpoint: from where to go on.
-        is_trial: `rows` already are training and validation rows.
-
-    Returns:
-        The outcome. A network that cannot be had ends the program with a message; errors of the training are raised.
+    `rows` are to train on and to test on. With early stopping, or a validation split, validation rows are evaluated
+    after each epoch; `rows` of a trial already are training and validation rows. A network that cannot be had ends the
+    program with a message.
     """
     train_rows, test_rows = rows
     is_given = args.has_validation_data or experiment.validation is not None
