@@ -79,7 +79,8 @@ def test_a_report_ends_with_the_verdict_and_writes_it(tmp_path):
     assert found["decisions"]["XE"].keys() == {"argmax", "median", "expected"}  # it has no D
     percent, (low, high) = 100 / off[1.0].mean(), interval(off[3.0] - off[1.0])
     assert found["sentence"].startswith(
-        f"XEMD against XE on 150 test samples, 3 seeds: MAE {off[3.0].mean():.3f} instead of {off[1.0].mean():.3f} "
+        "XEMD against XE on 150 test samples, too few to show small differences, 3 seeds: "
+        f"MAE {off[3.0].mean():.3f} instead of {off[1.0].mean():.3f} "
         f"({percent * mae['difference']:+.1f} %, 95 % interval {percent * low:.1f} to {percent * high:.1f}): better; "
     )
     assert " ".join(text.split()).endswith(found["sentence"])
@@ -94,7 +95,9 @@ def test_unclear_metrics_are_named_and_one_seed_decides_nothing(tmp_path):
     assert found.sentence().endswith(": no clear difference. No clear difference in EMD2, AEM, AEO, NLL and ECE.")
     (found,) = compare_folders([tmp_path / "a/0", tmp_path / "b/0"])
     assert found.differences["argmax"]["eval_mae"].low is None
-    assert "150 test samples, one seed, which decides nothing: MAE" in found.sentence()
+    assert (
+        "150 test samples, too few to show small differences, one seed, which decides nothing: MAE" in found.sentence()
+    )
 
 
 def test_the_rule_is_chosen_on_validation_data(tmp_path, monkeypatch, capsys):
@@ -132,6 +135,7 @@ def test_folds_are_joined_and_groups_kept_together(tmp_path):
             write_seeds(tmp_path / name / str(fold), (0, 1), 10 * fold, sharpness, fold=fold, groups=people)
     (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
     assert (found.num_samples, found.num_groups, list(found.seeds)) == (2 * N, 2 * N // 3, [0, 1])
+    assert "on 300 test samples of 100 groups, 2 seeds: MAE" in found.sentence()
 
 
 def test_groups_of_either_side_count(tmp_path):

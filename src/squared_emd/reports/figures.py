@@ -21,30 +21,19 @@ from .paper import PAPER_GROUND_DISTANCE
 from .predictions import MeasuredRun, ground_distance_of_run
 from .summary import Cell, Section
 
-__all__ = ["Figures"]
-
 
 @dataclass
 class Figures:
-    """The figures of a section: the curves and the reliability of each network; of each loss what it confuses, and D.
-
-    Args:
-        section: the results.
-        measured: folder -> run, of those that left predictions.
-        folder: where the figures are written.
-        prefix: of the file names.
-        files: network -> (file, title) of its figures.
-        learned: (title, D (K, K), names of the classes) of the losses that learned D, the mean of the runs.
-        missing: what could not be drawn, or compared, and why.
-    """
+    """The figures of a section: curves and reliability of each network, the confusion matrix and D of each loss."""
 
     section: Section
-    measured: Mapping[Path, MeasuredRun]
-    folder: Path
-    prefix: str = ""
-    files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    measured: Mapping[Path, MeasuredRun]  # by folder, of the runs that left predictions
+    folder: Path  # where they are written
+    prefix: str = ""  # of the file names
+    files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # network -> (file, title)
+    # (Title, D (K, K), names of the classes) of the losses that learned D, the mean of the runs.
     learned: list[tuple[str, np.ndarray, Sequence[str]]] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # what could not be drawn, or compared, and why
 
     def draw(self) -> Figures:
         """Writes the files; a ValueError says which file of a run is not as it should be."""

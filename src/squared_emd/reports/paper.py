@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["LAYOUTS", "PAPER_GROUND_DISTANCE", "Layout"]
-
 _BY_EPOCH = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
 
 PAPER_GROUND_DISTANCE: tuple[tuple[float, ...], ...] = (
@@ -24,32 +22,20 @@ PAPER_GROUND_DISTANCE: tuple[tuple[float, ...], ...] = (
 
 @dataclass(frozen=True)
 class Layout:
-    """How the results on one dataset are arranged.
+    """How the results on one dataset are arranged."""
 
-    Args:
-        number: of the paper's table, None where the paper has none.
-        data_set: its name.
-        metrics: keys of the paper's columns.
-        curves: keys of the metrics that are drawn by epoch.
-        is_ordered: whether the classes have an order.
-        networks: the paper's, in its order.
-        figures: (loss, variant), in the paper's order -> for each network the paper's figures of `metrics`, in the unit
-            that is shown; None where it has none.
-        paper_sdd: of section 4.7.
-    """
-
-    number: int | None
+    number: int | None  # of the paper's table, None where the paper has none
     data_set: str
-    metrics: tuple[str, ...] = ()
-    curves: tuple[str, ...] = _BY_EPOCH
+    metrics: tuple[str, ...] = ()  # of the paper's columns
+    curves: tuple[str, ...] = _BY_EPOCH  # metrics that are drawn by epoch
     is_ordered: bool = True
-    networks: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()  # the paper's, in its order
+    # (Loss, variant), in the paper's order -> for each network its figures of `metrics`, in the unit that is shown.
     figures: Mapping[tuple[str, str], tuple[tuple[float, ...] | None, ...]] = field(default_factory=dict)
-    paper_sdd: float | None = None
+    paper_sdd: float | None = None  # of section 4.7
 
     @property
     def title(self) -> str:
-        """As "Table 1: Adience"."""
         return f"Table {self.number}: {self.data_set}" if self.number else self.data_set
 
     def rows_of(self, network: str) -> list[tuple[str, str]]:

@@ -16,18 +16,7 @@ from ..ground_distance.saved import GROUND_DISTANCE_FILE, read_ground_distance
 from ..metrics.calibration import calibration_terms, negative_log_likelihood
 from ..metrics.emd import squared_emd
 
-__all__ = [
-    "PREDICTIONS_FILE",
-    "PROBABILITIES",
-    "RULES",
-    "MeasuredRun",
-    "Predictions",
-    "ground_distance_of_run",
-    "measure_run",
-    "read_predictions",
-    "sample_metrics",
-    "write_predictions",
-]
+__all__ = ["Predictions", "write_predictions"]
 
 PREDICTIONS_FILE = "predictions.npz"
 PROBABILITIES = "probabilities"
@@ -82,15 +71,7 @@ def write_predictions(folder: str | os.PathLike[str], parts: Mapping[str, Predic
 
 
 def read_predictions(folder: str | os.PathLike[str], part: str = "test") -> Predictions | None:
-    """Read a part of `predictions.npz`; None where there is no such file or part.
-
-    Args:
-        folder: of the run.
-        part: `test` or `validation`.
-
-    Raises:
-        ValueError: the file is damaged, or lacks an array.
-    """
+    """A part, `test` or `validation`, of the `predictions.npz` of a run; None where there is no such file or part."""
     path = Path(folder, PREDICTIONS_FILE)
     if not path.is_file():
         return None
@@ -110,15 +91,9 @@ def read_predictions(folder: str | os.PathLike[str], part: str = "test") -> Pred
 def sample_metrics(
     predictions: Predictions, ground_distance: np.ndarray | None = None, *, is_ordered: bool = True
 ) -> pd.DataFrame:
-    """The metrics of each sample, of the probabilities and of what each rule of `decode` chooses from them.
+    """The metrics of each sample: columns (rule, or `probabilities`; key in `METRICS`), whose mean is the metric.
 
-    Args:
-        predictions: of a run.
-        ground_distance: (K, K) D, for the rule `min_distance`, which is left out without it.
-        is_ordered: whether the classes have an order; without one only the likeliest class is looked at.
-
-    Returns:
-        One row a sample; columns: (rule, or `probabilities`; key in `METRICS`), whose mean is the metric.
+    Without an order of the classes only the likeliest class is looked at, without D not the rule `min_distance`.
 
     >>> certain = Predictions(np.array([[0.0, 0.0, 1.0]]), np.array([0]))
     >>> sample_metrics(certain)["median", "eval_mae"].tolist()
@@ -148,45 +123,24 @@ def sample_metrics(
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A run, sample by sample.
-
-    Args:
-        folder: where it lies.
-        seed: of its training.
-        fold: that it was tested on.
-        test: the metrics of the test samples, as `sample_metrics` gives them.
-        validation: the metrics of the validation samples, or None.
-        labels, ids, groups: of the test samples, as in `Predictions`.
-        confidences: (N,) probabilities of the likeliest classes; None of a regression.
-        hits: (N,) whether these are the true ones.
-    """
+    """A run, sample by sample."""
 
     folder: Path
     seed: int
     fold: int
-    test: pd.DataFrame
+    test: pd.DataFrame  # as `sample_metrics` gives them
     validation: pd.DataFrame | None
-    labels: np.ndarray
+    labels: np.ndarray  # of the test samples, as in `Predictions`
     ids: np.ndarray | None
     groups: np.ndarray | None
-    confidences: np.ndarray | None
-    hits: np.ndarray
+    confidences: np.ndarray | None  # (N,) probabilities of the likeliest classes; None of a regression
+    hits: np.ndarray  # (N,) whether these are the true ones
 
 
 def measure_run(
     folder: str | os.PathLike[str], seed: int, fold: int = 0, is_ordered: bool = True
 ) -> MeasuredRun | None:
-    """The metrics of a run, sample by sample; None where it left no predictions.
-
-    Args:
-        folder: of the run.
-        seed: of its training.
-        fold: that it was tested on.
-        is_ordered: whether the classes have an order; without one only the likeliest class is looked at.
-
-    Raises:
-        ValueError: a file is damaged.
-    """
+    """The metrics of a run, sample by sample; None where it left no predictions."""
     test, validation = (read_predictions(folder, part) for part in ("test", "validation"))
     if test is None:
         return None

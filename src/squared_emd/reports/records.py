@@ -12,39 +12,24 @@ from ..ground_distance.files import read_json, read_object
 from ..metrics.logs import RESULTS_FILE, STATE_FILE, check_results, refuse_result
 from ..metrics.names import METRICS, network_of
 
-__all__ = ["Run", "read_runs"]
-
 _SKIPPED = ("select", "checkpoint-")  # trials on validation data; what a run needs to go on
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run: the keys of its `all_results.json`, and its log.
-
-    Args:
-        folder: where it lies.
-        table: key of `paper.LAYOUTS`.
-        stand_in: whether its data stand in for the dataset, so that the paper's figures say nothing about them.
-        variant: what sets it apart from other runs of the table, mostly "".
-        class_names: (K,) in order; none of an ensemble.
-        job: the same for runs trained by one command.
-        metrics: keys of `METRICS`; one without a value is left out.
-        log: entries of the trainer's `log_history`; none where there is no `trainer_state.json`.
-    """
+    """One run: the keys of its `all_results.json`, and its log."""
 
     folder: Path
-    table: str
+    table: str  # key of `paper.LAYOUTS`
     data: str
-    stand_in: bool
+    stand_in: bool  # whether the data stand in for the dataset, so that the paper's figures say nothing about them
+    tested_on: str
     model: str
     loss: str
-    variant: str = ""
+    variant: str = ""  # what sets it apart from other runs of the table
     fold: int
     folds: int
     seed: int
-    tested_on: str
-    class_names: tuple[str, ...] = ()
-    job: str = ""
     learning_rate: float | None = None
     learning_rate_selected: bool = False
     regularizer_weight: float | None = None
@@ -56,8 +41,10 @@ class Run:
     sdd_relative: float | None = None
     seconds_per_step: float | None = None
     cpu_seconds_per_step: float | None = None
-    metrics: Mapping[str, float]
-    log: Sequence[Mapping[str, Any]] = ()
+    job: str = ""  # the same for runs trained by one command
+    class_names: tuple[str, ...] = ()  # none of an ensemble
+    metrics: Mapping[str, float]  # keys of `METRICS`; one without a value is left out
+    log: Sequence[Mapping[str, Any]] = ()  # entries of the trainer's `log_history`
 
     @property
     def network(self) -> str:
@@ -71,19 +58,9 @@ class Run:
 
 
 def read_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """All runs in and below some folders; what lies in `select` or `checkpoint-...` is left out.
+    """All runs in and below some folders, each once, in the order of the folders and of the paths below them.
 
-    A run folder is one with an `all_results.json` that has a key "table".
-
-    Args:
-        folders: may lie within one another: a run counts once.
-
-    Returns:
-        The runs, in the order of the folders and below them of the paths.
-
-    Raises:
-        FileNotFoundError: a folder does not exist.
-        ValueError: there is no run, a file is not as it should be, or two folders hold the same run.
+    A run folder has an `all_results.json` with a key "table"; what lies in `select` or `checkpoint-...` is left out.
     """
     runs: dict[tuple, Run] = {}
     seen: set[Path] = set()

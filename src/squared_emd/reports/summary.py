@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
@@ -14,8 +14,6 @@ from ..metrics.logs import points
 from ..metrics.names import LOSSES, METRICS, loss_name, network_name
 from .paper import LAYOUTS, Layout
 from .records import Run
-
-__all__ = ["Average", "Cell", "Section", "summarize"]
 
 VALIDATION = "validation data"  # of `tested_on`: the paper has no such figures
 
@@ -30,21 +28,13 @@ class Average:
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs of one loss on one network.
+    """The runs of one loss on one network."""
 
-    Args:
-        runs: that are averaged: `folds` of each of `seeds`.
-        left_out: the others; their seeds lack some of `folds`, or they are of another fold.
-        folds: that are averaged over.
-        seeds: that are averaged over.
-        relative_time: CPU time of one step, XE's in the same command being 1; the median over commands.
-    """
-
-    runs: tuple[Run, ...]
-    left_out: tuple[Run, ...]
+    runs: tuple[Run, ...]  # that are averaged: `folds` of each of `seeds`
+    left_out: tuple[Run, ...]  # the others; their seeds lack some of `folds`, or they are of another fold
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
-    relative_time: float | None
+    relative_time: float | None  # CPU time of one step, XE's in the same command being 1; the median over commands
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -53,7 +43,6 @@ class Cell:
 
     @property
     def loss(self) -> str:
-        """Of all runs."""
         return self.runs[0].loss
 
     @property
@@ -93,29 +82,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """What is shown together: the runs on one dataset, tested on the same part of it.
+    """What is shown together: the runs on one dataset, tested on the same part of it."""
 
-    Args:
-        table: key of `LAYOUTS`.
-        data: what the rows are, for people.
-        stand_in: whether they stand in for the dataset: drawn data, or a part of it.
-        tested_on: which part.
-        runs: all of them.
-        cells: (network, variant, loss) -> cell.
-        all_rows: whether tables have the paper's rows and networks that were not run, too.
-    """
-
-    table: str
+    table: str  # key of `LAYOUTS`
     data: str
     stand_in: bool
     tested_on: str
     runs: Sequence[Run]
-    cells: Mapping[tuple[str, str, str], Cell]
-    all_rows: bool = False
+    cells: Mapping[tuple[str, str, str], Cell]  # (network, variant, loss) -> cell
+    all_rows: bool  # whether tables have the paper's rows and networks that were not run, too
 
     @property
     def layout(self) -> Layout:
-        """The paper's arrangement."""
         return LAYOUTS[self.table]
 
     @property
@@ -155,26 +133,16 @@ def summarize(runs: Sequence[Run], *, all_rows: bool = False) -> list[Section]:
 
     A mean is over folds first and over seeds then. It is over the folds of the seed that has most of them, and over
     all seeds that have these folds; other runs are left out of it.
-
-    Args:
-        runs: each once.
-        all_rows: tables are to have the paper's rows and networks that were not run, too.
-
-    Returns:
-        One section for each dataset and part that was tested on, in the order of the paper's tables.
-
-    Raises:
-        ValueError: runs that belong together disagree about the number of folds or the classes.
     """
     sections: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
         sections[run.table, run.data, run.stand_in, run.tested_on].append(run)
     tables = list(LAYOUTS)
     order = sorted(sections, key=lambda key: (tables.index(key[0]), key[1], key[2], key[3] == VALIDATION, key[3]))
-    return [replace(_section(key, sections[key]), all_rows=all_rows) for key in order]
+    return [_section(key, sections[key], all_rows) for key in order]
 
 
-def _section(key: tuple, runs: Sequence[Run]) -> Section:
+def _section(key: tuple, runs: Sequence[Run], all_rows: bool) -> Section:
     groups: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for run in runs:
         groups[run.network, run.variant, run.loss].append(run)
@@ -182,7 +150,7 @@ def _section(key: tuple, runs: Sequence[Run]) -> Section:
     cells = {
         name: _cell(group, _relative_time(group, groups.get((*name[:2], "xe"), []))) for name, group in groups.items()
     }
-    return Section(*key, runs=runs, cells=cells)
+    return Section(*key, runs, cells, all_rows)
 
 
 def _cell(runs: Sequence[Run], relative_time: float | None) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -12,35 +12,15 @@ from .records import Run
 from .summary import Cell, Section
 from .verdict import Comparison
 
-__all__ = [
-    "cells_frame",
-    "decisions_frame",
-    "escape_markdown",
-    "markdown_table",
-    "results_frame",
-    "runs_frame",
-]
-
 NOT_RUN = "not run"
 NONE = "-"
-_RUN_COLUMNS = (
-    "folder", "table", "data", "stand_in", "tested_on", "model", "loss", "variant", "fold", "folds", "seed",
-    "learning_rate", "learning_rate_selected", "regularizer_weight", "entropic_strength", "num_train", "num_test",
-    "epochs", "sdd", "sdd_relative", "seconds_per_step", "cpu_seconds_per_step", "job",
-)  # fmt: skip
 
 
 def results_frame(section: Section, network: str, *, most_metrics: int | None = None) -> pd.DataFrame:
     """The results of a network as text, one row a loss, beside the paper's figures.
 
-    Args:
-        section: the results.
-        network: one of them.
-        most_metrics: leaves out the metrics after so many.
-
-    Returns:
-        "not run" is what nobody ran, "-" a figure that does not exist, "*" marks a mean over fewer folds than the
-        dataset has. Then what was averaged, what a step costs, and SDD; a column with nothing but "-" is left out.
+    "not run" is what nobody ran, "-" a figure that does not exist, "*" marks a mean over fewer folds than the dataset
+    has. Then what was averaged, what a step costs, and SDD; a column with nothing but "-" is left out.
     """
     rows = {}
     for loss, variant in section.rows(network):
@@ -85,9 +65,20 @@ def cells_frame(sections: Sequence[Section]) -> pd.DataFrame:
 
 def runs_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """One row a run, its metrics as they lie in the results."""
-    frame = pd.DataFrame([{n: getattr(run, n) for n in _RUN_COLUMNS} for run in runs], dtype=object)
+    frame = pd.DataFrame([vars(run) for run in runs], dtype=object).drop(columns=["class_names", "metrics", "log"])
     metrics = pd.DataFrame([run.metrics for run in runs])
     return frame.join(metrics[[name for name in METRICS if name in metrics]])
+
+
+def legend(metrics: Iterable[str]) -> str:
+    """What the headings of metrics stand for.
+
+    >>> legend(["eval_aem", "eval_mae", "eval_top_1_error"])
+    'AEM: Exact match; MAE: Mean absolute error in classes.'
+    """
+    titles = {METRICS[metric].heading.removesuffix(" %"): METRICS[metric].title for metric in metrics}
+    texts = [f"{name}: {title.removesuffix(f' ({name})')}" for name, title in titles.items() if title != name]
+    return f"{'; '.join(texts)}." if texts else ""
 
 
 def average_text(cell: Cell, metric: str) -> str:

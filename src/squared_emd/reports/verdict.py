@@ -18,39 +18,28 @@ from ..metrics.names import METRICS, loss_name
 from .predictions import PREDICTIONS_FILE, PROBABILITIES, RULES, MeasuredRun, measure_run
 from .summary import Section
 
-__all__ = ["Comparison", "compare_folders", "compare_losses", "compare_runs"]
-
 CHOSEN = "chosen on validation data"
 _BASELINE = "xe"
+_FEW_SAMPLES = 300
 _CHOOSING = ("eval_mae", "eval_aem", "eval_aeo", "eval_top_1_error")
 _ORDER = ("eval_mae", "eval_squared_emd", "eval_aem", "eval_aeo", "eval_top_1_error", "eval_nll", "eval_ece")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A loss against the baseline.
-
-    Args:
-        name: of the loss.
-        baseline: of the baseline.
-        seeds: that both were trained with.
-        num_samples: that both were tested on.
-        num_groups: of them, or None.
-        differences: decision rule, or `probabilities` -> key in `METRICS` -> what came out.
-        decisions: name -> decision rule -> key in `METRICS` -> mean over samples and seeds.
-        chosen_rules: name -> the rule chosen on validation data; empty where there are none.
-        left_out: the runs whose seed and fold the other does not have.
-    """
+    """A loss against the baseline."""
 
     name: str
     baseline: str
-    seeds: Sequence[int]
-    num_samples: int
+    seeds: Sequence[int]  # that both were trained with
+    num_samples: int  # that both were tested on
     num_groups: int | None
+    # Decision rule, or `probabilities` -> key in `METRICS` -> what came out.
     differences: Mapping[str, Mapping[str, Difference]]
+    # Name of the loss -> decision rule -> key in `METRICS` -> mean over samples and seeds.
     decisions: Mapping[str, Mapping[str, Mapping[str, float]]]
-    chosen_rules: Mapping[str, str]
-    left_out: Sequence[str]
+    chosen_rules: Mapping[str, str]  # name of the loss -> the rule chosen on validation data, where there are any
+    left_out: Sequence[str]  # the runs whose seed and fold the other does not have
 
     def as_dict(self) -> dict[str, Any]:
         """As `verdict.json` has it."""
@@ -72,7 +61,8 @@ class Comparison:
         groups = f" of {self.num_groups:,} groups" if self.num_groups else ""
         seeds = f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else "one seed, which decides nothing"
         rules = [f"{name} decides by the {RULES[rule]}" for name, rule in self.chosen_rules.items()]
-        about = ", ".join([f"{self.num_samples:,} test samples{groups}", seeds, *rules])
+        few = ", too few to show small differences" if self.num_samples < _FEW_SAMPLES else ""
+        about = ", ".join([f"{self.num_samples:,} test samples{groups}{few}", seeds, *rules])
         first, *others = [metric for metric in _ORDER if metric in found]
         unclear = [metric for metric in others if _verdict(metric, found[metric]) == UNCLEAR]
         results = "; ".join(_phrase(metric, found[metric]) for metric in (first, *others) if metric not in unclear)
@@ -84,16 +74,7 @@ class Comparison:
 def compare_losses(
     section: Section, measured: Mapping[Path, MeasuredRun], *, metric: str = "eval_mae"
 ) -> list[Comparison]:
-    """Each loss of a section against cross-entropy on the same network, where both left predictions.
-
-    Args:
-        section: the results.
-        measured: folder -> run, of those that left predictions.
-        metric: key in `METRICS` by which the decision rule is chosen on validation data.
-
-    Raises:
-        ValueError: runs of one fold were not tested on the same samples.
-    """
+    """Each loss of a section against cross-entropy on the same network, where both left predictions."""
     comparisons = []
     for network, variant, loss in section.cells:
         if loss == _BASELINE or (network, variant, _BASELINE) not in section.cells:
@@ -108,17 +89,10 @@ def compare_losses(
 
 
 def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = "eval_mae") -> list[Comparison]:
-    """Compare runs of one's own: the first folder is the baseline of the others.
+    """Compare runs of one's own, a folder for each way to train: the first is the baseline of the others.
 
-    Args:
-        folders: each holds the runs of one way to train, a `predictions.npz` each. Their seeds and folds are those of
-            their `all_results.json`; where no run names its seed, they are numbered in the order of their paths.
-        metric: key in `METRICS` by which the decision rule is chosen on validation data.
-
-    Raises:
-        FileNotFoundError: a folder does not exist.
-        ValueError: fewer than two folders, or one of them twice, no run in one of them, some runs name their seed and
-            others do not, or what :func:`compare_runs` refuses.
+    Seeds and folds are those of each run's `all_results.json`; where no run names its seed, they are numbered in the
+    order of their paths.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two folders, the baseline first; got {len(folders)}.")
@@ -174,16 +148,7 @@ def compare_runs(
 ) -> Comparison:
     """Compare runs with those of a baseline, paired by seed, fold and sample.
 
-    Args:
-        name: of what is compared.
-        runs: the runs of it.
-        baseline: its name.
-        baseline_runs: the runs of the baseline.
-        metric: key in `METRICS` by which the decision rule is chosen, where all runs have validation samples.
-
-    Raises:
-        ValueError: no rule is chosen by the metric; no seed is common to both; runs of one fold were not tested on the
-            same samples, or have other groups.
+    The decision rule is chosen by the metric, where all runs have validation samples.
     """
     if metric not in _CHOOSING:
         raise ValueError(

@@ -16,10 +16,8 @@ from .figures import Figures
 from .predictions import measure_run
 from .records import read_runs
 from .summary import Section, summarize
-from .tables import cells_frame, decisions_frame, escape_markdown, markdown_table, results_frame, runs_frame
+from .tables import cells_frame, decisions_frame, escape_markdown, legend, markdown_table, results_frame, runs_frame
 from .verdict import Comparison, compare_folders, compare_losses
-
-__all__ = ["write_comparison", "write_report"]
 
 REPORT_FILE, TABLE_FILE, RUNS_FILE, VERDICT_FILE = "report.md", "table.csv", "runs.csv", "verdict.json"
 _WIDTH = 120
@@ -113,16 +111,19 @@ def write_comparison(
     if output is not None:
         with write_aside(output) as path:
             path.write_text(json.dumps([c.as_dict() for c in comparisons], indent=2) + "\n", encoding="utf-8")
-    return "\n\n".join([_ascii(decisions_frame(comparisons)), *(_wrap(c.sentence()) for c in comparisons)])
+    measured = {metric for comparison in comparisons for of in comparison.differences.values() for metric in of}
+    names = legend(metric for metric in METRICS if metric in measured)
+    sentences = [comparison.sentence() for comparison in comparisons]
+    return "\n\n".join([_table(decisions_frame(comparisons)), *map(_wrap, filter(None, [names, *sentences]))])
 
 
 def _text(section: Section, figures: Figures, comparisons: Sequence[Comparison]) -> str:
     parts = [f"{_title(section)}\n{_wrap(_about(section))}"]
     for network in section.networks():
         if section.cells_of(network):
-            parts.append(_ascii(results_frame(section, network, most_metrics=_MOST_METRICS)))
+            parts.append(_table(results_frame(section, network, most_metrics=_MOST_METRICS)))
     decisions = decisions_frame(comparisons)
-    parts += [] if decisions.empty else [_ascii(decisions)]
+    parts += [] if decisions.empty else [_table(decisions)]
     for title, matrix, names in figures.learned:
         if len(names) <= _MOST_CLASSES:
             short = [textwrap.shorten(name, 20, placeholder="...") for name in names]
@@ -192,7 +193,7 @@ def _about(section: Section) -> str:
 def _footnotes(section: Section) -> list[str]:
     """What a reader must know of the tables."""
     cells = [cell for network in section.networks() for cell in section.cells_of(network)]
-    notes = []
+    notes = [*filter(None, [legend(section.metrics())])]
     if not all(cell.is_complete for cell in cells):
         notes.append(f"*: mean over fewer than the {section.runs[0].folds} folds of the dataset.")
     for cell in cells:
@@ -224,9 +225,9 @@ def _notes_on_paper(section: Section) -> list[str]:
     return notes
 
 
-def _ascii(frame: pd.DataFrame) -> str:
+def _table(frame: pd.DataFrame) -> str:
     names = [textwrap.shorten(name, 60, placeholder="...") for name in frame.index]
-    return frame.set_axis(names).replace("±", "+-", regex=True).to_string()
+    return frame.set_axis(names).to_string()
 
 
 def _wrap(text: str) -> str:
