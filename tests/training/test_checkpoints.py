@@ -35,6 +35,24 @@ def checkpoint(tmp_path):
     return folder
 
 
+def test_where_there_is_nothing_to_go_on_from(tmp_path):
+    (given := tmp_path / "checkpoint-1").mkdir()
+    for resume, message in (
+        (
+            True,
+            f"resume_from_checkpoint=True needs a complete checkpoint in {tmp_path}; there is none. Start without it.",
+        ),
+        (
+            given,
+            f"resume_from_checkpoint must name a complete checkpoint; {given} is none: it has no readable "
+            "trainer_state.json. resume_from_checkpoint=True takes the last complete one of output_dir.",
+        ),
+    ):
+        with pytest.raises(ValueError) as error:
+            checkpoint_to_resume(resume, str(tmp_path))
+        assert str(error.value) == message
+
+
 def test_what_is_no_checkpoint(checkpoint):
     with pytest.raises(FileNotFoundError) as error:
         mark_complete(checkpoint / "none")
@@ -124,12 +142,8 @@ def test_a_checkpoint_that_its_owner_changed(tmp_path):
     (folder / "trainer_state.json").write_text(json.dumps(state | {"best_metric": 1.0}))
     trainer = EMDTrainer(tiny_vit(), trainer.args, train_dataset=images())
     trainer.args.learning_rate = 0.0
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="resume_from_checkpoint must name a complete checkpoint"):
         trainer.train(resume_from_checkpoint=folder)
-    assert str(error.value) == (
-        f"resume_from_checkpoint must name a complete checkpoint; {folder} is none: {validate_checkpoint(folder)}. "
-        "resume_from_checkpoint=True takes the last complete one of output_dir."
-    )
     mark_complete(folder)
     trainer.train(resume_from_checkpoint=folder)
     assert trainer.state.global_step == 6 and trainer.state.best_metric == 1.0

@@ -252,39 +252,15 @@ def test_killed(whole, tmp_path, owner, name, call, last):
 
 
 @of_whole
-@pytest.mark.parametrize("lacks", ["manifest", "a bit"])
-def test_a_half_written_checkpoint_is_passed_over(whole, tmp_path, caplog, lacks):
+def test_a_half_written_checkpoint_is_passed_over(whole, tmp_path, caplog):
     folder, expected = whole
     for step in (4, 5):
         shutil.copytree(folder / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
-    broken = tmp_path / "checkpoint-5"
-    if lacks == "manifest":
-        (broken / "files.json").unlink()
-        why = "it has no manifest."
-    else:
-        content = bytearray((broken / "optimizer.pt").read_bytes())
-        content[len(content) // 2] ^= 1
-        (broken / "optimizer.pt").write_bytes(content)
-        why = "optimizer.pt has as many bytes as it was written with, and other ones ("
+    (tmp_path / "checkpoint-5" / "files.json").unlink()
     resumed = make(tmp_path, seed=1)
     resumed.train(resume_from_checkpoint=True)
-    assert sum(message.startswith(f"{broken} is skipped: {why}") for message in caplog.messages) == 1
+    assert caplog.messages.count(f"{tmp_path / 'checkpoint-5'} is skipped: it has no manifest.") == 1
     check_equal(outcome(resumed), expected)
-
-
-def test_messages_where_there_is_nothing_to_go_on_from(tmp_path):
-    with pytest.raises(ValueError) as error:
-        make(tmp_path).train(resume_from_checkpoint=True)
-    assert str(error.value) == (
-        f"resume_from_checkpoint=True needs a complete checkpoint in {tmp_path}; there is none. Start without it."
-    )
-    (tmp_path / "checkpoint-1").mkdir()
-    with pytest.raises(ValueError) as error:
-        make(tmp_path).train(resume_from_checkpoint=tmp_path / "checkpoint-1")
-    assert str(error.value) == (
-        f"resume_from_checkpoint must name a complete checkpoint; {tmp_path / 'checkpoint-1'} is none: it has no "
-        "readable trainer_state.json. resume_from_checkpoint=True takes the last complete one of output_dir."
-    )
 
 
 @pytest.mark.parametrize("step", [3, 4])

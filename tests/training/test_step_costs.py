@@ -16,7 +16,7 @@ from tests.training.tiny import D as FEATURES
 from tests.training.tiny import K, N, Network, TakesKwargs, arguments, samples
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from squared_emd import EMDTrainer, EMDTrainingArguments, ground_distance_from_positions
+from squared_emd import EMDTrainer, ground_distance_from_positions
 from squared_emd.training.criterion import EMDCriterion
 from squared_emd.training.nonfinite import FiniteCheck, NonFiniteCallback
 from squared_emd.training.seeded_data import NUM_UNIQUE
@@ -135,21 +135,6 @@ def test_reads_no_value_of_a_batch_with_repeats_in_the_jump_start(tmp_path):
     batch = batch_of(samples(), "meta") | {NUM_UNIQUE: 3}
     assert trainer.compute_loss(trainer.model, batch, num_items_in_batch=3).is_meta
     assert trainer.criterion.automatic_lambda.sums.is_meta
-
-
-def test_that_reading_a_value_would_be_noticed(tmp_path):
-    trainer = trainer_on_meta(tmp_path, "emd")
-    observed = trainer.criterion.forward
-    trainer.criterion.forward = lambda logits, *others: observed(logits, *others) if logits.sum() > 0 else {}
-    with pytest.raises(RuntimeError, match="meta"):
-        trainer.compute_loss(trainer.model, batch_of(samples(), "meta"), num_items_in_batch=N)
-
-
-def test_what_a_criterion_sums_lies_on_the_device_from_the_start(tmp_path):
-    args = EMDTrainingArguments(str(tmp_path), loss="xemd2", use_cpu=True)
-    criterion = EMDCriterion(args, K, device="meta")
-    assert criterion.automatic_lambda.sums.is_meta
-    assert criterion.distance.centroids.class_counts.is_meta
 
 
 def test_memory_does_not_grow(tmp_path):

@@ -234,15 +234,6 @@ class TestSaving:
         assert emd["sdd"] == trainer.criterion.distance.sdd
         assert loaded.config.problem_type == "single_label_classification"
 
-    def test_a_second_training_leaves_the_checkpoints_of_the_first(self, tmp_path):
-        trainer = train(tmp_path / "first", tiny_vit(), images(), save_strategy="steps", save_steps=12)
-        config = tmp_path / "first" / "checkpoint-12" / "config.json"
-        before = config.read_bytes()
-        trainer.args.output_dir, trainer.args.save_strategy = str(tmp_path / "second"), "no"
-        trainer.train()
-        assert trainer.state.global_step == 12
-        assert config.read_bytes() == before
-
     def test_a_matrix_of_no_use_is_taken_out(self, tmp_path, caplog):
         model = tiny_vit()
         model.config.ground_distance = [[0.0] * 5] * 5

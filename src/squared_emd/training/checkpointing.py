@@ -23,6 +23,8 @@ __all__ = ["CheckpointingMixin"]
 
 logger = logging.getLogger(__name__)
 
+_LAST_STEP = ("grad_norm", "learning_rate")  # of the last step, as it is logged
+
 
 class CheckpointingMixin:
     """To be put before `Trainer`: `class MyTrainer(CheckpointingMixin, Trainer)`.
@@ -54,7 +56,7 @@ class CheckpointingMixin:
         self.log_sums: dict[str, Tensor] = {}
         self.reduced_log_sums: dict[str, float] = {}
         self.steps_to_log = 0
-        self._last_step: tuple[Tensor | float | None, float | None] = None, None  # its gradient norm and learning rate
+        self._last_step: dict[str, Tensor | float] = {}
         self._epochs_ended = 0
         self._steps_in_epoch = 0
         self._is_over = False  # a resumed run has nothing left to train
@@ -145,13 +147,11 @@ class CheckpointingMixin:
         names, sums = self._reduce_log_sums()
         log = {f"sum.{name}": total.clone() for name, total in zip(names, sums, strict=True)}
         log["loss"] = self.accelerator.reduce(self._tr_loss.clone(), "mean").to(self._tr_loss.dtype)
-        log["total_loss"] = torch.tensor(self._total_loss_scalar, dtype=torch.float64)
         log["step"] = torch.tensor(self._globalstep_last_logged)
         log["epochs_ended"] = torch.tensor(self._epochs_ended)
         log["steps_in_epoch"] = torch.tensor(self._steps_in_epoch)
-        for name, value in zip(("grad_norm", "learning_rate"), self._last_step, strict=True):
-            if value is not None:
-                log[name] = torch.tensor(float(value), dtype=torch.float64)
+        values = {"total_loss": self._total_loss_scalar, **self._last_step}
+        log |= {name: torch.tensor(float(value), dtype=torch.float64) for name, value in values.items()}
         state = own | {f"log.{name}": value for name, value in log.items()}
         if self.args.should_save:
             os.makedirs(folder, exist_ok=True)
@@ -169,7 +169,8 @@ class CheckpointingMixin:
     def _maybe_log_save_evaluate(
         self, tr_loss: Tensor, grad_norm: Tensor | float | None, *args: Any, learning_rate: float | None = None
     ) -> None:
-        self._last_step = grad_norm, learning_rate
+        values = zip(_LAST_STEP, (grad_norm, learning_rate), strict=True)
+        self._last_step = {name: value for name, value in values if value is not None}
         # Trainer gathers its own loss over the ranks right after this, under the same condition.
         if self.control.should_log and self.state.global_step > self._globalstep_last_logged:
             names, sums = self._reduce_log_sums()
@@ -227,17 +228,9 @@ class CheckpointingMixin:
             control.should_training_stop = False  # That was before this epoch, which had steps.
             self.control = self.callback_handler.on_epoch_begin(self.args, self.state, control)
             self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
-            norm, rate = (state.get(name) for name in ("log.grad_norm", "log.learning_rate"))
-            self._maybe_log_save_evaluate(
-                self._tr_loss,
-                None if norm is None else float(norm),
-                self.model_wrapped,
-                None,
-                int(self.state.epoch) - 1,
-                None,
-                None,
-                learning_rate=None if rate is None else float(rate),
-            )
+            last_step = {name: state[f"log.{name}"].item() for name in _LAST_STEP if f"log.{name}" in state}
+            others = (self.model_wrapped, None, int(self.state.epoch) - 1, None, None)
+            self._maybe_log_save_evaluate(self._tr_loss, last_step.pop("grad_norm", None), *others, **last_step)
         self._is_over = self._is_over or self.control.should_training_stop
 
     def _run_epoch(self, **kwargs: Any) -> None:

@@ -167,12 +167,9 @@ class DataOrderMixin:
         return result
 
     def add_to_evaluation(self, name: str, total: Tensor, num_samples: Tensor | int) -> None:
-        """Add the total of some loss over samples of this rank to the evaluation, which gives the mean over all.
+        """Add a loss summed over samples of this rank to the evaluation, which gives the mean over all as `name`.
 
-        Args:
-            name: of the mean among the metrics, after their prefix; all ranks add to the same ones.
-            total: a scalar.
-            num_samples: those that are no padding duplicates.
+        All ranks add to the same names, and padding duplicates count nowhere.
         """
         total = _as_float64(total)
         sums = torch.stack([total, torch.as_tensor(num_samples).to(total)])

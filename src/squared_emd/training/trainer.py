@@ -65,10 +65,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     Attributes:
         criterion: holds D, the class centroids and lambda.
-        loaded_ground_distance: (K, K) the D that the model came with, or None.
-        calibrated: by `weights_version`, what `calibrate` gave for these weights.
-        evaluated: by `weights_version` and prefix, the metrics of the last evaluation and its number of samples.
-        saved_weights: `weights_version` of the weights in the output folder; None: there are none.
 
     Raises:
         TypeError: `args` are no `EMDTrainingArguments`.
@@ -105,9 +101,10 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             )
         self.model_accepts_loss_kwargs = False  # the samples of a step are counted here
         self.label_names = ["labels"]  # also of a module whose forward takes none
+        # By version of the weights: the last evaluation, metrics and number of samples by prefix; calibrated intervals.
         self.evaluated: dict[tuple[int, int], dict[str, tuple[dict[str, float], int]]] = {}
         self.calibrated: dict[tuple[int, int], list[dict[str, Any]]] = {}
-        self.saved_weights: tuple[int, int] | None = None
+        self.saved_weights: tuple[int, int] | None = None  # the version of those in the output folder
         self.criterion = EMDCriterion(
             args,
             num_classes_of(self.model),
@@ -150,25 +147,18 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         # Without training nothing is weighed or drawn; what it raises is to come now.
         if dataset is not None and (args.weights_by_count is not None or args.balanced_sampling):
             needed_by = f"class_weights {args.class_weights[0]}" if args.weights_by_count else "balanced_sampling"
-            criterion.targets.count(class_shares(dataset, self.criterion.num_label_classes, needed_by=needed_by)[0])
+            criterion.targets.count(class_shares(dataset, criterion.num_label_classes, needed_by=needed_by)[0])
         criterion.adopt(self.loaded_ground_distance, emd)
-        self._prepare_model(self.model)
+        self._prepare_model()
 
-    def _prepare_model(self, model: nn.Module) -> None:
+    def _prepare_model(self) -> None:
         if self.head_input is not None:
             self.head_input.remove()
-        criterion, config = self.criterion, config_of(model)
+        criterion, config = self.criterion, config_of(self.model)
         learns = criterion.learns_ground_distance
-        self.head_input = HeadInput(model, criterion.num_classes, self.args.head) if learns else None
+        self.head_input = HeadInput(self.model, criterion.num_classes, self.args.head) if learns else None
         if config is not None:
             config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
-
-    def call_model_init(self, trial: Any = None) -> nn.Module:
-        """As `Trainer`; the features are caught from the new model."""
-        model = super().call_model_init(trial)
-        if hasattr(self, "criterion"):
-            self._prepare_model(model)
-        return model
 
     def compute_loss(
         self,
@@ -229,6 +219,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             if self.args.changed_fields(self.criterion.args):  # as in a hyperparameter search
                 self.criterion.read_arguments(self.args)
                 self._prepare({})
+            else:
+                self._prepare_model()  # which model_init may have made
             check(dataset, source="train_dataset")
             check(self.eval_dataset, source="eval_dataset")
             if hasattr(self.compute_metrics, "check_outputs") and self.preprocess_logits_for_metrics is None:
@@ -290,8 +282,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if not self.args.balanced_sampling:
             return super()._get_train_sampler(train_dataset)
-        shares = class_shares(train_dataset, self.criterion.num_label_classes, needed_by="balanced_sampling")
-        draws = balanced_draws(*shares)
+        classes = self.criterion.num_label_classes
+        draws = balanced_draws(*class_shares(train_dataset, classes, needed_by="balanced_sampling"))
         return WeightedRandomSampler(torch.from_numpy(draws), len(draws))
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -301,8 +293,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             FloatingPointError: the weights are not finite and `nan_policy` is `raise`.
         """
         if self.args.nan_policy == "raise":
-            is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-            check_weights(self.model, self.state.global_step, self.accelerator.reduce if is_sharded else None)
+            check_weights(self.model, self.state.global_step, self.accelerator.reduce if self._is_sharded else None)
         if self.args.should_save:
             folder = output_dir or self.args.output_dir
             os.makedirs(folder, exist_ok=True)
@@ -318,8 +309,11 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     @property
     def weights_version(self) -> tuple[int, int]:
         """What changes whenever the weights do; of them it reads a sample."""
-        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        return weights_version(self.model, is_sharded=is_sharded), self.state.global_step
+        return weights_version(self.model, is_sharded=self._is_sharded), self.state.global_step
+
+    @property
+    def _is_sharded(self) -> bool:
+        return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
     def checkpoint_state(self) -> dict[str, Tensor]:
         """The state of the criterion."""
