@@ -42,7 +42,11 @@ def squared_emd(
         raise ValueError(
             f"p must be a number, at least 1 and finite, got {p!r}. Use p=2 for the squared EMD or p=1 for the EMD."
         )
-    gaps = _cdf_gaps(probabilities, references)  # (N, K-1)
+    if references.ndim == 2:
+        probabilities -= references
+    else:
+        probabilities[np.arange(len(references)), references] -= 1
+    gaps = np.cumsum(probabilities, axis=1, out=probabilities)[:, :-1]  # (N, K-1) CDF(p) - CDF(t); the K-th is 0
     powers = np.square(gaps, out=gaps) if p == 2 else np.abs(gaps) ** p
     if spacing is None:
         values = powers.sum(1)  # (N,)
@@ -117,12 +121,3 @@ def ranked_probability_score(squared_emd: float, num_classes: int) -> float:
     0.15625
     """
     return squared_emd / max(num_classes - 1, 1)
-
-
-def _cdf_gaps(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """(N, K-1) CDF(p) - CDF(t), computed in the memory of ``probabilities``; the K-th is 0."""
-    if references.ndim == 2:
-        probabilities -= references
-    else:
-        probabilities[np.arange(len(references)), references] -= 1
-    return np.cumsum(probabilities, axis=1, out=probabilities)[:, :-1]
