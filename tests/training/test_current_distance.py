@@ -1,11 +1,8 @@
-"""A refresh of D in training: what it overwrites, what it sends between ranks, and what it says of the classes."""
+"""A refresh of D in training, and what it overwrites."""
 
-from types import SimpleNamespace
-
-import pytest
 import torch
 
-from squared_emd import EMDTrainingArguments, GroundDistanceCallback, ground_distance_from_centroids
+from squared_emd import EMDTrainingArguments, ground_distance_from_centroids
 from squared_emd.ground_distance import learned
 from squared_emd.training import current_distance
 from squared_emd.training.criterion import EMDCriterion
@@ -53,20 +50,3 @@ def test_a_refresh_leaves_a_small_matrix_that_others_may_hold(tmp_path):
     epoch_of(criterion, 1)
     criterion.refresh()
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(held, before, strict=True))
-
-
-EQUIDISTANT, IN_A_LINE = torch.eye(8), torch.stack([torch.arange(8.0), 8 - torch.arange(8.0)], dim=1)
-
-
-@pytest.mark.parametrize(("features", "notes"), [(EQUIDISTANT, 1), (IN_A_LINE, 0)])
-def test_hardly_related_classes_are_noted_once_after_the_jump_start(tmp_path, caplog, features, notes):
-    args = EMDTrainingArguments(str(tmp_path), loss="xemd2", jump_start_epochs=1, regularizer_weight=2.0, use_cpu=True)
-    criterion = EMDCriterion(args, 8)
-    callback = GroundDistanceCallback(criterion)
-    state = SimpleNamespace(global_step=0, max_steps=4, num_train_epochs=4, is_world_process_zero=True)
-    control = SimpleNamespace(should_training_stop=False)
-    callback.on_train_begin(args, state, control)
-    for _ in range(4):
-        criterion.observe(features, torch.arange(8))
-        callback.on_epoch_end(args, state, control)
-        assert sum("hardly related" in message for message in caplog.messages) == notes
