@@ -162,13 +162,9 @@ def test_no_folder_of_images(tmp_path):
     )
 
 
-def test_a_split_without_rows_or_images(aadb):
+def test_a_split_without_images(aadb):
     for name, _ in TEST:
         (aadb / IMAGE_FOLDERS["test"] / name).unlink()
     assert message_of(ValueError, load_aadb, aadb, skip_bad_images=True) == (
         f"{aadb} has no image that can be decoded of the split test. Unpack the archive again."
-    )
-    write_info(aadb / INFO, train=[], test=[])
-    assert message_of(ValueError, load_aadb, aadb) == (
-        f"{aadb} has no row that can be used of the split train, test. Take the files as they were published."
     )

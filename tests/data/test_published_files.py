@@ -1,11 +1,9 @@
 """What the loaders of published datasets share."""
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from PIL import Image
 from tests.data.files import write_jpeg
 
 from squared_emd.data.published_files import AS_PUBLISHED, find_together, read_mat, usable_rows, write_mat
@@ -41,9 +39,8 @@ class Row(NamedTuple):
     split: str = "train"
 
 
-def usable(root, *images, skip=False):
-    rows = [Row(str(image)) for image in images]
-    return [row.image for row in usable_rows(rows, root, "split", ["train"], skip_bad_images=skip)]
+def usable(root, *images):
+    return usable_rows([Row(str(image)) for image in images], root, "split", ["train"], skip_bad_images=False)
 
 
 def test_links_that_lead_out(tmp_path):
@@ -77,32 +74,3 @@ def test_mat_files(tmp_path):
     file.write_text("<html>" * 40)
     with pytest.raises(ValueError, match=f"^{re.escape(start)}.+{re.escape(AS_PUBLISHED)}$"):
         read_mat(file, ["b"])
-
-
-def test_bad_images(tmp_path, caplog):
-    """One is missing, one is cut off behind a whole head, one is text; each is named once, at most five in all."""
-    paths = [str(tmp_path / f"{k}.jpg") for k in range(9)]
-    for path in paths[:3]:
-        write_jpeg(Path(path), 64)
-    with open(paths[1], "rb+") as file:
-        file.truncate(1000)
-    with Image.open(paths[1]) as image:
-        image.verify()  # does not see it
-    with open(paths[2], "w") as file:
-        file.write("<html>")
-    with pytest.raises(ValueError) as caught:
-        usable(tmp_path, *paths * 2)
-    text = str(caught.value)
-    assert text.startswith(
-        f"8 of 9 images of {tmp_path} are missing or cannot be decoded, the first: {paths[1]} (image file is truncated "
-    )
-    assert f"; {paths[2]} (it is not an image); {paths[3]} (missing); " in text and text.count("(missing)") == 3
-    advice = "Unpack the archive again"
-    assert text.endswith(f". {advice}, or leave them out with --skip_bad_images (skip_bad_images=True).")
-    assert usable(tmp_path, *paths * 2, skip=True) == paths[:1] * 2
-    assert caplog.records[-1].getMessage().endswith(". They are left out.")
-    message = (
-        f"1 of 1 images of {tmp_path} are missing or cannot be decoded, the first: {paths[5]} (missing). {advice}."
-    )
-    with raises(ValueError, message):
-        usable(tmp_path, paths[5], skip=True)

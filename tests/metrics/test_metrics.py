@@ -20,7 +20,6 @@ from squared_emd.metrics import (
     expected_score,
     macro_mean_absolute_error,
     mean_absolute_error,
-    ranked_probability_score,
     ranks_of_truth,
     squared_emd,
     top_k_error,
@@ -79,12 +78,6 @@ def test_without_the_extra(monkeypatch):
         correlation(P[:, 0], LABELS, "kendall")
 
 
-def test_ranked_probability_score_lies_between_0_and_1():
-    worst = squared_emd(np.array([[1.0, 0, 0, 0]]), [3])
-    assert ranked_probability_score(worst, 4) == 1
-    assert ranked_probability_score(squared_emd(np.ones((3, 1)), [0, 0, 0]), 1) == 0
-
-
 @pytest.mark.parametrize(
     "metric", [within, mean_absolute_error, macro_mean_absolute_error, accuracy_per_class, weighted_kappa]
 )
@@ -98,7 +91,6 @@ def test_kappa_where_classes_are_not_used():
     guesses, labels = np.where(GUESSES == 2, 4, GUESSES), np.where(LABELS == 2, 4, LABELS)
     expected = sklearn_metrics.cohen_kappa_score(labels, guesses, labels=LINE, weights="quadratic")
     assert weighted_kappa(guesses, labels) == pytest.approx(expected)
-    assert weighted_kappa([3, 3], [3, 3]) == 0  # 0/0
     assert weighted_kappa([3, 3, 3], [1, 3, 2]) == pytest.approx(0)
 
 
@@ -107,7 +99,6 @@ def test_what_is_constant_has_correlation_zero(kind):
     same = np.tile(P[:1], (40, 1))  # equal rows tie to the bit
     assert correlation(expected_score(same, [0.1, 0.2, 0.4, 0.7, 0.9]), LABELS[:40], kind) == 0
     assert correlation(LABELS, np.zeros(len(LABELS)), kind) == 0
-    assert correlation([1.5], [2], kind) == 0
 
 
 def test_pearson_has_no_scale():

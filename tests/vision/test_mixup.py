@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tests.data.files import message_of
 from timm.data import Mixup
 
 from squared_emd.vision.mixup import BatchMixup
@@ -40,22 +41,14 @@ def test_cut_images_keep_their_shares_and_smoothing_reaches_the_odd_one():
 def test_batches_that_cannot_be_mixed():
     mix = BatchMixup(Mixup(mixup_alpha=1.0, num_classes=4))
     images = torch.zeros(2, 3, 4, 4)
-    for batch, message in (
-        (
-            {"inputs": images, "labels": torch.tensor([0, 1])},
-            "mixup needs the input 'pixel_values' in each batch, got ['inputs', 'labels']. Say name=...",
-        ),
-        (
-            {"pixel_values": images, "labels": torch.eye(4)[:2]},
-            "mixup needs class indices (B,) as labels, got shape (2, 4). Mix before labels are made soft, or leave "
-            "mixup out.",
-        ),
-        (
-            {"pixel_values": images, "labels": torch.tensor([0, 4])},
-            "labels must lie in 0 .. 3, the model's 4 classes; got 0 .. 4. Give the model num_labels=5, or leave out "
-            "what is no class.",
-        ),
-    ):
-        with pytest.raises(ValueError) as error:
-            mix(batch)
-        assert str(error.value) == message
+    assert message_of(ValueError, mix, {"inputs": images, "labels": torch.tensor([0, 1])}) == (
+        "mixup needs the input 'pixel_values' in each batch, got ['inputs', 'labels']. Say name=..."
+    )
+    assert message_of(ValueError, mix, {"pixel_values": images, "labels": torch.eye(4)[:2]}) == (
+        "mixup needs class indices (B,) as labels, got shape (2, 4). Mix before labels are made soft, or leave mixup "
+        "out."
+    )
+    assert message_of(ValueError, mix, {"pixel_values": images, "labels": torch.tensor([0, 4])}) == (
+        "labels must lie in 0 .. 3, the model's 4 classes; got 0 .. 4. Give the model num_labels=5, or leave out what "
+        "is no class."
+    )
