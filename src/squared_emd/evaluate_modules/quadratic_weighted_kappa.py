@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..metrics.accuracy import weighted_kappa
 from ..metrics.inputs import as_labels_of_pairs
-from ..metrics.kappa import weighted_kappa
 from .array_metric import LABELS, ROWS, ArrayMetric, Columns
 
 

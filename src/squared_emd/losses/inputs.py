@@ -36,16 +36,6 @@ def mass_difference(probabilities: Tensor, labels: Tensor) -> Tensor:
     return probabilities - labels.to(probabilities)
 
 
-def power(values: Tensor, p: float) -> Tensor:
-    """``abs(values) ** p`` for p >= 1; all derivatives at 0 are finite (0 where p < 2)."""
-    if p == 1:
-        return values.abs()
-    if p == 2:
-        return values.square()
-    is_zero = values == 0
-    return torch.where(is_zero, 0, torch.where(is_zero, 1, values).abs().pow(p))
-
-
 def values_are_checkable(tensor: Tensor) -> bool:
     """Whether values can be read without synchronizing a GPU, breaking a compiled graph or leaving ``vmap``."""
     if tensor.device.type != "cpu" or torch.compiler.is_compiling():
@@ -85,11 +75,6 @@ def check_number(
         return
     bound = f"at least {least} and " if least is not None else f"greater than {above} and " if above is not None else ""
     raise ValueError(f"{name} must be {bound}finite, got {number}.{hint}")
-
-
-def check_order(p: float) -> None:
-    """Raise ValueError unless ``p`` is the order of a norm."""
-    check_number("p", p, least=1, hint=" Use p=2 for Eq. 10 or p=1 for the plain EMD.")
 
 
 def check_weights(name: str, weights: Tensor | Sequence[float], like: Tensor, count: int, meaning: str) -> Tensor:

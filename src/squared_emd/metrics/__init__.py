@@ -7,6 +7,7 @@ from .accuracy import (
     mean_absolute_error,
     ranks_of_truth,
     top_k_error,
+    weighted_kappa,
     within,
 )
 from .calibration import (
@@ -18,7 +19,6 @@ from .calibration import (
 from .comparison import Difference, paired_difference
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
-from .kappa import weighted_kappa
 from .score_metrics import ScoreMetrics
 from .trainer_metrics import ordinal_metrics, top_k_metrics
 
