@@ -73,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             print(write_comparison(given.folders, given.output, metric=f"eval_{given.metric}"))
         elif given.command == "distance":
-            from .training.model_with_distance import write_learned_distance
+            from .training.learned_distance import write_learned_distance
 
             options = {name: value for name, value in vars(given).items() if name not in ("command", "push")}
             options["rank"] = None if given.rank == "none" else given.rank
             write_learned_distance(**options, push_to=given.push)
         elif given.command == "calibrate":
-            from .training.calibrated_model import write_calibration
+            from .training.calibration import write_calibration
 
             print(write_calibration(**{name: value for name, value in vars(given).items() if name != "command"}))
         elif given.command == "space":

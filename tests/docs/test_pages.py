@@ -164,8 +164,8 @@ class TestCommands:
         import squared_emd.evaluate_modules
         import squared_emd.hub.upload
         import squared_emd.reports
-        import squared_emd.training.calibrated_model
-        import squared_emd.training.model_with_distance
+        import squared_emd.training.calibration
+        import squared_emd.training.learned_distance
 
         class Commit:
             repo_url = "nowhere"
@@ -173,8 +173,8 @@ class TestCommands:
         monkeypatch.setattr(squared_emd.reports, "write_report", lambda *_, **__: "")
         monkeypatch.setattr(squared_emd.reports, "write_comparison", lambda *_, **__: "")
         monkeypatch.setattr(squared_emd.evaluate_modules, "write_space", lambda *_: "")
-        monkeypatch.setattr(squared_emd.training.calibrated_model, "write_calibration", lambda **_: "")
-        monkeypatch.setattr(squared_emd.training.model_with_distance, "write_learned_distance", lambda **_: None)
+        monkeypatch.setattr(squared_emd.training.calibration, "write_calibration", lambda **_: "")
+        monkeypatch.setattr(squared_emd.training.learned_distance, "write_learned_distance", lambda **_: None)
         monkeypatch.setattr(squared_emd.hub.upload, "push_model", lambda *_, **__: Commit())
 
     @pytest.mark.parametrize("page", [page for page in LINKED if commands(page)], ids=name_of)

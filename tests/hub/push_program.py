@@ -36,7 +36,7 @@ from squared_emd.experiments.networks import (
     word_tokenizer,
 )
 from squared_emd.hub import UploadError, push_model
-from squared_emd.training.calibrated_model import write_calibration
+from squared_emd.training.calibration import write_calibration
 
 K, SIZE, MANY = 5, 32, 300
 AGES = ["baby", "child", "teen", "adult", "senior"]

@@ -20,7 +20,6 @@ from tests.training.tiny import (
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
 from squared_emd.training.arguments import LOSSES
-from squared_emd.training.criterion import EMDCriterion
 
 LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
 
@@ -123,16 +122,6 @@ def test_a_run_goes_on_after_it(tmp_path, fields, steps, run_steps, caplog):
     else:
         trainer.train()
         assert f"{message}." in caplog.messages
-
-
-def test_a_state_of_earlier_versions_ends_it_where_it_did(tmp_path):
-    args = arguments(tmp_path, loss="xemd", jump_start_ratio=0.5)
-    first, second = EMDCriterion(args, K), EMDCriterion(args, K)
-    first.begin(0, 100, 10)
-    first.jump_start.step, first.epoch = 45, 4
-    state = first.state()
-    state["jump_start_steps"] = state.pop("last_step")
-    assert second.resume(state, 4) and (second.jump_start.last_step, second.jump_start.is_running) == (50, True)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

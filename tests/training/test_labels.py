@@ -52,7 +52,7 @@ def test_every_integer_is_a_class_index(tmp_path, dtype):
 def test_true_and_false_are_counted(tmp_path):
     args = arguments(tmp_path, loss="xe", class_weights="balanced")
     trainer = EMDTrainer(Network(2), args, train_dataset=table([True, False, False, False]))
-    assert trainer.criterion.targets.class_weights.tolist() == pytest.approx([2 / 3, 2])
+    assert trainer.criterion.class_weights.tolist() == pytest.approx([2 / 3, 2])
 
 
 @pytest.mark.parametrize(

@@ -188,20 +188,16 @@ def test_smoothing_follows_a_given_d(tmp_path):
     assert loss == pytest.approx(float(F.cross_entropy(logits, targets)), rel=1e-4)
 
 
-def smoothed(trainer, labels):
-    return trainer.criterion.targets.smoothed(labels, trainer.criterion.distance.smoothing_kernel())
-
-
 def test_smoothing_follows_d_once_it_is_learned(tmp_path):
     fields = {"label_smoothing_factor": 0.2, "label_smoothing_temperature": 0.3}
     trainer = train(tmp_path, data=samples(), **fields)
     labels = torch.arange(K)
-    targets = smoothed(trainer, labels)
+    targets = trainer.criterion.distance.smoothed(labels)
     distance = trainer.criterion.ground_distance
     kernel = (-distance / (0.3 * distance.sum() / (K * (K - 1)))).softmax(1).float()
     torch.testing.assert_close(targets, 0.8 * torch.eye(K) + 0.2 * kernel)
     trainer.criterion.restart()  # D is unknown again
-    torch.testing.assert_close(smoothed(trainer, labels), 0.8 * torch.eye(K) + 0.2 / K)
+    torch.testing.assert_close(trainer.criterion.distance.smoothed(labels), 0.8 * torch.eye(K) + 0.2 / K)
 
 
 @pytest.mark.parametrize("loss", ["xe", "emd", "xemd2"])

@@ -12,17 +12,6 @@ from ..metrics.names import LOSSES
 if TYPE_CHECKING:  # It imports this file.
     from .arguments import EMDTrainingArguments
 
-__all__ = [
-    "LOSSES",
-    "LOSSES_OF_FIELDS",
-    "SELF_GUIDED",
-    "check_conflicts",
-    "check_engine",
-    "check_ranges",
-    "counting_scheme",
-    "warn_of_unused_fields",
-]
-
 logger = logging.getLogger(__name__)
 
 SELF_GUIDED = {"xemd1": (1.0, -0.5), "xemd2": (2.0, -0.25)}  # omega and mu, section 4.3; method: mu is negative
@@ -56,64 +45,49 @@ def check_conflicts(args: EMDTrainingArguments) -> None:
     smooths = args.label_smoothing_temperature is not None
     takes_matrix = args.uses_ground_distance or (smooths and args.loss in ("xe", "emd"))
     on_spacing = args.geometry in ("line", "circle") or (args.geometry is None and args.loss == "emd")
+    with_matrix, has_none = "xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature", f"{args.loss} has none"
+    lengths = "a label tree has its own lengths" if args.geometry else has_none
+    # Field: whether this run has a use for it, what has, and why this run does not.
+    uses = {
+        "ground_distance": (takes_matrix, f"losses {with_matrix}", has_none),
+        "geometry": (takes_matrix or args.loss == "emd", f"losses emd, {with_matrix}", has_none),
+        "spacing": (on_spacing, "loss emd and for geometry line or circle", lengths),
+        "prior_weight": (args.is_self_guided, "losses xemd, xemd1 and xemd2", f"{args.loss} learns no D"),
+    }
+    for name, (is_used, users, reason) in uses.items():
+        if getattr(args, name) is not None and not is_used:
+            raise ValueError(f"{name} is for the {users}; {reason}. Leave it out.")
+    for one, other, subject in (
+        ("geometry", "ground_distance", "how far the classes are apart"),
+        ("jump_start_epochs", "jump_start_ratio", "how long the jump start is"),
+    ):
+        if getattr(args, one) is not None and getattr(args, other) is not None:
+            raise ValueError(f"give {one} or {other}, not both: each says {subject}.")
+    if args.loss == "reg" and args.label_smoothing_factor > 0:
+        raise ValueError(
+            "label_smoothing_factor spreads mass over classes, which the loss reg does not have; it must be 0, got "
+            f"{args.label_smoothing_factor}."
+        )
+    if smooths and not args.label_smoothing_factor:
+        raise ValueError(
+            "label_smoothing_temperature says how label_smoothing_factor is spread, which is 0. Give both, or leave it "
+            "out."
+        )
+    if args.loss not in SELF_GUIDED and (args.omega, args.mu, args.true_class_cost) != (None, None, None):
+        raise ValueError(
+            f"omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; {has_none}. Leave them out."
+        )
+    if args.balanced_sampling and args.train_sampling_strategy != "random":
+        raise ValueError(
+            "balanced_sampling draws the samples itself; train_sampling_strategy must be random, got "
+            f"{args.train_sampling_strategy}."
+        )
     measures = args.loss in SELF_GUIDED and args.regularizer_weight == "auto"
-    conflicts = [
-        (
-            args.loss == "reg" and args.label_smoothing_factor > 0,
-            "label_smoothing_factor spreads mass over classes, which the loss reg does not have; "
-            f"it must be 0, got {args.label_smoothing_factor}.",
-        ),
-        (
-            smooths and not args.label_smoothing_factor,
-            "label_smoothing_temperature says how label_smoothing_factor is spread, which is 0. Give both, or "
-            "leave it out.",
-        ),
-        (
-            args.ground_distance is not None and not takes_matrix,
-            "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-            f"{args.loss} has none. Leave it out.",
-        ),
-        (
-            args.geometry is not None and not (takes_matrix or args.loss == "emd"),
-            "geometry is for the losses emd, xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-            f"{args.loss} has none. Leave it out.",
-        ),
-        (
-            args.geometry is not None and args.ground_distance is not None,
-            "give geometry or ground_distance, not both: each says how far the classes are apart.",
-        ),
-        (
-            args.spacing is not None and not on_spacing,
-            "spacing is for the loss emd and for geometry line or circle; "
-            f"{'a label tree has its own lengths' if args.geometry else f'{args.loss} has none'}. Leave it out.",
-        ),
-        (
-            args.prior_weight is not None and not args.is_self_guided,
-            f"prior_weight is for the losses xemd, xemd1 and xemd2; {args.loss} learns no D. Leave it out.",
-        ),
-        (
-            args.loss not in SELF_GUIDED and (args.omega, args.mu, args.true_class_cost) != (None, None, None),
-            "omega, mu and true_class_cost are for Eq. 16, the losses xemd1 and xemd2; "
-            f"{args.loss} has none. Leave them out.",
-        ),
-        (
-            args.balanced_sampling and args.train_sampling_strategy != "random",
-            "balanced_sampling draws the samples itself; train_sampling_strategy must be random, "
-            f"got {args.train_sampling_strategy}.",
-        ),
-        (
-            args.jump_start_epochs is not None and args.jump_start_ratio is not None,
-            "give jump_start_epochs or jump_start_ratio, not both: each says how long the jump start is.",
-        ),
-        (
-            measures and 0 in (args.jump_start_epochs, args.jump_start_ratio),
+    if measures and 0 in (args.jump_start_epochs, args.jump_start_ratio):
+        raise ValueError(
             'regularizer_weight="auto" is measured at the end of the jump start, and there is to be none. Give '
-            "jump_start_epochs or jump_start_ratio more than 0, or a number for regularizer_weight.",
-        ),
-    ]
-    for has_conflict, message in conflicts:
-        if has_conflict:
-            raise ValueError(message)
+            "jump_start_epochs or jump_start_ratio more than 0, or a number for regularizer_weight."
+        )
 
 
 def check_engine(args: EMDTrainingArguments, *, learns: bool, is_deepspeed: bool) -> None:
@@ -159,18 +133,13 @@ def _number(text: Any) -> float:
         return math.nan
 
 
-def _is_positive(number: float) -> bool:
-    return 0 < number < math.inf
-
-
-def _is_whole(number: float, least: int) -> bool:
-    return number % 1 == 0 and number >= least
-
-
 def _are_weights(numbers: Sequence[float]) -> bool:
     return all(0 <= number < math.inf for number in numbers) and any(numbers)
 
 
+_POSITIVE = lambda number: 0 < number < math.inf, "greater than 0 and finite"
+_SHARE = lambda share: 0 <= share <= 1, "between 0 and 1"
+_COUNT = lambda number: number % 1 == 0 and number >= 1, "a whole number of at least 1"
 # Field: which values are valid, and how an error message says so.
 _REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "loss": (lambda loss: loss in LOSSES, f"one of {', '.join(LOSSES)}"),
@@ -184,19 +153,19 @@ _REQUIREMENTS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda weight: weight == "auto" or 0 <= _number(weight) < math.inf,
         '"auto" or a number of at least 0',
     ),
-    "regularizer_ratio": (_is_positive, "greater than 0 and finite"),
-    "omega": (_is_positive, "greater than 0 and finite"),
+    "regularizer_ratio": _POSITIVE,
+    "omega": _POSITIVE,
     "mu": (math.isfinite, "finite"),
     "true_class_cost": (lambda cost: 0 <= cost < math.inf, "at least 0 and finite"),
     "jump_start_ratio": (lambda ratio: 0 <= ratio < 1, "at least 0 and less than 1"),
     "jump_start_epochs": (lambda epochs: 0 <= epochs < math.inf, "at least 0 and finite"),
-    "ground_distance_update_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
-    "nan_steps": (lambda steps: _is_whole(steps, 1), "a whole number of at least 1"),
-    "sinkhorn_iterations": (lambda iterations: _is_whole(iterations, 1), "a whole number of at least 1"),
-    "entropic_strength": (_is_positive, "greater than 0 and finite"),
-    "label_smoothing_factor": (lambda share: 0 <= share <= 1, "between 0 and 1"),
-    "label_smoothing_temperature": (_is_positive, "greater than 0 and finite"),
-    "prior_weight": (lambda weight: 0 <= weight <= 1, "between 0 and 1"),
+    "ground_distance_update_steps": _COUNT,
+    "nan_steps": _COUNT,
+    "sinkhorn_iterations": _COUNT,
+    "entropic_strength": _POSITIVE,
+    "label_smoothing_factor": _SHARE,
+    "label_smoothing_temperature": _POSITIVE,
+    "prior_weight": _SHARE,
     "prior_decay": (lambda decay: 0 < decay <= 1, "greater than 0 and at most 1"),
     "spacing": (_are_weights, "finite gaps, none negative and not all 0"),
     "class_weights": (

@@ -12,8 +12,6 @@ from transformers import TrainingArguments
 from ..metrics.names import less_is_better
 from .argument_checks import LOSSES, LOSSES_OF_FIELDS, SELF_GUIDED, check_conflicts, check_ranges, counting_scheme
 
-__all__ = ["LOSSES", "SELF_GUIDED", "EMDTrainingArguments", "LossArguments"]
-
 _ENERGY_DISTANCE_WEIGHT = 6.0  # measured, not the paper's
 JUMP_START_EPOCHS = 4  # section 4.3, for Eq. 16
 _SHORT_JUMP_START = 1 / 3  # of a run that would end within those
@@ -281,14 +279,9 @@ class EMDTrainingArguments(TrainingArguments):
             )
 
     def steps_of_jump_start(self, num_steps: int, epoch_steps: int | None) -> int | None:
-        """How many steps of plain cross-entropy come first.
+        """How many of the steps of a run are plain cross-entropy, rounded up; of a stream nobody knows `epoch_steps`.
 
-        Args:
-            num_steps: of the run.
-            epoch_steps: of an epoch; None: of a stream, nobody knows.
-
-        Returns:
-            The steps, rounded up; None: so many passes of a stream as `jump_start_epochs` says.
+        None: so many passes of a stream as `jump_start_epochs` says.
         """
         epochs, ratio = self.jump_start_epochs, self.jump_start_ratio
         if epochs is None and ratio is None:
@@ -319,16 +312,7 @@ class LossArguments(EMDTrainingArguments):
 
     @classmethod
     def of(cls, options: Mapping[str, Any], *, unused: Collection[str]) -> LossArguments:
-        """The arguments that a user gives by name.
-
-        Args:
-            options: by name.
-            unused: fields that mean nothing there.
-
-        Raises:
-            TypeError: there is no such field.
-            ValueError: a field is out of its range or does not go with the others.
-        """
+        """The arguments that a user gives by name, of which those that mean nothing there are `unused`."""
         names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
         known = [name for name in names if name not in unused]
         if others := sorted(options.keys() - known):

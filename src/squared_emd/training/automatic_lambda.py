@@ -9,8 +9,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["AutomaticLambda"]
-
 logger = logging.getLogger(__name__)
 
 _HARDLY_LEARNED = 0.9  # of the cross-entropy of guessing
@@ -23,48 +21,27 @@ class AutomaticLambda:
     ``lambda = sum(cross-entropy) / (ratio * sum(|regularizer|))`` over all samples of the measurement on all ranks
     (Hou et al. 2016, section 4.3).
 
-    Args:
-        ratio: cross-entropy over regularizer.
-        device: where the sums are kept; it must have float64.
-
-    Attributes:
-        sums: (3,) float64: of the cross-entropy, of the absolute regularizer, and the number of samples, on this rank.
-
-    Examples:
-        >>> measurement = AutomaticLambda(ratio=4)
-        >>> measurement.update(torch.tensor([1.0, 3.0]), torch.tensor([-0.5, 0.5]))
-        >>> measurement.fix(num_classes=100)  # 4 / (4 * 1)
-        1.0
+    >>> measurement = AutomaticLambda(ratio=4)
+    >>> measurement.update(torch.tensor([1.0, 3.0]), torch.tensor([-0.5, 0.5]))
+    >>> measurement.fix(num_classes=100)  # 4 / (4 * 1)
+    1.0
     """
 
     def __init__(self, ratio: float, device: torch.device | str = "cpu") -> None:
         self.ratio = ratio
+        # Of the cross-entropy and the absolute regularizer on this rank, and its number of samples.
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     @torch.no_grad()
     def update(self, cross_entropy: Tensor, regularizer: Tensor, finite: Tensor | None = None) -> None:
-        """Add the samples of a batch.
-
-        Args:
-            cross_entropy: (B,).
-            regularizer: (B,) of any sign, before its weight.
-            finite: (B,) bool, the samples that count. Default: all.
-        """
+        """Add the samples (B,) of a batch, or those that are `finite`; the regularizer is the one before its weight."""
         terms = torch.stack([cross_entropy, regularizer.abs(), torch.ones_like(cross_entropy)])  # (3, B)
         if finite is not None:
             terms = torch.where(finite, terms, 0)
         self.sums += terms.sum(1).to(self.sums)
 
     def fix(self, num_classes: int, mu: float = 0.0) -> float:
-        """Give lambda, by one all-reduce of three numbers, and forget the sums.
-
-        Args:
-            num_classes: the classes that had samples; guessing among them is what learning is compared with.
-            mu: what the squared probability of the true class is multiplied with, besides lambda.
-
-        Raises:
-            ValueError: the regularizer summed up to 0, or a sum is not finite.
-        """
+        """Give lambda, by one all-reduce of three numbers, and forget the sums; K and mu are for what is warned of."""
         is_distributed = dist.is_available() and dist.is_initialized()
         if is_distributed:
             dist.all_reduce(self.sums)

@@ -1,4 +1,4 @@
-"""From arguments to named loss components; owns D, the class centroids and lambda."""
+"""From arguments to named loss components; owns D, the class centroids, lambda and the weights of the classes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ground_distance.label_tree import LabelTree
 from ..losses import (
+    check_labels,
     cross_entropy_loss,
     energy_distance_loss,
     entropic_wasserstein_loss,
     regression_loss,
+    sample_weights,
     self_guided_regularizer,
     upcast_to_float32,
 )
-from .arguments import EMDTrainingArguments
+from ..targets import class_weights_from_counts
+from .arguments import JUMP_START_EPOCHS, EMDTrainingArguments
 from .automatic_lambda import AutomaticLambda
 from .current_distance import CurrentDistance
-from .geometry import Geometry, given_ground_distance
+from .geometry import Geometry
 from .jump_start import JumpStart
-from .targets import Targets
-
-__all__ = ["EMDCriterion"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,25 +40,6 @@ class EMDCriterion(nn.Module):
 
     `forward` gives the components whose sum is the loss; `observe` takes the features of a training batch; `end_step`
     and `end_epoch` refresh D and, at the end of the jump start, fix lambda.
-
-    Args:
-        args: the run's arguments; later changes of their fields count from the next :meth:`read_arguments`.
-        num_classes: K.
-        class_names: names for messages; default: the class indices.
-        ground_distance: (K, K) D, or a `LabelTree`: given in place of those among the arguments.
-        device: where the model computes.
-
-    Attributes:
-        distance: D, the class centroids that it is learned from, and its cost in the loss.
-        targets: holds the weights of the classes.
-        regularizer_weight: lambda; None as long as it is still to be measured.
-        epoch: epochs completed.
-        first_epoch: epochs of the run that were over when this criterion began (in a plain Trainer), usually 0.
-        jump_start: counts the steps, and says when the regularizer sets in.
-
-    Raises:
-        ValueError: a given D is no ground distance for K classes, a given spacing does not have K-1 entries (K on a
-            circle), a label tree or class weights are of other classes, or `prior_weight` is given without a D.
     """
 
     def __init__(
@@ -89,33 +69,39 @@ class EMDCriterion(nn.Module):
             )
         self.args = args = copy.copy(args)
         vars(args).update({name: list(value) for name, value in vars(args).items() if isinstance(value, list)})
-        self.targets = Targets(args, self.num_classes, self.device)
-        names = self._names_of_model
-        tree = self._given if isinstance(self._given, LabelTree) else None
-        self.geometry = Geometry(args, self.num_classes, tree=tree, class_names=names, device=self.device)
-        given = given_ground_distance(args, self.geometry, self._given, names)
-        self.distance = CurrentDistance(args, given, self.class_names, self.device)
+        self.class_weights: Tensor | None = None  # (K,) weight of a sample of each class; None: 1, or not yet counted
+        if args.class_weights is not None and args.weights_by_count is None:
+            if len(args.class_weights) != self.num_classes and args.loss != "reg":
+                raise ValueError(
+                    f"class_weights must hold {self.num_classes} numbers, one a class, got {len(args.class_weights)}."
+                )
+            self._set_class_weights([float(weight) for weight in args.class_weights])
+        self.geometry = Geometry(args, self.num_classes, self._given, self._names_of_model, self.device)
+        self.distance = CurrentDistance(args, self.geometry.given_ground_distance(), self.class_names, self.device)
         self.restart()
 
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""
-        self.epoch = self.first_epoch = 0
+        self.epoch = 0  # completed
+        self.first_epoch = 0  # epochs of the run that were over when this criterion began, in a plain Trainer
         self.jump_start = JumpStart(self.args, is_given=self.distance.given is not None)
-        self.regularizer_weight = self.args.fixed_regularizer_weight
+        self.regularizer_weight = self.args.fixed_regularizer_weight  # lambda; None: it is still to be measured
         self.distance.restart()
         self.automatic_lambda = AutomaticLambda(self.args.regularizer_ratio, self.distance.centroids.device)
 
+    def count_classes(self, counts: Sequence[float]) -> None:
+        """Set the class weights that the arguments derive from counts: (K,) samples, or sums of soft labels."""
+        if self.args.weights_by_count is not None:
+            scheme, beta = self.args.weights_by_count
+            self._set_class_weights(class_weights_from_counts(counts, scheme, beta=beta))
+
+    def _set_class_weights(self, class_weights: Sequence[float] | Tensor) -> None:
+        self.class_weights = torch.as_tensor(class_weights, dtype=torch.float32, device=self.device)
+
     def adopt(self, matrix: Tensor | None, emd: Mapping[str, Any]) -> None:
-        """Take D and lambda of a model that was saved, so that it can be evaluated; training restarts.
+        """Take the D and, by its `emd` block, the lambda of a model that was saved, so that it can be evaluated.
 
-        The loss a-emd keeps this D in training, too.
-
-        Args:
-            matrix: (K, K) the model's D; None: it has none, and nothing happens.
-            emd: the `emd` block of its config, for a self-guided loss one of the same loss.
-
-        Raises:
-            ValueError: the loss is a-emd, and there is no D here nor among the arguments.
+        Training restarts; but the loss a-emd keeps this D in training, too.
         """
         weight = emd.get("regularizer_weight")
         fits = matrix is not None and weight is not None and emd.get("loss") == self.args.loss
@@ -141,7 +127,6 @@ class EMDCriterion(nn.Module):
 
     @property
     def learns_ground_distance(self) -> bool:
-        """Whether D is estimated from the network's features."""
         return self.distance.is_learned
 
     @property
@@ -150,27 +135,16 @@ class EMDCriterion(nn.Module):
         return None if self.args.loss == "reg" else self.num_classes
 
     def forward(self, logits: Tensor, labels: Tensor, finite: Tensor | None = None) -> dict[str, Tensor]:
-        """The components of the loss, per sample; the loss is their sum.
+        """The components of the loss, each (B,): `ce`, `emd`, the weighted regularizer, or `mse`.
 
-        Args:
-            logits: (B, K) scores; (B, 1) or (B,) outputs for `reg`.
-            labels: (B,) class indices (or scores for `reg`), or (B, K) target distributions.
-            finite: (B,) bool, the samples that count where lambda is measured; the loss of the others is 0 under the
-                `nan_policy` skip. Default: all.
-
-        Returns:
-            `xe`: `ce`. `reg`: `mse`. `emd`, `a-emd`: `emd`. Self-guided: `ce`, and after the jump start `emd`, the
-            weighted regularizer. Each (B,).
-
-        Raises:
-            ValueError: shapes or labels are not as above.
+        Only `finite` (B,) samples count where lambda is measured; under the `nan_policy` skip the loss of others is 0.
         """
         logits = upcast_to_float32(logits)  # once: the gradients of the components are added before they are rounded
         skips = finite is not None and self.args.nan_policy == "skip"
         if skips:
             logits = torch.where(finite.view(-1, *[1] * (logits.dim() - 1)), logits, 0)
-        weights = self.targets.weights_of(labels)
-        labels = self.targets.smoothed(labels, self.distance.smoothing_kernel())
+        weights = self._weights_of(labels)  # (B,)
+        labels = self.distance.smoothed(labels)
         components = self._components(logits, labels)
         if weights is not None:
             components = {name: values * weights for name, values in components.items()}
@@ -180,6 +154,17 @@ class EMDCriterion(nn.Module):
             regularizer = regularizer if weights is None else regularizer * weights
             self.automatic_lambda.update(components["ce"], regularizer, finite)
         return {name: torch.where(finite, values, 0) for name, values in components.items()} if skips else components
+
+    def _weights_of(self, labels: Tensor) -> Tensor | None:
+        """(B,) the weight of each sample, or None if all are 1."""
+        if self.class_weights is None:
+            return None
+        if labels.dim() == 1 and labels.is_floating_point():
+            raise ValueError(
+                "class_weights need class indices as labels, got real-valued scores. Leave class_weights out."
+            )
+        labels = check_labels(labels, len(labels), len(self.class_weights))
+        return sample_weights(labels.to(self.device), self.class_weights)
 
     def _components(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The components, each (B,), before class weights."""
@@ -215,12 +200,7 @@ class EMDCriterion(nn.Module):
         return {name: value for name, value in values.items() if value is not None}
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
-        """Add the features of a training batch to the running class centroids.
-
-        Args:
-            features: (B, d) inputs of the classifier head.
-            labels: (B,) class indices or (B, K) target distributions.
-        """
+        """Add the features (B, d) of a training batch to the running class centroids."""
         self.distance.centroids.update(features, labels)
 
     def begin(self, step: int, total_steps: int, epoch_steps: int | None = None) -> None:
@@ -230,12 +210,7 @@ class EMDCriterion(nn.Module):
             self.regularizer_weight = self.args.fixed_regularizer_weight  # it is still to be measured
 
     def end_step(self, step: int, *, ends_epoch: bool = False) -> None:
-        """Refresh D and fix lambda where they are due within an epoch.
-
-        Args:
-            step: optimizer steps completed.
-            ends_epoch: whether :meth:`end_epoch` comes next, which then does what is due.
-        """
+        """Refresh D and fix lambda where they are due after so many steps; :meth:`end_epoch` does at the end of one."""
         every = self.args.ground_distance_update_steps
         is_due = every is not None and step % every == 0
         if not ends_epoch and self.jump_start.reach(step, has_distance=self.ground_distance is not None):
@@ -249,21 +224,13 @@ class EMDCriterion(nn.Module):
         self.distance.refresh(self.epoch, end_epoch=end_epoch)
 
     def end_epoch(self, step: int) -> None:
-        """Refresh D; at the end of the jump start fix lambda if it is automatic.
-
-        Args:
-            step: optimizer steps completed.
-
-        Raises:
-            ValueError: lambda is to be fixed, and the regularizer measured 0 or NaN.
-        """
+        """Refresh D after so many optimizer steps; at the end of the jump start fix lambda if it is automatic."""
         self.refresh()
         self.epoch += 1
         self.jump_start.end_epoch(step, self.epoch)
         self._fix_regularizer_weight()
 
     def _fix_regularizer_weight(self) -> None:
-        """Fix lambda if it is automatic and the jump start is over."""
         if self.args.is_self_guided and not self.jump_start.is_running and self.regularizer_weight is None:
             rewards = self.args.true_class_cost is None
             mu = self.args.self_guided_parameters()[1] if rewards else 0.0
@@ -276,16 +243,12 @@ class EMDCriterion(nn.Module):
         return [(owner, name) for owner, names in owners for name in names]
 
     def state(self) -> dict[str, Tensor]:
-        """All that a resumed run needs, as tensors; the running sums are those of this rank alone.
+        """All that a resumed run needs, as tensors by name; the running sums are those of this rank alone.
 
         With more than 4,096 classes D, centroids and sums are not copied: save them before the next batch.
-
-        Returns:
-            Tensors by name, to be given to :meth:`resume`.
         """
         state = self.distance.state()
         state["measured"] = self.automatic_lambda.sums.clone()
-        state["is_self_guided"] = torch.tensor(self.args.is_self_guided)
         state["loss"] = torch.tensor(list(self.args.loss.encode()), dtype=torch.uint8)
         for owner, name in self._numbers:
             value = getattr(owner, name)
@@ -296,22 +259,14 @@ class EMDCriterion(nn.Module):
     def resume(self, state: dict[str, Tensor] | None, epochs: int, source: str | None = None) -> bool:
         """Take over what :meth:`state` gave, but for a lambda among the arguments, and forget all else.
 
-        Args:
-            state: its result, from a run with as many classes; None: there is none.
-            epochs: of the run that are completed.
-            source: names the checkpoint in a warning that it is not of such a run; None: nothing is said.
-
-        Returns:
-            Whether the state is of a run with the same loss; else what is learned starts empty.
-
-        Raises:
-            ValueError: it is of another number of classes.
+        Without a state, or with one of another loss, what is learned starts empty after so many epochs, with a warning
+        that names the `source` if it is not None; then it returns False.
         """
         if state is None:
             fits = False
         elif "loss" in state:
             fits = bytes(state["loss"].tolist()).decode() == self.args.loss
-        else:  # of an earlier version
+        else:  # of commit 5c0dc70
             fits = bool(state["is_self_guided"]) or not self.args.is_self_guided
         if not fits:
             self.restart()
@@ -324,13 +279,14 @@ class EMDCriterion(nn.Module):
                     self.args.loss,
                 )
             return False
-        if self.args.loss == "xemd" and "jump_start_steps" in state:  # of an earlier version
-            state = {"last_step": state["jump_start_steps"]} | state
         self.distance.load_state(state)
         self.automatic_lambda.sums = state["measured"].to(self.automatic_lambda.sums.device).clone()
         for owner, name in self._numbers:
             setattr(owner, name, state[name].item() if name in state else None)
-        self.jump_start.resume(self.epoch)
+        if "step" not in state:  # of commit 5c0dc70, whose jump start was counted in epochs
+            length = self.args.jump_start_epochs
+            self.jump_start.step = 0
+            self.jump_start.last_step = 0 if self.epoch >= (JUMP_START_EPOCHS if length is None else length) else None
         if self.args.fixed_regularizer_weight is not None:
             self.regularizer_weight = self.args.fixed_regularizer_weight
         return True

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..ground_distance.centroids import ClassCentroids
@@ -17,43 +18,27 @@ from ..ground_distance.learned import (
     matrix_dtype,
     scale_to_mean_one,
 )
-from ..losses import ground_distance_cost
-from ..targets import smoothing_kernel
+from ..losses import check_labels, ground_distance_cost
+from ..targets import smoothing_kernel, spread
 from .arguments import EMDTrainingArguments
-
-__all__ = ["CurrentDistance"]
 
 logger = logging.getLogger(__name__)
 
 
 class CurrentDistance:
-    """The D that is in force, what it is learned from, and what the loss has of it.
-
-    Args:
-        args: of the run.
-        given: (K, K) D and its name in messages; None: none is given.
-        class_names: (K,) for messages.
-        device: where the loss is computed.
-
-    Attributes:
-        matrix: (K, K) D as `EMDCriterion.ground_distance`; None: there is none yet.
-        known: (K,) bool, the classes D knows.
-        cost: (K, K) float32, what the loss has of D: ``D^omega + mu`` (Eq. 16), or D itself for a-emd and xemd.
-        centroids: of the classes, with the running sums of the epoch.
-        sdd, sdd_relative: of the last refresh (section 4.7), or None.
-    """
+    """The D that is in force, what it is learned from, and what the loss has of it."""
 
     def __init__(
         self,
         args: EMDTrainingArguments,
         given: tuple[Tensor, str] | None,
         class_names: Sequence[str],
-        device: torch.device | str,
+        device: torch.device,
     ) -> None:
         self.args = args
-        self.given = given
+        self.given = given  # (K, K) D and its name in messages
         self.class_names = class_names
-        self.device = torch.device(device)
+        self.device = device
         self._warned: set[int] = set()
         self._forget()
         self.restart()
@@ -61,12 +46,18 @@ class CurrentDistance:
     def restart(self) -> None:
         """Forget all that was learned, as before a new run."""
         self.centroids = ClassCentroids(len(self.class_names), self.device)
-        self.sdd: float | None = None
+        self.sdd: float | None = None  # of the last refresh (section 4.7)
         self.sdd_relative: float | None = None
         if self.args.is_self_guided:  # The D that a-emd has taken from a model was not learned.
             self._forget()
         if self.given is not None:
             self.take(*self.given)
+
+    def _forget(self) -> None:
+        self.matrix: Tensor | None = None  # (K, K) D
+        self.cost: Tensor | None = None  # (K, K) float32: D^omega + mu of Eq. 16, or D itself for a-emd and xemd
+        self._kernel: Tensor | None = None  # (K, K) how labels are smoothed by D
+        self.known = torch.ones(len(self.class_names), dtype=torch.bool, device=self.device)  # the classes D knows
 
     def take(self, matrix: Tensor, source: str) -> None:
         """Use a (K, K) D; raise a ValueError, which calls it `source`, if it does not fit the classes or the loss."""
@@ -86,11 +77,9 @@ class CurrentDistance:
         return self.args.is_self_guided and (self.given is None or self.args.prior not in (None, (1, 1)))
 
     def refresh(self, epoch: int, *, end_epoch: bool) -> None:
-        """Estimate D from the features of the running epoch, on all ranks (Eq. 2, 12 and 13).
+        """Estimate D from the features of the running epoch, after `epoch` others, on all ranks (Eq. 2, 12 and 13).
 
-        Args:
-            epoch: epochs completed before this one.
-            end_epoch: the next features are those of another epoch.
+        With `end_epoch` the next features are those of another epoch.
         """
         if not self.is_learned:
             return
@@ -123,12 +112,20 @@ class CurrentDistance:
             known = _known_to(matrix)
         self._set(matrix, known)
 
-    def smoothing_kernel(self) -> Tensor | None:
-        """(K, K) float32: how `label_smoothing_temperature` spreads a label by this D; None: evenly."""
-        temperature = self.args.label_smoothing_temperature
+    def smoothed(self, labels: Tensor) -> Tensor:
+        """The labels after `label_smoothing_factor`: (B, K) float32, or as they are without it."""
+        share, temperature = self.args.label_smoothing_factor, self.args.label_smoothing_temperature
+        num_classes = len(self.class_names)
+        if not share:
+            return labels
+        labels = check_labels(labels, len(labels), num_classes)
         if self._kernel is None and temperature is not None and self.matrix is not None:
             self._kernel = smoothing_kernel(self.matrix.to(self.device), temperature, known=self.known)
-        return self._kernel
+        if self._kernel is not None:
+            return spread(labels, self._kernel, share)
+        if labels.dim() == 1:
+            labels = F.one_hot(labels.long(), num_classes)
+        return labels.to(self.device, torch.float32) * (1 - share) + share / num_classes
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs; above 4,096 classes the tensors are those that the next batch changes."""
@@ -144,12 +141,10 @@ class CurrentDistance:
         self.centroids.load_state_dict(
             {name.removeprefix("centroids."): tensor for name, tensor in state.items() if "centroids." in name}
         )
-        if not self.args.is_self_guided:
-            return
-        if "ground_distance" in state:
-            self._set(state["ground_distance"], state["known"])
-        else:
+        if self.args.is_self_guided:
             self._forget()
+            if "ground_distance" in state:
+                self._set(state["ground_distance"], state["known"])
 
     def _warn_of_unseen_classes(self, effect: str) -> None:
         for k in (~self.centroids.known).nonzero().flatten().tolist():
@@ -161,10 +156,6 @@ class CurrentDistance:
                     self.class_names[k],
                     effect,
                 )
-
-    def _forget(self) -> None:
-        self.matrix = self.cost = self._kernel = None
-        self.known = torch.ones(len(self.class_names), dtype=torch.bool, device=self.device)
 
     def _set(self, matrix: Tensor, known: Tensor) -> None:
         self.matrix = matrix.to(self.centroids.device, matrix_dtype(len(matrix)))

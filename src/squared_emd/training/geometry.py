@@ -21,40 +21,27 @@ from ..ground_distance.saved import read_ground_distance
 from ..losses import circular_emd_loss, squared_emd_loss, tree_emd_loss
 from .arguments import EMDTrainingArguments
 
-__all__ = ["Geometry", "given_ground_distance"]
-
 logger = logging.getLogger(__name__)
 
 
 class Geometry:
-    """Where the classes lie: their squared EMD and their distances.
-
-    Args:
-        args: with `geometry` and `spacing`; without them the classes lie on a line, one apart.
-        num_classes: K.
-        tree: given in place of these arguments.
-        class_names: (K,) of the model, in its order; None: it has none.
-        device: where the loss is computed.
-
-    Raises:
-        ValueError: `spacing` has another number of gaps than the classes; the label tree has other classes, or is given
-            twice.
-        FileNotFoundError: there is no such label tree.
-    """
+    """Where the classes lie, by default on a line and one apart: their squared EMD, their distances and a given D."""
 
     def __init__(
         self,
         args: EMDTrainingArguments,
         num_classes: int,
-        *,
-        tree: LabelTree | None = None,
-        class_names: Sequence[str] | None = None,
-        device: torch.device | str = "cpu",
+        given: Any,  # (K, K) numbers or a LabelTree, in place of the arguments
+        class_names: Sequence[str] | None,  # (K,) of the model
+        device: torch.device,
     ) -> None:
+        self.args = args
         self.num_classes = num_classes
+        self.class_names = class_names
+        self.given = given
         self.is_circle = args.geometry == "circle"
         self.spacing: Tensor | None = None
-        source = "the label tree"
+        tree, source = given if isinstance(given, LabelTree) else None, "the label tree"
         if tree is not None and (args.geometry is not None or args.spacing is not None):
             raise ValueError("EMDTrainer was given a label tree, and its arguments have geometry or spacing: give one.")
         if args.geometry not in (None, "line", "circle"):
@@ -74,15 +61,7 @@ class Geometry:
             self.spacing = torch.tensor(args.spacing, dtype=torch.float32, device=device)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The squared EMD (Hou et al. 2016, Eq. 10, or its counterpart on a circle or in a tree).
-
-        Args:
-            logits: (B, K).
-            labels: (B,) class indices, or (B, K) target distributions.
-
-        Returns:
-            (B,).
-        """
+        """(B,) the squared EMD (Hou et al. 2016, Eq. 10, or its counterpart on a circle or in a tree)."""
         if self.tree is not None:
             return tree_emd_loss(logits, labels, self.tree, reduction="none")
         loss = circular_emd_loss if self.is_circle else squared_emd_loss
@@ -98,69 +77,56 @@ class Geometry:
         positions = torch.cat([gaps.new_zeros(1), gaps[: self.num_classes - 1].cumsum(0)])
         return ground_distance_from_positions(positions, normalize=True)
 
+    def given_ground_distance(self) -> tuple[Tensor, str] | None:
+        """(K, K) the D that the run is given, by its arguments or as a matrix, and its name in messages.
 
-def given_ground_distance(
-    args: EMDTrainingArguments, geometry: Geometry, given: Any = None, class_names: Sequence[str] | None = None
-) -> tuple[Tensor, str] | None:
-    """The D that a run is given, by its arguments or as a matrix.
-
-    Args:
-        args: with `ground_distance` or `geometry`.
-        geometry: of the run.
-        given: (K, K) numbers or a `LabelTree`, in place of the arguments.
-        class_names: (K,) of the model; None: it has none.
-
-    Returns:
-        (K, K) D and its name in messages; None if none is given. One that is to be blended is scaled to 1, and
-        that of xemd to a mean of 1.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no ground distance for these classes, it is given twice, the run does not use it, or needs
-            one and has none.
-    """
-    smooths = args.label_smoothing_temperature is not None
-    needs_matrix = args.uses_ground_distance or smooths
-    if given is not None and (args.ground_distance is not None or args.geometry is not None):
-        raise ValueError(
-            "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
-        )
-    if given is not None and not needs_matrix and not (isinstance(given, LabelTree) and args.loss == "emd"):
-        as_ground_distance(given, geometry.num_classes)  # What is wrong with it comes first.
-        raise ValueError(
-            "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
-            f"{args.loss} has none. Leave it out."
-        )
-    if given is not None and not isinstance(given, LabelTree):
-        matrix, source = as_ground_distance(given, geometry.num_classes), "ground_distance"
-    elif args.ground_distance is not None:
-        matrix, source = read_ground_distance(args.ground_distance, class_names), args.ground_distance
-    elif needs_matrix and (given is not None or args.geometry is not None or args.loss == "emd"):
-        matrix = geometry.distances().to(matrix_dtype(geometry.num_classes))
-        source = "the label tree" if geometry.tree is not None else f"geometry {args.geometry or 'line'}"
-    elif args.prior_weight is not None:
-        raise ValueError(
-            "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it out."
-        )
-    elif smooths and not args.uses_ground_distance:
-        raise ValueError(
-            f"label_smoothing_temperature needs a D, and the loss {args.loss} has none: give ground_distance or "
-            "geometry."
-        )
-    else:
-        return None
-    if args.loss == "xemd":
-        return scale_to_mean_one(matrix.clone(), matrix.any(0)), source
-    if args.prior_weight is not None and matrix.max() > 0:
-        return matrix / matrix.max(), source
-    if args.is_self_guided and matrix.max() > 1:
-        logger.warning(
-            "The largest distance of %s is %.4g; omega and mu of Eq. 16 are meant for a D in 0 .. 1. Divide it by its "
-            "largest entry, or choose omega and mu for it.",
-            source,
-            float(matrix.max()),
-        )
-    return matrix, source
+        One that is to be blended is scaled to 1, and that of xemd to a mean of 1.
+        """
+        args, given = self.args, self.given
+        smooths = args.label_smoothing_temperature is not None
+        needs_matrix = args.uses_ground_distance or smooths
+        if given is not None and (args.ground_distance is not None or args.geometry is not None):
+            raise ValueError(
+                "EMDTrainer was given a ground_distance, and its arguments have ground_distance or geometry: give one."
+            )
+        is_matrix = given is not None and not isinstance(given, LabelTree)
+        if given is not None and not needs_matrix and (is_matrix or args.loss != "emd"):
+            as_ground_distance(given, self.num_classes)  # What is wrong with it comes first.
+            raise ValueError(
+                "ground_distance is for the losses xemd, xemd1, xemd2 and a-emd, and for label_smoothing_temperature; "
+                f"{args.loss} has none. Leave it out."
+            )
+        if is_matrix:
+            matrix, source = as_ground_distance(given, self.num_classes), "ground_distance"
+        elif args.ground_distance is not None:
+            matrix, source = read_ground_distance(args.ground_distance, self.class_names), args.ground_distance
+        elif needs_matrix and (given is not None or args.geometry is not None or args.loss == "emd"):
+            matrix = self.distances().to(matrix_dtype(self.num_classes))
+            source = "the label tree" if self.tree is not None else f"geometry {args.geometry or 'line'}"
+        elif args.prior_weight is not None:
+            raise ValueError(
+                "prior_weight blends a given D with the learned one: give ground_distance or geometry too, or leave it "
+                "out."
+            )
+        elif smooths and not args.uses_ground_distance:
+            raise ValueError(
+                f"label_smoothing_temperature needs a D, and the loss {args.loss} has none: give ground_distance or "
+                "geometry."
+            )
+        else:
+            return None
+        if args.loss == "xemd":
+            return scale_to_mean_one(matrix.clone(), matrix.any(0)), source
+        if args.prior_weight is not None and matrix.max() > 0:
+            return matrix / matrix.max(), source
+        if args.is_self_guided and matrix.max() > 1:
+            logger.warning(
+                "The largest distance of %s is %.4g; omega and mu of Eq. 16 are meant for a D in 0 .. 1. Divide it by "
+                "its largest entry, or choose omega and mu for it.",
+                source,
+                float(matrix.max()),
+            )
+        return matrix, source
 
 
 def _reordered(tree: LabelTree, class_names: Sequence[str] | None) -> LabelTree:

@@ -5,33 +5,21 @@ from __future__ import annotations
 import logging
 import math
 
-from .arguments import JUMP_START_EPOCHS, EMDTrainingArguments
-
-__all__ = ["JumpStart"]
+from .arguments import EMDTrainingArguments
 
 logger = logging.getLogger(__name__)
 
 
 class JumpStart:
-    """When the regularizer of a self-guided loss sets in (section 4.3), counted in optimizer steps.
-
-    Args:
-        args: of the run.
-        is_given: whether D is given, so that it need not be learned first.
-
-    Attributes:
-        step: optimizer steps completed; the last one of an epoch counts when that has ended.
-        last_step: the one that ends it; None before training, and as long as a stream has not been passed so often as
-            `jump_start_epochs` says.
-        measurement_start: the step from which on the automatic lambda is measured, to the end.
-    """
+    """When the regularizer of a self-guided loss sets in (section 4.3), counted in optimizer steps."""
 
     def __init__(self, args: EMDTrainingArguments, is_given: bool) -> None:
         self.args = args
-        self.is_given = is_given
-        self.step = 0
+        self.is_given = is_given  # D is, so that it need not be learned first
+        self.step = 0  # optimizer steps completed; the last one of an epoch counts when that has ended
+        # The one that ends it; None before training, and until a stream was passed as often as jump_start_epochs says.
         self.last_step: int | None = None
-        self.measurement_start: int | None = None
+        self.measurement_start: int | None = None  # the step from which on the automatic lambda is measured, to the end
 
     @property
     def is_running(self) -> bool:
@@ -51,15 +39,8 @@ class JumpStart:
     def begin(self, step: int, total_steps: int, epoch_steps: int | None, *, first_epoch: int, epoch: int) -> None:
         """Fix when it ends, where no checkpoint says so.
 
-        Args:
-            step: optimizer steps completed.
-            total_steps: of the run.
-            epoch_steps: of an epoch; None: of a stream, nobody knows.
-            first_epoch: epochs before it began.
-            epoch: epochs completed since.
-
-        Raises:
-            ValueError: the run would end within it, or lambda cannot be measured in it.
+        The run has completed `step` of `total_steps`, and `epoch` epochs after the `first_epoch`, where it began; of a
+        stream nobody knows the `epoch_steps`.
         """
         self.step, args = step, self.args
         if not args.is_self_guided or (self.last_step is not None and args.jump_start_epochs is None):
@@ -91,13 +72,6 @@ class JumpStart:
         self.step = step
         if self.args.is_self_guided and self.last_step is None and self.args.jump_start_epochs is not None:
             self._count_passes(epoch)
-
-    def resume(self, epoch: int) -> None:
-        """Go on from a state of earlier versions, which did not save steps, after so many epochs."""
-        self.step = self.step or 0
-        epochs = self.args.jump_start_epochs
-        if self.last_step is None and epoch >= (JUMP_START_EPOCHS if epochs is None else epochs):
-            self.last_step = 0
 
     def _check_remainder(self, steps: int, run_steps: int) -> None:
         """Raise a ValueError if nothing comes after the steps that were asked for; warn where nobody asked."""

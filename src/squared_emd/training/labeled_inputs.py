@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 from torch import nn
@@ -31,30 +31,30 @@ from ..hub.pipeline_inputs import open_sound, truncation_of
 from .config_entries import config_of
 from .labels import check_label_column, check_one_split, num_classes_of
 
-__all__ = ["labeled_inputs", "load_classifier"]
 
-_CLASSES = {
-    "image-classification": (AutoModelForImageClassification, AutoImageProcessor),
-    "text-classification": (AutoModelForSequenceClassification, AutoTokenizer),
-    "audio-classification": (AutoModelForAudioClassification, AutoFeatureExtractor),
+class _Task(NamedTuple):
+    """The classes of model and processor, and of the inputs the column, the type in a dataset and the noun."""
+
+    model: type
+    processor: type
+    column: str
+    feature: type | None
+    noun: str
+
+
+_TASKS = {
+    "image-classification": _Task(
+        AutoModelForImageClassification, AutoImageProcessor, "image", datasets.Image, "images"
+    ),
+    "text-classification": _Task(AutoModelForSequenceClassification, AutoTokenizer, "text", None, "texts"),
+    "audio-classification": _Task(
+        AutoModelForAudioClassification, AutoFeatureExtractor, "audio", datasets.Audio, "sounds"
+    ),
 }
-_COLUMNS = {"image-classification": "image", "text-classification": "text", "audio-classification": "audio"}
 
 
 def load_classifier(name: str | os.PathLike[str], processor: Any = None) -> tuple[PreTrainedModel, Any]:
-    """A classifier of images, texts or sounds from the Hub or a folder, and what makes its inputs.
-
-    Args:
-        name: a repository of the Hub, or a folder with a saved model.
-        processor: in place of the one that lies there.
-
-    Returns:
-        The model, on the CPU, and its image processor, tokenizer or feature extractor.
-
-    Raises:
-        FileNotFoundError: there is no such model, or it has no processor.
-        ValueError: transformers has no classifier of its kind.
-    """
+    """A classifier of images, texts or sounds from the Hub or a folder, on the CPU, and what makes its inputs."""
     try:
         config = AutoConfig.from_pretrained(name)
         task = task_of(config)
@@ -65,9 +65,8 @@ def load_classifier(name: str | os.PathLike[str], processor: Any = None) -> tupl
             )
         if task == "image-classification":
             from .. import vision  # noqa: F401  # Here, because timm is optional: it registers the paper's networks.
-        model_class, processor_class = _CLASSES[task]
-        model = model_class.from_pretrained(name)
-        return model, processor_class.from_pretrained(name) if processor is None else processor
+        model = _TASKS[task].model.from_pretrained(name)
+        return model, _TASKS[task].processor.from_pretrained(name) if processor is None else processor
     except OSError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise FileNotFoundError(
@@ -88,26 +87,14 @@ def labeled_inputs(
 ) -> tuple[Any, Callable[[list], Mapping[str, Any]]]:
     """Samples that the model takes, with `label` or `labels`, and what makes batches of them.
 
-    Args:
-        source: such samples, which are not changed; a `datasets.Dataset` of images, texts or sounds, of which the
-            processor makes them; or the place of one, as `squared_emd.data.labeled_data` reads it.
-        model: a classifier.
-        processor: what makes its inputs; None: there is none.
-        class_names: (K,) of the model; None: it has none.
-        split: of a source that is given by its place; None: all of it.
-        input_column: of the images, texts or sounds; None: the only one.
-        label_column: of the labels; None: `label` or `labels`.
-
-    Raises:
-        FileNotFoundError: there is no such source.
-        ValueError: it is several splits, it has no such column or split, it has classes of other names or labels that
-            do not fit, or it holds no inputs of the model and there is nothing to make them with.
+    The source is such samples, which are not changed; a `datasets.Dataset` of images, texts or sounds, of which the
+    processor makes them; or the place of one, as `squared_emd.data.labeled_data` reads it.
     """
     config = config_of(model)
     task = None if config is None or processor is None else task_of(config)
     if isinstance(source, (str, os.PathLike)):
         source = _read(source, task, class_names, split, input_column, label_column)
-        input_column, label_column = _COLUMNS[task], "label"
+        input_column, label_column = _TASKS[task].column, "label"
     elif split is not None:
         raise ValueError("split is of a dataset that is given by its place. Give the rows of the split themselves.")
     check_one_split(source, source="the dataset")
@@ -120,12 +107,13 @@ def labeled_inputs(
     makes_inputs = source.format["type"] == "custom"
     if takes_columns or makes_inputs:
         if label in columns:
-            _codes(source.features[label], class_names)
+            names = getattr(source.features[label], "names", None)
+            if names and class_names and class_names_differ(names, class_names):
+                raise _other_classes(names, class_names)
             source = source if label in ("label", "labels") else source.rename_column(label, "labels")
         if not makes_inputs:
-            source = source.select_columns(
-                [name for name in source.column_names if name in (*arguments, "label", "labels")]
-            )
+            kept = [name for name in source.column_names if name in (*arguments, "label", "labels")]
+            source = source.select_columns(kept)
         is_tokenizer = isinstance(processor, PreTrainedTokenizerBase)
         return source, DataCollatorWithPadding(processor) if is_tokenizer else _collate
     if task is None:
@@ -133,25 +121,18 @@ def labeled_inputs(
             f"the dataset must have columns that {type(model).__name__} takes, of {', '.join(arguments)}; it has "
             f"{', '.join(columns)}. Make its inputs, or give the processor that does."
         )
-    feature = {"image": datasets.Image, "audio": datasets.Audio}.get(_COLUMNS[task])
+    column, feature = _TASKS[task].column, _TASKS[task].feature
     media = [name for name, kind in source.features.items() if feature and isinstance(kind, feature)]
-    wanted = input_column or (media[0] if len(media) == 1 else _COLUMNS[task])
+    wanted = input_column or (media[0] if len(media) == 1 else column)
     if not {wanted, label} <= {*columns}:
         raise ValueError(
-            f"the dataset must have a column of {task.split('-')[0]} inputs, {wanted!r}, and one of labels, {label!r}; "
+            f"the dataset must have a column of {column} inputs, {wanted!r}, and one of labels, {label!r}; "
             f"it has {', '.join(columns)}. Name them with input_column and label_column."
         )
     if wanted in media:
         source = source.cast_column(wanted, feature(decode=False))
     make, collate = _maker(task, processor, config)
-    kind = source.features[label]
-    if getattr(kind, "dtype", None) in ("string", "large_string"):
-        return _Inputs(source, wanted, label, _codes_of_names(source[label][:], label, class_names), make), collate
-    name, column = "the dataset", source.select_columns(label)
-    if label not in ("label", "labels"):
-        name, column = f"the dataset, its {label!r},", column.rename_column(label, "label")
-    check_label_column(column, num_classes_of(model), default_data_collator, source=name)
-    return _Inputs(source, wanted, label, _codes(kind, class_names, may_differ=True), make), collate
+    return _Inputs(source, wanted, _labels_of_model(source, label, model, class_names), make), collate
 
 
 def _read(
@@ -162,6 +143,7 @@ def _read(
     input_column: str | None,
     label_column: str | None,
 ) -> datasets.Dataset:
+    """The rows that lie at a place, with class indices in `label`."""
     from ..data.labeled_data import load_labeled_data  # Here, because what reads files is optional.
 
     if task is None:
@@ -169,8 +151,7 @@ def _read(
             f"{source} is read for models of images, texts or sounds that come with a processor. Give processor, or a "
             "dataset with the inputs of the model."
         )
-    noun = {"image": "images", "text": "texts", "audio": "sounds"}[_COLUMNS[task]]
-    options = {"columns": input_column, "label_column": label_column}
+    noun, options = _TASKS[task].noun, {"columns": input_column, "label_column": label_column}
     indices = [str(k) for k in range(len(class_names))] if class_names else None
     is_unnamed = class_names is None or list(class_names) == [f"LABEL_{k}" for k in indices]
     try:
@@ -195,25 +176,16 @@ def _read(
 
 
 class _Inputs(Dataset):
-    """What a processor makes of the rows of a dataset, with `label`.
-
-    Args:
-        rows: with a column of inputs that are not decoded yet.
-        column: of the inputs.
-        label: of the labels.
-        codes: the number of each class in the model, by its number or name in the dataset; None: the same.
-        make: gives the inputs of a list, by name, each a list.
-    """
+    """What a processor makes of the rows of a dataset, whose inputs are not decoded yet, with their labels."""
 
     def __init__(
         self,
         rows: datasets.Dataset,
         column: str,
-        label: str,
-        codes: Sequence[int] | Mapping[str, int] | None,
+        labels: Sequence[Any],
         make: Callable[[list], Mapping[str, Sequence[Any]]],
     ) -> None:
-        self.rows, self.column, self.label, self.codes, self.make = rows, column, label, codes, make
+        self.rows, self.column, self.labels, self.make = rows, column, labels, make
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -222,17 +194,14 @@ class _Inputs(Dataset):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
-        rows = self.rows[indices]
-        for row, given in zip(indices, rows[self.column], strict=True):
+        inputs = self.rows[indices][self.column]
+        for row, given in zip(indices, inputs, strict=True):
             if given is None:
                 raise ValueError(
                     f"the column {self.column!r} must have an input for each sample, row {row} has none. Leave out "
                     "such rows."
                 )
-        labels = rows[self.label]
-        if self.codes is not None:
-            labels = [self.codes[k] for k in labels]
-        made = dict(self.make(rows[self.column])) | {"label": labels}
+        made = dict(self.make(inputs)) | {"label": [self.labels[row] for row in indices]}
         return [dict(zip(made, values, strict=True)) for values in zip(*made.values(), strict=True)]
 
 
@@ -255,32 +224,35 @@ def _maker(task: str, processor: Any, config: PretrainedConfig) -> tuple[Callabl
     return lambda sounds: {"audio": [open_sound(each, processor, None) for each in sounds]}, AudioCollator(processor)
 
 
-def _codes_of_names(names: Sequence[str], label: str, class_names: Sequence[str] | None) -> dict[str, int]:
-    """The number of each class in the model, by its name."""
+def _labels_of_model(
+    rows: datasets.Dataset, label: str, model: nn.Module, class_names: Sequence[str] | None
+) -> Sequence[Any]:
+    """The labels of all rows; those that name classes, as the numbers of these in the model."""
+    labels, kind = rows[label][:], rows.features[label]
     numbers = {name: k for k, name in enumerate(class_names or ())}
-    for row, name in enumerate(names):
-        if name not in numbers:
-            raise ValueError(
-                f"the labels must be classes of the model, {abbreviate(class_names or ['which has no names'])}; of the "
-                f"column {label!r} row {row} has {name!r:.80}. Rename it, or leave out such rows."
-            )
-    return numbers
+    if getattr(kind, "dtype", None) in ("string", "large_string"):
+        for row, name in enumerate(labels):
+            if name not in numbers:
+                raise ValueError(
+                    f"the labels must be classes of the model, {abbreviate(class_names or ['which has no names'])}; of "
+                    f"the column {label!r} row {row} has {name!r:.80}. Rename it, or leave out such rows."
+                )
+    else:
+        source, column = "the dataset", rows.select_columns(label)
+        if label not in ("label", "labels"):
+            source, column = f"the dataset, its {label!r},", column.rename_column(label, "label")
+        check_label_column(column, num_classes_of(model), default_data_collator, source=source)
+        names = getattr(kind, "names", None)
+        if not names or not class_names or not class_names_differ(names, class_names):
+            return labels
+        if set(names) != numbers.keys():
+            raise _other_classes(names, class_names)
+        labels = [names[k] for k in labels]
+    return [numbers[name] for name in labels]
 
 
-def _codes(kind: Any, class_names: Sequence[str] | None, *, may_differ: bool = False) -> list[int] | None:
-    """The number of each class in the model, by its number in the dataset; None where it is the same.
-
-    Args:
-        kind: of the labels.
-        class_names: (K,) of the model.
-        may_differ: the classes may stand in another order.
-    """
-    names = getattr(kind, "names", None)
-    if not names or not class_names or not class_names_differ(names, class_names):
-        return None
-    if may_differ and set(names) == set(class_names):
-        return [list(class_names).index(name) for name in names]
-    raise ValueError(
+def _other_classes(names: Sequence[str], class_names: Sequence[str]) -> ValueError:
+    return ValueError(
         f"the classes of the dataset must be those of the model, in their order: {abbreviate(class_names)}; it has "
         f"{abbreviate(names)}. Give it the labels of the model."
     )

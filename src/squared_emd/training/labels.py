@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from numbers import Integral, Number
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import check_labels, remedy_of_range
-
-__all__ = [
-    "balanced_draws",
-    "check_batch_labels",
-    "check_label_column",
-    "check_one_split",
-    "class_shares",
-    "labels_of",
-    "num_classes_of",
-    "transformed",
-]
 
 
 def num_classes_of(model: nn.Module) -> int:
@@ -38,12 +27,7 @@ def num_classes_of(model: nn.Module) -> int:
 
 
 def check_batch_labels(num_classes: int | None, batch: Any) -> None:
-    """Raise a ValueError if the labels of a batch on the CPU do not fit; ignore a batch without labels.
-
-    Args:
-        num_classes: K; None: the labels are scores.
-        batch: what the model gets.
-    """
+    """Raise a ValueError if the labels of a batch on the CPU do not fit the K classes, or None: are no scores."""
     if not isinstance(batch, Mapping) or "labels" not in batch:
         return
     labels = torch.as_tensor(batch["labels"])
@@ -67,15 +51,10 @@ def check_label_column(
     source: str,
     is_optional: bool = False,
 ) -> None:
-    """Raise a ValueError if the labels of a dataset do not fit, as far as they can be read without loading a sample.
+    """Raise a ValueError if labels that :func:`labels_of` reads do not fit; `source` is what it calls the dataset.
 
-    Args:
-        dataset: as for :func:`labels_of`, or several by name.
-        num_classes: K; None: the labels are scores.
-        collate: makes batches of its samples. Where it or a transform makes other labels than those of the column, what
-            they make of the first one that does not fit counts.
-        source: what the message calls the dataset.
-        is_optional: no sample has to have a label.
+    Where the collator or a transform makes other labels, what they make of the first one that does not fit counts. If
+    they are optional, no sample has to have one.
     """
     if isinstance(dataset, Mapping):
         for name, part in dataset.items():
@@ -128,14 +107,14 @@ def _required(num_classes: int | None) -> str:
 
 def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     """(N,) bool: whether each label is a class index or a distribution; without classes, whether it is a score."""
-    if labels.dtype.kind not in "biuf":  # of several types: each counts for itself, but for the sign of scores
-        if num_classes is not None:
-            ndim = 1 if isinstance(labels[0], (list, tuple)) else np.ndim(labels[0])
-            return np.array([_fits_alone(label, num_classes, ndim) for label in labels])
-        numbers = np.array([isinstance(label, (Number, np.number)) for label in labels])
-        if numbers.any():
-            numbers[numbers] = _fits(labels[numbers].astype(np.float64), None)
-        return numbers
+    if labels.dtype.kind not in "biuf":  # Of several types: what cannot fit becomes a number that does not.
+        if num_classes is None:
+            labels = np.array([label if isinstance(label, Real) else np.nan for label in labels], np.float64)
+        elif isinstance(labels[0], (list, tuple)) or np.ndim(labels[0]):
+            labels = np.stack([_as_shares(label, num_classes) for label in labels])
+        else:
+            indices = (label if isinstance(label, (Integral, np.bool_)) else -1 for label in labels)
+            labels = np.array([k if 0 <= k < num_classes else -1 for k in indices], np.int64)
     rows = labels.reshape(len(labels), -1)
     if num_classes is None:
         # -100 marks a sample without a label, unless the scores go below 0.
@@ -149,12 +128,13 @@ def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     return is_distribution & (labels.shape[1:] == (num_classes,))
 
 
-def _fits_alone(label: Any, num_classes: int, ndim: int) -> bool:
-    try:
-        array = np.asarray(label)[None]
-    except ValueError:  # rows within rows, of different lengths
-        return False
-    return array.ndim == 1 + ndim and array.dtype.kind in "biuf" and bool(_fits(array, num_classes)[0])
+def _as_shares(label: Any, num_classes: int) -> np.ndarray:
+    """(K,) what is given as a distribution; NaN where it is none."""
+    with suppress(ValueError):  # rows within rows, of different lengths
+        shares = np.asarray(label)
+        if shares.dtype.kind == "f" and shares.shape == (num_classes,):
+            return shares
+    return np.full(num_classes, np.nan)
 
 
 def _remedy(label: Any, name: str, labels: np.ndarray, num_classes: int | None) -> str:
@@ -181,15 +161,10 @@ def _remedy(label: Any, name: str, labels: np.ndarray, num_classes: int | None) 
 
 
 def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
-    """The labels of a dataset, if they can be read without loading a sample.
+    """The name of the column of labels and (N, ...) what is in it, if it can be read without loading a sample.
 
-    Args:
-        dataset: a `datasets.Dataset` with one column `labels` or `label` (its transform is not applied), a list of
-            dictionaries with such an entry, or a dataset with an attribute `targets`, as those of torchvision have.
-
-    Returns:
-        The name of the column, and (N, ...) what is in it, of dtype object if that is no array; None if they cannot be
-        read.
+    It is that of a `datasets.Dataset` with one column `labels` or `label` (its transform is not applied), of a list of
+    dictionaries with such an entry, or the attribute `targets` of a dataset, as those of torchvision have.
     """
     import datasets  # Slow to import, and only training needs it.
 
@@ -222,22 +197,13 @@ def labels_of(dataset: Any) -> tuple[str, np.ndarray] | None:
 
 
 def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tuple[np.ndarray, np.ndarray]:
-    """The number of samples of each class, and the labels they were counted from.
+    """(K,) the number of samples of each class, or sums of soft labels, and the labels (N,) or (N, K) themselves.
 
-    Args:
-        dataset: to train on.
-        num_classes: K; None: as many as the labels have.
-        needed_by: the argument that needs the counts, for the message.
-
-    Returns:
-        (K,) counts, or sums of soft labels; and (N,) int64 class indices or (N, K) distributions.
-
-    Raises:
-        ValueError: the labels cannot be read without loading the samples, or do not fit the classes.
+    Without `num_classes` there are as many as the labels have; `needed_by` is the argument that needs the counts.
     """
     found = labels_of(dataset)
     name, labels = ("", np.zeros((0, 0, 0))) if found is None else found
-    is_mixed = labels.dtype == object and all(isinstance(label, (Number, np.number)) for label in labels)
+    is_mixed = labels.dtype == object and all(isinstance(label, Real) for label in labels)
     numbers = labels.astype(np.float64) if is_mixed else labels
     if numbers.dtype.kind == "f" and numbers.ndim == 1 and (numbers == np.rint(numbers)).all():
         labels = numbers.astype(np.int64)
@@ -262,15 +228,10 @@ def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tu
 
 
 def balanced_draws(counts: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The relative frequency (N,) at which to draw each sample so that all classes are drawn equally often.
+    """(N,) the relative frequency at which to draw each sample so that all classes are drawn equally often.
 
-    Args:
-        counts: (K,) as :func:`class_shares` gives them.
-        labels: (N,) class indices, or (N, K) distributions.
-
-    Examples:
-        >>> balanced_draws(np.array([1.0, 4.0]), np.array([0, 1, 1, 1, 1]))
-        array([1.  , 0.25, 0.25, 0.25, 0.25])
+    >>> balanced_draws(np.array([1.0, 4.0]), np.array([0, 1, 1, 1, 1]))
+    array([1.  , 0.25, 0.25, 0.25, 0.25])
     """
     shares = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
     return shares[labels] if labels.ndim == 1 else labels @ shares

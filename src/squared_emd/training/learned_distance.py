@@ -1,15 +1,17 @@
-"""D of a classifier that is trained already, from one pass over labeled data."""
+"""D of a classifier that is trained already, from one pass over labeled data: printed, drawn, saved and pushed."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from inspect import signature
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import datasets
@@ -24,16 +26,18 @@ from torch.utils.data import DataLoader, IterableDataset
 from ..ground_distance.centroids import ClassCentroids
 from ..ground_distance.learned import ground_distance_and_sdd, scale_to_mean_one
 from ..ground_distance.model_config import class_names_differ, class_names_of, emd_block_of
+from ..hub.main_process import on_main_process
 from ..hub.pipelines import evaluating
+from ..hub.upload import UploadError, create_repository, push_model
 from ..losses import logits_of
 from .config_entries import averages_flips, config_of, write_entries
 from .head_features import HeadInput
 from .labeled_inputs import labeled_inputs, load_classifier
 from .labels import check_batch_labels, check_label_column, num_classes_of
 
-__all__ = ["LearnedGroundDistance", "learn_ground_distance"]
-
 logger = logging.getLogger(__name__)
+
+_MAX_PRINTED = 20  # classes, whose D fits on a screen
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,11 @@ class LearnedGroundDistance:
         if self.class_names is not None:
             block["class_names"] = self.class_names
         write_entries(os.fspath(folder), self.model, self.ground_distance.cpu(), block)
-        if hasattr(self.model, "save_pretrained"):
-            self.model.save_pretrained(folder)
-        else:
-            save_model(self.model, os.fspath(Path(folder, "model.safetensors")))
-        if hasattr(self.processor, "save_pretrained"):
-            self.processor.save_pretrained(folder)
+        for part in (self.model, self.processor):
+            if hasattr(part, "save_pretrained"):
+                part.save_pretrained(folder)
+            elif isinstance(part, nn.Module):
+                save_model(part, os.fspath(Path(folder, "model.safetensors")))
 
 
 @torch.no_grad()
@@ -166,8 +169,7 @@ def learn_ground_distance(
     """
     if rank not in ("strict", "inclusive", None):
         raise ValueError(f'rank must be "strict" (Eq. 12), "inclusive" (Table 2) or None, got {rank!r}.')
-    use_cpu = str(device) == "cpu" or not torch.accelerator.is_available()
-    state = PartialState(cpu=use_cpu)
+    state = PartialState(cpu=str(device) == "cpu" or not torch.accelerator.is_available())
     if isinstance(model, nn.Module):
         weight = next(model.parameters(), None)
         device = torch.device(device or ("cpu" if weight is None else weight.device))
@@ -182,11 +184,9 @@ def learn_ground_distance(
     options = {"split": split, "input_column": input_column, "label_column": label_column}
     samples, collate = labeled_inputs(dataset, model, processor, class_names, **options)
     collate = data_collator or collate
-    if not isinstance(samples, IterableDataset | datasets.IterableDataset):
-        check_label_column(samples, num_classes, collate, source="the dataset")
-    loader = _loader(samples, state, collate=collate, batch_size=batch_size, num_workers=num_proc)
-    centroids = ClassCentroids(num_classes, device)
-    failure = None
+    check_label_column(samples, num_classes, collate, source="the dataset")
+    loader = _loader(samples, state, collate_fn=collate, batch_size=batch_size, num_workers=num_proc)
+    centroids, failure = ClassCentroids(num_classes, device), None
     try:
         _add_features(model, tqdm(loader, desc="Learning D", unit="batch", disable=not progress), centroids, head)
     except Exception as error:  # The others would wait for the sums of this rank.
@@ -195,10 +195,9 @@ def learn_ground_distance(
     return _result(centroids, rank, class_names, model, processor)
 
 
-def _loader(samples: Any, state: PartialState, *, collate: Callable, batch_size: int, num_workers: int) -> DataLoader:
+def _loader(samples: Any, state: PartialState, **options: Any) -> DataLoader:
     """The share of this rank: every sample is that of one rank."""
     rank, world_size = state.process_index, state.num_processes
-    options = {"batch_size": batch_size, "num_workers": num_workers, "collate_fn": collate}
     if isinstance(samples, datasets.IterableDataset):
         return DataLoader(split_dataset_by_node(samples, rank, world_size), **options)
     if isinstance(samples, IterableDataset):
@@ -271,22 +270,80 @@ def _result(
     """D from the sums of all ranks."""
     counts = centroids.class_counts.clone()
     centroids.refresh()
-    known = centroids.known
-    if int(known.sum()) < 2:
+    known, num_known = centroids.known, int(centroids.known.sum())
+    if num_known < 2:
         raise ValueError(
-            "D needs samples of at least two classes, with finite features; "
-            f"{int(known.sum())} of {len(known)} classes have one. Look at the labels, and at the model's weights."
+            f"D needs samples of at least two classes, with finite features; {num_known} of {len(known)} classes have "
+            "one. Look at the labels, and at the model's weights."
         )
     unknown = (~known).nonzero().flatten().tolist()
     if unknown and PartialState().is_main_process:
         names = ", ".join(repr((class_names or range(len(known)))[k]) for k in unknown[:5])
-        logger.warning(
-            "%d of %d classes have no sample, so that D does not know them: %s%s.",
-            len(unknown), len(known), names, ", ..." if len(unknown) > 5 else "",
-        )  # fmt: skip
+        names += ", ..." if len(unknown) > 5 else ""
+        message = "%d of %d classes have no sample, so that D does not know them: %s."
+        logger.warning(message, len(unknown), len(known), names)
     matrix, deviation, relative = ground_distance_and_sdd(centroids.centroids, rank=rank, known=known)
     if rank is None:
         scale_to_mean_one(matrix, known)
     return LearnedGroundDistance(
         matrix, centroids.centroids, counts, known, deviation, relative, rank, class_names, model, processor
     )
+
+
+def write_learned_distance(
+    model: str,
+    dataset: str,
+    *,
+    output_dir: str | os.PathLike[str] | None = None,
+    push_to: str | None = None,
+    private: bool | None = None,
+    **options: Any,
+) -> None:
+    """Learn D, print it, save it with the model, draw it and push it, as the command `squared-emd distance` does.
+
+    A `push_to` of "" is the model's own repository. Without `output_dir` only a push that fails leaves the files.
+    """
+    if push_to == "" and os.path.isdir(model):
+        raise ValueError(f"{model} is a folder, which has no repository. Name one, as in --push me/age.")
+    push_to = model if push_to == "" else push_to
+    if push_to is not None:
+        with TemporaryDirectory() as none_yet:
+            on_main_process(lambda: create_repository(push_to, none_yet, private=private), UploadError)
+    learned = learn_ground_distance(model, dataset, **options)
+    if not PartialState().is_main_process:
+        return
+    print(_described(learned), flush=True)
+    if output_dir is None and push_to is None:
+        return
+    folder = mkdtemp(prefix="squared-emd-") if output_dir is None else output_dir
+    learned.save(folder)
+    _draw(learned, Path(folder, "ground_distance.png"))
+    if output_dir is not None:
+        print(f"The model is saved with it in {output_dir}.")
+    if push_to is not None:
+        pushed = push_model(folder, push_to, private=private, message="Add the ground distance")
+        print(f"It is at {pushed.repo_url}.")
+        if output_dir is None:  # Where the push failed, its message says how to push from there.
+            shutil.rmtree(folder)
+
+
+def _described(learned: LearnedGroundDistance) -> str:
+    names = learned.class_names or [str(k) for k in range(len(learned.known))]
+    lines = [
+        f"D of {len(names)} classes from {float(learned.class_counts.sum()):.0f} samples. SDD {learned.sdd:.4g}, "
+        f"{learned.sdd_relative:.3g} of the mean distance."
+    ]
+    if len(names) <= _MAX_PRINTED:
+        width = max(map(len, names))
+        rows = zip(names, learned.ground_distance.tolist(), strict=True)
+        lines += [f"{name:>{width}}  {' '.join(f'{entry:.2f}' for entry in row)}" for name, row in rows]
+    return "\n".join(lines)
+
+
+def _draw(learned: LearnedGroundDistance, path: Path) -> None:
+    try:  # Here, because Matplotlib is optional and takes a second to import.
+        from .. import plot
+    except ImportError as error:
+        logger.warning("D is not drawn: %s", error)
+        return
+    plot.heat_map(learned.ground_distance, class_names=learned.class_names, path=path)

@@ -18,11 +18,12 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from ..ground_distance.model_config import class_names_of
 from ..ground_distance.saved import ground_distance_of_model
-from ..hub.results import weights_version
+from ..hub.results import replace_calibrations, weights_version
 from ..hub.training_push import create_repository_of_training, push_checkpoint, push_training, write_card_of_training
 from ..losses import logits_of
 from .argument_checks import check_engine, warn_of_unused_fields
 from .arguments import EMDTrainingArguments
+from .calibration import calibrate
 from .callbacks import ConfigWriter, GroundDistanceCallback, GroundDistanceFigures
 from .checkpointing import CheckpointingMixin
 from .config_entries import config_of, write_config_entries
@@ -30,7 +31,6 @@ from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
 from .evaluation import LogitsFirst, evaluation_loss, keep_best_evaluation, keep_evaluation, settings_of_evaluation
 from .head_features import HeadInput
-from .intervals import calibrate
 from .labels import balanced_draws, check_batch_labels, check_label_column, class_shares, num_classes_of, transformed
 from .nonfinite import FiniteCheck, NonFiniteCallback, check_weights
 from .seeded_data import NUM_UNIQUE
@@ -147,7 +147,7 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         # Without training nothing is weighed or drawn; what it raises is to come now.
         if dataset is not None and (args.weights_by_count is not None or args.balanced_sampling):
             needed_by = f"class_weights {args.class_weights[0]}" if args.weights_by_count else "balanced_sampling"
-            criterion.targets.count(class_shares(dataset, criterion.num_label_classes, needed_by=needed_by)[0])
+            criterion.count_classes(class_shares(dataset, criterion.num_label_classes, needed_by=needed_by)[0])
         criterion.adopt(self.loaded_ground_distance, emd)
         self._prepare_model()
 
@@ -275,9 +275,11 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         """Calibrate intervals of classes that hold the truth with a chosen probability, on all ranks.
 
         They stay in `config.emd["intervals"]` until the model is trained again, and are saved with it. See
-        :func:`squared_emd.training.intervals.calibrate` for arguments, what is returned, and what is raised.
+        :func:`squared_emd.training.calibration.calibrate` for arguments, what is returned, and what is raised.
         """
-        return calibrate(self, dataset, coverage, test_dataset)
+        found, version = calibrate(self, dataset, coverage, test_dataset), self.weights_version
+        self.calibrated[version] = replace_calibrations(self.calibrated.get(version, []), found)
+        return found
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if not self.args.balanced_sampling:
