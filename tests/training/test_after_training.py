@@ -130,25 +130,6 @@ def test_callbacks_of_a_run_that_is_resumed_where_an_epoch_ends(tmp_path):
         assert recorder.epochs == [1, 2, 3]
 
 
-class SeesD(TrainerCallback):
-    """Notes D where an epoch ends, wherever it stands among the callbacks."""
-
-    def __init__(self, trainer=None):
-        self.trainer, self.seen = trainer, []
-
-    def on_epoch_end(self, *args, **kwargs):
-        self.seen.append(self.trainer.criterion.epoch)
-
-
-def test_callbacks_see_the_d_of_the_epoch_that_ends(tmp_path):
-    early, late = SeesD(), SeesD()
-    args = arguments(tmp_path, jump_start_epochs=2, num_train_epochs=3)
-    trainer = early.trainer = late.trainer = EMDTrainer(Network(), args, train_dataset=samples(), callbacks=[early])
-    trainer.add_callback(late)
-    trainer.train()
-    assert early.seen == late.seen == [1, 2, 3]
-
-
 def test_a_copy_of_a_trainer_trains(tmp_path):
     torch.manual_seed(0)
     trainer = EMDTrainer(Network(), arguments(tmp_path, jump_start_epochs=2), train_dataset=samples())

@@ -76,11 +76,8 @@ class TestWholeBatches:
 
     def test_no_nan_is_saved_at_the_end_of_a_short_run(self, tmp_path):
         run = partial(train, data=poisoned(0), loss="emd", max_steps=2, train_sampling_strategy="sequential")
-        trainer = run(tmp_path / "raise")
-        with pytest.raises(
-            FloatingPointError, match=r"at step 2 the weights body\.weight are NaN or infinite, so they"
-        ):
-            trainer.save_model()
+        with pytest.raises(FloatingPointError, match=r"at step 2 the weights body\.weight are NaN or infinite"):
+            run(tmp_path / "raise").save_model()
         assert not list((tmp_path / "raise").glob("*.safetensors"))
         run(tmp_path / "skip", nan_policy="skip").save_model()
         assert list((tmp_path / "skip").glob("*.safetensors"))
@@ -125,11 +122,8 @@ class TestFiniteCheck:
             check.end_step()
             assert check.steps_without == expected
         # Padding duplicates do not count, and a step of them alone is none.
-        assert check.check(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], num_unique=2).tolist() == [
-            True,
-            False,
-            False,
-        ]
+        counted = check.check(torch.tensor([1.0, NAN, 2.0]), good[[0, 0, 0]], num_unique=2)
+        assert counted.tolist() == [True, False, False]
         assert check.last_finite == 1
         check.end_step()
         check.check(bad, num_unique=0)
