@@ -211,7 +211,8 @@ class CheckpointingMixin:
         if state is not None and not has_length(self.train_dataset):
             self._stream_position = int(state["log.epochs_ended"]), int(state["log.steps_in_epoch"])
         if checkpoint is None or not self._load_state(state, checkpoint):
-            self.log_sums, self._epochs_ended, self._steps_in_epoch = {}, int(self.state.epoch or 0), 0
+            self.log_sums = {}
+            self._epochs_ended, self._steps_in_epoch = self._stream_position or (int(self.state.epoch or 0), 0)
             return
         self._load_log_sums(state)
         self._total_loss_scalar = float(state["log.total_loss"])
