@@ -46,8 +46,9 @@ from squared_emd.experiments.networks import (
     word_tokenizer,
 )
 from squared_emd.ground_distance.saved import write_ground_distance
-from squared_emd.hub import digests_of_weights, write_card
+from squared_emd.hub import write_card
 from squared_emd.hub.card_content import escape
+from squared_emd.hub.results import digests_of_weights
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from squared_emd.hub import files_to_upload, push_model, write_card
-from squared_emd.hub.upload import _warn_about_missing_code
+from squared_emd.hub import push_model, write_card
+from squared_emd.hub.upload import _warn_about_missing_code, files_to_upload
 
 CONFIG = """
 from transformers import PretrainedConfig

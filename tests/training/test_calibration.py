@@ -17,7 +17,7 @@ from squared_emd.__main__ import main
 from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
 from squared_emd.decoding import calibrate_intervals, predict_intervals
 from squared_emd.experiments.networks import tiny_text_config, word_tokenizer
-from squared_emd.hub import digests_of_weights
+from squared_emd.hub.results import digests_of_weights
 
 LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
 LOSSES = {

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, TrainerCallback, ViTForImageClassification
 
 from squared_emd import EMDTrainer, ordinal_metrics
-from squared_emd.hub import facts_of_training
+from squared_emd.hub.training_push import facts_of_training
 from squared_emd.metrics import ScoreMetrics, top_k_metrics
 
 TIMES = ("runtime", "per_second", "preparation_time", "epoch")

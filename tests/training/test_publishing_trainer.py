@@ -10,7 +10,8 @@ from transformers import AutoModelForImageClassification, PretrainedConfig, PreT
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.hub import card
-from squared_emd.hub.results import facts_of_training, weights_version
+from squared_emd.hub.results import weights_version
+from squared_emd.hub.training_push import facts_of_training
 from squared_emd.vision import average_flips
 
 WORDS = [{"input_ids": [k % 4, 1, 2], "labels": k % 4} for k in range(12)]

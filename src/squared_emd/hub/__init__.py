@@ -11,21 +11,14 @@ from .pipelines import (
     OrdinalTextClassificationPipeline,
     ordinal_prediction,
 )
-from .results import digests_of_weights, facts_of_arguments, facts_of_training
-from .upload import UploadError, create_repository, files_to_upload, push_model, upload_model
+from .upload import UploadError, push_model
 
 __all__ = [
     "OrdinalAudioClassificationPipeline",
     "OrdinalImageClassificationPipeline",
     "OrdinalTextClassificationPipeline",
     "UploadError",
-    "create_repository",
-    "digests_of_weights",
-    "facts_of_arguments",
-    "facts_of_training",
-    "files_to_upload",
     "ordinal_prediction",
     "push_model",
-    "upload_model",
     "write_card",
 ]

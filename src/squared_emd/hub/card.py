@@ -11,56 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PretrainedConfig
-from transformers.models.auto import modeling_auto
 
 from ..ground_distance.files import read_object, read_text, write_aside
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, read_ground_distance
-from ..metrics.names import loss_name, network_name, network_of
-from .card_content import (
-    BASE_MODELS,
-    CARD_METRICS,
-    DATASETS,
-    FROM_SCRATCH,
-    HUB_DATASETS,
-    HUB_METRIC_TYPES,
-    abbreviated_list,
-    escape,
-    eval_results,
-    fence,
-    interval_rows,
-    loss_text,
-    per_class_facts,
-    result_rows,
-    training_settings,
-)
+from .card_content import CARD_METRICS, MARK, render_card
 from .results import RESULTS_FILE, check_weights, digests_of_weights, read_results, replace_calibrations, verify_results
-
-__all__ = ["CARD_FILE", "is_generated", "task_of", "write_card"]
 
 logger = logging.getLogger(__name__)
 
 CARD_FILE = "README.md"
-_TEMPLATE = Path(__file__).with_name("template.md")
-_MARK = "<!-- Written by squared_emd; take this line away, and the card is yours and stays as it is. -->"
 _MARK_OF_TRAINER = "This model card has been generated automatically"
 _KEPT_FILE = "card_results.json"
 _MAX_CLASSES = 256  # Of a confusion matrix: above, its figure shows nothing.
-
-_TASKS = {
-    "image-classification": modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
-    "audio-classification": modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
-    "text-classification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-}
-_NOUNS = {
-    "image-classification": "image",
-    "audio-classification": "sound",
-    "text-classification": "text",
-    "tabular-classification": "row",
-}
-_INPUTS = {"image": '"image.jpg"', "audio": '"sound.wav"', "text": '"A text."'}
 
 
 def write_card(
@@ -144,7 +108,7 @@ def write_card(
         "ground_distance": read_ground_distance(folder) if getattr(config, "ground_distance", None) else None,
     }
     figures = _draw(folder, matrices, known["class_names"])
-    text = _render(config, known, why_not_run, [path.stem for path in figures], repo_id, license, given)
+    text = render_card(config, known, why_not_run, [path.stem for path in figures], repo_id, license, given)
     with write_aside(card) as path:
         path.write_text(text, encoding="utf-8", newline="\n")
     return [card, *figures]
@@ -154,7 +118,7 @@ def is_generated(card: str | os.PathLike[str]) -> bool:
     """Whether a README.md was written by this package or by `transformers.Trainer`, or is the empty one of the Hub."""
     text = read_text(Path(card))
     body = re.sub(r"\A---\n.*?\n---\s*", "", text, flags=re.DOTALL)
-    return not body.strip() or any(mark in text for mark in (_MARK, _MARK_OF_TRAINER))
+    return not body.strip() or any(mark in text for mark in (MARK, _MARK_OF_TRAINER))
 
 
 def _read_config(folder: Path) -> PretrainedConfig:
@@ -209,128 +173,3 @@ def _draw(folder: Path, matrices: Mapping[str, Any], class_names: Sequence[str])
     for name, matrix in present.items():
         draw[name](matrix, class_names=class_names, path=folder / f"{name}.png")
     return [folder / f"{name}.png" for name in present]
-
-
-def _render(
-    config: PretrainedConfig,
-    known: Mapping[str, Any],
-    why_not_run: str | None,
-    figures: Sequence[str],
-    repo_id: str | None,
-    license: str | None,
-    metadata: Mapping[str, Any],
-) -> str:
-    """The text of the card: metadata as YAML, then Markdown."""
-    emd, names = getattr(config, "emd", None) or {}, known["class_names"]
-    has_ground_distance = getattr(config, "ground_distance", None) is not None
-    dataset = next((key for key in (known.get("data"), known.get("table")) if key in DATASETS), "own data")
-    title, data_name, tags, link = DATASETS[dataset]
-    if known.get("stand_in") and link:
-        data_name += " (a part of it, or other labels)"
-    task, is_module = task_of(config), not config.model_type
-    tag = "tabular-classification" if task is None and known.get("table") == "tabular" else task
-    model, loss, architecture = known.get("model", ""), emd.get("loss", known.get("loss")), _architecture(config)
-    base_model, base_license = BASE_MODELS.get(network_of(model), (model if _is_repository(model) else None, None))
-    license_name = None
-    if license is None and link:
-        license, license_name = "other", f"{dataset.replace('_', '-')}-terms"
-    elif license is None and dataset != "own data" and (base_license or model in FROM_SCRATCH):
-        license = base_license or "apache-2.0"
-    if {"table", "comparison"} & known.keys():
-        is_ordered = known.get("table") != "imagenet" and "eval_top_1_error" not in known
-    else:
-        is_ordered = loss in ("emd", "reg") or "eval_aeo" in known
-    about = ", ".join(filter(None, [network_name(model), loss_name(loss, known.get("variant", "")) if loss else ""]))
-    fields = {
-        "library_name": "pytorch" if is_module else "transformers",
-        "pipeline_tag": tag,
-        "license": license,
-        "license_name": license_name,
-        "license_link": link if license_name else None,
-        "base_model": base_model,
-        "datasets": [HUB_DATASETS[dataset]] if dataset in HUB_DATASETS and not known.get("stand_in", True) else None,
-    } | dict(metadata)
-    more = fields.pop("tags", None) or []
-    order = ["ordinal-classification"] if is_ordered else []
-    fields["tags"] = [*order, "squared-emd", "earth-movers-distance", "wasserstein", *tags]
-    fields["tags"] += [more] if isinstance(more, str) else more
-    about_results = {
-        "task_type": tag or "other",
-        "task_name": f"{'Ordinal ' if is_ordered else ''}{(tag or 'classification').replace('-', ' ')}".capitalize(),
-        "dataset_type": HUB_DATASETS.get(dataset, re.sub(r"\W", "_", dataset)),
-        "dataset_name": data_name,
-        "dataset_split": _split(known),
-    }
-    results = eval_results(known, about_results)
-    if results:
-        slug = repo_id.split("/")[-1] if repo_id else re.sub(r"\W+", "-", f"{dataset} {about}".lower())
-        fields |= {"model_name": slug, "eval_results": results}
-        types = [result.metric_type for result in results if "other_metrics" not in known]
-        fields["metrics"] = [name for name in HUB_METRIC_TYPES if name in types] or None
-    rows = result_rows(known)
-    card = ModelCard.from_template(
-        ModelCardData(**fields),
-        template_path=str(_TEMPLATE),
-        title=f"{title}: {escape(about)}" if about else title,
-        dataset=dataset,
-        data_name=data_name,
-        link=link,
-        task=task,
-        is_module=is_module,
-        noun=_NOUNS.get(tag, "sample"),
-        example=_INPUTS.get((task or "").split("-")[0]),
-        why_not_run=why_not_run,
-        num_outputs=config.num_labels,
-        is_ordered=is_ordered,
-        num_classes=len(names),
-        class_names=abbreviated_list(map(escape, names), len(names)),
-        scores=abbreviated_list([f"{score:.3g}" for score in emd.get("scores") or []], len(emd.get("scores") or [])),
-        emd=emd,
-        known={name: escape(value) if isinstance(value, str) else value for name, value in known.items()},
-        network=escape(network_name(model) or architecture),
-        loss=loss_text(loss, emd),
-        version=emd.get("version") if re.fullmatch(r"[\w.+-]+", str(emd.get("version"))) else None,
-        needs_vision="_needs_import_squared_emd" in architecture,
-        repo=repo_id or "YOUR_NAME/YOUR_MODEL",
-        has_ground_distance=has_ground_distance,
-        keeps_ground_distance=has_ground_distance and emd.get("sdd", 0) is None,  # one that was learned has an SDD
-        split=escape(about_results["dataset_split"] or ""),
-        rows=rows,
-        has_wilson_intervals=any(row["interval"] for row in rows),
-        interval_rows=interval_rows(known, emd),
-        figures=figures,
-        too_many=len(names) > _MAX_CLASSES and "confusion_matrix" in known,
-        command=fence(known["command"]) if "command" in known else None,
-        settings=training_settings(known),
-        license_id=license,
-        license_name=license_name,
-        base=base_model,
-        base_license=base_license,
-        mark=_MARK,
-        **per_class_facts(known.get("confusion_matrix"), names),
-    )
-    return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
-
-
-def task_of(config: PretrainedConfig) -> str | None:
-    """The pipeline that loads the model, or None if transformers has none."""
-    for architecture in config.architectures or []:
-        for task, mapping in _TASKS.items():
-            if any(architecture in ([name] if isinstance(name, str) else name) for name in mapping.values()):
-                return task
-    return next((task for task, mapping in _TASKS.items() if config.model_type in mapping), None)
-
-
-def _architecture(config: PretrainedConfig) -> str:
-    return str(getattr(config, "architecture", None) or ", ".join(config.architectures or [config.model_type]))
-
-
-def _is_repository(model: str) -> bool:
-    return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model) is not None
-
-
-def _split(known: Mapping[str, Any]) -> str | None:
-    tested_on, folds = known.get("tested_on"), known.get("folds", 1)
-    if tested_on is None or folds < 2 or "fold" not in known:
-        return tested_on
-    return f"{tested_on}{'' if tested_on.endswith('fold') else ', fold'} {known['fold']} (of folds 0 to {folds - 1})"

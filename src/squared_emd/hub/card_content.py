@@ -1,52 +1,78 @@
-"""What stands on a model card: the tables of results and settings, and text that Markdown shows as it is."""
+"""The text of a model card: metadata as YAML, then what the template says of the facts."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from huggingface_hub import EvalResult
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from transformers import PretrainedConfig
+from transformers.models.auto import modeling_auto
 
-from ..metrics.names import METRICS, loss_name
+from ..metrics.names import METRICS, loss_name, network_name, network_of
 
+MARK = "<!-- Written by squared_emd; take this line away, and the card is yours and stays as it is. -->"
+_TEMPLATE = Path(__file__).with_name("template.md")
 _MAX_NAMES = 40
 
-# `data` or `table` in the results -> title of the model, name of the data, tags, and the page with their terms.
-# The template says the rest.
-DATASETS: dict[str, tuple[str, str, tuple[str, ...], str | None]] = {
-    "adience": (
+_TASKS = {
+    "image-classification": modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+    "audio-classification": modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
+    "text-classification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+}
+# Task -> what a sample is, and one in the snippets.
+_SAMPLES = {
+    "image-classification": ("image", '"image.jpg"'),
+    "audio-classification": ("sound", '"sound.wav"'),
+    "text-classification": ("text", '"A text."'),
+    "tabular-classification": ("row", ""),
+}
+
+
+class _Dataset(NamedTuple):
+    """What a card says of `data` or `table` in the results; the template says the rest."""
+
+    title: str  # Of the model.
+    name: str
+    tags: tuple[str, ...] = ("synthetic",)
+    link: str | None = None  # The page with their terms.
+
+
+_DATASETS = {
+    "adience": _Dataset(
         "Age groups of faces", "Adience", ("age-estimation",),
         "https://talhassner.github.io/home/projects/Adience/Adience-data.html",
     ),
-    "images_of_groups": (
+    "images_of_groups": _Dataset(
         "Age groups of faces", "Images of Groups", ("age-estimation",),
         "http://chenlab.ece.cornell.edu/people/Andy/ImagesOfGroups.html",
     ),
-    "aadb": (
+    "aadb": _Dataset(
         "Aesthetic scores of photographs", "AADB", ("image-aesthetics",),
         "https://github.com/aimerykong/deepImageAestheticsAnalysis",
     ),
-    "imagenet": ("ImageNet classes", "ImageNet ILSVRC 2012", (), "https://www.image-net.org"),
-    "drawn faces": ("Age groups of drawn faces", "Drawn faces", ("synthetic", "age-estimation"), None),
-    "drawn groups": ("Age groups of drawn people", "Drawn groups", ("synthetic", "age-estimation"), None),
-    "drawn compositions": ("Scores of drawn compositions", "Drawn compositions", ("synthetic",), None),
-    "drawn shapes": ("Drawn shapes", "Drawn shapes", ("synthetic",), None),
-    "generated reviews": ("Ratings of generated reviews", "Generated reviews", ("synthetic",), None),
-    "generated sounds": ("Grades of generated sounds", "Generated sounds", ("synthetic",), None),
-    "generated table": ("Wear of imaginary machines", "Generated table", ("synthetic",), None),
-    "own data": ("Classes", "The user's own data", (), None),
+    "imagenet": _Dataset("ImageNet classes", "ImageNet ILSVRC 2012", (), "https://www.image-net.org"),
+    "drawn faces": _Dataset("Age groups of drawn faces", "Drawn faces", ("synthetic", "age-estimation")),
+    "drawn groups": _Dataset("Age groups of drawn people", "Drawn groups", ("synthetic", "age-estimation")),
+    "drawn compositions": _Dataset("Scores of drawn compositions", "Drawn compositions"),
+    "drawn shapes": _Dataset("Drawn shapes", "Drawn shapes"),
+    "generated reviews": _Dataset("Ratings of generated reviews", "Generated reviews"),
+    "generated sounds": _Dataset("Grades of generated sounds", "Generated sounds"),
+    "generated table": _Dataset("Wear of imaginary machines", "Generated table"),
+    "own data": _Dataset("Classes", "The user's own data", ()),
 }  # fmt: skip
-HUB_DATASETS = {"imagenet": "ILSVRC/imagenet-1k"}
+_HUB_DATASETS = {"imagenet": "ILSVRC/imagenet-1k"}
 
 # Pre-trained networks of the recipes -> repository and license of their weights; the others start from random weights.
-BASE_MODELS = {
+_BASE_MODELS = {
     "vgg_f": ("timm/vgg16.tv_in1k", "bsd-3-clause"),
     "res_f": ("timm/resnetv2_50.a1h_in1k", "apache-2.0"),
 }
-FROM_SCRATCH = ("small", "alxs", "alx", "res")
+_FROM_SCRATCH = ("small", "alxs", "alx", "res")
 
 # Key in the results -> name in the table, type in the metadata, name in the metadata, meaning.
 CARD_METRICS = {
@@ -77,10 +103,123 @@ CARD_METRICS = {
         "mean distance between the probability of the likeliest class and how often it is right; 0 is best",
     ),
 }  # fmt: skip
-HUB_METRIC_TYPES = ("accuracy", "mae", "spearmanr")  # Metrics that the Hub knows by these names.
+_HUB_METRIC_TYPES = ("accuracy", "mae", "spearmanr")  # Metrics that the Hub knows by these names.
 
 
-def eval_results(known: Mapping[str, Any], about: Mapping[str, Any]) -> list[EvalResult]:
+def render_card(
+    config: PretrainedConfig,
+    known: Mapping[str, Any],
+    why_not_run: str | None,
+    figures: Sequence[str],
+    repo_id: str | None,
+    license: str | None,
+    metadata: Mapping[str, Any],
+) -> str:
+    """The card of a model with verified results; `figures` are the stems of those beside it."""
+    emd, names = getattr(config, "emd", None) or {}, known["class_names"]
+    dataset = next((key for key in (known.get("data"), known.get("table")) if key in _DATASETS), "own data")
+    data = _DATASETS[dataset]
+    if known.get("stand_in") and data.link:
+        data = data._replace(name=f"{data.name} (a part of it, or other labels)")
+    task = task_of(config)
+    tag = "tabular-classification" if task is None and known.get("table") == "tabular" else task
+    model, loss = known.get("model", ""), emd.get("loss", known.get("loss"))
+    architecture = str(getattr(config, "architecture", None) or ", ".join(config.architectures or [config.model_type]))
+    is_repository = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model) is not None
+    base, base_license = _BASE_MODELS.get(network_of(model), (model if is_repository else None, None))
+    license_name = None
+    if license is None and data.link:
+        license, license_name = "other", f"{dataset.replace('_', '-')}-terms"
+    elif license is None and dataset != "own data" and (base_license or model in _FROM_SCRATCH):
+        license = base_license or "apache-2.0"
+    if {"table", "comparison"} & known.keys():
+        is_ordered = known.get("table") != "imagenet" and "eval_top_1_error" not in known
+    else:
+        is_ordered = loss in ("emd", "reg") or "eval_aeo" in known
+    about = ", ".join(filter(None, [network_name(model), loss_name(loss, known.get("variant", "")) if loss else ""]))
+    is_on_hub = dataset in _HUB_DATASETS and not known.get("stand_in", True)
+    fields = {
+        "library_name": "transformers" if config.model_type else "pytorch",
+        "pipeline_tag": tag,
+        "license": license,
+        "license_name": license_name,
+        "license_link": data.link if license_name else None,
+        "base_model": base,
+        "datasets": [_HUB_DATASETS[dataset]] if is_on_hub else None,
+    } | dict(metadata)
+    more = fields.pop("tags", None) or []
+    fields["tags"] = ["ordinal-classification"] if is_ordered else []
+    fields["tags"] += ["squared-emd", "earth-movers-distance", "wasserstein", *data.tags]
+    fields["tags"] += [more] if isinstance(more, str) else more
+    split = _split(known)
+    results = _eval_results(
+        known,
+        task_type=tag or "other",
+        task_name=f"{'Ordinal ' if is_ordered else ''}{(tag or 'classification').replace('-', ' ')}".capitalize(),
+        dataset_type=_HUB_DATASETS.get(dataset, re.sub(r"\W", "_", dataset)),
+        dataset_name=data.name,
+        dataset_split=split,
+    )
+    if results:
+        slug = repo_id.split("/")[-1] if repo_id else re.sub(r"\W+", "-", f"{dataset} {about}".lower())
+        types = [result.metric_type for result in results if "other_metrics" not in known]
+        metrics = [name for name in _HUB_METRIC_TYPES if name in types] or None
+        fields |= {"model_name": slug, "eval_results": results, "metrics": metrics}
+    card = ModelCard.from_template(
+        ModelCardData(**fields),
+        template_path=str(_TEMPLATE),
+        config=config,
+        emd=emd,
+        known={name: escape(value) if isinstance(value, str) else value for name, value in known.items()},
+        dataset=dataset,
+        data=data,
+        about=escape(about),
+        task=task,
+        sample=_SAMPLES.get(tag, ("sample", ""))[0],
+        example=_SAMPLES.get(task, ("", ""))[1],
+        why_not_run=why_not_run,
+        is_ordered=is_ordered,
+        num_classes=len(names),
+        class_names=_abbreviated([escape(name) for name in names]),
+        scores=_abbreviated([f"{score:.3g}" for score in emd.get("scores") or []]),
+        network=escape(network_name(model) or architecture),
+        loss=_loss_text(loss, emd),
+        version=emd.get("version") if re.fullmatch(r"[\w.+-]+", str(emd.get("version"))) else None,
+        needs_vision="_needs_import_squared_emd" in architecture,
+        repo=repo_id or "YOUR_NAME/YOUR_MODEL",
+        split=escape(split or ""),
+        rows=_result_rows(known),
+        interval_rows=_interval_rows(known, emd),
+        figures=figures,
+        command=_fence(known["command"]) if "command" in known else None,
+        settings=_training_settings(known),
+        license_id=license,
+        license_name=license_name,
+        base=base,
+        base_license=base_license,
+        mark=MARK,
+        **_per_class_facts(known.get("confusion_matrix"), names),
+    )
+    return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
+
+
+def task_of(config: PretrainedConfig) -> str | None:
+    """The pipeline that loads the model, or None if transformers has none."""
+    for architecture in config.architectures or []:
+        for task, mapping in _TASKS.items():
+            if any(architecture in ([name] if isinstance(name, str) else name) for name in mapping.values()):
+                return task
+    return next((task for task, mapping in _TASKS.items() if config.model_type in mapping), None)
+
+
+def _split(known: Mapping[str, Any]) -> str | None:
+    tested_on, folds = known.get("tested_on"), known.get("folds", 1)
+    if tested_on is None or folds < 2 or "fold" not in known:
+        return tested_on
+    return f"{tested_on}{'' if tested_on.endswith('fold') else ', fold'} {known['fold']} (of folds 0 to {folds - 1})"
+
+
+def _eval_results(known: Mapping[str, Any], **about: Any) -> list[EvalResult]:
     measured = [(*CARD_METRICS[key][1:3], known[key]) for key in CARD_METRICS if key in known]
     measured += [(name, name, value) for name, value in known.get("other_metrics", {}).items()]
     return [
@@ -89,7 +228,7 @@ def eval_results(known: Mapping[str, Any], about: Mapping[str, Any]) -> list[Eva
     ]
 
 
-def result_rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
+def _result_rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
     """The table of results: the metrics that such data ask for, then what was measured besides."""
     expected = ["eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"]
     if known.get("table") == "imagenet" or "eval_top_1_error" in known:
@@ -104,7 +243,7 @@ def result_rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
         text, interval = "not run", ""
         if key in known:
             text = f"{METRICS[key].shown(known[key]):.{METRICS[key].digits}f}{'%' if METRICS[key].in_percent else ''}"
-            interval = wilson_interval(known[key], known.get("num_test")) if METRICS[key].in_percent else ""
+            interval = _wilson_interval(known[key], known.get("num_test")) if METRICS[key].in_percent else ""
         rows.append({"name": name, "value": text, "interval": interval, "meaning": meaning})
     for name, value in known.get("other_metrics", {}).items():
         meaning = "as the training script names it"
@@ -112,7 +251,7 @@ def result_rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-def interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dict[str, str]]:
+def _interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dict[str, str]]:
     """The table of intervals: for each coverage that was calibrated, what was measured on held-out samples."""
     rows, measured = [], {each["coverage"]: each.get("held_out") for each in known.get("intervals", [])}
     for calibration in emd.get("intervals") or []:
@@ -123,7 +262,7 @@ def interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dict
             {
                 "asked": f"{calibration['coverage']:g}",
                 "share": share,
-                "interval": wilson_interval(held_out["coverage"], held_out["num_samples"]) if held_out else "",
+                "interval": _wilson_interval(held_out["coverage"], held_out["num_samples"]) if held_out else "",
                 "size": size,
                 "calibrated_on": str(calibration["num_samples"]),
                 "tested_on": str(held_out["num_samples"]) if held_out else "",
@@ -132,10 +271,10 @@ def interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dict
     return rows
 
 
-def wilson_interval(share: float, num_samples: int | None) -> str:
+def _wilson_interval(share: float, num_samples: int | None) -> str:
     """Wilson's 95 % interval of a share of independent samples, in percent; "" if it is no share of that many.
 
-    >>> wilson_interval(0.5, 4)
+    >>> _wilson_interval(0.5, 4)
     '15.0 to 85.0%'
     """
     if num_samples is None or abs(share * num_samples - round(share * num_samples)) > 1e-6 * num_samples:
@@ -146,7 +285,7 @@ def wilson_interval(share: float, num_samples: int | None) -> str:
     return f"{100 * (center - half):.1f} to {100 * (center + half):.1f}%"
 
 
-def per_class_facts(counts: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+def _per_class_facts(counts: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
     """The class that is least often right, the one with the fewest samples, and the largest share of a class."""
     if counts is None:
         return {"worst": None, "fewest": None, "most_frequent": None}
@@ -160,7 +299,7 @@ def per_class_facts(counts: np.ndarray | None, names: Sequence[str]) -> dict[str
     }
 
 
-def training_settings(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _training_settings(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The table of training settings."""
     versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
     keys = {
@@ -173,7 +312,7 @@ def training_settings(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, "not recorded" if values[name] is None else escape(text)) for name, text in texts.items()]
 
 
-def loss_text(loss: str | None, emd: Mapping[str, Any]) -> str | None:
+def _loss_text(loss: str | None, emd: Mapping[str, Any]) -> str | None:
     """A loss and its hyperparameters."""
     if loss is None:
         return None
@@ -182,12 +321,12 @@ def loss_text(loss: str | None, emd: Mapping[str, Any]) -> str | None:
     return "; ".join([escape(loss_name(loss)), *([", ".join(parts)] if parts else [])])
 
 
-def abbreviated_list(texts: Any, count: int) -> str:
-    shown = ", ".join(list(texts)[:_MAX_NAMES])
-    return shown if count <= _MAX_NAMES else f"{shown} and {count - _MAX_NAMES} more, see config.json"
+def _abbreviated(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _MAX_NAMES} more, see config.json" if len(texts) > _MAX_NAMES else ""
+    return ", ".join(texts[:_MAX_NAMES]) + more
 
 
-def fence(command: str) -> str:
+def _fence(command: str) -> str:
     """A command as a code block, whatever is in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
     return f"{fence}sh\n{command.strip()}\n{fence}"

@@ -8,27 +8,14 @@ from typing import TypeVar
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-__all__ = ["on_main_process"]
-
 Result = TypeVar("Result")
 
 
 def on_main_process(act: Callable[[], Result], failure: type[Exception]) -> Result:
-    """Let the main process act, and give all ranks its result or its error.
+    """Let the main process act, and give all ranks its result or its error; the others wait.
 
-    Args:
-        act: what the main process does; the others wait for it.
-        failure: made of the message of an OSError or ValueError of `act`, and raised on all ranks.
-
-    Returns:
-        What `act` returned, on all ranks.
-
-    Raises:
-        RuntimeError: on the other ranks, with the message of any other error, which the main process raises itself.
-
-    Examples:
-        >>> on_main_process(lambda: "me/age", RuntimeError)
-        'me/age'
+    An OSError or ValueError becomes a `failure` on all ranks. Any other error the main process raises itself, and the
+    others raise a RuntimeError with its message.
     """
     state, result, error, message, is_expected = PartialState(), None, None, None, True
     if state.is_main_process:

@@ -15,8 +15,6 @@ from transformers import FeatureExtractionMixin, PretrainedConfig, PreTrainedTok
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["open_image", "open_sound", "truncation_of"]
-
 _NO_LIMIT = 10**6  # Tokens: a tokenizer that knows no limit has a larger one.
 
 
@@ -46,11 +44,8 @@ def _bytes_of_text(text: str, timeout: float | None) -> bytes:
 def open_sound(sound: Any, extractor: FeatureExtractionMixin, timeout: float | None) -> Any:
     """(T,) wave of a file, URL, bytes or array, as training decodes it and cuts it off; others stay as they are.
 
-    Args:
-        sound: a path or URL; bytes of a file; `path` and `bytes`, or `array` (or `raw`) and `sampling_rate`, as
-            `datasets` gives them; or a wave at the rate.
-        extractor: of the model, with the samples per second of the result, and `max_seconds` where sounds are cut off.
-        timeout: seconds to wait for a sound from the web.
+    `path` and `bytes`, or `array` (or `raw`) and `sampling_rate`, are as `datasets` gives them; the rate and the limit,
+    `max_seconds`, are those of the extractor.
     """
     from ..data.sounds import decode_audio, resample  # Here, because SciPy and soundfile are optional.
 

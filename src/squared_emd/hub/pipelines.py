@@ -29,14 +29,6 @@ from ..ground_distance.saved import ground_distance_of_model
 from ..losses import logits_of
 from .pipeline_inputs import open_image, open_sound, truncation_of
 
-__all__ = [
-    "OrdinalAudioClassificationPipeline",
-    "OrdinalImageClassificationPipeline",
-    "OrdinalTextClassificationPipeline",
-    "evaluating",
-    "ordinal_prediction",
-]
-
 _TIE = 1e-9  # Of the range of the scores: two classes are equally near, but for rounding.
 
 
@@ -107,12 +99,9 @@ def ordinal_prediction(
 
 
 class _OrdinalClassification(Pipeline):
-    """What the pipelines for ordered classes share: stands before the pipeline of transformers for a modality.
+    """What the pipelines for ordered classes share: stands before the pipeline of transformers for a modality."""
 
-    `stock_task` is the task of that one. Subclasses add parameters of their own to `_sanitize_parameters`.
-    """
-
-    stock_task: str
+    stock_task: str  # of that pipeline
 
     def __init__(self, model: PreTrainedModel, **parameters: Any) -> None:
         if model.config.num_labels == 1:

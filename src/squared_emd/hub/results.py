@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, TrainingArguments
-from transformers.trainer_utils import has_length
 
 from ..decoding import is_calibration
 from ..ground_distance.files import read_object
@@ -28,17 +27,6 @@ from ..metrics.logs import (
     is_text,
     refuse_result,
 )
-
-__all__ = [
-    "digests_of_weights",
-    "facts_of_arguments",
-    "facts_of_training",
-    "hide_paths",
-    "read_results",
-    "replace_calibrations",
-    "verify_results",
-    "weights_version",
-]
 
 _PACKAGES = ("squared-emd", "torch", "transformers", "timm", "datasets", "accelerate")
 _ORDINAL_METRICS = {"eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd"}
@@ -64,14 +52,9 @@ def digests_of_weights(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def weights_version(model: nn.Module, *, is_sharded: bool = False) -> int:
-    """What changes with a model's weights and buffers: PyTorch counts its writes, and a sample shows those by `.data`.
+    """A hash of what PyTorch counts as writes to weights and buffers, and of a sample, which shows those by `.data`.
 
-    Args:
-        model: whose weights may be written to.
-        is_sharded: whether its parameters come and go, as under FSDP and ZeRO, so that none is looked at.
-
-    Returns:
-        A hash that holds in this process. The sample of all weights is copied from a device at once.
+    It holds in this process. Of sharded parameters, which come and go, none is looked at.
     """
     tensors = (*model.parameters(), *model.buffers())
     counts = (0 if tensor.is_inference() else tensor._version for tensor in tensors)
@@ -114,48 +97,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def facts_of_training(trainer: Any) -> dict[str, Any]:
-    """What an `EMDTrainer` knows of its run, with the last evaluation of the weights that its model has now.
-
-    Args:
-        trainer: before or after training. Its `evaluated` maps versions of the weights and prefixes to metrics and the
-            number of samples.
-
-    Returns:
-        Keys as in `all_results.json`; no `eval_...` if these weights were not evaluated.
-    """
-    args, state = trainer.args, trainer.state
-    evaluations = trainer.evaluated.get(trainer.weights_version, {}).values()  # several, of as many sets
-    facts = facts_of_arguments(args) | {"num_test": sum(number for _, number in evaluations) or None}
-    for metrics, _ in evaluations:
-        facts |= metrics
-    facts["intervals"] = trainer.calibrated.get(trainer.weights_version)
-    name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
-        facts["model"] = name  # A repository of the Hub.
-    if state.global_step == 0:
-        return {name: value for name, value in facts.items() if name not in ("batch_size", "optimizer")}
-    return facts | {
-        "loss": args.loss,
-        "learning_rate": args.learning_rate,
-        "epochs": state.epoch,
-        "seed": args.seed,
-        "num_train": len(trainer.train_dataset) if has_length(trainer.train_dataset) else None,
-    }
-
-
 def read_results(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], str | None]:
-    """The results in `all_results.json`, if they name the SHA-256 of the weights beside them.
-
-    Args:
-        folder: of a saved model.
-
-    Returns:
-        The results, and None; or, if the file is missing or names no weights, what identifies the run, and the reason.
-
-    Raises:
-        ValueError: the file holds no results, or they were measured with other weights.
-    """
+    """The results in `all_results.json`; of unknown weights only what identifies the run, and why there are no more."""
     path = Path(folder, RESULTS_FILE)
     if not path.is_file():
         return {}, f"There is no {RESULTS_FILE} beside the weights."
@@ -188,20 +131,10 @@ def check_weights(folder: str | os.PathLike[str], measured: Any, where: str) -> 
 
 
 def verify_results(results: Mapping[str, Any], config: PretrainedConfig, where: str = RESULTS_FILE) -> dict[str, Any]:
-    """Results in which each number is in its range and none contradicts another or the config.
+    """What a card can show of results in which each number is in its range and none contradicts another or the config.
 
-    Args:
-        results: of a run, with the keys of `all_results.json`.
-        config: saved with the weights.
-        where: what an error calls the results.
-
-    Returns:
-        The values that a card can show, without None and unknown keys. `class_names` is always there, local paths in
-        texts are replaced by DIR, and `confusion_matrix` is (K, K) int64. The metrics of a script that does not measure
-        what `ordinal_metrics` does are under `other_metrics`, because the same name may mean something else there.
-
-    Raises:
-        ValueError: a number is not finite or out of its range; classes, loss or confusion matrix do not agree.
+    `class_names` is always there. The metrics of a script that does not measure what `ordinal_metrics` does are under
+    `other_metrics`, because the same name may mean something else there.
     """
     results, own = dict(results), {}
     if not {"table", "comparison"} & results.keys() and not results.keys() >= _ORDINAL_METRICS:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo, HfApi
-from transformers.trainer_utils import HubStrategy
+from transformers.trainer_utils import HubStrategy, has_length
 from transformers.utils.hub import PushInProgress
 
 from ..ground_distance.files import write_aside
 from .card import write_card
 from .main_process import on_main_process
-from .results import facts_of_training
+from .results import facts_of_arguments
 from .upload import UploadError, create_repository, files_to_upload, upload_model
-
-__all__ = ["create_repository_of_training", "push_checkpoint", "push_training", "write_card_of_training"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,9 @@ def write_card_of_training(
     dataset: str | list[str] | None = None,
     dataset_args: str | list[str] | None = None,
 ) -> None:
-    """Write the card of a model into the output folder of the `EMDTrainer` that trained it.
+    """Write the card of what was saved in the output folder: `Trainer.create_model_card`.
 
-    The figures on it are those of the last evaluation of the weights that were saved there. It takes what
-    `Trainer.create_model_card` takes; `model_name`, `tasks`, `dataset` and `dataset_args` are not used.
+    `model_name`, `tasks`, `dataset` and `dataset_args` are not used.
     """
     folder = trainer.args.output_dir
     if not trainer.is_world_process_zero() or not Path(folder, "config.json").is_file():
@@ -48,12 +48,34 @@ def write_card_of_training(
         results = _without_metrics(results)
     given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
     metadata = {name: value for name, value in given.items() if value is not None}
+    write = partial(write_card, folder, repo_id=trainer.hub_model_id, license=license, metadata=metadata)
     try:
-        write_card(folder, repo_id=trainer.hub_model_id, results=results, license=license, metadata=metadata)
+        write(results=results)
     except ValueError as error:
         logger.warning("The metrics do not go on the card: %s", error)
-        results = _without_metrics(results)
-        write_card(folder, repo_id=trainer.hub_model_id, results=results, license=license, metadata=metadata)
+        write(results=_without_metrics(results))
+
+
+def facts_of_training(trainer: Any) -> dict[str, Any]:
+    """What an `EMDTrainer` knows of its run, with the keys of `all_results.json`; metrics of its weights now alone."""
+    args, state = trainer.args, trainer.state
+    evaluations = trainer.evaluated.get(trainer.weights_version, {}).values()  # several, of as many sets
+    facts = facts_of_arguments(args) | {"num_test": sum(number for _, number in evaluations) or None}
+    for metrics, _ in evaluations:
+        facts |= metrics
+    facts["intervals"] = trainer.calibrated.get(trainer.weights_version)
+    name = getattr(getattr(trainer.model, "config", None), "_name_or_path", "")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not os.path.isdir(name):
+        facts["model"] = name  # A repository of the Hub.
+    if state.global_step == 0:
+        return {name: value for name, value in facts.items() if name not in ("batch_size", "optimizer")}
+    return facts | {
+        "loss": args.loss,
+        "learning_rate": args.learning_rate,
+        "epochs": state.epoch,
+        "seed": args.seed,
+        "num_train": len(trainer.train_dataset) if has_length(trainer.train_dataset) else None,
+    }
 
 
 def create_repository_of_training(trainer: Any, token: str | None = None, private: bool | None = None) -> None:
@@ -80,14 +102,7 @@ def push_training(
     private: bool | None = None,
     **kwargs: Any,
 ) -> CommitInfo | Future | None:
-    """Save the model of an `EMDTrainer`, write its card and upload the output folder: `Trainer.push_to_hub`.
-
-    Returns:
-        What `Trainer.push_to_hub` gives, on the main process; None on the others.
-
-    Raises:
-        UploadError: as `EMDTrainer.push_to_hub`.
-    """
+    """Save the model of an `EMDTrainer`, write its card and upload the output folder: `Trainer.push_to_hub`."""
     args = trainer.args
     trainer.callback_handler.on_push_begin(args, trainer.state, trainer.control)
     if trainer.hub_model_id is None:
@@ -110,14 +125,7 @@ def push_training(
 
 
 def push_checkpoint(trainer: Any, checkpoint: str) -> None:
-    """Upload the model of a checkpoint in the background, on the main process, as `hub_strategy` says.
-
-    A failure is logged: training continues.
-
-    Args:
-        trainer: of which `push_in_progress` is set.
-        checkpoint: a complete checkpoint.
-    """
+    """Upload the model of a complete checkpoint in the background, as `hub_strategy` says; a failure is logged."""
     args = trainer.args
     if not trainer.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
         return

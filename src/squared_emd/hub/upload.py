@@ -25,8 +25,6 @@ from ..ground_distance.saved import GROUND_DISTANCE_FILE, HUB_ERRORS
 from .card import CARD_FILE, is_generated, write_card
 from .results import RESULTS_FILE, digests_of_weights
 
-__all__ = ["UploadError", "create_repository", "files_to_upload", "push_model", "upload_model"]
-
 logger = logging.getLogger(__name__)
 
 _CONFIGS = {
@@ -53,15 +51,10 @@ class UploadError(OSError):
 
 
 def files_to_upload(folder: str | os.PathLike[str]) -> list[str]:
-    """The names of the files of a saved model that go to the Hub, sorted.
+    """The sorted names of the files of a saved model that go to the Hub.
 
     Weights as safetensors, config, D, image processor or tokenizer, the card and its figures, and the code of classes
-    that were registered with `register_for_auto_class`: no optimizer state, no results, logs or arguments, which may
-    name folders of this machine, and no other file.
-
-    Raises:
-        FileNotFoundError: there are no weights in the folder, or not all of the code.
-        ValueError: a config or the card cannot be read; the message names it.
+    that were registered with `register_for_auto_class`: nothing that may name folders of this machine.
     """
     folder = Path(folder)
     names = {path.name for path in folder.glob("*") if path.is_file()}
@@ -126,16 +119,9 @@ def _warn_about_missing_code(folder: Path) -> None:
 def create_repository(
     repo_id: str, folder: str | os.PathLike[str], *, token: str | None = None, private: bool | None = None
 ) -> str:
-    """Create a repository unless it exists, which also shows whether the token may write; its full name.
+    """Create a repository unless it exists, which shows whether the token may write; its full name.
 
-    Args:
-        repo_id: "me/age", or "age" for one of the token's owner.
-        folder: of the model that is to be pushed there, for the message.
-        token: default: the one that is stored, or HF_TOKEN.
-        private: of a new repository.
-
-    Raises:
-        UploadError: it cannot be created; the message says why and what to do.
+    The folder of the model that is to be pushed there is for the message.
     """
     try:
         return HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True).repo_id
@@ -151,19 +137,7 @@ def upload_model(
     revision: str | None = None,
     message: str = "Upload model",
 ) -> CommitInfo:
-    """Upload the files of a saved model in one commit: the repository has all of them afterwards, or none.
-
-    Args:
-        folder: of the model.
-        repo_id: "me/age"; the repository exists.
-        token: default: the one that is stored, or HF_TOKEN.
-        revision: a branch of the repository; default: main.
-        message: of the commit.
-
-    Raises:
-        FileNotFoundError: the folder holds no weights.
-        UploadError: it failed; the message says why and how to try again.
-    """
+    """Upload the files of a saved model in one commit: the repository has all of them afterwards, or none."""
     names = files_to_upload(folder)
     _warn_about_missing_code(Path(folder))
     try:
@@ -231,19 +205,17 @@ def _why_not_uploaded(repo: str, error: Exception) -> str:
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, HUB_ERRORS):  # while a large file was sent
         error = error.__cause__
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    reasons = {
+        401: "the Hub does not know you: there is no token, or not a valid one. Log in with `hf auth login`, or set "
+        "HF_TOKEN to a token that may write.",
+        403: f"your token may not write to {repo}. Use one that may, or a repository of your own.",
+        409: "the repository is being changed by someone else at this time. Wait a moment.",
+        413: "the Hub says that it is too large.",
+    }
     if isinstance(error, HFValidationError):
         return f"a repository of the Hub is named as in 'me/age', got {repo!r}. Give such a name."
-    if isinstance(error, LocalTokenNotFoundError) or status == 401:
-        return (
-            "the Hub does not know you: there is no token, or not a valid one. Log in with `hf auth login`, or set "
-            "HF_TOKEN to a token that may write."
-        )
-    if status == 403:
-        return f"your token may not write to {repo}. Use one that may, or a repository of your own."
-    if status == 409:
-        return "the repository is being changed by someone else at this time. Wait a moment."
-    if status == 413:
-        return "the Hub says that it is too large."
+    if isinstance(error, LocalTokenNotFoundError) or status in reasons:
+        return reasons[status or 401]
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set. Unset it."
     if isinstance(error, RevisionNotFoundError):

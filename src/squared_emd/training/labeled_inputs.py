@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from ..ground_distance.model_config import abbreviate, class_names_differ
-from ..hub.card import task_of
+from ..hub.card_content import task_of
 from ..hub.pipeline_inputs import open_sound, truncation_of
 from .config_entries import config_of
 from .labels import check_label_column, check_one_split, num_classes_of
