@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import ImageArguments
+from squared_emd.experiments.arguments import ImageArguments
 from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1): those of the drawn faces, but for reg, which learns
@@ -71,7 +71,10 @@ def main() -> None:
 
     from squared_emd.data.bins import balanced_bins
     from squared_emd.data.splits import published_split
-    from squared_emd.experiments import Experiment, Samples, image_network, report_table, run_table, write_ensembles
+    from squared_emd.experiments.ensemble import write_ensembles
+    from squared_emd.experiments.experiment import Experiment, Samples
+    from squared_emd.experiments.networks import image_network
+    from squared_emd.experiments.runner import report_table, run_table
     from squared_emd.metrics import ScoreMetrics
     from squared_emd.vision.networks import SMALL
 

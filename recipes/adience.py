@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import ImageArguments
+from squared_emd.experiments.arguments import ImageArguments
 from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the drawn faces were chosen on validation
@@ -55,7 +55,9 @@ def main() -> None:
 
     # 3. The protocol: five folds of disjoint people; what is chosen is chosen on people cut from the training folds.
     from squared_emd.data.splits import fold_split
-    from squared_emd.experiments import Experiment, image_network, ordered_samples, run_table
+    from squared_emd.experiments.experiment import Experiment, ordered_samples
+    from squared_emd.experiments.networks import image_network
+    from squared_emd.experiments.runner import run_table
     from squared_emd.vision.networks import SMALL
 
     experiment = Experiment(

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import DatasetArguments
+from squared_emd.experiments.arguments import DatasetArguments
 from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/audio_grades.md. Those of other losses than xe, emd and xemd2,
@@ -55,7 +55,8 @@ def main() -> None:
 
     # 2. The sounds.
     from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, generate_sounds
-    from squared_emd.experiments import Experiment, load_rows, run_table
+    from squared_emd.experiments.experiment import Experiment, load_rows
+    from squared_emd.experiments.runner import run_table
 
     sounds, class_names = load_rows(args, "sounds", args.audio_column, generate_sounds, GRADES)
 
@@ -65,7 +66,7 @@ def main() -> None:
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
     from squared_emd.data.sounds import AudioCollator, audio_decoder
-    from squared_emd.experiments import Samples, ordered_samples
+    from squared_emd.experiments.experiment import Samples, ordered_samples
     from squared_emd.experiments.networks import (
         TINY,
         load_pretrained,

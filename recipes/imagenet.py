@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import ImageArguments
+from squared_emd.experiments.arguments import ImageArguments
 from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn shapes they are those of the drawn
@@ -82,7 +82,9 @@ def main() -> None:
         print_on_main("These are DRAWN shapes, made by this program, no photographs. For ImageNet give --data_dir.")
 
     # 3. The protocol: trained on train/, tested on val/ as published; what is chosen is chosen on images of train/.
-    from squared_emd.experiments import Experiment, Samples, image_network, run_table
+    from squared_emd.experiments.experiment import Experiment, Samples
+    from squared_emd.experiments.networks import image_network
+    from squared_emd.experiments.runner import run_table
     from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
     from squared_emd.vision.transforms import AlexNetTrainTransform

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import ImageArguments
+from squared_emd.experiments.arguments import ImageArguments
 from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). For the drawn groups they are those of the drawn
@@ -54,7 +54,9 @@ def main() -> None:
         print_on_main("These are DRAWN people, no photographs. For Images of Groups give --data_dir.")
 
     # 3. The protocol: the published split; what is chosen is chosen on images cut from its training side.
-    from squared_emd.experiments import Experiment, image_network, run_table
+    from squared_emd.experiments.experiment import Experiment
+    from squared_emd.experiments.networks import image_network
+    from squared_emd.experiments.runner import run_table
     from squared_emd.vision.networks import SMALL
 
     experiment = Experiment.of_splits(

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import ColumnArguments, ImageArguments
+from squared_emd.experiments.arguments import ColumnArguments, ImageArguments
 from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, from the paper's grid (section 4.1). Those for the small network were chosen on validation
@@ -74,7 +74,9 @@ def main() -> None:
     #    part cut from the training side.
     from datasets import Dataset
 
-    from squared_emd.experiments import Experiment, Samples, image_network, ordered_samples, run_table
+    from squared_emd.experiments.experiment import Experiment, Samples, ordered_samples
+    from squared_emd.experiments.networks import image_network
+    from squared_emd.experiments.runner import run_table
     from squared_emd.metrics import top_k_metrics
     from squared_emd.vision.networks import SMALL
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import DatasetArguments
+from squared_emd.experiments.arguments import DatasetArguments
 from squared_emd.experiments.launch import parse_arguments, print_on_main, run_program, user_errors
 
 # Learning rates, one a loss, chosen on validation data but for a-emd (docs/tabular.md). Nobody has chosen any for your
@@ -68,7 +68,8 @@ def main() -> None:
 
     # 2. The table.
     from squared_emd.data.synthetic.generated_data import SEVERITIES, generate_table
-    from squared_emd.experiments import Experiment, Network, Samples, load_rows, run_table
+    from squared_emd.experiments.experiment import Experiment, Network, Samples, load_rows
+    from squared_emd.experiments.runner import run_table
 
     rows, class_names = load_rows(args, "tables", args.feature_columns, generate_table, SEVERITIES)
 

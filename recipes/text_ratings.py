@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from transformers.hf_argparser import HfArg
 
-from squared_emd.experiments import DatasetArguments
+from squared_emd.experiments.arguments import DatasetArguments
 from squared_emd.experiments.launch import parse_arguments, run_program, user_errors
 
 # Learning rates, one a loss; how they were chosen: docs/text_ratings.md. Those of other losses than xe, emd and xemd2,
@@ -49,7 +49,8 @@ def main() -> None:
 
     # 2. The texts.
     from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
-    from squared_emd.experiments import Experiment, load_rows, run_table
+    from squared_emd.experiments.experiment import Experiment, load_rows
+    from squared_emd.experiments.runner import run_table
 
     texts, class_names = load_rows(args, "texts", args.text_column, generate_reviews, STARS)
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 METRICS = ("mae", "aem", "aeo")
 SPLITS = ("train", "validation", "test")
+_FUNCTIONS = {
+    "report": ("reports", "write_report"),
+    "compare": ("reports", "write_comparison"),
+    "distance": ("training.learned_distance", "write_learned_distance"),
+    "calibrate": ("training.calibration", "write_calibration"),
+    "push": ("hub.upload", "push_model"),
+    "space": ("evaluate_modules", "write_space"),
+}  # each takes seconds to import: not for --help
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Writes the card of a run's model and uploads both, with D and figures, to the Hub.",
     )
     push.add_argument("folder", metavar="DIR", help="the folder of the run")
-    push.add_argument("repository", metavar="REPOSITORY", help="as me/age; made where it is not there")
+    push.add_argument("repo_id", metavar="REPOSITORY", help="as me/age; made where it is not there")
     push.add_argument("--private", action="store_true", default=None, help="if it is made")
     push.add_argument("--revision", metavar="BRANCH", help="main by default")
     push.add_argument("--license", metavar="ID", help="of the weights, as the Hub names it: apache-2.0, cc-by-4.0 ...")
@@ -61,39 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     space.add_argument(
         "folder", metavar="DIR", help="where to write; best called like the metric, as evaluate.load wants"
     )
-    given = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
+    command = options.pop("command")
+    if "metric" in options:
+        options["metric"] = f"eval_{options['metric']}"
+    if options.get("rank") == "none":
+        options["rank"] = None
+    module, function = _FUNCTIONS[command]
     try:
-        if given.command == "report":  # each takes seconds to import: not for --help
-            from .reports import write_report
-
-            options = {"metric": f"eval_{given.metric}", "all_rows": given.all_rows}
-            print(write_report(given.folders, given.output, **options))
-        elif given.command == "compare":
-            from .reports import write_comparison
-
-            print(write_comparison(given.folders, given.output, metric=f"eval_{given.metric}"))
-        elif given.command == "distance":
-            from .training.learned_distance import write_learned_distance
-
-            options = {name: value for name, value in vars(given).items() if name not in ("command", "push")}
-            options["rank"] = None if given.rank == "none" else given.rank
-            write_learned_distance(**options, push_to=given.push)
-        elif given.command == "calibrate":
-            from .training.calibration import write_calibration
-
-            print(write_calibration(**{name: value for name, value in vars(given).items() if name != "command"}))
-        elif given.command == "space":
-            from .evaluate_modules import write_space
-
-            print(write_space(given.name, given.folder))
-        else:
-            from .hub.upload import push_model
-
-            options = {"private": given.private, "revision": given.revision, "license": given.license}
-            commit = push_model(given.folder, given.repository, **options)
-            print(f"{given.folder} is at {commit.repo_url}.")
+        outcome = getattr(import_module(f"squared_emd.{module}"), function)(**options)
     except (OSError, ValueError) as error:  # what the user can mend
-        sys.exit(f"squared-emd {given.command}: {error}")
+        sys.exit(f"squared-emd {command}: {error}")
+    if command == "push":
+        print(f"{options['folder']} is at {outcome.repo_url}.")
+    elif outcome is not None:
+        print(outcome)
 
 
 def _add_distance(commands: argparse._SubParsersAction) -> None:
@@ -116,7 +107,12 @@ def _add_distance(commands: argparse._SubParsersAction) -> None:
     distance.add_argument("--device", help="as cuda:1 or cpu")
     distance.add_argument("--output_dir", metavar="DIR", help="where the model is saved with D")
     distance.add_argument(
-        "--push", nargs="?", const="", metavar="REPOSITORY", help="upload it; MODEL itself where none is named"
+        "--push",
+        dest="push_to",
+        nargs="?",
+        const="",
+        metavar="REPOSITORY",
+        help="upload it; by default to MODEL itself",
     )
     distance.add_argument("--private", action="store_true", default=None, help="if a repository is made")
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from tests.experiments.tiny import TinyArguments, arguments, experiment
 
-from squared_emd.experiments import DatasetArguments, ExperimentArguments, ImageArguments
+from squared_emd.experiments.arguments import DatasetArguments, ExperimentArguments, ImageArguments
 from squared_emd.experiments.experiment import plan
 
 
@@ -153,11 +153,7 @@ class Unordered(ExperimentArguments):
                 ("entropic_strength", "nan"),
             ]
         ),
-        (
-            TinyArguments,
-            {"early_stopping_patience": 0},
-            "early_stopping_patience must be at least 1 epoch, got 0.",
-        ),
+        (TinyArguments, {"early_stopping_patience": 0}, "early_stopping_patience must be at least 1 epoch, got 0."),
         (
             TinyArguments,
             {"loss": "xe,emb"},

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from tests.experiments.tiny import Line, point_arguments, point_experiment, points, results_of
 from transformers.trainer_utils import PredictionOutput
 
-from squared_emd.experiments import run_table, runner, selection, training
+from squared_emd.experiments import runner, selection, training
 from squared_emd.experiments.experiment import Run, network_name, plan
+from squared_emd.experiments.runner import run_table
 from squared_emd.experiments.settings import digest_of_rows
 from squared_emd.ground_distance.saved import read_ground_distance
 from squared_emd.metrics.calibration import negative_log_likelihood

@@ -10,14 +10,9 @@ from torch import nn
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from squared_emd.data.splits import fold_split
-from squared_emd.experiments import (
-    DatasetArguments,
-    Experiment,
-    ImageArguments,
-    Network,
-    image_network,
-    ordered_samples,
-)
+from squared_emd.experiments.arguments import DatasetArguments, ImageArguments
+from squared_emd.experiments.experiment import Experiment, Network, ordered_samples
+from squared_emd.experiments.networks import image_network
 
 NAMES = ("low", "middle", "high", "top")
 NUM_ROWS = 60

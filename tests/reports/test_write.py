@@ -158,7 +158,7 @@ class TestSeveral:
         for name in ("me/net", "me_net"):
             write_run(tmp_path / name, model=name, log=log_of(aem=[0.5]))
         write_report([tmp_path])
-        assert images_of(tmp_path) == ["curves_me_net.png", "curves_me_net_2.png"]
+        assert images_of(tmp_path) == ["curves_me--net.png", "curves_me_net.png"]
 
     def test_the_confusion_matrix_is_of_all_runs(self, tmp_path, monkeypatch):
         drawn = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -140,11 +139,8 @@ class Figures:
             self._save(partial(plot.history, run.folder), ("history", *cell.key), title)
 
     def _save(self, save: Callable[..., Any], name: Sequence[str], title: str) -> None:
-        stem = self.prefix + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(filter(None, name)))
-        file, count = f"{stem}.png", 1
-        while file in {drawn for files in self.files.values() for drawn, _ in files}:  # as of me/net and me_net
-            count += 1
-            file = f"{stem}_{count}.png"
+        stem = "_".join(filter(None, name)).replace("/", "--").replace(" ", "_")  # as the folders of runs
+        file = f"{self.prefix}{stem}.png"
         save(path=self.folder / file, title=title)
         self.files.setdefault(name[1], []).append((file, title))
 
