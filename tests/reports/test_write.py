@@ -203,8 +203,8 @@ class TestMissing:
         notes = [
             "AEM: Exact match; AEO: Within one class.",
             "*: mean over fewer than the 5 folds of the dataset.",
-            "small, XEMD1: no curves: 1 of 1 runs without the metrics by epoch in trainer_state.json.",
-            "small, XEMD2: no curves: 2 of 2 runs without the metrics by epoch in trainer_state.json.",
+            "small, XEMD1: 1 of 1 runs without the metrics by epoch in trainer_state.json, so no curves.",
+            "small, XEMD2: 2 of 2 runs without the metrics by epoch in trainer_state.json, so no curves.",
             "small, XEMD1: 1 of 1 runs without a saved D.",
             "small, XEMD1: no history of D.",
             "small, XEMD2: 1 of 2 runs without a saved D.",

@@ -29,79 +29,45 @@ _STRENGTHS = (0.1, 1.0, 10.0)  # of a-emd, section 4.3
 
 @dataclass(frozen=True)
 class Samples:
-    """What one run learns from and is tested on.
+    """What one run learns from and is tested on."""
 
-    Args:
-        train: rows with `label_column`.
-        test: the same.
-        class_names: the K classes in order.
-        compute_metrics: of the Trainer, for `test`.
-        label_column: what is learned.
-        class_scores: (K,) the value of each class, where it has one; it is saved with the model.
-    """
-
-    train: Dataset
+    train: Dataset  # rows with `label_column`
     test: Dataset
-    class_names: Sequence[str]
-    compute_metrics: Callable[..., dict[str, float]]
-    label_column: str = "label"
-    class_scores: Sequence[float] | None = None
+    class_names: Sequence[str]  # the K classes in order
+    compute_metrics: Callable[..., dict[str, float]]  # of the Trainer, for `test`
+    label_column: str = "label"  # what is learned
+    class_scores: Sequence[float] | None = None  # (K,) the value of each class; it is saved with the model
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network with fresh weights, and how rows become its inputs.
-
-    Args:
-        model: the network.
-        processor: its tokenizer, feature extractor or image processor, which is saved with it.
-        train_view: rows -> rows as the Trainer takes them, in training.
-        eval_view: the same, in evaluation.
-        data_collator: makes a batch of rows; None: the Trainer's default.
-    """
+    """A network with fresh weights, and how rows become its inputs."""
 
     model: nn.Module
-    processor: Any = None
-    train_view: Callable[[Dataset], Dataset] = lambda rows: rows
-    eval_view: Callable[[Dataset], Dataset] = lambda rows: rows
-    data_collator: Callable[[list], dict[str, Any]] | None = None
+    processor: Any = None  # tokenizer, feature extractor or image processor, which is saved with the model
+    train_view: Callable[[Dataset], Dataset] = lambda rows: rows  # rows as the Trainer takes them, in training
+    eval_view: Callable[[Dataset], Dataset] = lambda rows: rows  # and in evaluation
+    data_collator: Callable[[list], dict[str, Any]] | None = None  # None: the Trainer's default
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One of the paper's tables, or one like them.
+    """One of the paper's tables, or one like them."""
 
-    Args:
-        table: key of `squared_emd.reports.paper.LAYOUTS`: what the report is laid out as.
-        data: what the rows are, for people: "drawn faces".
-        stand_in: whether they stand in for a dataset, so that the paper's figures say nothing about them.
-        split: test fold -> rows to train on and to test on.
-        samples: (rows to train on, rows to test on, loss) -> what the run needs of them, as `ordered_samples` gives it.
-        build: (model, samples, number of outputs) -> the network, after `set_seed`; one output for the loss reg.
-        model: the network where none is asked for.
-        rates: loss -> learning rate where none is asked for.
-        validation: rows to choose by that the data name; where there are none, some are cut from those to train on.
-        validation_share: how many of them at the most.
-        validation_by: a column, of whose values each stays on one side of the cut; None cuts between any two rows.
-        selected_by: the metric that chooses rates, strengths and epochs.
-        tested_on: what the rows to test on are, for people.
-        variant: what sets these runs apart from others of the table, as "3 bins".
-    """
-
-    table: str
-    data: str
-    stand_in: bool
-    split: Callable[[int], tuple[Dataset, Dataset]]
-    samples: Callable[[Dataset, Dataset, str], Samples]
-    build: Callable[[str, Samples, int], Network]
-    model: str
-    rates: Mapping[str, float]
-    validation: Dataset | None = None
-    validation_share: float = 0.2
-    validation_by: str | None = None
-    selected_by: str = "eval_mae"
-    tested_on: str = "test data"
-    variant: str = ""
+    table: str  # key of `squared_emd.reports.paper.LAYOUTS`: what the report is laid out as
+    data: str  # what the rows are, for people: "drawn faces"
+    stand_in: bool  # whether they stand in for a dataset, so that the paper's figures say nothing about them
+    split: Callable[[int], tuple[Dataset, Dataset]]  # test fold -> rows to train on and to test on
+    samples: Callable[[Dataset, Dataset, str], Samples]  # of both and the loss, as `ordered_samples` gives it
+    build: Callable[[str, Samples, int], Network]  # of the model's name, samples, and outputs: one for the loss reg
+    model: str  # where none is asked for
+    rates: Mapping[str, float]  # loss -> learning rate where none is asked for
+    validation: Dataset | None = None  # rows to choose by that the data name; else some are cut from those to train on
+    validation_share: float = 0.2  # how many of them at the most
+    validation_by: str | None = None  # a column, of whose values each stays on one side of the cut
+    selected_by: str = "eval_mae"  # the metric that chooses rates, strengths and epochs
+    tested_on: str = "test data"  # for people
+    variant: str = ""  # what sets these runs apart from others of the table, as "3 bins"
 
     @classmethod
     def of_splits(
@@ -114,11 +80,8 @@ class Experiment:
     ) -> Experiment:
         """An experiment on rows that name their `split`: trained on one, chosen by the second, tested on the third.
 
-        Args:
-            rows: with a `label`; rows of one `group` stay together.
-            class_names: the K classes in order.
-            encode: the rows of a split -> rows as the runs take them.
-            fields: the others; those that follow from the rows may be given too.
+        Rows of one `group` stay together. `encode` makes of the rows of a split what the runs take; `fields` are the
+        others, also in place of those that follow from the rows.
         """
         with user_errors():
             train, test = map(encode, published_split(rows))
@@ -150,12 +113,7 @@ def load_rows(
 ) -> tuple[Dataset, Sequence[str]]:
     """The rows of a recipe on texts, sounds or tables, the user's or generated ones, and their classes in order.
 
-    Args:
-        args: of the recipe.
-        kind: `texts`, `sounds` or `tables`.
-        columns: that are learned from, as `load_labeled_data` takes them.
-        generate: makes the rows where the user gave none.
-        generated_classes: the classes of these.
+    `kind` and `columns`, which are learned from, are those of `load_labeled_data`.
     """
     with user_errors(), args.main_process_first():
         if args.dataset:

@@ -28,9 +28,7 @@ def image_network(
 ) -> Callable[[str, Samples, int], Network]:
     """What builds an image classifier, whose test averages the image with the flipped one: an `Experiment.build`.
 
-    Args:
-        args: of the recipe; a ValueError says where `small_pictures` is smaller than the views of a network need.
-        train_view: (size, mean, std) -> transform of an image, in training; the paper's by default.
+    `train_view`: (size, mean, std) -> transform of an image, in training; the paper's by default.
     """
     from ..vision.flip_averaging import average_flips  # They need an extra, which texts do without.
     from ..vision.networks import load_image_classifier
@@ -72,12 +70,8 @@ def transformers_network(
 ) -> Callable[[str, Samples, int], Network]:
     """What builds a classifier of a pre-trained model, or of `tiny`: an `Experiment.build`.
 
-    Args:
-        auto_class: as `AutoModelForSequenceClassification`.
-        processor: the tokenizer or feature extractor of the model.
-        data_collator: makes a batch of rows.
-        tiny_config: (fields of the config) -> config of the network `tiny`.
-        score_name: what the one output of a regression is called.
+    `auto_class` is one as `AutoModelForSequenceClassification`, `processor` the tokenizer or feature extractor of the
+    model; `tiny_config` makes the config of the tiny one from its fields; `score_name` names the output of a regression.
     """
 
     def build(model: str, samples: Samples, num_outputs: int) -> Network:

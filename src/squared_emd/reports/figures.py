@@ -54,9 +54,7 @@ class Figures:
         metrics = self.section.layout.curves
         for cell in cells:
             without = sum(not any(points(run.log, metric) for metric in metrics) for run in cell.runs)
-            if without:
-                what = f"{without} of {len(cell.runs)} runs without the metrics by epoch in {STATE_FILE}"
-                self.missing.append(f"{cell.name}: no curves: {what}.")
+            self._note_missing(cell, without, f"the metrics by epoch in {STATE_FILE}, so no curves")
         drawn = {cell.loss: cell for cell in cells if cell.history}
         if not drawn:
             return
@@ -95,9 +93,7 @@ class Figures:
                 counts.append(check_confusion_matrix(found, len(run.class_names), measured, where))
         if not counts:
             return
-        if len(counts) < len(cell.runs):
-            missing = len(cell.runs) - len(counts)
-            self.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a confusion matrix.")
+        self._note_missing(cell, len(cell.runs) - len(counts), "a confusion matrix")
         total = f", {len(counts)} runs together" if len(counts) > 1 else ""
         title = self._title(f"Confusion matrix of {loss_name(cell.loss)}", cell) + total
         save = partial(plot.confusion_matrix, np.sum(counts, axis=0), cell.runs[0].class_names)
@@ -106,9 +102,7 @@ class Figures:
     def _draw_ground_distance(self, cell: Cell) -> None:
         """Table 2, the paper's where it is of the same network and loss, and the map of the classes."""
         matrices = [matrix for run in cell.runs if (matrix := ground_distance_of_run(run.folder)) is not None]
-        if len(matrices) < len(cell.runs):
-            missing = len(cell.runs) - len(matrices)
-            self.missing.append(f"{cell.name}: {missing} of {len(cell.runs)} runs without a saved D.")
+        self._note_missing(cell, len(cell.runs) - len(matrices), "a saved D")
         if not matrices:
             return
         matrix, names = np.mean(matrices, axis=0), cell.runs[0].class_names
@@ -137,6 +131,10 @@ class Figures:
             fold = f", fold {run.fold}" if run.folds > 1 else ""
             title = f"{self._title(what, cell)}{fold}, seed {run.seed}"
             self._save(partial(plot.history, run.folder), ("history", *cell.key), title)
+
+    def _note_missing(self, cell: Cell, count: int, what: str) -> None:
+        if count:
+            self.missing.append(f"{cell.name}: {count} of {len(cell.runs)} runs without {what}.")
 
     def _save(self, save: Callable[..., Any], name: Sequence[str], title: str) -> None:
         stem = "_".join(filter(None, name)).replace("/", "--").replace(" ", "_")  # as the folders of runs
