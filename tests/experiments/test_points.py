@@ -212,24 +212,18 @@ class TestSelection:
 
     def test_least_error_once_for_all_seeds(self, tmp_path, monkeypatch, capsys):
         """The mean over two seeds decides; a rate that is added later is tried alone."""
-        errors = {
-            1e-3: (0.5, 0.5),
-            1.0001e-3: (0.6, 0.0),
-            1e-2: (0.0, 0.9),
-            2e-2: (0.0, 0.0),
-        }  # of even and of odd seeds
+        # Of even and of odd seeds.
+        errors = {1e-3: (0.5, 0.5), 1.0001e-3: (0.6, 0.0), 1e-2: (0.0, 0.9), 2e-2: (0.0, 0.0)}
         seen = self.fake_trials(monkeypatch, lambda args: errors[args.learning_rate][args.seed % 2])
         fields = {"loss": "emd", "num_train_epochs": 1, "select_seeds": 2}
         three = fields | {"learning_rate": "select:1e-3,1.0001e-3,1e-2"}
         results = run_table(point_arguments(tmp_path, seeds=2, **three), point_experiment())
-        assert [(args.learning_rate, args.seed) for args, _ in seen] == [
-            (r, s) for r in list(errors)[:3] for s in (3, 4)
-        ]
+        tried = [(rate, seed) for rate in list(errors)[:3] for seed in (3, 4)]
+        assert [(args.learning_rate, args.seed) for args, _ in seen] == tried
         assert {args.loss for args, _ in seen} == {"emd"}
         assert all(len(train) == 48 and len(validation) == 12 for _, (train, validation) in seen)
-        assert [(result["learning_rate"], result["learning_rate_selected"]) for result in results] == [
-            (1.0001e-3, True)
-        ] * 2
+        chosen = [(result["learning_rate"], result["learning_rate_selected"]) for result in results]
+        assert chosen == [(1.0001e-3, True)] * 2
         said = capsys.readouterr().out
         assert said.count("  learning rate 0.01: MAE 0.450 on validation data") == 1
         told = r"2 runs: emd x seeds 3, 4\.\nHow long these runs take is told after the first\.\n\nRun 1 of 2"
@@ -237,13 +231,11 @@ class TestSelection:
         third = run_table(point_arguments(tmp_path, seeds=3, **three), point_experiment())  # tries nothing again
         assert (third[2]["learning_rate"], len(seen)) == (1.0001e-3, 6)
         rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
-        assert [(row["seed"], row["learning_rate"], row["learning_rate_selected"]) for row in rows] == [
-            (seed, "0.0010001", "True") for seed in "345"
-        ]
+        told = [(row["seed"], row["learning_rate"], row["learning_rate_selected"]) for row in rows]
+        assert told == [(seed, "0.0010001", "True") for seed in "345"]
         more = fields | {"learning_rate": "select:1e-3,1.0001e-3,1e-2,2e-2"}
-        assert "learning_rate of 0.001, 0.0010001, 0.01 by 2 seeds, now of 0.001" in refused(
-            point_arguments(tmp_path, **more), point_experiment()
-        )
+        said = refused(point_arguments(tmp_path, **more), point_experiment())
+        assert "learning_rate of 0.001, 0.0010001, 0.01 by 2 seeds, now of 0.001" in said
         (fourth,) = run_table(point_arguments(tmp_path, seed=6, **more), point_experiment())
         assert (fourth["learning_rate"], len(seen)) == (2e-2, 8)
 
@@ -271,15 +263,12 @@ class TestSelection:
             run_table(point_arguments(tmp_path, loss="xe", learning_rate="select"), point_experiment())
 
     def test_rate_then_strength(self, tmp_path, monkeypatch):
-        seen = self.fake_trials(
-            monkeypatch, lambda args: abs(args.learning_rate - 10**-2) + abs(args.entropic_strength - 1)
-        )
-        fields = {
-            "learning_rate": "select:1e-1,1e-2",
-            "entropic_strength": "select",
-            "geometry": "line",
-            "num_train_epochs": 1,
-        }
+        def error_of(args):
+            return abs(args.learning_rate - 10**-2) + abs(args.entropic_strength - 1)
+
+        seen = self.fake_trials(monkeypatch, error_of)
+        fields = {"learning_rate": "select:1e-1,1e-2", "entropic_strength": "select", "geometry": "line"}
+        fields["num_train_epochs"] = 1
         (result,) = run_table(point_arguments(tmp_path, loss="a-emd", **fields), point_experiment())
         assert [(args.learning_rate, args.entropic_strength) for args, _ in seen] == [
             *((rate, 10) for rate in (1e-1, 1e-2)),

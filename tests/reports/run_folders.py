@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from squared_emd.reports.records import read_runs
+from squared_emd.reports.summary import summarize
+
 NAMES = ["young", "grown", "old"]
 RESULTS = {
     "table": "adience",
@@ -69,3 +72,10 @@ def write_run(folder, *, log=None, ground_distance=None, in_file=False, history=
         matrices = np.asarray(matrices, dtype=np.float32)
         np.savez_compressed(folder / "ground_distance_history.npz", epochs=epochs, ground_distance=matrices)
     return folder
+
+
+def sections_of(home, *runs, all_rows=False):
+    """The sections of runs that differ from `RESULTS` as given."""
+    for index, run in enumerate(runs):
+        write_run(home / f"{index:03}", **run)
+    return summarize(read_runs([home]), all_rows=all_rows)

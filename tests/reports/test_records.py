@@ -21,19 +21,15 @@ class TestReadRuns:
         given = {
             "model": "timm/resnetv2_50.a1h_in1k", "loss": "xemd2", "variant": "8 bins", "fold": 3, "seed": 7,
             "entropic_strength": 10, "eval_spearman": -0.5, "eval_squared_emd": None, "eval_loss": float("inf"),
-            "sdd": 0.25, "sdd_relative": 0.5,
+            "sdd": 0.25, "sdd_relative": 0.5, "regularizer_weight": 3.0, "learning_rate_selected": True,
+            "seconds_per_step": 0.75,
         }  # fmt: skip
         folder = write_run(tmp_path / "run", log=log, **given)
         (run,) = read_runs([tmp_path])
-        assert run.folder == folder
-        assert (run.table, run.data, run.stand_in) == ("adience", "drawn faces", True)
-        assert (run.model, run.network, run.loss, run.variant) == (given["model"], "res_f", "xemd2", "8 bins")
-        assert (run.fold, run.folds, run.seed, run.tested_on) == (3, 5, 7, "test fold")
-        assert (run.learning_rate, run.entropic_strength, run.epochs) == (0.01, 10, 2.0)
-        assert (run.num_train, run.num_test, run.cpu_seconds_per_step, run.job) == (8, 4, 0.5, "a job")
-        assert (run.sdd, run.sdd_relative, run.class_names) == (0.25, 0.5, tuple(NAMES))
+        assert (run.folder, run.network, run.log, run.class_names) == (folder, "res_f", log, tuple(NAMES))
         assert run.metrics == {"eval_aem": 0.5, "eval_aeo": 0.75, "eval_spearman": -0.5}
-        assert run.log == log
+        own = vars(run).keys() - {"folder", "class_names", "metrics", "log"}
+        assert {name: vars(run)[name] for name in own} == {name: (RESULTS | given)[name] for name in own}
         assert run.learned_ground_distance
 
     def test_what_may_be_missing(self, tmp_path):

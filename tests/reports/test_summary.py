@@ -4,21 +4,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from tests.reports.run_folders import REAL, log_of, write_run
+from tests.reports.run_folders import REAL, log_of, sections_of
 
-from squared_emd.reports.records import read_runs
-from squared_emd.reports.summary import Average, summarize
-
-
-def summary(tmp_path, *runs):
-    """The sections of runs that differ from `RESULTS` as given."""
-    for index, run in enumerate(runs):
-        write_run(tmp_path / f"{index:03}", **run)
-    return summarize(read_runs([tmp_path]))
+from squared_emd.reports.summary import Average
 
 
 def only_cell(tmp_path, *runs):
-    (section,) = summary(tmp_path, *runs)
+    (section,) = sections_of(tmp_path, *runs)
     (cell,) = section.cells.values()
     return cell
 
@@ -28,9 +20,7 @@ class TestMeans:
         values = {(1, 0): 0.25, (1, 1): 0.75, (2, 0): 0.5, (2, 1): 1.0}  # means of the seeds: 0.5 and 0.75
         cell = only_cell(tmp_path, *({"seed": s, "fold": f, "eval_aem": v} for (s, f), v in values.items()))
         assert cell.averages["eval_aem"].mean == 0.625
-        assert cell.averages["eval_aem"].spread == pytest.approx(
-            0.03125**0.5
-        )  # two deviations of 0.125, over n - 1 = 1
+        assert cell.averages["eval_aem"].spread == pytest.approx(0.03125**0.5)  # two deviations of 0.125, over 1
         assert cell.averages["eval_aeo"] == Average(0.75, 0.0)
         assert cell.coverage == "folds 2 of 5, seeds 2"
         assert not cell.is_complete
@@ -92,7 +82,7 @@ class TestTime:
             {"loss": "emd", "job": "b", "fold": 2, "cpu_seconds_per_step": 5.0},  # 5 / 4
             {"loss": "emd", "job": "c", "fold": 3, "cpu_seconds_per_step": 100.0},  # no XE
         ]
-        (section,) = summary(tmp_path, *runs)
+        (section,) = sections_of(tmp_path, *runs)
         assert section.cells["small", "", "emd"].relative_time == 1.375
         assert section.cells["small", "", "xe"].relative_time == 1.0
 
@@ -100,13 +90,13 @@ class TestTime:
         "other", [{"job": ""}, {"cpu_seconds_per_step": None}, {"model": "res"}, {"variant": "8 bins"}]
     )
     def test_none_without_an_xe_run_beside_it(self, tmp_path, other):
-        (section,) = summary(tmp_path, {"loss": "xe"} | other, {"loss": "emd", "job": other.get("job", "a job")})
+        (section,) = sections_of(tmp_path, {"loss": "xe"} | other, {"loss": "emd", "job": other.get("job", "a job")})
         assert section.cells["small", "", "emd"].relative_time is None
 
 
 class TestSections:
     def test_data_and_what_was_tested_on_are_kept_apart_in_the_order_of_the_paper(self, tmp_path):
-        sections = summary(
+        sections = sections_of(
             tmp_path,
             {"table": "own_data", "data": "cats"},
             {"table": "aadb"},
@@ -124,17 +114,17 @@ class TestSections:
         assert [section.shows_paper for section in sections] == [True, False, False, False, False]
 
     def test_the_papers_figures_are_not_shown_beside_validation_data(self, tmp_path):
-        (section,) = summary(tmp_path, REAL | {"tested_on": "validation data"})
+        (section,) = sections_of(tmp_path, REAL | {"tested_on": "validation data"})
         assert not section.shows_paper
 
     def test_a_published_model_is_the_papers_network(self, tmp_path):
-        (section,) = summary(tmp_path, {"model": "res_f"}, {"model": "timm/resnetv2_50.a1h_in1k", "seed": 1})
+        (section,) = sections_of(tmp_path, {"model": "res_f"}, {"model": "timm/resnetv2_50.a1h_in1k", "seed": 1})
         assert section.cells["res_f", "", "xe"].seeds == (1, 42)
 
     def test_networks_and_rows(self, tmp_path):
         aadb = {"table": "aadb", "data": "AADB files", "stand_in": False, "folds": 1}
         own = {"model": "own", "loss": "mine"}
-        (section,) = summary(tmp_path, aadb | own, aadb | {"model": "vgg_f", "loss": "emd", "variant": "3 bins"})
+        (section,) = sections_of(tmp_path, aadb | own, aadb | {"model": "vgg_f", "loss": "emd", "variant": "3 bins"})
         assert (section.networks(), section.rows("vgg_f")) == (["vgg_f", "own"], [("emd", "3 bins")])
         section = replace(section, all_rows=True)
         assert section.networks() == ["res", "res_f", "vgg_f", "own"]
@@ -145,7 +135,7 @@ class TestSections:
         assert section.metrics() == ["eval_spearman", "eval_aem", "eval_aeo"]
 
     def test_drawn_data_has_the_networks_that_were_run(self, tmp_path):
-        (section,) = summary(tmp_path, {"model": "res_f"}, {"model": "alxs"}, {"model": "small"})
+        (section,) = sections_of(tmp_path, {"model": "res_f"}, {"model": "alxs"}, {"model": "small"})
         assert section.networks() == ["alxs", "res_f", "small"]
 
     @pytest.mark.parametrize(("field", "value"), [("folds", 3), ("class_names", ["a", "b", "c"])])
@@ -155,4 +145,4 @@ class TestSections:
             "report them apart, or correct their 'data'"
         )
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            summary(tmp_path, {}, {"seed": 1, field: value})
+            sections_of(tmp_path, {}, {"seed": 1, field: value})

@@ -3,7 +3,7 @@
 import csv
 
 import pandas as pd
-from tests.reports.run_folders import REAL, write_run
+from tests.reports.run_folders import REAL, sections_of, write_run
 
 from squared_emd.reports.records import read_runs
 from squared_emd.reports.summary import summarize
@@ -11,9 +11,7 @@ from squared_emd.reports.tables import cells_frame, markdown_table, results_fram
 
 
 def section_of(tmp_path, *runs):
-    for index, run in enumerate(runs):
-        write_run(tmp_path / f"{index:03}", **run)
-    (section,) = summarize(read_runs([tmp_path]), all_rows=True)
+    (section,) = sections_of(tmp_path, *runs, all_rows=True)
     return section
 
 

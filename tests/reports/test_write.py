@@ -106,13 +106,6 @@ class TestDrawnData:
         assert note in text and "EMD 50.0* 75.0*" in text
         assert "No loss is compared with XE: " in (tmp_path / "report.md").read_text()
 
-    def test_a_second_report_is_the_same(self, tmp_path):
-        write_run(tmp_path / "run")
-        first = write_report([tmp_path])
-        report = (tmp_path / "report.md").read_bytes()
-        assert write_report([tmp_path]) == first
-        assert (tmp_path / "report.md").read_bytes() == report
-
 
 class TestRealData:
     def test_the_papers_figures_and_its_d(self, tmp_path):

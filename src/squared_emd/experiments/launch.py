@@ -18,6 +18,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from ..training.arguments import EMDTrainingArguments
+from .arguments import ExperimentArguments
 
 _TITLES = ("this recipe", "tables of runs", "losses", "training (documented as transformers.TrainingArguments)")
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
@@ -26,8 +27,8 @@ Arguments = TypeVar("Arguments", bound=TrainingArguments)
 def parse_arguments(arguments: type[Arguments]) -> Arguments:
     """The command line of this process; what is wrong with it ends the program with a message.
 
-    `--help` lists the options of the recipe first, then those of all recipes, those of the losses, and those of
-    `transformers.TrainingArguments`.
+    `--help` lists the options of the recipe, and of others on such data, first, then those of all recipes, those of the
+    losses, and those of `transformers.TrainingArguments`.
     """
     parser = _RecipeParser(arguments)
     unknown = [word.partition("=")[0] for word in parser.parse_known_args()[1] if word.startswith("-")]
@@ -84,7 +85,7 @@ class _RecipeParser(HfArgumentParser):
         declared_in = next((base for base in self._classes if action.dest in base.__annotations__), TrainingArguments)
         if declared_in is TrainingArguments or not action.help:  # A default of ours for an option of transformers.
             return _TITLES[3]
-        return _TITLES[0 if declared_in is self._classes[0] else 2 if declared_in is EMDTrainingArguments else 1]
+        return _TITLES[{ExperimentArguments: 1, EMDTrainingArguments: 2}.get(declared_in, 0)]
 
 
 def check_ranks(args: TrainingArguments) -> None:

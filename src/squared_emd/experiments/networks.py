@@ -71,7 +71,7 @@ def transformers_network(
     """What builds a classifier of a pre-trained model, or of `tiny`: an `Experiment.build`.
 
     `auto_class` is one as `AutoModelForSequenceClassification`, `processor` the tokenizer or feature extractor of the
-    model; `tiny_config` makes the config of the tiny one from its fields; `score_name` names the output of a regression.
+    model; `tiny_config` makes the config of the tiny one from its fields; `score_name` names a regression's output.
     """
 
     def build(model: str, samples: Samples, num_outputs: int) -> Network:
