@@ -177,29 +177,12 @@ def _preparation(processor: BaseImageProcessor) -> tuple[int, tuple[float, ...],
 
 
 class ConvolutionsAndLinears(nn.Module):
-    """Convolutions, two hidden linear layers and the classes, with the names that timm wants: AlexNet and the like.
+    """Convolutions, hidden linear layers and the classes, with the names that timm wants: AlexNet and the like."""
 
-    Dropout comes before each hidden layer (AlexNet) or after it (ALXs).
-    """
-
-    def __init__(
-        self,
-        convolutions: nn.Module,
-        flat: int,
-        hidden: int,
-        *,
-        num_classes: int,
-        drop_rate: float,
-        drop_first: bool,
-    ) -> None:
+    def __init__(self, convolutions: nn.Module, hidden: nn.Module, num_features: int, num_classes: int) -> None:
         super().__init__()
-        self.num_features = self.head_hidden_size = hidden
-        self.features = convolutions
-        layers: list[nn.Module] = []
-        for inputs in (flat, hidden):
-            block = [nn.Linear(inputs, hidden), nn.ReLU(inplace=True)]
-            layers += [nn.Dropout(drop_rate), *block] if drop_first else [*block, nn.Dropout(drop_rate)]
-        self.hidden = nn.Sequential(*layers)
+        self.num_features = self.head_hidden_size = num_features
+        self.features, self.hidden = convolutions, hidden
         self.reset_classifier(num_classes)
 
     def get_classifier(self) -> nn.Module:
@@ -224,6 +207,10 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, paddin
     return [nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.ReLU(inplace=True)]
 
 
+def _linear(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
+
+
 def _alxs(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> ConvolutionsAndLinears:
     pool = {"kernel_size": 3, "stride": 2, "ceil_mode": True}  # as Caffe, in which it was published
     normalization = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1}
@@ -237,8 +224,8 @@ def _alxs(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) ->
         *_convolution(256, 384, 3, padding=1),  # (B, 384, 14, 14)
         nn.MaxPool2d(**pool),  # (B, 384, 7, 7)
     )
-    options = {"num_classes": num_classes, "drop_rate": drop_rate, "drop_first": False}
-    return ConvolutionsAndLinears(convolutions, 384 * 7 * 7, 512, **options)
+    hidden = [*_linear(384 * 7 * 7, 512), nn.Dropout(drop_rate), *_linear(512, 512), nn.Dropout(drop_rate)]
+    return ConvolutionsAndLinears(convolutions, nn.Sequential(*hidden), 512, num_classes)
 
 
 def _alx(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> ConvolutionsAndLinears:
@@ -252,8 +239,8 @@ def _alx(num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> 
         *_convolution(256, 256, 3, padding=1),  # (B, 256, 13, 13)
         nn.MaxPool2d(3, 2),  # (B, 256, 6, 6)
     )
-    options = {"num_classes": num_classes, "drop_rate": drop_rate, "drop_first": True}
-    return ConvolutionsAndLinears(convolutions, 256 * 6 * 6, 4096, **options)
+    hidden = [nn.Dropout(drop_rate), *_linear(256 * 6 * 6, 4096), nn.Dropout(drop_rate), *_linear(4096, 4096)]
+    return ConvolutionsAndLinears(convolutions, nn.Sequential(*hidden), 4096, num_classes)
 
 
 @register_model

@@ -27,11 +27,10 @@ a figure measured on them says nothing about Adience.
 def draw_faces(
     output_dir: str | os.PathLike | None = None, *, num_faces: int = 1500, size: int = 96, seed: int = 0
 ) -> Path:
-    """Draws faces of eight age groups in five folds of disjoint people, laid out as Adience is.
+    """Draws faces of eight age groups in five folds of disjoint people, in Adience's layout and proportions.
 
-    A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`): the groups overlap,
-    and no network gets them all right. Skin, hair, pose, light, blur and noise vary without regard to age. The groups
-    have Adience's proportions; `labels.csv` names each image, its group and its person once more.
+    A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`), so no network gets
+    all right. `labels.csv` names each image, its group and its person once more.
     """
     edges = np.round(np.cumsum((0, *ADIENCE_COUNTS)) * num_faces / sum(ADIENCE_COUNTS)).astype(int)
     counts = np.diff(edges).tolist()  # whole numbers in Adience's proportions that sum to num_faces

@@ -31,11 +31,10 @@ tried on them; a figure measured on them says nothing about Images of Groups.
 def draw_groups(
     output_dir: str | os.PathLike | None = None, *, num_train: int = 1120, num_test: int = 280, seed: int = 0
 ) -> Path:
-    """Draws images of 2 to 8 people with seven age groups, laid out as Images of Groups is.
+    """Draws images of 2 to 8 people with seven age groups, in the layout of Images of Groups.
 
-    A person looks older or younger than they are, as among the drawn faces. Each person stands in one image, each image
-    in one split, and each group has equally many faces, so their numbers must be multiples of 7. Heads are 57 to 83
-    pixels high (those of children up to an eighth less), and lean by some degrees.
+    Each person stands in one image, each image in one split, and each group has equally many faces, so their numbers
+    must be multiples of 7. Heads are 57 to 83 pixels high (those of children up to an eighth less).
     """
     counts = {"train": num_train, "test": num_test}
     for split, count in counts.items():

@@ -54,11 +54,9 @@ def draw_shapes(
     size: int = 96,
     seed: int = 0,
 ) -> Path:
-    """Draws shapes of unordered classes in a training and a validation half, laid out as ImageNet is.
+    """Draws shapes of unordered classes, the first of `SHAPES`, in a training and a validation half as ImageNet has.
 
-    A class is a shape, one of the first of `SHAPES`. Its place, size, turn (up to 32 degrees), proportions and colors,
-    what lies behind it, what covers a part of it, blur and noise vary without regard to the class. The classes have
-    equally many images, as near as can be.
+    All but the shape varies without regard to the class; the classes have equally many images, as near as can be.
     """
     if not 2 <= num_classes <= len(SHAPES):
         raise ValueError(f"num_classes must be 2 to {len(SHAPES)}, got {num_classes}.")

@@ -64,9 +64,8 @@ def generate_reviews(num_train: int = 1600, num_validation: int = 400, num_test:
 def generate_sounds(num_train: int = 800, num_validation: int = 250, num_test: int = 250, seed: int = 0) -> Dataset:
     """Gives half-second tones of five grades of quality, in a column `audio` of 4,000 float32 within -1 to 1.
 
-    A tone has a random pitch, harmonics, loudness and vibrato. The damage is 4 minus the grade plus a normal deviate
-    (`LISTENER_NOISE`); chance shares it out among noise, clipping and dropouts, so that a grade can be reached in many
-    ways.
+    The damage is 4 minus the grade plus a normal deviate (`LISTENER_NOISE`); chance shares it out among noise, clipping
+    and dropouts.
     """
     splits = _splits(num_train, num_validation, num_test)
     rng = np.random.default_rng((seed, 2))
@@ -79,10 +78,8 @@ def generate_sounds(num_train: int = 800, num_validation: int = 250, num_test: i
 def generate_table(num_train: int = 1500, num_validation: int = 400, num_test: int = 400, seed: int = 0) -> Dataset:
     """Gives measurements of imaginary machines, in six columns of numbers and two of text, and the severity of wear.
 
-    The wear of a machine grows with its hours, its load, and by its material. What is measured (`vibration`,
-    `temperature`, `noise`, `particles`) follows the wear, each in a way of its own and with noise; an inspector's grade
-    follows it too (`INSPECTOR_NOISE`), cut so that the grades are as unequal as said. One value in twelve of the
-    measured columns is missing (None), `particles` more often on slight wear.
+    An inspector's grade follows the wear (`INSPECTOR_NOISE`), and so does what is measured, each in a way of its own.
+    One value in twelve of the measured columns is missing (None), `particles` more often on slight wear.
     """
     splits = _splits(num_train, num_validation, num_test)
     rng = np.random.default_rng((seed, 3))
