@@ -8,7 +8,6 @@ from tests.training.tiny import (
     D,
     K,
     Network,
-    Stream,
     arguments,
     features_and_logits,
     ground_distance_slowly,
@@ -20,7 +19,7 @@ from tests.training.tiny import (
 )
 from transformers import ViTForImageClassification
 
-from squared_emd import EMDTrainer, EMDTrainingArguments
+from squared_emd import EMDTrainer
 
 LABELS = np.array([sample["labels"] for sample in samples()])
 LINE = abs(np.subtract.outer(np.arange(K), np.arange(K)))
@@ -57,24 +56,6 @@ def test_d_and_the_components_are_those_of_the_equation(tmp_path, fields, weight
     # A tenth of four steps is begun in the first one, at whose end D is learned.
     expected = weight * np.mean(energy_distances(logits, LABELS, distances))
     assert logged(trainer, "loss_emd") == pytest.approx([expected] * (trainer.state.global_step - 1), rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("fields", "around", "num_classes"),
-    [({}, list, K), ({"max_steps": 2}, list, K), ({"max_steps": 5}, Stream, K), ({"max_steps": 2}, list, 2)],
-)
-def test_the_default_trains_out_of_the_box(tmp_path, fields, around, num_classes):
-    """Three epochs, as Hugging Face has it, or a few steps of anything; D is learned."""
-    args = EMDTrainingArguments(str(tmp_path), logging_steps=1, use_cpu=True, disable_tqdm=True, **fields)
-    data = samples(num_classes=num_classes)
-    trainer = EMDTrainer(Network(num_classes), args, train_dataset=around(data))
-    trainer.train()
-    matrix = trainer.criterion.ground_distance
-    np.testing.assert_allclose(matrix, mean_one(matrix.numpy()))
-    steps = fields.get("max_steps", 9)  # three epochs of a batch of 8 on one device
-    assert len(logged(trainer, "loss_ce")) == steps
-    assert len(logged(trainer, "loss_emd")) == steps - 1 and min(logged(trainer, "loss_emd")) > 0
-    assert set(logged(trainer, "regularizer_weight")) == {6}
 
 
 def test_ranks_and_a_given_d_alone_have_mean_one_too(tmp_path):

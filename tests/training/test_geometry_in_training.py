@@ -13,7 +13,6 @@ from tests.training.tiny import (
     arguments,
     features_and_logits,
     ground_distance_slowly,
-    logged,
     samples,
     tiny_vit,
     train,
@@ -134,16 +133,6 @@ def test_a_class_without_samples_keeps_its_prior_distances(tmp_path, caplog):
     torch.testing.assert_close(trainer.criterion.ground_distance[K], prior[K])
     assert trainer.criterion.distance.known.all()
     assert "has had no sample" not in caplog.text
-
-
-def test_a_resumed_run_with_a_prior_ends_as_the_other(tmp_path):
-    fields = {"geometry": "line", "prior_weight": 0.5, "jump_start_epochs": 1, "save_strategy": "epoch"}
-    whole = train(tmp_path / "whole", **fields)
-    torch.manual_seed(0)
-    again = EMDTrainer(Network(), arguments(tmp_path / "whole", **fields), train_dataset=samples())
-    again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-6"))
-    assert again.criterion.ground_distance.equal(whole.criterion.ground_distance)
-    assert logged(again, "loss") == logged(whole, "loss")
 
 
 def test_distances_that_are_no_shares_are_noticed(tmp_path, caplog):

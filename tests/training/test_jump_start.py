@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from scipy.special import softmax
 from tests.training.tiny import (
     K,
@@ -152,24 +151,3 @@ def test_lambda_is_measured_over_its_end(tmp_path):
         regularizers += [(p[n] ** 2 * (distances[:, labels[n]] ** 2 - 0.25)).sum() for n in rows]
     expected = np.mean(entropies) / (3.5 * np.abs(regularizers).mean())
     assert trainer.criterion.regularizer_weight == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"loss": "xemd", "jump_start_ratio": 0.25},
-        {"loss": "xemd2", "jump_start_epochs": 1.5},  # D is there after three steps, lambda after five
-        {"loss": "xemd2", "jump_start_ratio": 0.5},
-    ],
-)
-def test_a_run_that_stopped_in_it_resumes_to_the_same_bits(tmp_path, fields):
-    fields = fields | {"save_strategy": "steps", "save_steps": 1}
-    whole = train(tmp_path, **fields)
-    for step in range(1, 7):
-        torch.manual_seed(step)
-        resumed = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=samples())
-        resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
-        for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
-            assert torch.equal(one, other)
-        assert torch.equal(whole.criterion.ground_distance, resumed.criterion.ground_distance)
-        assert whole.criterion.regularizer_weight == resumed.criterion.regularizer_weight

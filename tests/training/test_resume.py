@@ -141,6 +141,9 @@ WAYS = {
     "part of an epoch": {"num_train_epochs": 3.5},
     "accumulation that does not divide": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
     "D within epochs": {"ground_distance_update_steps": 2} | EVERY,
+    "D of two": {"geometry": "line", "prior_weight": 0.5},
+    "jump start of steps": {"jump_start_epochs": 1.5} | EVERY,  # D is there after three, lambda after five
+    "jump start of a share": {"loss": "xemd", "jump_start_epochs": None, "jump_start_ratio": 0.25} | EVERY,
     "evaluation within epochs": {"eval_strategy": "steps", "eval_steps": 2},
     "balanced": {"balanced_sampling": True, "data": samples(labels=[0] * 12 + [1] * 6 + [2] * 4 + [3] * 2)},
 }

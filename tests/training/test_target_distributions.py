@@ -75,14 +75,6 @@ def test_the_trainers_loss_is_weighted_however_the_step_is_cut(tmp_path, soft, a
     assert loss == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_balanced_cross_entropy_is_that_of_torch(tmp_path):
-    data = rare()
-    loss, logits = first_loss(tmp_path, data, loss="xe", class_weights="balanced")
-    weight = torch.tensor([24 / (4 * count) for count in COUNTS])
-    expected = F.cross_entropy(logits, torch.tensor([sample["labels"] for sample in data]), weight=weight)
-    assert loss == pytest.approx(float(expected), rel=1e-4)  # the weights of all samples sum to their number
-
-
 def test_both_terms_of_the_self_guided_loss_are_weighted(tmp_path):
     """Weights of 2 double both terms and leave lambda, their ratio, alone."""
     runs = [
@@ -97,12 +89,16 @@ def test_both_terms_of_the_self_guided_loss_are_weighted(tmp_path):
     torch.testing.assert_close(runs[0].criterion.ground_distance, runs[1].criterion.ground_distance)
 
 
-def test_regression_is_weighted_by_the_class_of_the_label(tmp_path):
+@pytest.mark.parametrize(("loss", "outputs"), [("xe", K), ("reg", 1)])
+def test_balanced_weights_are_one_over_the_counts(tmp_path, loss, outputs):
+    """Also of a regression, by the class of the label."""
     data = rare()
-    loss, outputs = first_loss(tmp_path, data, 1, loss="reg", class_weights="balanced")
-    labels = torch.tensor([sample["labels"] for sample in data])
-    weights = torch.tensor([24 / (4 * count) for count in COUNTS])[labels]
-    assert loss == pytest.approx(float((weights * (outputs.squeeze(1) - labels).square()).mean()), rel=1e-4)
+    found, logits = first_loss(tmp_path, data, outputs, loss=loss, class_weights="balanced")
+    labels, weight = torch.tensor([sample["labels"] for sample in data]), torch.tensor([24 / (4 * n) for n in COUNTS])
+    expected = F.cross_entropy(logits, labels, weight=weight) if loss == "xe" else None
+    if loss == "reg":
+        expected = (weight[labels] * (logits.squeeze(1) - labels).square()).mean()
+    assert found == pytest.approx(float(expected), rel=1e-4)  # the weights of all samples sum to their number
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -231,28 +227,6 @@ def test_mixed_batches_train_and_their_shares_reach_the_centroids(tmp_path, loss
     before = len(taken)
     trainer.evaluate()
     assert len(taken) == before  # what is tested stays as it is
-
-
-def test_an_interrupted_run_mixes_as_the_other(tmp_path):
-    """Interrupted in the middle of an epoch."""
-    generator = torch.Generator().manual_seed(2)
-    data = [{"pixel_values": torch.randn(3, 8, 8, generator=generator) + k % K, "labels": k % K} for k in range(24)]
-    fields = {"loss": "emd", "num_train_epochs": 2, "save_strategy": "steps", "save_steps": 2}
-    fields |= {"logging_strategy": "steps", "logging_steps": 1}
-
-    def run(checkpoint=None):
-        mix = BatchMixup(Mixup(mixup_alpha=1.0, cutmix_alpha=1.0, label_smoothing=0, num_classes=K))
-        args = arguments(tmp_path, **fields)
-        trainer = EMDTrainer(tiny_vit(), args, train_dataset=data, train_batch_transform=mix)
-        trainer.train(resume_from_checkpoint=checkpoint)
-        return logged(trainer, "loss"), trainer.model.state_dict()
-
-    losses, weights = run()
-    again, same = run(str(tmp_path / "checkpoint-2"))
-    assert again == losses
-    assert len(losses) == 6
-    for name in weights:
-        assert same[name].equal(weights[name]), name
 
 
 def test_a_transform_keeps_the_samples_of_a_batch(tmp_path):
