@@ -174,6 +174,8 @@ def test_mean_drift_between_splits(results, name, world_size):
     whole = f"{name.rpartition('_')[0]}_1"
     for key in ("loss", "grad_norm"):
         assert abs((curve(key, world_size, 0, name) / curve(key, 1, 0, whole) - 1).mean()) < EQUAL
+    matrices = [results(*run)["ground_distance"] for run in ((world_size, 0, name), (1, 0, whole))]
+    assert matrices == [None, None] or np.allclose(*matrices, rtol=EQUAL, atol=EQUAL)
 
 
 @pytest.mark.parametrize("world_size", [1, *RANKS])
