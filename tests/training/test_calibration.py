@@ -8,15 +8,14 @@ import pytest
 import torch
 from datasets import DatasetDict
 from huggingface_hub import ModelCard
-from tests.training.tiny import K, Network, arguments, images, samples, tiny_vit, train
+from tests.training.tiny import K, Network, arguments, images, named, samples, tiny_reviewer, tiny_vit, train
 from torch import nn
-from transformers import AutoModelForSequenceClassification, ViTImageProcessor, pipeline
+from transformers import ViTImageProcessor, pipeline
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.__main__ import main
-from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
+from squared_emd.data.synthetic.generated_data import STARS
 from squared_emd.decoding import calibrate_intervals, predict_intervals
-from squared_emd.experiments.networks import tiny_text_config, word_tokenizer
 from squared_emd.hub.results import digests_of_weights
 
 LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
@@ -85,7 +84,7 @@ def test_it_is_that_of_the_probabilities(tmp_path):
 
 def test_it_is_saved_and_training_takes_it_away(tmp_path):
     data = images()
-    model = tiny_vit(id2label=dict(enumerate("abcd")), label2id={name: k for k, name in enumerate("abcd")})
+    model = tiny_vit(**named("abcd"))
     trainer = EMDTrainer(model, arguments(tmp_path, loss="emd"), train_dataset=data)
     first = trainer.calibrate(data, coverage=0.5) + trainer.calibrate(data, coverage=[0.9])
     trainer.calibrate(data, coverage=0.5)
@@ -168,11 +167,7 @@ def test_errors(loss, model, data, given, message, tmp_path):
 def reviews(tmp_path, monkeypatch):
     """A model of texts and data of its classes, in this folder."""
     monkeypatch.chdir(tmp_path)
-    rows = generate_reviews(10, 30, 20)
-    tokenizer = word_tokenizer(rows["text"])
-    torch.manual_seed(0)
-    labels = {"id2label": dict(enumerate(STARS)), "label2id": {name: k for k, name in enumerate(STARS)}}
-    model = AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **labels))
+    model, tokenizer, rows = tiny_reviewer(10, 30, 20)
     with torch.no_grad():
         model.classifier.weight.mul_(20)  # so that texts differ
     model.config.emd = {"loss": "emd"}

@@ -7,50 +7,45 @@ import copy
 import json
 import os
 import tempfile
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
-from scipy.spatial.distance import pdist, squareform
-from scipy.stats import percentileofscore
-from tests.training.tiny import K, Network, Stream, arguments, samples, tiny_vit
+from tests.training.tiny import (
+    K,
+    Network,
+    Stream,
+    arguments,
+    ground_distance_slowly,
+    named,
+    samples,
+    tiny_reviewer,
+    tiny_vit,
+)
 from torch import nn
 from transformers import (
     AutoModelForAudioClassification,
     AutoModelForImageClassification,
-    AutoModelForSequenceClassification,
     ViTImageProcessor,
     pipeline,
 )
 
 from squared_emd import EMDTrainer, learn_ground_distance, load_ground_distance
 from squared_emd.__main__ import main
-from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, STARS, generate_reviews, generate_sounds
+from squared_emd.data.synthetic.generated_data import GRADES, SAMPLING_RATE, STARS, generate_sounds
 from squared_emd.experiments.networks import (
     tiny_audio_config,
     tiny_feature_extractor,
-    tiny_text_config,
-    word_tokenizer,
 )
 from squared_emd.hub.upload import UploadError
 from squared_emd.training import learned_distance
 from squared_emd.vision import average_flips
 
 AGES = ["baby", "child", "adult", "old"]
-QUIET = {"progress": False}
-
-
-def slowly(features, labels, kind="strict"):
-    """D and raw distances of (N, d) features and (N,) or (N, K) labels: Eq. 2, 12 and 13."""
-    shares = np.eye(labels.max() + 1)[labels] if labels.ndim == 1 else labels  # (N, K)
-    normalized = features / np.abs(features).sum(1, keepdims=True)
-    distances = squareform(pdist(shares.T @ normalized / shares.sum(0)[:, None]))
-    ranks = np.array([[percentileofscore(row, entry, kind=kind) / 100 for entry in row] for row in distances])
-    matrix = (ranks + ranks.T) / 2
-    np.fill_diagonal(matrix, 0)
-    return matrix, distances
+learn = partial(learn_ground_distance, progress=False)
 
 
 def features_one_by_one(model, head, inputs):
@@ -64,10 +59,6 @@ def features_one_by_one(model, head, inputs):
     return np.stack([rows if rows.ndim == 1 else rows[0] for rows in found])  # of tokens the first
 
 
-def named(names):
-    return {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
-
-
 def of_images():
     generator = np.random.default_rng(0)
     kinds = Features(image=Image(), label=ClassLabel(names=AGES))
@@ -79,10 +70,7 @@ def of_images():
 
 
 def of_texts():
-    rows = generate_reviews(40, 1, 1)
-    tokenizer = word_tokenizer(rows["text"])
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(tiny_text_config(tokenizer, **named(STARS)))
+    model, tokenizer, rows = tiny_reviewer(40, 1, 1)
     return model, tokenizer, rows, [tokenizer(text, return_tensors="pt") for text in rows["text"]], "classifier"
 
 
@@ -97,21 +85,16 @@ def of_sounds():
 def of_table():
     torch.manual_seed(1)
     rows = samples(count=21)
-    return (
-        Network(),
-        None,
-        Dataset.from_list(rows).with_format("torch"),
-        [{"inputs": row["inputs"][None]} for row in rows],
-        "head",
-    )
+    inputs = [{"inputs": row["inputs"][None]} for row in rows]
+    return Network(), None, Dataset.from_list(rows).with_format("torch"), inputs, "head"
 
 
 @pytest.mark.parametrize("made", [of_images, of_texts, of_sounds, of_table])
 def test_d_is_that_of_the_equations(made):
     model, processor, rows, inputs, head = made()
-    learned = learn_ground_distance(model, rows, processor=processor, batch_size=5, **QUIET)
+    learned = learn(model, rows, processor=processor, batch_size=5)
     labels = np.array(rows["labels" if "labels" in rows.column_names else "label"])
-    matrix, distances = slowly(features_one_by_one(model, head, inputs), labels)
+    matrix, distances = ground_distance_slowly(features_one_by_one(model, head, inputs), labels)
     np.testing.assert_allclose(learned.raw_distances, distances, atol=1e-6)
     np.testing.assert_allclose(learned.ground_distance, matrix, atol=1e-12)
     np.testing.assert_allclose([learned.sdd, learned.class_counts.sum()], [distances.std(), len(rows)], rtol=1e-4)
@@ -122,30 +105,30 @@ def test_soft_labels_and_ranks():
     model, rows = Network(), samples(soft=True)
     features = features_one_by_one(model, "head", [{"inputs": row["inputs"][None]} for row in rows])
     labels = torch.stack([row["labels"] for row in rows]).double().numpy()
-    strict, distances = slowly(features, labels)
+    strict, distances = ground_distance_slowly(features, labels)
     expected = {
         "strict": strict,
-        "inclusive": slowly(features, labels, "weak")[0],
+        "inclusive": ground_distance_slowly(features, labels, "weak")[0],
         None: distances / distances[~np.eye(K, dtype=bool)].mean(),
     }
     for rank, matrix in expected.items():
-        learned = learn_ground_distance(model, rows, rank=rank, **QUIET)
+        learned = learn(model, rows, rank=rank)
         np.testing.assert_allclose(learned.ground_distance, matrix, atol=1e-6)
 
 
 def test_classes_are_matched_by_name_and_the_model_is_left_as_it_was():
     model, processor, rows, *_ = of_images()
-    expected = learn_ground_distance(model, rows, processor=processor, **QUIET)
+    expected = learn(model, rows, processor=processor)
     names = AGES[::-1]
     turned = rows.map(lambda row: {"label": names.index(AGES[row["label"]])}, features=rows.features)
     turned = turned.cast_column("label", ClassLabel(names=names)).rename_columns({"label": "age", "image": "face"})
     average_flips(model)  # of which the features are those of the image itself
     by_name = Dataset.from_dict({"image": rows["image"][:], "label": [AGES[k] for k in rows["label"]]})
-    by_name = learn_ground_distance(model, by_name.cast_column("image", Image()), processor=processor, **QUIET)
+    by_name = learn(model, by_name.cast_column("image", Image()), processor=processor)
     assert torch.equal(by_name.centroids, expected.centroids)
     model.train()
     model.classifier.eval()
-    learned = learn_ground_distance(model, turned, processor=processor, label_column="age", num_proc=1, **QUIET)
+    learned = learn(model, turned, processor=processor, label_column="age", num_proc=1)
     assert torch.equal(learned.centroids, expected.centroids) and learned.class_names == AGES
     assert model.training and not model.classifier.training and not model.classifier._forward_hooks
 
@@ -153,10 +136,10 @@ def test_classes_are_matched_by_name_and_the_model_is_left_as_it_was():
 def test_what_is_not_finite_or_not_there_is_left_out(caplog):
     torch.manual_seed(1)
     rows = samples(labels=[0, 1, 2, 0, 1, 2])
-    clean = learn_ground_distance(Network(), rows[:3] + rows[4:], **QUIET)
+    clean = learn(Network(), rows[:3] + rows[4:])
     torch.manual_seed(1)
     rows[3]["inputs"] = torch.full((3,), torch.nan)
-    learned = learn_ground_distance(Network(), Stream(rows), batch_size=4, num_proc=2, **QUIET)
+    learned = learn(Network(), Stream(rows), batch_size=4, num_proc=2)
     np.testing.assert_allclose(learned.ground_distance, clean.ground_distance)
     assert learned.class_counts.tolist() == [1, 2, 2, 0] and not learned.ground_distance[3].any()
     assert caplog.messages[-1] == "1 of 4 classes have no sample, so that D does not know them: 3."
@@ -166,7 +149,7 @@ class TestSaved:
     def test_as_a_trained_one(self, tmp_path):
         model, processor, rows, *_ = of_images()
         model.config.emd = {"loss": "xe", "scores": [0.5, 6.0, 40.0, 80.0]}
-        learned = learn_ground_distance(model, rows, processor=processor, **QUIET)
+        learned = learn(model, rows, processor=processor)
         learned.save(tmp_path / "age")
         np.testing.assert_allclose(load_ground_distance(tmp_path / "age"), learned.ground_distance, atol=1e-6)
         emd = json.loads((tmp_path / "age" / "config.json").read_text())["emd"]
@@ -186,23 +169,18 @@ class TestSaved:
         np.testing.assert_allclose(trainer.criterion.ground_distance, learned.ground_distance, atol=1e-6)
 
     def test_beside_a_module(self, tmp_path):
-        learned = learn_ground_distance(Network(), samples(), **QUIET)
+        learned = learn(Network(), samples())
         learned.save(tmp_path)
         np.testing.assert_allclose(load_ground_distance(tmp_path), learned.ground_distance, atol=1e-6)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["ground_distance.safetensors", "model.safetensors"]
 
 
-def with_classes(names):
-    rows = [{"inputs": [0.0, 1.0, 2.0], "label": k} for k in range(2)]
-    return Dataset.from_list(rows).cast_column("label", ClassLabel(names=names))
-
-
 def of_labels(labels, kind=None, texts=None, label_column="label"):
     """D from these labels and texts."""
-    model, tokenizer, *_ = of_texts()
+    model, tokenizer, _ = tiny_reviewer(1, 1, 1)
     rows = Dataset.from_dict({"text": texts or ["good"] * len(labels), label_column: labels})
-    rows = rows if kind is None else rows.cast_column("label", kind)
-    return learn_ground_distance(model, rows, processor=tokenizer, label_column=label_column, **QUIET)
+    rows = rows if kind is None else rows.cast_column(label_column, kind)
+    return learn(model, rows, processor=tokenizer, label_column=label_column)
 
 
 class Named(Network):
@@ -211,112 +189,77 @@ class Named(Network):
         self.config = tiny_vit(2, **named(["a", "b"])).config
 
 
+TURNED = Dataset.from_dict({"inputs": [[0.0] * 3], "label": [0]}).cast_column("label", ClassLabel(names=["b", "a"]))
+
+
 @pytest.mark.parametrize(
-    ("learn", "message"),
+    ("act", "message"),
     [
-        (
-            lambda: learn_ground_distance(Network(), samples(), rank="loose", **QUIET),
-            'rank must be "strict" (Eq. 12), "inclusive" (Table 2) or None, got \'loose\'.',
-        ),
-        (
-            lambda: learn_ground_distance(nn.Linear(2, 2), samples(), **QUIET),
-            "the number of classes of Linear must be known: give the model an attribute num_classes (a Hugging Face "
-            "model has config.num_labels).",
-        ),
-        (
-            lambda: learn_ground_distance(Network(1), samples(), **QUIET),
-            "D needs a classifier with an output for each class; this one has 1 output.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), [], **QUIET),
-            "the dataset must have labeled samples, it is empty. Give some for each class.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), samples(labels=[0, 0, 0]), **QUIET),
-            "D needs samples of at least two classes, with finite features; 1 of 4 classes have one. Look at the "
-            "labels, and at the model's weights.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), samples(labels=[0, 1, 4]), **QUIET),
-            "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the dataset "
-            "1 are not, the first in row 2: 4. Give the model num_labels=5, or leave out what is no class.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), [{"inputs": torch.zeros(3)}], **QUIET),
-            "every sample must be a mapping with `label` or `labels`, a batch has ['inputs']. Name the column of the "
-            "labels with label_column, or give a data_collator that makes `labels`.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), Stream([(torch.zeros(3), 0)]), **QUIET),
-            "every sample must be a mapping with the inputs of the model and `label`; got a tuple. Give such samples, "
-            "or a data_collator that makes them of yours.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), "faces", **QUIET),
-            "faces is read for models of images, texts or sounds that come with a processor. Give processor, or a "
-            "dataset with the inputs of the model.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), samples(), split="train", **QUIET),
-            "split is of a dataset that is given by its place. Give the rows of the split themselves.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), Dataset.from_list([{"x": 0, "label": 0}]), **QUIET),
-            "the dataset must have columns that Network takes, of inputs; it has x, label. Make its inputs, or give "
-            "the processor that does.",
-        ),
-        (
-            lambda: learn_ground_distance(Named(), with_classes(["b", "a"]), **QUIET),
-            "the classes of the dataset must be those of the model, in their order: a, b; it has b, a. Give it the "
-            "labels of the model.",
-        ),
-        (
-            lambda: learn_ground_distance(Network(), DatasetDict(train=of_texts()[2]), **QUIET),
-            "the dataset must be the samples of one split, got a DatasetDict of train. Give one of them, as "
-            "dataset['train'].",
-        ),
-        (
-            lambda: of_labels(["4 stars", "good"]),
-            "the labels must be classes of the model, 1 star, 2 stars, 3 stars, 4 stars, 5 stars; of the column "
-            "'label' row 1 has 'good'. Rename it, or leave out such rows.",
-        ),
-        (
-            lambda: of_labels([1, None, 2]),
-            "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
-            "are not, the first in row 1: nan. Leave out samples without a label.",
-        ),
-        (
-            lambda: of_labels([1, 5], label_column="stars"),
-            "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset, "
-            "its 'stars', 1 are not, the first in row 1: 5. If the labels count from 1, subtract 1; otherwise give the "
-            "model num_labels=6.",
-        ),
-        (
-            lambda: of_labels([1, -1], ClassLabel(names=STARS[::-1])),
-            "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
-            "are not, the first in row 1: -1. Leave out samples without a label.",
-        ),
-        (
-            lambda: of_labels([1, 2], texts=["good", None]),
-            "the column 'text' must have an input for each sample, row 1 has none. Leave out such rows.",
-        ),
-        (
-            lambda: learn_ground_distance(*of_images()[:1], of_texts()[2], processor=of_images()[1], **QUIET),
-            "the dataset must have a column of image inputs, 'image', and one of labels, 'label'; it has text, label, "
-            "split. Name them with input_column and label_column.",
-        ),
+        (lambda: learn(Network(), samples(), rank="loose"),
+         'rank must be "strict" (Eq. 12), "inclusive" (Table 2) or None, got \'loose\'.'),
+        (lambda: learn(nn.Linear(2, 2), samples()),
+         "the number of classes of Linear must be known: give the model an attribute num_classes (a Hugging Face model "
+         "has config.num_labels)."),
+        (lambda: learn(Network(1), samples()),
+         "D needs a classifier with an output for each class; this one has 1 output."),
+        (lambda: learn(Network(), []),
+         "the dataset must have labeled samples, it is empty. Give some for each class."),
+        (lambda: learn(Network(), samples(labels=[0, 0, 0])),
+         "D needs samples of at least two classes, with finite features; 1 of 4 classes have one. Look at the labels, "
+         "and at the model's weights."),
+        (lambda: learn(Network(), samples(labels=[0, 1, 4])),
+         "labels must be class indices in 0 .. 3, or 4 shares of sum 1 each; of the column 'labels' of the dataset 1 "
+         "are not, the first in row 2: 4. Give the model num_labels=5, or leave out what is no class."),
+        (lambda: learn(Network(), [{"inputs": torch.zeros(3)}]),
+         "every sample must be a mapping with `label` or `labels`, a batch has ['inputs']. Name the column of the "
+         "labels with label_column, or give a data_collator that makes `labels`."),
+        (lambda: learn(Network(), Stream([(torch.zeros(3), 0)])),
+         "every sample must be a mapping with the inputs of the model and `label`; got a tuple. Give such samples, or "
+         "a data_collator that makes them of yours."),
+        (lambda: learn(Network(), "faces"),
+         "faces is read for models of images, texts or sounds that come with a processor. Give processor, or a dataset "
+         "with the inputs of the model."),
+        (lambda: learn(Network(), samples(), split="train"),
+         "split is of a dataset that is given by its place. Give the rows of the split themselves."),
+        (lambda: learn(Network(), Dataset.from_list([{"x": 0, "label": 0}])),
+         "the dataset must have columns that Network takes, of inputs; it has x, label. Make its inputs, or give the "
+         "processor that does."),
+        (lambda: learn(Named(), TURNED),
+         "the classes of the dataset must be those of the model, in their order: a, b; it has b, a. Give it the labels "
+         "of the model."),
+        (lambda: learn(Network(), DatasetDict(train=TURNED)),
+         "the dataset must be the samples of one split, got a DatasetDict of train. Give one of them, as "
+         "dataset['train']."),
+        (lambda: of_labels(["4 stars", "good"]),
+         "the labels must be classes of the model, 1 star, 2 stars, 3 stars, 4 stars, 5 stars; of the column 'label' "
+         "row 1 has 'good'. Rename it, or leave out such rows."),
+        (lambda: of_labels([1, None, 2]),
+         "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
+         "are not, the first in row 1: nan. Leave out samples without a label."),
+        (lambda: of_labels([1, 5], label_column="stars"),
+         "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset, its "
+         "'stars', 1 are not, the first in row 1: 5. If the labels count from 1, subtract 1; otherwise give the model "
+         "num_labels=6."),
+        (lambda: of_labels([1, -1], ClassLabel(names=STARS[::-1])),
+         "labels must be class indices in 0 .. 4, or 5 shares of sum 1 each; of the column 'label' of the dataset 1 "
+         "are not, the first in row 1: -1. Leave out samples without a label."),
+        (lambda: of_labels([1, 2], texts=["good", None]),
+         "the column 'text' must have an input for each sample, row 1 has none. Leave out such rows."),
+        (lambda: learn(tiny_vit(), TURNED, processor=ViTImageProcessor(), input_column="face"),
+         "the dataset must have a column of image inputs, 'face', and one of labels, 'label'; it has inputs, label. "
+         "Name them with input_column and label_column."),
     ],
-)
-def test_errors(learn, message):
+)  # fmt: skip
+def test_errors(act, message):
     with pytest.raises(ValueError) as error:
-        learn()
+        act()
     assert str(error.value) == message
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model, tokenizer, rows, *_ = of_texts()
+    model, tokenizer, rows = tiny_reviewer(40, 1, 1)
     model.save_pretrained("stars")
     tokenizer.save_pretrained("stars")
     rows.to_csv("reviews.csv")  # the labels are class indices
@@ -326,8 +269,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_command_saves_draws_and_prints(folder, capsys):
-    model, tokenizer, rows, *_ = of_texts()
-    expected = learn_ground_distance(model, rows, processor=tokenizer, **QUIET)
+    model, tokenizer, rows = tiny_reviewer(40, 1, 1)
+    expected = learn(model, rows, processor=tokenizer)
     command = "distance stars --dataset named.csv --label_column stars --output_dir out --batch_size 8"
     main(command.split())
     printed = capsys.readouterr().out.splitlines()
@@ -340,7 +283,7 @@ def test_the_command_saves_draws_and_prints(folder, capsys):
 
 
 def test_the_command_pushes(folder, capsys, monkeypatch):
-    learned = learn_ground_distance("stars", "reviews.csv", **QUIET)
+    learned = learn("stars", "reviews.csv")
     done = []
 
     def push(folder, repository, **options):

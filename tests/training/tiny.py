@@ -8,7 +8,13 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import percentileofscore
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset
-from transformers import BertConfig, BertForSequenceClassification, ViTConfig, ViTForImageClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
 
@@ -39,6 +45,23 @@ def tiny_vit(num_labels=K, **fields):
     sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 8, "intermediate_size": 16} | fields
     config = ViTConfig(num_hidden_layers=1, num_attention_heads=2, num_labels=num_labels, **sizes)
     return ViTForImageClassification(config)
+
+
+def named(names):
+    """Fields of a config."""
+    return {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+
+
+def tiny_reviewer(*counts):
+    """A model of texts, its tokenizer, and reviews of its classes for training, validation and test."""
+    from squared_emd.data.synthetic.generated_data import STARS, generate_reviews
+    from squared_emd.experiments.networks import tiny_text_config, word_tokenizer
+
+    rows = generate_reviews(*counts)
+    tokenizer = word_tokenizer(rows["text"])
+    torch.manual_seed(0)
+    config = tiny_text_config(tokenizer, **named(STARS))
+    return AutoModelForSequenceClassification.from_config(config), tokenizer, rows
 
 
 def tiny_bert():
@@ -148,9 +171,12 @@ def features_and_logits(model, data):
     return features.numpy(), logits.numpy()
 
 
-def ground_distance_slowly(features, labels):
-    """Section 3.1: L1-normalized class means, Euclidean distances, percentile ranks, mean with the transpose."""
+def ground_distance_slowly(features, labels, kind="strict"):
+    """Section 3.1, of labels (N,) or (N, K): L1-normalized class means, Euclidean distances, percentile ranks."""
+    shares = np.eye(labels.max() + 1)[labels] if labels.ndim == 1 else labels  # (N, K)
     normalized = features / np.abs(features).sum(1, keepdims=True)
-    distances = squareform(pdist(np.stack([normalized[labels == k].mean(0) for k in range(K)])))
-    ranks = np.array([[percentileofscore(row, entry, kind="strict") / 100 for entry in row] for row in distances])
-    return (ranks + ranks.T) / 2, distances
+    distances = squareform(pdist(shares.T @ normalized / shares.sum(0)[:, None]))
+    ranks = np.array([[percentileofscore(row, entry, kind=kind) / 100 for entry in row] for row in distances])
+    matrix = (ranks + ranks.T) / 2
+    np.fill_diagonal(matrix, 0)
+    return matrix, distances
