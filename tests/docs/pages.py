@@ -14,11 +14,10 @@ _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 class Fence(NamedTuple):
-    """A block of code: its language, its text and the line on which it begins."""
+    """A block of code."""
 
     language: str
     text: str
-    line: int
 
 
 def name_of(page):
@@ -31,7 +30,7 @@ def tokens(page):
 
 def fences(page):
     found = (token for token in tokens(page) if token.type == "fence")
-    return [Fence(token.info.split(" ")[0], token.content, token.map[0] + 1) for token in found]
+    return [Fence(token.info.split(" ")[0], token.content) for token in found]
 
 
 def inline(page):

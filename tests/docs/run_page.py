@@ -6,6 +6,7 @@
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,13 +20,13 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from tests.docs.pages import ROOT, name_of
 from tests.docs.stand_ins import use_stand_ins
+from tests.training.tiny import tiny_vit
 from transformers import (
     AutoModel,
     ResNetConfig,
     ResNetForImageClassification,
     Trainer,
     ViTConfig,
-    ViTForImageClassification,
     ViTImageProcessor,
     ViTModel,
     pipeline,
@@ -74,19 +75,13 @@ def pictures(count=24):
     return [{"pixel_values": torch.randn(3, SIDE, SIDE, generator=generator) + k, "labels": k} for k in labels]
 
 
-def network():
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    return ViTForImageClassification(ViTConfig(image_size=SIDE, patch_size=4, num_labels=K, **sizes))
-
-
 def faces(*names):
     for name in names:
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(name)
 
 
 def saved_model(folder):
-    model = network()
+    model = tiny_vit(K)
     model.config.ground_distance = squared_emd.ground_distance_from_positions(torch.arange(K) / (K - 1)).tolist()
     model.config.emd = {"loss": "xemd2", "omega": 2.0, "mu": -0.25, "version": squared_emd.__version__}
     model.save_pretrained(folder)
@@ -109,7 +104,7 @@ def of_readme():
 
 
 def of_index():
-    return {"model": network(), "train": pictures(), "test": pictures()}
+    return {"model": tiny_vit(K), "train": pictures(), "test": pictures()}
 
 
 def of_checkpoints():
@@ -118,7 +113,7 @@ def of_checkpoints():
     args = EMDTrainingArguments("age", loss="emd", num_train_epochs=1, save_strategy="no")
     return {
         "trainer": EMDTrainer(model, args, train_dataset=pictures(), eval_dataset=pictures()),
-        "network": network(),
+        "network": tiny_vit(K),
         "args": EMDTrainingArguments("lora", num_train_epochs=3, save_strategy="no"),
         "images": pictures(),
     }
@@ -126,7 +121,7 @@ def of_checkpoints():
 
 def of_engines():
     args = EMDTrainingArguments("out", loss="emd", num_train_epochs=2, save_strategy="epoch")
-    trainer = EMDTrainer(network(), args, train_dataset=pictures())
+    trainer = EMDTrainer(tiny_vit(K), args, train_dataset=pictures())
     trainer.train()
     return {"trainer": trainer}
 
@@ -195,7 +190,7 @@ def of_any_classifier():
 
 def of_any_trainer():
     use_stand_ins()
-    return {"network": network, "train": pictures()}
+    return {"network": partial(tiny_vit, K), "train": pictures()}
 
 
 BEFORE = {

@@ -1,10 +1,9 @@
-"""Loads models from the Hub of `HF_ENDPOINT` where squared_emd is not installed; `test_push.py` runs it.
+"""Loads models from the Hub of `HF_ENDPOINT` where squared_emd cannot be imported; `test_push.py` runs it.
 
 It is given the folder with `logits.npz` of `push_program.py` and one for what it sees.
 """
 
 import copy
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ TEXT = "so good that it is a joy to read and read again"
 
 
 def main(pushed, folder, first):
-    assert importlib.util.find_spec("squared_emd") is None
+    sys.modules["squared_emd"] = None  # every import of it fails, as where it is not installed
     saved = np.load(pushed / "logits.npz")
     inputs = torch.tensor(saved["inputs"])
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))

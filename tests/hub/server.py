@@ -64,14 +64,14 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests that match; `seen` counts those that it has happened to."""
+    """The next `times` requests that match get a status, or lose their connection after so many bytes of their body."""
 
     method: str
     path: str  # a regular expression that is searched for in the path
-    times: int
     status: int | None = None
     after_bytes: int | None = None
-    seen: int = 0
+    times: int = 1
+    seen: int = 0  # those that it has happened to
 
 
 class HubServer:
@@ -79,7 +79,7 @@ class HubServer:
 
     def __init__(self):
         self.users = {"hf_me": "me", "hf_other": "other"}  # token -> user, who owns the namespace of that name alone
-        self._repos, self._objects, self._faults, self._bugs = {}, {}, [], []
+        self._repos, self._objects, self.faults, self._bugs = {}, {}, [], []
         self._lock = threading.RLock()
 
     def __enter__(self):
@@ -100,19 +100,9 @@ class HubServer:
         with self._lock:
             return self._repos[name]
 
-    def fail(self, method, path, status, times=1):
-        """The next `times` requests that match are answered with a status and do nothing; the fault, which counts."""
-        self._faults.append(Fault(method, path, times, status=status))
-        return self._faults[-1]
-
-    def cut(self, method, path, after_bytes, times=1):
-        """The next `times` requests that match lose their connection after so many bytes of their body."""
-        self._faults.append(Fault(method, path, times, after_bytes=after_bytes))
-        return self._faults[-1]
-
     def fault_of(self, method, path):
         with self._lock:
-            for fault in self._faults:
+            for fault in self.faults:
                 if fault.seen < fault.times and fault.method == method and re.search(fault.path, path):
                     fault.seen += 1
                     return fault
@@ -156,9 +146,6 @@ class HubServer:
             self._repos[name] = Repo(name, private=asked.get("visibility") == "private")
             self._repos[name].commit("initial commit", {})
         return _json({"url": f"{self.endpoint}/{name}", "name": name, "id": name}, status)
-
-    def _validate_yaml(self, user, body):
-        return _json({"errors": [], "warnings": []})
 
     def _preupload(self, user, body, name, revision):
         present = self._writable(user, name).at(revision).files
@@ -206,12 +193,9 @@ class HubServer:
         return _json(about | {"tags": [], "siblings": siblings})
 
     def _tree(self, user, body, name, revision):
-        files = self._visible(user, name).at(revision).files
+        files = sorted(self._visible(user, name).at(revision).files.items())
         return _json(
-            [
-                {"type": "file", "path": path, "oid": _etag(path, data), "size": len(data)}
-                for path, data in sorted(files.items())
-            ]
+            [{"type": "file", "path": path, "oid": _etag(path, data), "size": len(data)} for path, data in files]
         )
 
     def _resolve(self, user, body, name, revision, path):
@@ -232,12 +216,12 @@ class Handler(BaseHTTPRequestHandler):
         body = self._body(fault.after_bytes if fault else None)
         if fault and fault.after_bytes is not None:
             return self._hang_up()
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if fault:
-            answer = fault.status, JSON | {"Retry-After": "0"}, json.dumps({"error": responses[fault.status]}).encode()
+            status, headers, data = _json({"error": responses[fault.status]}, fault.status)
+            headers = headers | {"Retry-After": "0"}
         else:
-            answer = hub.answer(self.command, path, token, body)
-        status, headers, data = answer
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            status, headers, data = hub.answer(self.command, path, token, body)
         self.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(data))}).items():
             self.send_header(name, value)
@@ -288,7 +272,7 @@ def _json(data, status=200):
 _NAME, _PART = "([^/]+/[^/]+)", "([^/]+)"
 ROUTES = (
     (("POST",), "/api/repos/create", HubServer._create),
-    (("POST",), "/api/validate-yaml", HubServer._validate_yaml),
+    (("POST",), "/api/validate-yaml", lambda *_: _json({"errors": [], "warnings": []})),
     (("POST",), f"/api/models/{_NAME}/preupload/{_PART}", HubServer._preupload),
     (("POST",), f"/api/models/{_NAME}/commit/main", HubServer._commit),
     (("POST",), rf"/{_NAME}\.git/info/lfs/objects/batch", HubServer._lfs_batch),

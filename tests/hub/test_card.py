@@ -47,7 +47,6 @@ from squared_emd.experiments.networks import (
 )
 from squared_emd.ground_distance.saved import write_ground_distance
 from squared_emd.hub import write_card
-from squared_emd.hub.card_content import escape
 from squared_emd.hub.results import digests_of_weights
 
 
@@ -207,20 +206,6 @@ class TestOwnScript:
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             write_card(tmp_path, metadata={"metrics": ["accuracy"], "eval_results": []})
 
-    @pytest.mark.parametrize(
-        ("model_type", "architecture", "task", "example"),
-        [
-            ("bert", "BertForSequenceClassification", "text-classification", '"A text."'),
-            ("wav2vec2", "Wav2Vec2ForSequenceClassification", "audio-classification", '"sound.wav"'),
-            ("vit", "ViTForImageClassification", "image-classification", '"image.jpg"'),
-        ],
-    )
-    def test_modalities(self, tmp_path, model_type, architecture, task, example):
-        card = card_of(model_folder(tmp_path, model_type=model_type, architectures=[architecture]), results=self.OWN)
-        assert ModelCard(card).data.pipeline_tag == task
-        assert f'classify = pipeline("{task}", model="YOUR_NAME/YOUR_MODEL")\nprint(classify({example}))' in card
-        assert ("ordinal-image-classification" in card) == (model_type == "vit")
-
 
 REGRESSION = {"names": ["output_0"], "emd": {"loss": "reg"}, "distances": None}
 WITHOUT_FOLDS = {"stand_in": False, "folds": 1, "fold": 0}
@@ -313,9 +298,6 @@ class TestTextFromElsewhere:
         changes |= {"versions": {"torch": str(secret)}}
         card = card_of(run_folder(secret, changes=changes, _name_or_path=str(secret)))
         assert "secret" not in card and str(tmp_path) not in card
-
-    def test_escape(self):
-        assert escape("a\n\n b\tc") == "a b c"
 
 
 class TestLicense:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 from tests.hub.clients import environment, run_python
-from tests.hub.server import HubServer
+from tests.hub.server import Fault, HubServer
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
@@ -24,11 +24,11 @@ def recipe(hub, folder, ranks=1, token="hf_me"):
 @pytest.mark.slow
 def test_two_ranks_push_once_and_again_after_a_failure(tmp_path):
     with HubServer() as hub:
-        fault = hub.fail("POST", "/api/models/me/drawn/commit/main", 503)
+        hub.faults.append(Fault("POST", "/api/models/me/drawn/commit/main", status=503))
         first = recipe(hub, tmp_path, ranks=2)
         run = tmp_path / "out" / "small" / "xe" / "fold_0" / "seed_42"
         assert first.returncode != 0
-        assert fault.seen == 1
+        assert hub.faults[0].seen == 1
         assert f"{run} was not pushed to me/drawn: the Hub had a fault of its own (503). Wait a moment." in first.stderr
         trained = (run / "model.safetensors").read_bytes()
         second = recipe(hub, tmp_path, ranks=2)
