@@ -10,8 +10,7 @@ import pytest
 from accelerate.commands.launch import launch_command_parser
 from tests.docs.pages import LINKED, PAGES, ROOT, anchors, fences, inline, name_of
 from tests.docs.run_page import document_of, run, run_each
-from tests.hub.clients import become_client
-from tests.hub.server import HubServer
+from tests.hub.server import HubServer, become_client
 from tests.ranks import in_fork
 from torch.distributed.run import get_args_parser as torchrun_parser
 from transformers import HfArgumentParser

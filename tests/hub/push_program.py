@@ -17,7 +17,7 @@ import transformers
 from huggingface_hub import HfApi
 from peft import LoraConfig
 from PIL import Image
-from tests.hub.clients import become_client
+from tests.hub.server import become_client
 from tests.training.tiny import tiny_vit
 from transformers import (
     AutoModelForAudioClassification,

@@ -1,4 +1,6 @@
-"""A test double of the Hugging Face Hub: models over HTTP on loopback, as much of it as the tests ask for.
+"""A test double of the Hugging Face Hub, models over HTTP on loopback, and the processes that talk to it.
+
+huggingface_hub reads its settings once, so each client has a process of its own.
 
 huggingface_hub repeats preupload, LFS requests and HEAD of a file by itself, five times, after 408, 429, 500, 502, 503,
 504 or a lost connection; it fails at once on a new repository, a commit and the model info.
@@ -7,16 +9,24 @@ huggingface_hub repeats preupload, LFS requests and HEAD of a file by itself, fi
 import base64
 import contextlib
 import hashlib
+import importlib
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub
+
+KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")  # nothing else of this process's own
 LFS_SUFFIXES = (".safetensors", ".png")
 JSON = {"Content-Type": "application/json"}
 
@@ -282,3 +292,28 @@ ROUTES = (
     (("GET",), f"/api/models/{_NAME}/tree/{_PART}", HubServer._tree),
     (("GET", "HEAD"), f"/{_NAME}/resolve/{_PART}/(.+)", HubServer._resolve),
 )
+
+
+def environment(server, tmp_path, token="hf_me"):
+    """The whole environment of a process that knows no Hub but `server`, no proxy and no token but `token`.
+
+    Its cache and its home lie in `tmp_path`: where another process must fetch anew, give it another folder.
+    """
+    own = {name: os.environ[name] for name in KEPT if name in os.environ}
+    own |= {"HF_ENDPOINT": server.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    own |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HOME": str(tmp_path), "HF_HOME": str(Path(tmp_path) / "huggingface")}
+    return own | {"OMP_NUM_THREADS": "1"} | ({"HF_TOKEN": token} if token else {})
+
+
+def become_client(server, tmp_path):
+    """Gives this process, a forked one, that environment, as if it had begun with it."""
+    os.environ.clear()
+    os.environ.update(environment(server, tmp_path))
+    importlib.reload(huggingface_hub.constants)
+    huggingface_hub.close_session()
+
+
+def run_python(path, env, cwd, timeout, *, arguments=(), flags=()):
+    """Runs a file in a process of its own, with options of Python itself; the `CompletedProcess`, with its text."""
+    command = [sys.executable, *flags, str(path), *map(str, arguments)]
+    return subprocess.run(command, env=env, cwd=cwd, timeout=timeout, capture_output=True, text=True)

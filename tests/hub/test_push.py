@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from tests.hub import push_program
-from tests.hub.clients import environment, run_python
-from tests.hub.server import Fault, HubServer
+from tests.hub.server import Fault, HubServer, environment, run_python
 from tests.ranks import in_fork
 
 HERE = Path(__file__).parent

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
-from tests.hub.clients import environment, run_python
-from tests.hub.server import Fault, HubServer
+from tests.hub.server import Fault, HubServer, environment, run_python
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (

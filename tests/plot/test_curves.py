@@ -54,11 +54,6 @@ def test_units_and_missing_metrics():
     assert [legend(axes) for axes in learning_curves(curves).axes] == [["REG"], ["EMD"]]
 
 
-def test_a_closing_evaluation_does_not_move_the_last_point():
-    figure = learning_curves({"xe": [*history(4), {"epoch": 4.0, "eval_aem": 1.0, "eval_aeo": 1.0}]})
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [12.5, 25, 37.5, 50]
-
-
 def test_losses_look_different_and_each_the_same_everywhere():
     names = [*LOSSES[1:], "own 1", "own 2", "own 3", "own 4"]  # without XE there are no rings
     left, right = (axes.lines for axes in learning_curves({name: history(3) for name in names}).axes)

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
-import torch
 from huggingface_hub import RepoCard
 from PIL import Image
-from transformers import AutoModelForImageClassification, TimmWrapperConfig
+from tests.hub.test_pipelines import processor, tiny_vit
 
 from squared_emd.data.adience import AGE_GROUPS
 
@@ -31,22 +29,9 @@ pytestmark = pytest.mark.xdist_group("space")  # importing gradio takes seconds
 
 
 def save_model(folder, names=NAMES, shares=SHARES, **config):
-    """Saves a network of random weights, but for its head, which always answers `shares`."""
-    config = TimmWrapperConfig(
-        architecture="test_resnet",
-        pretrained_cfg=timm.get_pretrained_cfg("test_resnet").to_dict(),
-        do_pooling=True,
-        num_labels=len(names),
-        id2label=dict(enumerate(names)),
-        label2id={name: k for k, name in enumerate(names)},
-        **config,
-    )
-    model = AutoModelForImageClassification.from_config(config)
-    head = model.timm_model.get_classifier()
-    with torch.no_grad():
-        head.weight.zero_()
-        head.bias.copy_(torch.tensor(shares, dtype=torch.float64).log())
-    model.save_pretrained(folder)
+    """Saves a network that always answers `shares`."""
+    tiny_vit(names, np.log(shares), **config).save_pretrained(folder)
+    processor().save_pretrained(folder)
     return str(folder)
 
 

@@ -127,9 +127,6 @@ class LabelTree:
             lengths: from the name of a node to the length of the edge to its parent, 1 if it is missing; or (N,)
                 lengths. Default: all 1.
 
-        Returns:
-            The tree.
-
         Raises:
             ValueError: it is no tree with one root, or a name in ``class_names`` or ``lengths`` is no node.
 
@@ -200,9 +197,6 @@ class LabelTree:
             path: .json with what :meth:`from_nested` takes; or with an object whose entry ``parents`` is what
                 :meth:`from_parents` takes, with ``class_names`` and ``lengths`` if they are needed.
 
-        Returns:
-            The tree.
-
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: it holds no tree.
@@ -235,17 +229,7 @@ class LabelTree:
         return distances[np.ix_(place, place)]
 
     def reordered(self, class_names: Sequence[str]) -> LabelTree:
-        """The same tree with its classes in another order.
-
-        Args:
-            class_names: (K,) the same names, in the order of a model's labels.
-
-        Returns:
-            A tree whose labels are in that order.
-
-        Raises:
-            ValueError: the names are different ones.
-        """
+        """The same tree with its classes, which must be the same, in the order of a model's labels."""
         names = [str(name) for name in class_names]
         if sorted(names) != sorted(self.class_names):
             missing = sorted(set(names) - set(self.class_names)) or sorted(set(self.class_names) - set(names)) or names

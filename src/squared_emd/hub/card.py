@@ -73,16 +73,21 @@ def write_card(
         raise FileNotFoundError(f"a card needs a saved model, there is no {folder / 'config.json'}; save one first")
     if card.is_file() and not is_generated(card):
         return []
-    config, why_not_run = _read_config(folder), None
-    if calibrations is not None:
-        kept = _kept_results(folder) or {}
-        results = kept.get("results") or read_results(folder)[0] if results is None else results
-        results = dict(results) | {"intervals": replace_calibrations(results.get("intervals") or [], calibrations)}
-        license, given = license or kept.get("license"), (kept.get("metadata") or {}) | given
+    config, why_not_run, is_new = _read_config(folder), None, results is not None or calibrations is not None
     if results is not None:
+        where = "results"
         if results.get("weights") is not None:
-            check_weights(folder, results["weights"], "results")
-        known = verify_results(results, config, "results")
+            check_weights(folder, results["weights"], where)
+    elif kept := _kept_results(folder):
+        results, where = kept["results"], _KEPT_FILE
+        license, given = license or kept["license"], (kept["metadata"] or {}) | given
+    else:
+        (results, why_not_run), where = read_results(folder), RESULTS_FILE
+    if calibrations is not None:
+        intervals = replace_calibrations(results.get("intervals") or [], calibrations)
+        results, why_not_run = {**results, "intervals": intervals}, None
+    known = verify_results(results, config, where)
+    if is_new:
         kept = {
             "results": {**results, "weights": digests_of_weights(folder)},
             "license": license,
@@ -90,12 +95,6 @@ def write_card(
         }
         with write_aside(folder / _KEPT_FILE) as path:
             path.write_text(json.dumps(kept, indent=2, default=float) + "\n", encoding="utf-8")
-    elif kept := _kept_results(folder):
-        known = verify_results(kept["results"], config, _KEPT_FILE)
-        license, given = license or kept["license"], (kept["metadata"] or {}) | given
-    else:
-        found, why_not_run = read_results(folder)
-        known = verify_results(found, config)
     if why_not_run is None and not known.keys() & CARD_METRICS.keys() and not known.get("other_metrics"):
         why_not_run = (
             "Nothing was measured on these weights. Evaluate them before the push; "

@@ -32,13 +32,11 @@ _CONFIGS = {
     "video_preprocessor_config.json",
 }  # fmt: skip
 _WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
-_OTHERS = {
-    "config.json", "generation_config.json", "adapter_config.json", GROUND_DISTANCE_FILE, CARD_FILE,
-    "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-    "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
-    "spm.model", "spm_char.model", "sentencepiece.model", "chat_template.json", "bpe.codes", "dict.txt",
-    "entity_vocab.json", "byte_maps.json",
+_OTHERS = _CONFIGS | {
+    "generation_config.json", "adapter_config.json", GROUND_DISTANCE_FILE, CARD_FILE,
+    "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
+    "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "spm.model", "spm_char.model",
+    "sentencepiece.model", "chat_template.json", "bpe.codes", "dict.txt", "entity_vocab.json", "byte_maps.json",
 }  # fmt: skip
 # HUB_ERRORS, what huggingface_hub wraps them in while weights are sent, and what it makes of an answer that refuses.
 UPLOAD_ERRORS = (*HUB_ERRORS, RuntimeError, ValueError)
