@@ -38,7 +38,6 @@ class ExpectedScoreCorrelation(ArrayMetric):
     """
 
     example: ClassVar = {"predictions": [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]], "references": [0.1, 0.3, 0.5]}
-
     inputs = ((ROWS, NUMBERS), (NUMBERS, NUMBERS), (ROWS, ROWS))
 
     def _arrays(self, predictions: Any, references: Any) -> Columns:

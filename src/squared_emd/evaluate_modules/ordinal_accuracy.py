@@ -44,7 +44,6 @@ class OrdinalAccuracy(ArrayMetric):
     """
 
     example: ClassVar = {"predictions": [0, 2, 5, 1], "references": [0, 1, 1, 1]}
-
     inputs = ((LABELS, LABELS), (ROWS, LABELS), (LABELS, ROWS), (ROWS, ROWS))
 
     def _arrays(self, predictions: Any, references: Any) -> Columns:
@@ -61,20 +60,16 @@ class OrdinalAccuracy(ArrayMetric):
         class_weights: Any = None,
     ) -> dict[str, Any]:
         tolerances = [] if tolerances is None else as_whole_numbers(tolerances, "tolerances", 0)
-        weights = None
-        if class_weights is not None:
-            weights = as_class_weights(class_weights, np.bincount(references))[references]  # (N,)
+        weights = as_class_weights(class_weights, np.bincount(references))[references]  # (N,)
         results = {
             "aem": within(predictions, references, sample_weight=weights),
             "aeo": within(predictions, references, tolerance=1, sample_weight=weights),
             "mae": mean_absolute_error(predictions, references, sample_weight=weights),
             "macro_mae": macro_mean_absolute_error(predictions, references),
         }
-        for tolerance in tolerances:
-            share = within(predictions, references, tolerance=tolerance, sample_weight=weights)
-            results[f"within_{tolerance}"] = share
+        for k in tolerances:
+            results[f"within_{k}"] = within(predictions, references, tolerance=k, sample_weight=weights)
         if per_class:
-            found = accuracy_per_class(predictions, references)
-            classes = range(1 + max(predictions.max(), references.max()))
-            results["accuracy_per_class"] = [found.get(k) for k in classes]
+            found, last = accuracy_per_class(predictions, references), max(predictions.max(), references.max())
+            results["accuracy_per_class"] = [found.get(k) for k in range(last + 1)]
         return results

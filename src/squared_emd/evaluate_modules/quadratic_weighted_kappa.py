@@ -38,7 +38,6 @@ class QuadraticWeightedKappa(ArrayMetric):
     """
 
     example: ClassVar = {"predictions": [0, 1, 2, 1], "references": [0, 1, 2, 2]}
-
     inputs = ((LABELS, LABELS), (ROWS, LABELS), (LABELS, ROWS), (ROWS, ROWS))
 
     def _arrays(self, predictions: Any, references: Any) -> Columns:

@@ -47,7 +47,6 @@ class SquaredEMD(ArrayMetric):
     """
 
     example: ClassVar = {"predictions": [[0.5, 0.25, 0.25], [0, 0.5, 0.5], [0.1, 0.8, 0.1]], "references": [0, 2, 1]}
-
     inputs = ((ROWS, LABELS), (ROWS, ROWS))
 
     def _arrays(self, predictions: Any, references: Any) -> Columns:

@@ -33,7 +33,6 @@ class TopKError(ArrayMetric):
     """
 
     example: ClassVar = {"predictions": [[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]], "references": [2, 1, 2]}
-
     inputs = ((ROWS, LABELS), (ROWS, ROWS))
 
     def _arrays(self, predictions: Any, references: Any) -> Columns:

@@ -118,9 +118,8 @@ def ordinal_metrics(
         return found
 
     def summary(samples: Samples, num_outputs: int) -> dict[str, float]:
-        predicted, true, weights = samples["predicted"], samples["true"], None
-        if class_weights is not None:
-            weights = as_class_weights(class_weights, np.bincount(true))[true]  # (N,)
+        predicted, true = samples["predicted"], samples["true"]
+        weights = as_class_weights(class_weights, np.bincount(true))[true]  # (N,)
         metrics = {
             "aem": within(predicted, true, sample_weight=weights),
             "aeo": within(predicted, true, tolerance=1, sample_weight=weights),

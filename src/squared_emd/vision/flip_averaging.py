@@ -9,8 +9,6 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-__all__ = ["average_flips"]
-
 
 def average_flips(model: nn.Module) -> RemovableHandle:
     """Makes a model in evaluation mode return the average over an image and its horizontal flip.

@@ -1,8 +1,8 @@
 """The networks of the recipes: any timm or Hub image classifier, and the paper's, pre-trained or from random weights.
 
 Importing it registers the paper's with timm as `alxs`, `alx` and `res`. VGG_F and RES_F are pre-trained networks of
-timm's (`PRETRAINED`). Each of ours is saved under a second name (`saved_name`), which tells whoever loads it without
-this package what is missing.
+timm's (`PRETRAINED`). Each of ours is saved under a second name, which tells whoever loads it without this package
+what is missing.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ..metrics.names import PRETRAINED
 __all__ = ["PRETRAINED", "SMALL", "ImageClassifier", "load_image_classifier"]
 
 FROM_SCRATCH = ("alxs", "alx", "res")
+SAVED_SUFFIX = "_needs_import_squared_emd"  # of their architectures in a saved config: what loading them needs
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_pct": 1.0, "interpolation": "bilinear"}
 default_cfgs = generate_default_cfgs(
@@ -113,7 +114,7 @@ def load_image_classifier(
     }
     name = PRETRAINED.get(name, name)
     if name in FROM_SCRATCH:
-        return _from_timm_registry(name, label_fields, saved_as=saved_name(name))
+        return _from_timm_registry(name, label_fields, saved_as=name + SAVED_SUFFIX)
     if name == SMALL:
         return _from_timm_registry("resnetv2_50", label_fields, model_args=_SMALL_ARGUMENTS, size=_SMALL_SIZE)
     if from_scratch and name.startswith("timm/") and not Path(name).is_dir():
@@ -266,12 +267,7 @@ def res(pretrained: bool = False, **kwargs: Any) -> ResNetV2:
     return build_model_with_cfg(ResNetV2, "res", pretrained, feature_cfg={"flatten_sequential": True}, **arguments)
 
 
-def saved_name(name: str) -> str:
-    """The architecture under which one of `FROM_SCRATCH` is saved; its name says what loading it needs."""
-    return f"{name}_needs_import_squared_emd"
-
-
 for _make in (alxs, alx, res):
     _saved = partial(_make)
-    _saved.__name__, _saved.__module__ = saved_name(_make.__name__), __name__
+    _saved.__name__, _saved.__module__ = _make.__name__ + SAVED_SUFFIX, __name__
     register_model(_saved)
