@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from tests.data.files import message_of
 
 from squared_emd.data.labeled_data import load_labeled_data
 
@@ -71,21 +72,15 @@ def test_a_folder_of_files(tmp_path):
         (("x,kind,x,label", "1,a,2,low"), "the header has a column x twice: rename or remove one"),
         (("x,label", "1,low", "x,label", "2,high"), "row 1 is the header once more: remove it"),
         (("x,label", "1,low", "1,2,high"), "Error tokenizing data. C error: Expected 2 fields in line 3, saw 3\n"),
+        (("x,label", "1,ä"), "'utf-8' codec can't decode byte 0xe4 in position 10: invalid continuation byte: save the "
+         "file as CSV UTF-8"),
     ],
-)
+)  # fmt: skip
 def test_tables_that_are_none(lines, reason, tmp_path):
-    path = write(tmp_path / "t.csv", *lines)
-    with pytest.raises(ValueError) as caught:
-        load_labeled_data(path, "tables")
-    assert str(caught.value) == f"{path} cannot be loaded as a dataset: {reason}. {SUPPORTED}"
-
-
-def test_the_code_page_of_a_spreadsheet(tmp_path):
-    path = write(tmp_path / "t.csv", "x,label", "1,mäßig", encoding="cp1252")
-    with pytest.raises(ValueError) as caught:
-        load_labeled_data(path, "tables")
-    assert str(caught.value).startswith(f"{path} cannot be loaded as a dataset: 'utf-8' codec can't decode byte 0xe4 ")
-    assert str(caught.value).endswith(f": save the file as CSV UTF-8. {SUPPORTED}")
+    path = write(tmp_path / "t.csv", *lines, encoding="cp1252")
+    assert message_of(ValueError, load_labeled_data, path, "tables") == (
+        f"{path} cannot be loaded as a dataset: {reason}. {SUPPORTED}"
+    )
 
 
 def test_an_index_is_no_input(tmp_path, caplog):
@@ -123,9 +118,7 @@ class TestNone:
 
     def test_beside_missing_labels_it_must_be_listed(self, tmp_path, caplog):
         path = write(tmp_path / "t.csv", "text,label", "a,None", "b,severe", "c,", "d,mild", times=8)
-        with pytest.raises(ValueError) as caught:
-            load_labeled_data(path, "texts")
-        assert str(caught.value) == (
+        assert message_of(ValueError, load_labeled_data, path, "texts") == (
             f"{path}: 8 labels are empty, 8 are 'None'. If that is a class, list the classes in their order with "
             "--classes (classes=...), it among them; if it means that there is no label, without it."
         )

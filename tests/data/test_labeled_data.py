@@ -632,9 +632,6 @@ HALVES = Dataset.from_dict(PLAIN | {"split": ["train", "test"] * 10})
          f"SOURCE: the column split is left out, because its cells must be one of {KEYWORDS}."),
         (TABLE, GRADES, "x kind label split", "SOURCE: columns of neither numbers nor text are left out: list."),
         (TABLE, GRADES | {"columns": ["kind", "x"]}, "kind x label split", None),
-        (PLAIN | {"index": range(20)}, {}, "x label split",
-         "SOURCE: columns that number or name the rows are left out: index. To learn from them, name all inputs with "
-         "--feature_columns."),
     ],
 )  # fmt: skip
 def test_warnings_of_tables(content, options, columns, message, tmp_path, caplog):

@@ -4,6 +4,7 @@ import os
 import socket
 
 import pytest
+from tests.data.files import message_of
 
 from squared_emd.data.media_files import scan_folder
 
@@ -93,9 +94,7 @@ def test_splits_and_classes(files, expected, message, tmp_path, caplog):
 )
 def test_folders_that_can_be_read_in_two_ways(files, found, tmp_path):
     make(tmp_path, *(f"{file}.png" for file in files.split()))
-    with pytest.raises(ValueError) as caught:
-        read(tmp_path)
-    assert str(caught.value) == (
+    assert message_of(ValueError, read, tmp_path) == (
         f"{tmp_path}: folders of splits must be all on their level, above those of classes or in each; got "
         f"{found}. Move them, or list all with --classes (classes=...) if all are classes"
     )
@@ -137,9 +136,7 @@ def test_names_that_are_not_utf8(tmp_path):
     make(tmp_path, "1/a.png", "2/b.png")
     odd = os.fsencode(tmp_path) + b"/2/\xe4.png"
     os.rename(tmp_path / "2" / "b.png", odd)
-    with pytest.raises(ValueError) as caught:
-        read(tmp_path)
-    assert str(caught.value) == (
+    assert message_of(ValueError, read, tmp_path) == (
         f"names of files and folders must be valid UTF-8, 1 are not, the first: {odd!r}. Rename them"
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, List, Value
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -95,12 +95,9 @@ class TableEncoder:
                 f"the column {name} has the value {table[name].iloc[row]} (row {row} of {len(table)}), too far from "
                 f"those of the training rows. {ADVICE}, or correct it."
             )
+        kept = rows.select_columns([name for name in ("label", "group") if name in rows.features])
         kind = List(Value("float32"), length=features.shape[1])
-        encoded = Dataset.from_dict({"features": features.astype(np.float32)}, features=Features({"features": kind}))
-        for name in ("label", "group"):
-            if name in rows.features:
-                encoded = encoded.add_column(name, rows[:][name], feature=rows.features[name])
-        return encoded
+        return kept.add_column("features", list(features.astype(np.float32)), feature=kind)
 
     def _warn_about_new(self, table: pd.DataFrame) -> None:
         """Logs a warning about values that are encoded as if they were none, or the mean, and not marked."""
