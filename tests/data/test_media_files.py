@@ -1,7 +1,6 @@
 """Which files of a folder are of which split and class, and what is said about the others."""
 
 import os
-import socket
 
 import pytest
 from tests.data.files import message_of
@@ -120,16 +119,6 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, caplog):
         f"{tmp_path}: images left out because no folder of a class holds them: 1 (c.png).",
         f"{tmp_path}: folders left out because they hold no images: 2 (1/x.png, 3).",
     ]
-
-
-def test_irregular_files_are_rows_to_be_refused_by_the_check_of_files(tmp_path, monkeypatch):
-    make(tmp_path, "1/a.png")
-    os.mkfifo(tmp_path / "1" / "pipe.png")
-    (tmp_path / "1" / "gone.png").symlink_to(tmp_path / "nowhere")
-    with socket.socket(socket.AF_UNIX) as server:
-        monkeypatch.chdir(tmp_path / "1")  # the path of a socket must be short
-        server.bind("socket.png")
-        assert [file for _, file in read(tmp_path)["train"]] == ["1/a.png", "1/gone.png", "1/pipe.png", "1/socket.png"]
 
 
 def test_names_that_are_not_utf8(tmp_path):

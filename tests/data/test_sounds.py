@@ -7,6 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import soundfile
+from tests.data.files import message_of
 from transformers import Wav2Vec2FeatureExtractor
 
 from squared_emd.data.sounds import AudioCollator, audio_decoder, decode_audio
@@ -47,49 +48,43 @@ def test_another_rate_keeps_the_pitch(tmp_path):
     np.testing.assert_array_equal(cut, sound[:1600])
 
 
+def changed(path, start, value):
+    """A tone whose header is another."""
+    content = bytearray(tone(path).read_bytes())
+    content[start : start + len(value)] = value
+    path.write_bytes(content)
+    return path
+
+
 def test_errors(tmp_path):
     """What is wrong with a sound, and what to do; one that is not there is an error of its own."""
-    loud = tmp_path / "loud.wav"
-    soundfile.write(loud, np.array([0.0, np.inf]), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "loud.wav", np.array([0.0, np.inf]), RATE, subtype="FLOAT")
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "raw.raw").write_bytes(bytes(100))
+    rates = (1, 999, 768_001, 2**31 - 1)
+    impossible = "a sound must have 1000 to 768000 samples per second, its header says"
     for sound, reason in (
-        (tone(tmp_path / "e.wav", seconds=0), "it has no samples"),
-        (loud, "it has samples that are NaN or infinite"),
-        (tmp_path / "pipe.wav", "it is not a regular file"),
+        (tone(tmp_path / "e.wav", seconds=0), "it has no samples."),
+        (tmp_path / "loud.wav", "it has samples that are NaN or infinite."),
+        (tmp_path / "pipe.wav", "it is not a regular file."),
         (tmp_path / "raw.raw", ""),
         ({"path": "a.mp3", "bytes": b"ID3 of no use"}, ""),
+        *((changed(tmp_path / f"{rate}.wav", 24, struct.pack("<I", rate)), f"{impossible} {rate}.") for rate in rates),
     ):
         name = sound["path"] if isinstance(sound, dict) else sound
-        with pytest.raises(ValueError) as caught:
-            decode_audio(sound, RATE)
-        assert str(caught.value).startswith(f"{name} cannot be decoded: {reason}")
-        assert str(caught.value).endswith(". Repair it, or convert it to WAV, FLAC, Ogg or MP3.")
+        message = message_of(ValueError, decode_audio, sound, RATE)
+        assert message.startswith(f"{name} cannot be decoded: {reason}")
+        assert message.endswith(". Repair it, or convert it to WAV, FLAC, Ogg or MP3.")
     with pytest.raises(FileNotFoundError, match=r"no\.wav"):
         decode_audio(tmp_path / "no.wav", RATE)
 
 
-def test_headers_that_claim_the_impossible(tmp_path):
-    """Refused, or read no further than the file goes, in little memory and time."""
-
-    def changed(name, start, value):
-        content = bytearray(tone(tmp_path / name).read_bytes())
-        content[start : start + len(value)] = value
-        (tmp_path / name).write_bytes(content)
-        return str(tmp_path / name)
-
+def test_headers_that_claim_too_much(tmp_path):
+    """They are refused, or read no further than the file goes, in little memory and time."""
     expected = decode_audio(tone(tmp_path / "t.wav"), RATE)
-    for rate in (1, 999, 768_001, 2**31 - 1):
-        path = changed("rate.wav", 24, struct.pack("<I", rate))
-        with pytest.raises(ValueError) as caught:
-            decode_audio(path, RATE)
-        assert str(caught.value) == (
-            f"{path} cannot be decoded: a sound must have 1000 to 768000 samples per second, its header says {rate}. "
-            "Repair it, or convert it to WAV, FLAC, Ogg or MP3."
-        )
-    np.testing.assert_array_equal(decode_audio(changed("size.wav", 40, b"\xff" * 4), RATE), expected)
+    np.testing.assert_array_equal(decode_audio(changed(tmp_path / "size.wav", 40, b"\xff" * 4), RATE), expected)
     # The last 36 of 64 bits after the ten bytes of block and frame sizes say how many samples there are.
-    claim = changed("count.flac", 22, b"\xff" * 4)
+    claim = changed(tmp_path / "count.flac", 22, b"\xff" * 4)
     tracemalloc.start()
     with suppress(ValueError):
         assert len(decode_audio(claim, RATE)) == len(expected)
