@@ -14,11 +14,17 @@ OUTSIDE = f"whose standard deviation is outside the range of float64. Scale them
 def test_by_hand(tmp_path):
     """x has the mean 2 and the deviation 1; `same` has the deviation 0."""
     encoder = TableEncoder(TRAIN)
-    rows = {"x": [1.0, None, 4.0], "same": [5, 6, None], "kind": ["a", "c", None], "label": [1, 0, 1]}
+    rows = {
+        "x": [1.0, None, 4.0],
+        "same": [5, 6, None],
+        "kind": ["a", "c", None],
+        "label": [1, 0, 1],
+        "group": list("ppq"),
+    }
     encoded = encoder.encode(Dataset.from_dict(rows))
     # x, x is missing, same, kind is a, kind is b
     assert encoded["features"][:] == [[-1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [2, 0, 0, 0, 0]]
-    assert encoded["label"][:] == [1, 0, 1]
+    assert (encoded["label"][:], encoded["group"][:]) == ([1, 0, 1], ["p", "p", "q"])
     assert encoder.num_features == 5
     assert str(encoder) == (
         "2 standardized columns of numbers; missing values are the mean and marked in x; one column per value for "
