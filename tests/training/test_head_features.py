@@ -118,11 +118,6 @@ def taken_twice():
     head_input.take(logits)
 
 
-def not_armed():
-    head_input = HeadInput(model := Network(), K)
-    head_input.take(model(**vectors())["logits"])
-
-
 @pytest.mark.parametrize(
     ("do", "message"),
     [
@@ -145,7 +140,6 @@ def not_armed():
         (lambda: HeadInput(Network(), K).take(torch.zeros(B, K)), NOT_RUN),
         (lambda: HeadInput(Network(), K, head="head").take(torch.zeros(B, K)), NOT_RUN),
         (taken_twice, NOT_RUN),
-        (not_armed, NOT_RUN),
         (with_another_batch, NO_ROWS.format("'head'", 3, "(4, 6)", "head (Linear, 6 -> 4)")),
         (
             lambda: caught(

@@ -88,17 +88,6 @@ def test_a_stream_has_steps(tmp_path, fields, num_plain):
     assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(9)]
 
 
-def test_a_stream_that_is_passed_once_has_no_d_to_measure_with(tmp_path):
-    args = arguments(tmp_path, jump_start_epochs=1, max_steps=9)
-    with pytest.raises(ValueError) as error:
-        EMDTrainer(Network(), args, train_dataset=Stream()).train()
-    assert str(error.value) == (
-        'regularizer_weight="auto" is measured in the last epoch of the jump start, with the D of the epoch before; '
-        "where the steps of an epoch are not known, jump_start_epochs must be at least 2, got 1. Give more, or a "
-        "number for regularizer_weight."
-    )
-
-
 @pytest.mark.parametrize(
     ("fields", "steps", "run_steps"),
     [

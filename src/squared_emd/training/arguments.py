@@ -221,8 +221,7 @@ class EMDTrainingArguments(TrainingArguments):
     def changed_fields(self, other: EMDTrainingArguments) -> list[str]:
         """The fields of ours that have another value in other arguments."""
         self._make_lists()
-        names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
-        return [name for name in names if getattr(self, name) != getattr(other, name)]
+        return [name for name in _own_fields() if getattr(self, name) != getattr(other, name)]
 
     @property
     def unused_fields(self) -> list[str]:
@@ -258,10 +257,9 @@ class EMDTrainingArguments(TrainingArguments):
     @property
     def prior(self) -> tuple[float, float] | None:
         """The weight of a given D in the first epoch, and its decay; None: a given D is not changed."""
-        is_energy_distance = self.loss == "xemd"
-        weight = 0.5 if self.prior_weight is None and is_energy_distance else self.prior_weight
-        decay = (1.0 if is_energy_distance else 0.9) if self.prior_decay is None else self.prior_decay
-        return None if weight is None else (weight, decay)
+        weight, decay = (0.5, 1.0) if self.loss == "xemd" else (None, 0.9)
+        weight = weight if self.prior_weight is None else self.prior_weight
+        return None if weight is None else (weight, decay if self.prior_decay is None else self.prior_decay)
 
     @property
     def uses_ground_distance(self) -> bool:
@@ -285,10 +283,9 @@ class EMDTrainingArguments(TrainingArguments):
         """
         epochs, ratio = self.jump_start_epochs, self.jump_start_ratio
         if epochs is None and ratio is None:
-            is_long = epoch_steps is not None and num_steps > JUMP_START_EPOCHS * epoch_steps
             if self.loss == "xemd":
                 ratio = _ENERGY_DISTANCE_JUMP_START
-            elif is_long:
+            elif epoch_steps is not None and num_steps > JUMP_START_EPOCHS * epoch_steps:
                 epochs = JUMP_START_EPOCHS
             else:
                 ratio = _SHORT_JUMP_START
@@ -313,8 +310,7 @@ class LossArguments(EMDTrainingArguments):
     @classmethod
     def of(cls, options: Mapping[str, Any], *, unused: Collection[str]) -> LossArguments:
         """The arguments that a user gives by name, of which those that mean nothing there are `unused`."""
-        names = [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
-        known = [name for name in names if name not in unused]
+        known = [name for name in _own_fields() if name not in unused]
         if others := sorted(options.keys() - known):
             raise TypeError(f"there is no option {', '.join(others)} here. There are: {', '.join(known)}.")
         args = cls(**options)
@@ -324,6 +320,10 @@ class LossArguments(EMDTrainingArguments):
                 "class_weights_from_counts gives them."
             )
         return args
+
+
+def _own_fields() -> list[str]:
+    return [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
 
 
 def _plain(value: Any) -> Any:

@@ -127,12 +127,11 @@ class HeadInput:
             self._find(held, logits)
         features = held[self.head][0]
         head = _unadapted(self._modules[self.head])
-        if isinstance(head, _CONVOLUTIONS):
-            rows = features.flatten(2).mean(2) if features.ndim > 2 else features  # (B, d, h, w) -> (B, d)
-        elif isinstance(head, nn.Linear) or features.ndim < 4:
-            rows = features.flatten(1, -2).mean(1) if features.ndim > 2 else features  # (B, T, d) -> (B, d)
-        else:
-            rows = features  # Which axis holds the channels is unknown: rejected below.
+        rows = features  # Of other layers with more axes it is unknown which holds the channels: rejected below.
+        if isinstance(head, _CONVOLUTIONS) and features.ndim > 2:
+            rows = features.flatten(2).mean(2)  # (B, d, h, w) -> (B, d)
+        elif features.ndim == 3 or (features.ndim > 3 and isinstance(head, nn.Linear)):
+            rows = features.flatten(1, -2).mean(1)  # (B, T, d) -> (B, d)
         if rows.ndim != 2 or rows.shape[0] != logits.shape[0]:
             raise ValueError(
                 f"The input of the head {self.head!r} must be one row of features for each of the {logits.shape[0]} "
@@ -207,8 +206,7 @@ def _widths(layer: nn.Module) -> tuple[int, int]:
 
 
 def _listing(layers: dict[str, nn.Module]) -> str:
-    last = list(layers.items())[-_MAX_LISTED:]
-    widths = [" -> ".join(map(str, _widths(layer))) for _, layer in last]
     return ", ".join(
-        f"{name} ({type(layer).__name__}, {width})" for (name, layer), width in zip(last, widths, strict=True)
+        f"{name} ({type(layer).__name__}, {' -> '.join(map(str, _widths(layer)))})"
+        for name, layer in list(layers.items())[-_MAX_LISTED:]
     )
