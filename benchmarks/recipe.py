@@ -35,7 +35,7 @@ from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassifi
 
 from squared_emd.data.adience import AGE_GROUPS, load_adience
 from squared_emd.data.splits import fold_split
-from squared_emd.data.synthetic.drawn_faces import draw_faces
+from squared_emd.data.synthetic.drawn_people import draw_faces
 
 HERE = Path(__file__).resolve().parent
 RECIPE = HERE.parent / "recipes" / "adience.py"

@@ -42,7 +42,7 @@ def main() -> None:
 
     # 2. The faces.
     from squared_emd.data.adience import AGE_GROUPS, load_adience
-    from squared_emd.data.synthetic.drawn_faces import draw_faces
+    from squared_emd.data.synthetic.drawn_people import draw_faces
 
     with user_errors(), args.main_process_first():
         folder = args.data_dir or draw_faces(num_faces=args.num_faces)

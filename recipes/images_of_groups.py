@@ -42,7 +42,7 @@ def main() -> None:
 
     # 2. The faces, cut out of the images by the places of their eyes.
     from squared_emd.data.images_of_groups import AGE_GROUPS, load_images_of_groups
-    from squared_emd.data.synthetic.drawn_groups import draw_groups
+    from squared_emd.data.synthetic.drawn_people import draw_groups
 
     with user_errors(), args.main_process_first():
         num_test = args.num_faces // 35 * 7  # seven groups of equally many

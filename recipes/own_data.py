@@ -49,7 +49,7 @@ def main() -> None:
     from squared_emd.data.adience import AGE_GROUPS
     from squared_emd.data.labeled_data import load_labeled_data
     from squared_emd.data.splits import class_table
-    from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
+    from squared_emd.data.synthetic.drawn_people import LABELS_FILE, draw_faces
 
     with user_errors(), args.main_process_first():
         source = args.data_dir or draw_faces(num_faces=args.num_faces) / LABELS_FILE

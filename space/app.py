@@ -24,7 +24,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 import squared_emd.hub
 import squared_emd.vision  # noqa: F401  (as the hub, it registers what loading a model needs)
 from squared_emd import load_ground_distance, plot
-from squared_emd.data.synthetic.drawn_faces import LABELS_FILE, draw_faces
+from squared_emd.data.synthetic.drawn_people import LABELS_FILE, draw_faces
 from squared_emd.ground_distance.model_config import class_names_of
 
 DRAWN_FACES = Path(__file__).resolve().parents[1] / "model_cards" / "drawn-faces"

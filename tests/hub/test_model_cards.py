@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 
 from squared_emd import load_ground_distance
 from squared_emd.data.synthetic.drawn_compositions import draw_compositions
-from squared_emd.data.synthetic.drawn_faces import draw_faces
+from squared_emd.data.synthetic.drawn_people import draw_faces
 from squared_emd.hub import write_card
 
 CARDS = Path(__file__).parents[2] / "model_cards"

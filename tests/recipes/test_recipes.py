@@ -37,8 +37,7 @@ from transformers import (
 
 from squared_emd.data.synthetic import generated_data
 from squared_emd.data.synthetic.drawn_compositions import draw_compositions
-from squared_emd.data.synthetic.drawn_faces import draw_faces
-from squared_emd.data.synthetic.drawn_groups import draw_groups
+from squared_emd.data.synthetic.drawn_people import draw_faces, draw_groups
 from squared_emd.data.synthetic.drawn_shapes import draw_shapes
 from squared_emd.experiments.networks import word_tokenizer
 from squared_emd.ground_distance.saved import read_ground_distance

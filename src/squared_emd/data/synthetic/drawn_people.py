@@ -1,4 +1,4 @@
-"""Drawn group images in the layout of Images of Groups, to try things on without data: no photograph."""
+"""Drawn people in the layouts of Adience and of Images of Groups, to try things on without data: no photograph."""
 
 import os
 from pathlib import Path
@@ -6,26 +6,89 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from squared_emd.data.adience import AGE_BOUNDS, AGE_GROUPS, NUM_FOLDS, PREFIXES
 from squared_emd.data.images_of_groups import AGE_CODES, FOLDERS, SPLITS
 from squared_emd.data.prepared import prepare_once
 from squared_emd.data.published_files import write_mat
-from squared_emd.data.synthetic.cartoon import background, develop, draw_into, draw_person
-from squared_emd.data.synthetic.drawn_faces import APPARENT_AGE_NOISE
+from squared_emd.data.synthetic.cartoon import background, develop, draw_image, draw_into, draw_person
+
+APPARENT_AGE_NOISE = 0.4
+"""How far a person looks from their true age: standard deviation, in widths of an age group."""
+
+FACES_VERSION, GROUPS_VERSION = 2, 1  # go up when another folder comes out of the same arguments
+
+ADIENCE_COUNTS = (2519, 2163, 2132, 1655, 4950, 2300, 830, 875)
+MEAN_IMAGES = 4
+LABELS_FILE = "labels.csv"  # the same faces as people have data of their own: image, label, group
+HEADER = "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score"
+FACES_README = """\
+These are drawn faces and no photographs: shapes that squared_emd.data.synthetic drew from random numbers.
+They show no person. The files have the layout of Adience, so that whatever reads Adience can be tried on them;
+a figure measured on them says nothing about Adience.
+"""
 
 AGE_EDGES = (0, 1, 2, 3, 4, 5, 7, 8)
 """Where the seven groups begin and end on the age axis of `draw_person`, whose units are the groups of Adience: 37-65
 takes the two of 38-43 and 48-53."""
 
-VERSION = 1  # goes up when another folder comes out of the same arguments
-
 HEAD = 37  # half the height of a grown-up's head, in pixels of the image
 COLUMN, ROW = 2.45, 2.6  # from one head to the next and from one row to the next, in these halves
 NUM_GROUPS = len(AGE_CODES)
 MAT_FOLDER = "AgeGenderClassification"
-README = """These are drawn people and no photographs: shapes that squared_emd.data.synthetic drew from random
+GROUPS_README = """\
+These are drawn people and no photographs: shapes that squared_emd.data.synthetic drew from random
 numbers. They show nobody. The files have the layout of Images of Groups, so that whatever reads Images of Groups can be
 tried on them; a figure measured on them says nothing about Images of Groups.
 """
+
+
+def draw_faces(
+    output_dir: str | os.PathLike | None = None, *, num_faces: int = 1500, size: int = 96, seed: int = 0
+) -> Path:
+    """Draws faces of eight age groups in five folds of disjoint people, in Adience's layout and proportions.
+
+    A person has one true age and looks older or younger by a normal deviate (`APPARENT_AGE_NOISE`), so no network gets
+    all right. `labels.csv` names each image, its group and its person once more.
+    """
+    edges = np.round(np.cumsum((0, *ADIENCE_COUNTS)) * num_faces / sum(ADIENCE_COUNTS)).astype(int)
+    counts = np.diff(edges).tolist()  # whole numbers in Adience's proportions that sum to num_faces
+    if min(counts) < NUM_FOLDS:
+        raise ValueError(f"Each group needs a face in each fold: num_faces must be at least 98, got {num_faces}.")
+    settings = {"pictures": "faces", "version": FACES_VERSION, "num_faces": num_faces, "size": size, "seed": seed}
+    settings["noise"] = APPARENT_AGE_NOISE
+    return prepare_once(
+        output_dir, "drawn_faces", settings, FACES_README, lambda folder: _draw_folds(folder, counts, size, seed)
+    )
+
+
+def _draw_folds(folder: Path, counts: list[int], size: int, seed: int) -> None:
+    lines, table = [[HEADER] for _ in range(NUM_FOLDS)], ["image,label,group"]
+    user = image_index = 0
+    for group, count in enumerate(counts):
+        for k in range(NUM_FOLDS):
+            fold = (group + k) % NUM_FOLDS
+            left = count // NUM_FOLDS + (k < count % NUM_FOLDS)
+            while left:
+                rng = np.random.default_rng((seed, 0, user))
+                age = group + rng.uniform(0, 1) + rng.normal(0, APPARENT_AGE_NOISE)
+                person = draw_person(rng, age)
+                user_id = f"{10000000 + user}@N0{fold}"
+                (folder / "aligned" / user_id).mkdir(parents=True)
+                num_images = min(left, int(rng.integers(1, 2 * MEAN_IMAGES)))
+                for _ in range(num_images):
+                    name = f"drawn_{image_index:05d}.jpg"
+                    image = draw_image(person, np.random.default_rng((seed, 1, image_index)), size)
+                    path = f"aligned/{user_id}/{PREFIXES['aligned']}.{user}.{name}"
+                    image.save(folder / path, quality=90)
+                    table.append(f"{path},{AGE_GROUPS[group]},{user_id}")
+                    fields = (user_id, name, user, AGE_BOUNDS[group], "mf"[person.woman], 0, 0, size, size, 0, 0, 50)
+                    lines[fold].append("\t".join(map(str, fields)))
+                    image_index += 1
+                left -= num_images
+                user += 1
+    for fold, rows in enumerate(lines):
+        (folder / f"fold_{fold}_data.txt").write_text("\n".join(rows) + "\n")
+    (folder / LABELS_FILE).write_text("\n".join(table) + "\n")
 
 
 def draw_groups(
@@ -42,9 +105,11 @@ def draw_groups(
             raise ValueError(
                 f"num_{split} must be a positive multiple of {NUM_GROUPS}, the number of groups, got {count}."
             )
-    settings = {"pictures": "groups", "version": VERSION, "num_train": num_train, "num_test": num_test, "seed": seed}
-    settings["noise"] = APPARENT_AGE_NOISE
-    return prepare_once(output_dir, "drawn_groups", settings, README, lambda folder: _draw_set(folder, counts, seed))
+    settings = {"pictures": "groups", "version": GROUPS_VERSION, "num_train": num_train, "num_test": num_test}
+    settings |= {"seed": seed, "noise": APPARENT_AGE_NOISE}
+    return prepare_once(
+        output_dir, "drawn_groups", settings, GROUPS_README, lambda folder: _draw_set(folder, counts, seed)
+    )
 
 
 def _draw_set(folder: Path, counts: dict[str, int], seed: int) -> None:
