@@ -3,10 +3,12 @@
 `python tests/docs/run_page.py docs/tutorial.md docs/checkpoints.md` runs each in an empty folder.
 """
 
+import importlib.util
 import os
 import sys
 from contextlib import contextmanager
 from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +21,8 @@ from PIL import Image
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from tests.docs.pages import ROOT, name_of
-from tests.docs.stand_ins import use_stand_ins
 from tests.training.tiny import tiny_vit
+from torch import nn
 from transformers import (
     AutoModel,
     ResNetConfig,
@@ -186,6 +188,53 @@ def of_any_classifier():
             shade = np.random.default_rng((k, n)).integers(20 * k, 20 * k + 100, (20, 20, 3), dtype=np.uint8)
             Image.fromarray(shade).save(f"faces/{k}/{n}.png")
     return {}
+
+
+# What a page shows of libraries that are not installed: as little as calls its blocks in the library's order.
+
+
+class LightningModule(nn.Module):
+    """Of Lightning."""
+
+
+class LightningTrainer:
+    """Of Lightning: its loop, and a checkpoint that is saved and loaded again."""
+
+    def __init__(self, *, max_epochs, logger, enable_checkpointing):
+        self.max_epochs = max_epochs
+
+    def fit(self, module, loader):
+        optimizer = module.configure_optimizers()
+        for _ in range(self.max_epochs):
+            for batch_idx, batch in enumerate(loader):
+                optimizer.zero_grad()
+                module.training_step(batch, batch_idx).backward()
+                optimizer.step()
+            module.on_train_epoch_end()
+            checkpoint = {}
+            module.on_save_checkpoint(checkpoint)
+            module.on_load_checkpoint(checkpoint)
+
+
+class Metric(nn.Module):
+    """Of torchmetrics, on one rank."""
+
+    def add_state(self, name, default, dist_reduce_fx):
+        self.register_buffer(name, default)
+
+
+STAND_INS = {
+    "lightning": {"LightningModule": LightningModule, "Trainer": LightningTrainer},
+    "torchmetrics": {"Metric": Metric},
+}
+
+
+def use_stand_ins():
+    """Makes what is not installed importable."""
+    for name, contents in STAND_INS.items():
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            sys.modules[name] = importlib.util.module_from_spec(ModuleSpec(name, None))
+            vars(sys.modules[name]).update(contents)
 
 
 def of_any_trainer():

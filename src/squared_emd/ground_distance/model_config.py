@@ -13,11 +13,7 @@ from ..decoding import is_calibration
 
 
 def class_names_of(config: PretrainedConfig | Mapping[str, Any] | None) -> list[str] | None:
-    """The K names in label order, as text; None without any. The one reader of `id2label`, whose keys may be text.
-
-    >>> class_names_of({"id2label": {"10": "k", **{str(k): k for k in range(10)}}})
-    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'k']
-    """
+    """The K names in label order, as text; None without any. The one reader of `id2label`, whose keys may be text."""
     fields = config if isinstance(config, Mapping) else {"id2label": getattr(config, "id2label", None)}
     by_id = fields.get("id2label") or fields.get("label_names") or {}  # timm models have `label_names`
     by_id = dict(enumerate(by_id)) if isinstance(by_id, (list, tuple)) else by_id
@@ -41,11 +37,7 @@ def check_class_order(learned: Sequence[str] | None, current: Sequence[str], *, 
 
 
 def class_names_differ(learned: Sequence[str] | None, current: Sequence[str]) -> bool:
-    """Whether a model's classes are not those of its ground distance; the names "LABEL_0", ... match any.
-
-    >>> class_names_differ(["baby", "child"], ["cat", "dog"]), class_names_differ(["LABEL_0"], ["cat"])
-    (True, False)
-    """
+    """Whether a model's classes are not those of its ground distance; the names "LABEL_0", ... match any."""
     learned, current = [str(name) for name in learned or current], list(current)
     unnamed = [f"LABEL_{k}" for k in range(len(current))]
     return learned != current and (len(learned) != len(current) or unnamed not in (learned, current))

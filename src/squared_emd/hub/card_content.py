@@ -272,11 +272,7 @@ def _interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dic
 
 
 def _wilson_interval(share: float, num_samples: int | None) -> str:
-    """Wilson's 95 % interval of a share of independent samples, in percent; "" if it is no share of that many.
-
-    >>> _wilson_interval(0.5, 4)
-    '15.0 to 85.0%'
-    """
+    """Wilson's 95 % interval of a share of independent samples, in percent; "" if it is no share of that many."""
     if num_samples is None or abs(share * num_samples - round(share * num_samples)) > 1e-6 * num_samples:
         return ""
     z = 1.959963984540054  # The 97.5th percentile of the normal distribution.

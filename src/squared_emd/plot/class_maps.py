@@ -154,10 +154,6 @@ def embed_classes(matrix: np.ndarray) -> tuple[np.ndarray, float]:
 
     The first class is not right of the middle nor below it. Of a matrix that is not symmetric the mean with its
     transpose counts.
-
-    >>> points, stress = embed_classes(np.array([[0.0, 3.0], [3.0, 0.0]]))
-    >>> points.round(6).tolist(), round(stress, 6)
-    ([[-1.5, 0.0], [1.5, 0.0]], 0.0)
     """
     from sklearn.decomposition import KernelPCA  # which takes seconds to import
 

@@ -140,17 +140,15 @@ def _read_run(folder: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[st
     """Epochs, matrices, log and names of the classes, as a run left them."""
     if not folder.is_dir():
         raise FileNotFoundError(f"source must name the folder of a run; there is no folder {folder}.")
+    state = read_object(folder / STATE_FILE) if (folder / STATE_FILE).is_file() else {}
+    log = state.get("log_history") or ()
     if (folder / HISTORY_FILE).is_file():
-        return *read_epoch_distances(folder / HISTORY_FILE), _read_log(folder), names_in_folder(folder)
-    log = _read_log(folder)
-    if not points(log, "sdd"):
+        epochs, matrices = read_epoch_distances(folder / HISTORY_FILE)
+    elif points(log, "sdd"):
+        epochs, matrices = np.empty(0), np.empty((0, 0, 0))
+    else:
         raise ValueError(
             f"{folder} must be the folder of a run that learned D, with its {HISTORY_FILE}, or SDD in its "
             f"{STATE_FILE}; there is neither. Name the folder of one run."
         )
-    return np.empty(0), np.empty((0, 0, 0)), log, names_in_folder(folder)
-
-
-def _read_log(folder: Path) -> Sequence[Mapping[str, Any]]:
-    state = read_object(folder / STATE_FILE) if (folder / STATE_FILE).is_file() else {}
-    return state.get("log_history") or ()
+    return epochs, matrices, log, names_in_folder(folder)

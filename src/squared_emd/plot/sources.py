@@ -85,11 +85,7 @@ def check_finite(matrix: np.ndarray | Tensor) -> None:
 
 
 def names_or_numbers(given: Sequence[str] | None, saved: Sequence[str] | None, num_classes: int) -> list[str]:
-    """The names of the classes: those given, else those saved, else their numbers ("LABEL_0" and so on are no names).
-
-    >>> names_or_numbers(None, ["LABEL_0", "LABEL_1"], 2)
-    ['0', '1']
-    """
+    """The names of the classes: those given, else those saved, else their numbers; "LABEL_0" and so on are no names."""
     if given is not None:
         if len(given) != num_classes:
             raise ValueError(
@@ -153,11 +149,7 @@ def cluster_tree(matrix: np.ndarray, method: str) -> np.ndarray:
 
 
 def seriation(matrix: np.ndarray, order: str) -> np.ndarray:
-    """(K,) the classes as they are ("classes"), or similar ones side by side ("seriation"), then unknown ones.
-
-    >>> seriation(np.array([[0, 3, 1], [3, 0, 2], [1, 2, 0]]), "seriation").tolist()  # 0 and 1 are the ends of a line
-    [0, 2, 1]
-    """
+    """(K,) the classes as they are ("classes"), or similar ones side by side ("seriation"), then unknown ones."""
     if order not in ("classes", "seriation"):
         raise ValueError(f'order must be "classes" or "seriation", got {order!r}.')
     if order == "classes":
