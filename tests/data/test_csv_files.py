@@ -19,8 +19,7 @@ def write(path, header, *rows, times=5, encoding="utf-8"):
 
 def messages(caplog):
     """Without those about the splits that are made, and about equal rows."""
-    texts = [record.getMessage() for record in caplog.records]
-    return [text for text in texts if " split: " not in text and "copies of others" not in text]
+    return [text for text in caplog.messages if " split: " not in text and "copies of others" not in text]
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ NEAR = "t.csv: 1 labels differ from a class by case, spaces or Unicode form only
 )
 def test_warnings(texts, options, warnings, caplog):
     classes_of(texts, **options)
-    assert [record.getMessage() for record in caplog.records] == warnings
+    assert caplog.messages == warnings
 
 
 def test_votes():

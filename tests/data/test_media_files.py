@@ -24,10 +24,6 @@ def read(root):
     return {split: sorted(pairs) for split, pairs in found.items()}
 
 
-def said(caplog):
-    return [record.getMessage() for record in caplog.records]
-
-
 @pytest.mark.parametrize(
     ("files", "expected", "message"),
     [
@@ -79,7 +75,7 @@ def test_splits_and_classes(files, expected, message, tmp_path, caplog):
     found = read(tmp_path)
     assert {split: " ".join(label for label, _ in rows) for split, rows in found.items()} == expected
     assert {file for rows in found.values() for _, file in rows} == {f"{file}.png" for file in files.split()}
-    assert said(caplog) == ([f"{tmp_path} is read as {message}."] if message else [])
+    assert caplog.messages == ([f"{tmp_path} is read as {message}."] if message else [])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +110,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, caplog):
     (tmp_path / "1" / "x.png").mkdir()
     (tmp_path / "1" / "up").symlink_to(tmp_path)
     assert read(tmp_path) == {"train": [("1", "1/a.PNG"), ("2", "2/b.Jpg")]}
-    assert said(caplog) == [
+    assert caplog.messages == [
         f"{tmp_path}: files left out because of their endings: 2 (1/Thumbs.db, 2/b.txt).",
         f"{tmp_path}: images left out because no folder of a class holds them: 1 (c.png).",
         f"{tmp_path}: folders left out because they hold no images: 2 (1/x.png, 3).",

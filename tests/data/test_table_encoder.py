@@ -14,14 +14,8 @@ OUTSIDE = f"whose standard deviation is outside the range of float64. Scale them
 def test_by_hand(tmp_path):
     """x has the mean 2 and the deviation 1; `same` has the deviation 0."""
     encoder = TableEncoder(TRAIN)
-    rows = {
-        "x": [1.0, None, 4.0],
-        "same": [5, 6, None],
-        "kind": ["a", "c", None],
-        "label": [1, 0, 1],
-        "group": list("ppq"),
-    }
-    encoded = encoder.encode(Dataset.from_dict(rows))
+    rows = {"x": [1.0, None, 4.0], "same": [5, 6, None], "kind": ["a", "c", None]}
+    encoded = encoder.encode(Dataset.from_dict(rows | {"label": [1, 0, 1], "group": list("ppq")}))
     # x, x is missing, same, kind is a, kind is b
     assert encoded["features"][:] == [[-1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [2, 0, 0, 0, 0]]
     assert (encoded["label"][:], encoded["group"][:]) == ([1, 0, 1], ["p", "p", "q"])
@@ -85,7 +79,7 @@ def test_what_training_has_not_seen(caplog):
     rows = {"x": [3.0, None, 1.0, None], "kind": ["c", None, "d", "c"], "label": [0, 1, 0, 1]}
     encoded = encoder.encode(Dataset.from_dict(rows))
     assert encoded["features"][:] == [[1, 0, 0], [0, 0, 0], [-1, 0, 0], [0, 0, 0]]
-    assert [record.getMessage() for record in caplog.records] == [
+    assert caplog.messages == [
         "3 of 4 rows have a kind that no training row has, and are encoded as if they had none: 'c', 'd'.",
         "2 of 4 rows have no x, which every training row has; the mean takes its place.",
     ]
@@ -101,7 +95,7 @@ def test_what_training_has_not_seen(caplog):
 )
 def test_numbers_stored_as_text(values, end, caplog):
     TableEncoder(Dataset.from_dict({"x": values, "label": [0] * len(values)}))
-    assert [record.getMessage() for record in caplog.records] == [
+    assert caplog.messages == [
         f"the column x is taken for text, though most of its values are numbers. Store it as numbers{end}"
     ]
 
