@@ -54,7 +54,7 @@ def load_aadb(data_dir: str | os.PathLike, *, skip_bad_images: bool = False) -> 
     `AADBinfo.mat` has 8,458 photographs to train and 1,000 to test on, and is read where it exists; the text lists,
     read where it does not, have validation rows besides. An image is looked for by its name, and then with a score
     such as `0.650_` before the name, first in the folder of its split and then in the other one. Every image in use
-    is decoded once (`find_bad_images`), so that a damaged one is found here and not after hours of training. An image
+    is decoded once, so that a damaged one is found here and not after hours of training. An image
     that is both to be tested on and in another list stays, with a warning.
 
     Source: files of Kong et al. 2016 (arXiv:1606.01621), as in Hou et al. 2016, Sec. 4.6.

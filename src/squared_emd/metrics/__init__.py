@@ -19,8 +19,7 @@ from .calibration import (
 from .comparison import Difference, paired_difference
 from .correlation import correlation, expected_score
 from .emd import exact_emd, ranked_probability_score, squared_emd
-from .score_metrics import ScoreMetrics
-from .trainer_metrics import ordinal_metrics, top_k_metrics
+from .trainer_metrics import ScoreMetrics, ordinal_metrics, top_k_metrics
 
 __all__ = [
     "Difference",
