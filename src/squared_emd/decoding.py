@@ -52,15 +52,9 @@ def decode(
     >>> decode(np.array([[0.5, 0.0, 0.5]]), "expected", scores=np.array([1.0, 5.0, 10.0]))
     array([5.5])
     """
-    if not isinstance(probabilities, Tensor):
-        # float64 first: as_tensor would keep half precision and read-only arrays
-        decided = decode(
-            torch.tensor(np.asarray(probabilities, dtype=np.float64)),
-            rule,
-            ground_distance=ground_distance,
-            scores=scores,
-        )
-        return decided.numpy()
+    if not isinstance(probabilities, Tensor):  # as_tensor would keep half precision and take no read-only array
+        as_tensor = torch.tensor(np.asarray(probabilities, dtype=np.float64))
+        return decode(as_tensor, rule, ground_distance=ground_distance, scores=scores).numpy()
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}.")
     _check_distributions(probabilities)

@@ -1,7 +1,6 @@
 """The losses of Hou, Yu & Samaras (2016) and the energy distance: functions of logits, labels and D, and modules."""
 
 from .baselines import cross_entropy_loss, regression_loss
-from .energy_distance import energy_distance_loss
 from .entropic_wasserstein import entropic_wasserstein_loss
 from .inputs import check_labels, logits_of, remedy_of_range, sample_weights, upcast_to_float32
 from .modules import (
@@ -14,7 +13,7 @@ from .modules import (
     TreeEMDLoss,
 )
 from .self_guided import exact_emd_loss, ground_distance_cost, self_guided_loss, self_guided_regularizer
-from .squared_emd import circular_emd_loss, squared_emd_loss, tree_emd_loss
+from .squared_emd import circular_emd_loss, energy_distance_loss, squared_emd_loss, tree_emd_loss
 
 __all__ = [
     "CircularEMDLoss",
