@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.data.files import message_of
 
 from squared_emd.ground_distance.files import read_json, write_aside
 
@@ -17,10 +18,9 @@ from squared_emd.ground_distance.files import read_json, write_aside
 def test_an_error_names_the_file(tmp_path, content, why):
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError) as error:
-        read_json(path)
-    assert str(error.value).startswith(f"{path} must be JSON in UTF-8; reading it gave: {why}")
-    assert str(error.value).endswith("; write it again")
+    message = message_of(ValueError, read_json, path)
+    assert message.startswith(f"{path} must be JSON in UTF-8; reading it gave: {why}")
+    assert message.endswith("; write it again")
 
 
 def test_a_file_is_replaced_once_it_is_written(tmp_path):

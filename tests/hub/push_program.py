@@ -4,11 +4,9 @@ What it saw goes into the folder that it is given: `seen.json`, and the inputs a
 """
 
 import copy
-import hashlib
 import json
 import logging
 import os
-from pathlib import Path
 
 import numpy as np
 import timm
@@ -17,6 +15,7 @@ import transformers
 from huggingface_hub import HfApi
 from peft import LoraConfig
 from PIL import Image
+from tests.data.files import files_of, message_of
 from tests.hub.server import become_client
 from tests.training.tiny import tiny_vit
 from transformers import (
@@ -100,11 +99,9 @@ def trainer_of(folder, name="test_resnet", num_classes=K, **fields):
 
 
 def contents(folder):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in Path(folder).iterdir()
-        if path.is_file() and path.name != "README.md"  # which names the repository
-    }
+    content = files_of(folder)
+    del content["README.md"]  # which names the repository
+    return content
 
 
 def main(hub, folder):
@@ -164,25 +161,18 @@ def main(hub, folder):
     for name in ("me/conflict", "me/lost", "other/age", "me/a/b", "me/new"):
         if name == "me/new":
             token = os.environ.pop("HF_TOKEN")
-        try:
-            push_model(folder / "age", name)
-        except UploadError as error:
-            seen["failures"][name] = str(error)
+        seen["failures"][name] = message_of(UploadError, push_model, folder / "age", name)
         assert contents(folder / "age") == before
     os.environ["HF_TOKEN"] = token
     push_model(folder / "age", "me/lost")
 
     # D of a repository, a revision, and where it cannot be had.
     HfApi().create_repo("me/empty")
-    seen["no D"] = {}
-    for name, options in {
-        "me/many": {"token": False}, "me/nothing": {}, "me/age": {"revision": "v9"}, "no repository": {},
-        "me/empty": {},
-    }.items():  # fmt: skip
-        try:
-            load_ground_distance(name, **options)
-        except (OSError, ValueError) as error:
-            seen["no D"][name] = str(error)
+    unread = {"me/many": {"token": False}, "me/age": {"revision": "v9"}}
+    unread |= {name: {} for name in ("me/nothing", "no repository", "me/empty")}
+    seen["no D"] = {
+        name: message_of(FileNotFoundError, load_ground_distance, name, **options) for name, options in unread.items()
+    }
     seen["D"] = load_ground_distance("me/age").tolist()
     seen["D at first"] = load_ground_distance("me/age", revision=first.oid).tolist()
     seen["D of an adapter"] = load_ground_distance("me/adapter").tolist()
@@ -210,12 +200,10 @@ def main(hub, folder):
     options = {"coverage": [0.5], "output_dir": folder / "copy"}
     write_calibration("me/text-classification", str(folder / "texts.csv"), **options)
     seen["calibrated copy"] = json.loads((folder / "copy" / "config.json").read_text())["emd"]["intervals"]
-    seen["no copy"] = []
-    for name, place in (("me/text-classification", "copy"), ("me/nothing", "new")):
-        try:
-            write_calibration(name, str(folder / "texts.csv"), output_dir=folder / place)
-        except ValueError as error:
-            seen["no copy"].append(str(error))
+    seen["no copy"] = [
+        message_of(ValueError, write_calibration, name, str(folder / "texts.csv"), output_dir=folder / place)
+        for name, place in (("me/text-classification", "copy"), ("me/nothing", "new"))
+    ]
 
     classify = transformers.pipeline("ordinal-image-classification", model="me/age")
     image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)

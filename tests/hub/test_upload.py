@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+from tests.data.files import message_of
 
 from squared_emd.hub import push_model, write_card
 from squared_emd.hub.upload import _warn_about_missing_code, files_to_upload
@@ -85,9 +86,7 @@ class TestCode:
         _warn_about_missing_code(tmp_path)
         assert not caplog.messages
         (tmp_path / "near_sizes.py").unlink()
-        with pytest.raises(FileNotFoundError) as error:
-            files_to_upload(tmp_path)
-        assert str(error.value) == (
+        assert message_of(FileNotFoundError, files_to_upload, tmp_path) == (
             f"{tmp_path} must hold near_sizes.py, the code of the model's own classes; it is not there. Save the model "
             "again, with these classes in a module that lies in one folder with what it imports from '.'."
         )
@@ -103,9 +102,7 @@ class TestCode:
     def test_no_other_file(self, folder, reference):
         path = folder / "config.json"
         path.write_text(json.dumps({"auto_map": {"AutoModel": reference}}))
-        with pytest.raises(ValueError) as error:
-            files_to_upload(folder)
-        assert str(error.value) == (
+        assert message_of(ValueError, files_to_upload, folder) == (
             f"{path} must name code as module.Class under 'auto_map'; got {reference!r}; save the model again"
         )
 
@@ -125,25 +122,20 @@ class TestBrokenFiles:
     def test_a_config(self, folder, name, content, message):
         (folder / name).write_bytes(content)
         for act in (files_to_upload, lambda folder: push_model(folder, "me/age")):
-            with pytest.raises(ValueError) as error:
-                act(folder)
-            assert str(error.value).startswith(f"{folder / name} {message}")
+            assert message_of(ValueError, act, folder).startswith(f"{folder / name} {message}")
 
     @pytest.mark.parametrize("fields", [{"model_type": ["vit"]}, {"model_type": "vit", "id2label": "ab"}])
     def test_a_config_of_no_model(self, folder, fields):
         path = folder / "config.json"
         path.write_text(json.dumps(fields))
-        with pytest.raises(ValueError) as error:
-            write_card(folder)
-        assert str(error.value).startswith(f"{path} must be the config of a model; reading it gave ")
+        start = f"{path} must be the config of a model; reading it gave "
+        assert message_of(ValueError, write_card, folder).startswith(start)
 
     def test_a_card(self, folder):
         path = folder / "README.md"
         path.write_bytes(b"caf\xe9")
         for act in (files_to_upload, write_card):
-            with pytest.raises(ValueError) as error:
-                act(folder)
-            assert str(error.value) == (
+            assert message_of(ValueError, act, folder) == (
                 f"{path} must be text in UTF-8; reading it gave: 'utf-8' codec can't decode byte 0xe9 in position 3: "
                 "unexpected end of data; write it again"
             )
