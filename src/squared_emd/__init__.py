@@ -37,16 +37,15 @@ if TYPE_CHECKING:
     from .training.callbacks import EMDEarlyStopping, GroundDistanceCallback
     from .training.head_features import HeadInput
     from .training.learned_distance import learn_ground_distance
-    from .training.loss_function import compute_loss_func
-    from .training.self_guidance import SelfGuidance
+    from .training.other_trainers import SelfGuidance, compute_loss_func
     from .training.trainer import EMDTrainer
 _LAZY = {
     "GroundDistanceCallback": "training.callbacks",
     "EMDEarlyStopping": "training.callbacks",
     "EMDTrainingArguments": "training.arguments",
     "HeadInput": "training.head_features",
-    "SelfGuidance": "training.self_guidance",
-    "compute_loss_func": "training.loss_function",
+    "SelfGuidance": "training.other_trainers",
+    "compute_loss_func": "training.other_trainers",
     "learn_ground_distance": "training.learned_distance",
     "load_ground_distance": "ground_distance.saved",
     "EMDTrainer": "training.trainer",

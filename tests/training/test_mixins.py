@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.ranks import on_ranks
-from tests.training.test_loss_function import DISTANCE, change_of_one_step
+from tests.training.test_other_trainers import DISTANCE, change_of_one_step
 from tests.training.tiny import Augmented, Network, arguments, images, logged, samples, tiny_vit
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainingArguments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,7 +220,7 @@ class EMDTrainingArguments(TrainingArguments):
     def changed_fields(self, other: EMDTrainingArguments) -> list[str]:
         """The fields of ours that have another value in other arguments."""
         self._make_lists()
-        return [name for name in _own_fields() if getattr(self, name) != getattr(other, name)]
+        return [name for name in own_fields() if getattr(self, name) != getattr(other, name)]
 
     @property
     def unused_fields(self) -> list[str]:
@@ -300,29 +299,8 @@ class EMDTrainingArguments(TrainingArguments):
         return omega if self.omega is None else self.omega, mu if self.mu is None else self.mu
 
 
-@dataclass
-class LossArguments(EMDTrainingArguments):
-    """The fields that concern the loss, for a loop of one's own: no device is looked for, nothing is connected."""
-
-    def __post_init__(self) -> None:
-        self.check_fields()
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any], *, unused: Collection[str]) -> LossArguments:
-        """The arguments that a user gives by name, of which those that mean nothing there are `unused`."""
-        known = [name for name in _own_fields() if name not in unused]
-        if others := sorted(options.keys() - known):
-            raise TypeError(f"there is no option {', '.join(others)} here. There are: {', '.join(known)}.")
-        args = cls(**options)
-        if args.weights_by_count is not None:
-            raise ValueError(
-                f"class_weights must be numbers here, got {args.class_weights[0]!r}: no dataset is known to count in. "
-                "class_weights_from_counts gives them."
-            )
-        return args
-
-
-def _own_fields() -> list[str]:
+def own_fields() -> list[str]:
+    """The fields that `TrainingArguments` does not have, and one that means another thing here."""
     return [*EMDTrainingArguments.__annotations__, "label_smoothing_factor"]
 
 

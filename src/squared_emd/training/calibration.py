@@ -26,7 +26,7 @@ from .arguments import EMDTrainingArguments
 from .config_entries import config_of
 from .labeled_inputs import labeled_inputs, load_classifier
 from .labels import check_one_split
-from .loss_function import compute_loss_func
+from .other_trainers import compute_loss_func
 
 
 def calibrate(

@@ -247,21 +247,20 @@ def _add_features(model: nn.Module, batches: Any, centroids: ClassCentroids, hea
 
 def _add_other_ranks(centroids: ClassCentroids, state: PartialState, failure: Exception | None) -> None:
     """Add up the sums of all ranks; raise what went wrong on one of them on all."""
-    if state.num_processes > 1:
-        message = None if failure is None else f"rank {state.process_index} failed, {type(failure).__name__}: {failure}"
-        sums = centroids.class_sums
-        found = gather_object([(message, None if sums is None else sums.shape[1])])
-        messages = [message for message, _ in found if message is not None]
-        widths = [width for _, width in found if width is not None]
-        if failure is None and messages:
-            raise RuntimeError(messages[0])
-        if failure is None and widths:
-            if sums is None:  # There are fewer samples than ranks.
-                size = centroids.num_classes, widths[0]
-                centroids.class_sums = torch.zeros(size, dtype=torch.float64, device=centroids.device)
-            centroids.all_reduce()
+    message = None if failure is None else f"rank {state.process_index} failed, {type(failure).__name__}: {failure}"
+    sums = centroids.class_sums
+    found = gather_object([(message, None if sums is None else sums.shape[1])])  # (message, width) of each rank
     if failure is not None:
         raise failure
+    for message, _ in found:
+        if message is not None:
+            raise RuntimeError(message)
+    widths = [width for _, width in found if width is not None]
+    if widths and sums is None:  # There are fewer samples than ranks.
+        size = centroids.num_classes, widths[0]
+        centroids.class_sums = torch.zeros(size, dtype=torch.float64, device=centroids.device)
+    if widths:
+        centroids.all_reduce()
 
 
 def _result(
