@@ -184,6 +184,13 @@ def test_views_without_chance_are_the_center_crop(side, size):
     torch.testing.assert_close(alexnet, expected, atol=0, rtol=0)
 
 
+def test_reduction_averages():
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    view = TrainTransform(32, ZERO, ONE, color=0.0)(Image.fromarray(stripes))
+    torch.testing.assert_close(view, torch.full((3, 32, 32), 0.5), atol=0.02, rtol=0)
+
+
 def resampled(line, start, stop, size):
     """`size` values along the first axis of `line` between two places, by the triangle that widens when reducing."""
     scale = (stop - start) / size
