@@ -71,9 +71,9 @@ def main() -> None:
 
     from squared_emd.data.bins import balanced_bins
     from squared_emd.data.splits import published_split
-    from squared_emd.experiments.ensemble import write_ensembles
     from squared_emd.experiments.experiment import Experiment, Samples
     from squared_emd.experiments.networks import image_network
+    from squared_emd.experiments.results import write_ensembles
     from squared_emd.experiments.runner import report_table, run_table
     from squared_emd.metrics import ScoreMetrics
     from squared_emd.vision.networks import SMALL

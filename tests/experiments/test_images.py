@@ -13,9 +13,9 @@ from squared_emd import ordinal_metrics
 from squared_emd.data.bins import balanced_bins
 from squared_emd.data.splits import fold_split
 from squared_emd.experiments import runner
-from squared_emd.experiments.ensemble import write_ensembles
 from squared_emd.experiments.experiment import Samples, network_name, path_to_ground_distance, plan
 from squared_emd.experiments.networks import image_network
+from squared_emd.experiments.results import write_ensembles
 from squared_emd.experiments.runner import run_table
 from squared_emd.metrics import ScoreMetrics
 from squared_emd.reports.predictions import read_predictions

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PretrainedConfig, TrainerCallback
 
 from squared_emd import EMDTrainer, load_ground_distance
-from squared_emd.experiments.recorder import RunRecorder
+from squared_emd.experiments.training import RunRecorder
 from squared_emd.ground_distance import saved
 from squared_emd.training import callbacks
 

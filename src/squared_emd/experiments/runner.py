@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import sys
 import time
@@ -13,28 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 
-from ..ground_distance.files import write_aside
 from ..ground_distance.given import as_ground_distance
 from ..ground_distance.saved import read_ground_distance
 from ..hub.main_process import on_main_process
-from ..hub.results import digests_of_weights, facts_of_arguments
 from ..hub.upload import UploadError, create_repository, push_model
-from ..metrics import ScoreMetrics
-from ..metrics.logs import RESULTS_FILE
-from ..plot import heat_map
 from ..reports import write_report
-from ..reports.predictions import write_predictions
 from .arguments import ExperimentArguments
-from .ensemble import SCORES_FILE
 from .experiment import Experiment, Run, path_to_ground_distance, plan
 from .launch import check_ranks, print_on_main, user_errors
+from .results import results_of_run, write_results
 from .selection import select_hyperparameters
 from .settings import SETTINGS_FILE, check_settings, digest_of_rows, read_results, settings_of, write_json
-from .training import Outcome, arguments_of_run, train
+from .training import arguments_of_run, train
 
 _CUT_SEED = 42  # of the rows that --validate tests on: the same whatever seeds a table has, or is given later
 
@@ -213,73 +205,10 @@ def _train_run(args: ExperimentArguments, run: Run, table: _Table, job: str) -> 
     outcome = train(arguments, chooser if args.chooses_epoch else experiment, run.model, rows, checkpoint=checkpoint)
     outcome.trainer.save_model()
     outcome.trainer.accelerator.wait_for_everyone()
-    results = _results(arguments, run, outcome) | {"job": job}
-    on_main_process(lambda: _write_results(run, outcome, results), OSError)  # all ranks wait: a-emd reads them
+    results = results_of_run(arguments, run, outcome, job)
+    on_main_process(lambda: write_results(run, outcome, results), OSError)  # all ranks wait: a-emd reads them
     outcome.trainer.accelerator.free_memory()
     return results
-
-
-def _results(args: ExperimentArguments, run: Run, outcome: Outcome) -> dict[str, Any]:
-    criterion, experiment, state = outcome.trainer.criterion, run.experiment, outcome.trainer.state
-    results = {
-        "table": experiment.table,
-        "data": experiment.data,
-        "stand_in": experiment.stand_in,
-        "variant": experiment.variant,
-        "model": run.network,
-        "loss": run.loss,
-        "fold": run.fold or 0,
-        "folds": args.num_folds,
-        "seed": run.seed,
-        "tested_on": "validation data" if args.validate else experiment.tested_on,
-        "num_train": len(outcome.samples.train),
-        "num_test": len(outcome.samples.test),
-        "learning_rate": args.learning_rate,
-        "learning_rate_selected": args.candidate_rates is not None,
-        "entropic_strength": args.entropic_strength if run.loss == "a-emd" else None,
-        **{name: value for name, value in outcome.metrics.items() if isinstance(value, int | float)},
-        "epochs": state.epoch,
-        "sdd": criterion.distance.sdd,
-        "sdd_relative": criterion.distance.sdd_relative,
-        "regularizer_weight": criterion.regularizer_weight if args.is_self_guided else None,
-        "seconds_per_step": outcome.seconds_per_step,
-        "cpu_seconds_per_step": outcome.cpu_seconds_per_step,
-        "class_names": list(outcome.samples.class_names),
-        "confusion_matrix": None if outcome.confusion is None else outcome.confusion.tolist(),
-        "command": _command(sys.argv),
-        **facts_of_arguments(args),
-        "weights": digests_of_weights(run.folder),
-    }
-    if args.has_validation_data:
-        results |= {"comparison": experiment.table, "num_validation": outcome.num_validation}
-        results["non_finite"] = any(entry.get("non_finite_samples") for entry in state.log_history)
-    return results
-
-
-def _command(argv: Sequence[str]) -> str:
-    """What was typed, but for a token of the Hub."""
-    return re.sub(r" --hub[-_]token[ =]\S+", "", shlex.join(argv))
-
-
-def _write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
-    """The figure of D, what was predicted, the scores and last the results; the checkpoints are no longer needed."""
-    criterion = outcome.trainer.criterion
-    if criterion.learns_ground_distance:
-        heat_map(
-            criterion.ground_distance.cpu().numpy(),
-            class_names=outcome.samples.class_names,
-            path=run.folder / "ground_distance.png",
-            title=f"Ground distance learned by {run.loss.upper()}, {run.experiment.data}",
-        )
-    if "test" in outcome.predictions:
-        write_predictions(run.folder, outcome.predictions)
-    metrics = outcome.samples.compute_metrics
-    if isinstance(metrics, ScoreMetrics):
-        with write_aside(run.folder / SCORES_FILE) as path:
-            np.savez_compressed(path, predicted=metrics.expected_scores, true=metrics.true_scores)
-    write_json(run.folder / RESULTS_FILE, results)
-    for checkpoint in run.folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
 
 
 def repository_of(args: ExperimentArguments, run: Run, runs: Sequence[Run]) -> str:

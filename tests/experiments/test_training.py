@@ -1,14 +1,17 @@
-"""The history of D that a run keeps, however often it is killed."""
+"""What a run predicts, and the history of D that it keeps, however often it is killed."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from transformers import TrainerState
+from transformers.trainer_utils import PredictionOutput
 
-from squared_emd.experiments.recorder import RunRecorder
+from squared_emd.experiments.training import RunRecorder, _decisions_and_predictions
 from squared_emd.ground_distance.saved import read_epoch_distances
+from squared_emd.metrics.calibration import negative_log_likelihood
 
 D = torch.tensor([[0.0, 0.5], [0.5, 0.0]], dtype=torch.float64)
 
@@ -61,3 +64,11 @@ def test_one_that_a_power_loss_left_broken(tmp_path, criterion, caplog):
         f"D of the earlier epochs is not kept: {recorder.path} must hold the arrays 'epochs' and 'ground_distance'; "
         "reading it gave: "
     )
+
+
+def test_predictions_hold_what_float32_cannot():
+    samples = SimpleNamespace(class_names="abc", compute_metrics=None, test=Dataset.from_dict({"label": [1]}))
+    tested = PredictionOutput(np.array([[0, -200, 0]], dtype=np.float32), np.array([1]), {})
+    _, predictions = _decisions_and_predictions(tested, samples)
+    nll = negative_log_likelihood(predictions.probabilities, predictions.labels)
+    assert nll == pytest.approx(200 + np.log(2))  # -log softmax, but for e^-200
