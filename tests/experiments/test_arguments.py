@@ -13,34 +13,50 @@ class AdienceLike(ImageArguments):
     outputs, seeds_with_data = ("given", "made"), 1
 
 
-def test_one_or_all(tmp_path):
-    one = arguments(tmp_path, loss="emd", fold="2", learning_rate="0.25", entropic_strength="1")
-    assert (list(one.folds), one.losses, one.rate, one.learning_rate) == ([2], ("emd",), 0.25, 0.25)
-    assert (one.candidate_rates, one.candidate_strengths, one.entropic_strength) == (None, None, 1)
-    assert arguments(tmp_path, loss="emd,xe,emd").losses == ("emd", "xe")
-    choice = {"learning_rate": "select", "entropic_strength": "select:1,3e1,1"}
-    every = arguments(tmp_path, loss="all", fold="all", seeds=3, **choice)
-    assert (list(every.folds), list(every.run_seeds)) == ([0, 1, 2], [3, 4, 5])
-    assert every.losses == ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")
-    assert (every.candidate_rates, every.candidate_strengths, every.rate) == ((), (1, 30), None)
+class Unordered(ExperimentArguments):
+    all_losses = ("xe", "xemd1")
+
+
+GIVEN = {"data_dir": "faces", "seeds": 2, "num_train_epochs": 5.5, "output_dir": "mine"}
 
 
 @pytest.mark.parametrize(
     ("cls", "fields", "expected"),
     [
-        (AdienceLike, {}, (3, 15, "made")),
-        (AdienceLike, {"data_dir": "faces"}, (1, 30, "given")),
+        (TinyArguments, {"fold": "2"}, {"folds": [2]}),
+        (TinyArguments, {"fold": "all", "seed": 3, "seeds": 3}, {"folds": range(3), "run_seeds": range(3, 6)}),
+        (TinyArguments, {"loss": "emd,xe,emd"}, {"losses": ("emd", "xe")}),
+        (TinyArguments, {"loss": "all"}, {"losses": ("xe", "reg", "emd", "xemd1", "xemd2", "a-emd", "xemd")}),
+        (TinyArguments, {"learning_rate": "0.25"}, {"rate": 0.25, "learning_rate": 0.25, "candidate_rates": None}),
+        (TinyArguments, {"learning_rate": "select"}, {"rate": None, "candidate_rates": ()}),
+        (TinyArguments, {"entropic_strength": "1"}, {"entropic_strength": 1, "candidate_strengths": None}),
+        (TinyArguments, {"entropic_strength": "select:1,3e1,1"}, {"candidate_strengths": (1, 30)}),
+        (AdienceLike, {}, {"seeds": 3, "num_train_epochs": 15, "output_dir": "made", "losses": ("xe", "xemd")}),
+        (AdienceLike, {"data_dir": "faces"}, {"seeds": 1, "num_train_epochs": 30, "output_dir": "given"}),
+        (AdienceLike, GIVEN, GIVEN),
+        (DatasetArguments, {"dataset": "a.csv"}, {"seeds": 3, "num_train_epochs": 10, "output_dir": "outputs"}),
         (
-            AdienceLike,
-            {"data_dir": "faces", "seeds": 2, "num_train_epochs": 5.5, "output_dir": "mine"},
-            (2, 5.5, "mine"),
+            TinyArguments,
+            {"early_stopping_patience": 2},
+            {"save_strategy": "epoch", "save_total_limit": 1, "load_best_model_at_end": True},
         ),
-        (DatasetArguments, {"dataset": "a.csv"}, (3, 10, "outputs")),
+        (
+            DatasetArguments,
+            {"load_best_model_at_end": True, "save_strategy": "epoch"},
+            {"metric_for_best_model": "eval_mae", "greater_is_better": False},
+        ),
+        (TinyArguments, {"loss": "xe,xemd2"}, {"needs_order": False}),
+        (TinyArguments, {"loss": "xe,emd"}, {"needs_order": True}),
+        (TinyArguments, {"loss": "reg"}, {"needs_order": True}),
+        (TinyArguments, {"loss": "xemd2", "geometry": "circle", "prior_weight": 0.5}, {"needs_order": True}),
+        (TinyArguments, {"loss": "emd", "geometry": "tree.json"}, {"needs_order": False}),
+        (TinyArguments, {"loss": "xe,xemd", "geometry": "tree.json"}, {"needs_order": False}),
+        (TinyArguments, {"loss": "xe,xemd"}, {"needs_order": True}),
     ],
 )
-def test_defaults_with_data_and_without(cls, fields, expected):
+def test_what_follows_from_the_fields(cls, fields, expected):
     args = cls(use_cpu=True, **fields)
-    assert (args.seeds, args.num_train_epochs, args.output_dir, args.losses) == (*expected, ("xe", "xemd"))
+    assert {name: getattr(args, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -59,12 +75,6 @@ def test_rates_to_choose_from(model, fields, expected, tmp_path):
     assert run.candidates(args) == {"learning_rate": expected}
     args.candidate_strengths = ()
     assert run.candidates(args) == {"learning_rate": expected, "entropic_strength": (0.1, 1, 10)}
-
-
-def test_early_stopping_needs_checkpoints_and_evaluations(tmp_path):
-    args = arguments(tmp_path, early_stopping_patience=2)
-    assert (args.eval_strategy, args.save_strategy, args.save_total_limit) == ("epoch", "epoch", 1)
-    assert args.load_best_model_at_end
 
 
 def test_each_of_several_losses_gets_its_own(tmp_path):
@@ -96,38 +106,12 @@ def test_a_jump_start_longer_than_the_steps(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fields", "needs_order"),
-    [
-        ({"loss": "xe,xemd2"}, False),
-        ({"loss": "xe,emd"}, True),
-        ({"loss": "reg"}, True),
-        ({"loss": "xemd2", "geometry": "circle", "prior_weight": 0.5}, True),
-        ({"loss": "emd", "geometry": "tree.json"}, False),
-        ({"loss": "xe,xemd", "geometry": "tree.json"}, False),
-        ({"loss": "xe,xemd"}, True),
-    ],
-)
-def test_which_losses_need_an_order(fields, needs_order, tmp_path):
-    assert arguments(tmp_path, **fields).needs_order is needs_order
-
-
-@pytest.mark.parametrize(
     "fields",
     [{"load_best_model_at_end": True, "save_strategy": "epoch"}, {"lr_scheduler_type": "reduce_lr_on_plateau"}],
 )
 def test_nothing_is_chosen_on_test_data(fields, tmp_path):
     with pytest.raises(ValueError, match="the test data"):
         arguments(tmp_path, **fields)
-
-
-def test_the_best_epoch_on_a_validation_split_has_the_least_error(tmp_path):
-    fields = {"output_dir": str(tmp_path), "use_cpu": True, "load_best_model_at_end": True, "save_strategy": "epoch"}
-    args = DatasetArguments(**fields)
-    assert (args.metric_for_best_model, args.greater_is_better) == ("eval_mae", False)
-
-
-class Unordered(ExperimentArguments):
-    all_losses = ("xe", "xemd1")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from tests.reports.images import assert_good_png
 from tests.reports.run_folders import NAMES, REAL, line_distances, log_of, write_run
 
 from squared_emd import plot
+from squared_emd.__main__ import main
 from squared_emd.data.adience import AGE_GROUPS
 from squared_emd.reports import write_report
 from squared_emd.reports.predictions import Predictions, write_predictions
@@ -87,13 +88,25 @@ class TestDrawnData:
         assert sorted(path.name for path in folder.glob("*.png")) == sorted(images_of(folder))
         assert {"report.md", "table.csv", "runs.csv"} <= {path.name for path in folder.iterdir()}
 
-    def test_another_output_leaves_the_runs_alone(self, tmp_path):
-        write_run(tmp_path / "run", log=log_of(aem=[0.5]))
+    def test_the_command_leaves_the_runs_alone(self, tmp_path, capsys):
+        write_run(tmp_path / "a" / "run", log=log_of(aem=[0.5]))
+        write_run(tmp_path / "b" / "run", loss="emd")
         before = sorted(tmp_path.rglob("*"))
         output = tmp_path / "new" / "report"
-        write_report(str(tmp_path), str(output))
+        main(["report", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(output)])
+        printed = capsys.readouterr().out
+        assert printed.splitlines()[0] == "Drawn faces, test fold, arranged as Table 1 (Adience)"
+        assert printed.endswith(f"Written to {output}: report.md, table.csv, runs.csv, figures: 1.\n")
         assert sorted(path for path in tmp_path.rglob("*") if "new" not in path.parts) == before
-        assert images_of(output) == [path.name for path in output.glob("*.png")] == ["curves_small.png"]
+        assert sorted(path.name for path in output.iterdir()) == [
+            "curves_small.png", "report.md", "runs.csv", "table.csv",
+        ]  # fmt: skip
+
+    def test_what_the_user_can_mend_is_one_line(self, tmp_path):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(tmp_path / "none")])
+        message = f"a folder with runs must exist; there is no folder {tmp_path / 'none'}; check its name"
+        assert ended.value.code == f"squared-emd report: {message}"  # printed; the exit status is 1
 
     def test_runs_that_cannot_be_compared_are_reported(self, tmp_path):
         for loss, labels in (("xe", [0, 1]), ("emd", [1, 0])):
