@@ -53,15 +53,14 @@ def main() -> None:
 
     with user_errors(), args.main_process_first():
         source = args.data_dir or draw_faces(num_faces=args.num_faces) / LABELS_FILE
-        if not args.data_dir:
-            args.classes = args.classes or list(AGE_GROUPS)
+        classes = args.classes or (None if args.data_dir else AGE_GROUPS)
         images, class_names = load_labeled_data(
             source,
             "images",
             ordered=not args.unordered,
             columns=args.image_column,
             skip_bad_images=args.skip_bad_images,
-            **args.columns,
+            **args.columns | {"classes": classes},
         )
         images = args.stored(images)
     order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
