@@ -115,6 +115,7 @@ def test_the_rule_is_chosen_on_validation_data(tmp_path, monkeypatch, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     (written,) = json.loads((tmp_path / "v.json").read_text())
     assert printed.endswith(written["sentence"])
+    assert "EMD2: Squared EMD; NLL: Negative log-likelihood" in printed
 
 
 def test_a_certain_classifier_is_no_regression(tmp_path):

@@ -231,4 +231,4 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _wrap(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, subsequent_indent="  ")
+    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
