@@ -38,7 +38,6 @@ from transformers import AutoModelForImageClassification, TimmWrapperConfig, Tra
 from transformers.utils import logging
 
 from squared_emd import EMDTrainer, EMDTrainingArguments
-from squared_emd.training.nonfinite import NonFiniteCallback
 
 STOCK = "plain Trainer, cross-entropy"
 JUMP_START = "xemd2 in its jump start"
@@ -83,7 +82,7 @@ def make_trainer(way: str, model: nn.Module, args: argparse.Namespace, folder: P
             fields["ground_distance"] = str(folder / "line.npy")
             np.save(fields["ground_distance"], distance.numpy())
         trainer = EMDTrainer(model, EMDTrainingArguments(str(folder), loss=loss, **fields))
-        trainer.add_callback(NonFiniteCallback(trainer.finite))  # train() would
+        trainer.add_callback(trainer.finite)  # train() would
         if loss == way:
             trainer.criterion.adopt(distance, {"loss": loss, "regularizer_weight": 1.0})
     trainer.create_optimizer_and_scheduler(num_training_steps=10**6)

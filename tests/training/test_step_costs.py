@@ -18,7 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from squared_emd import EMDTrainer, ground_distance_from_positions
 from squared_emd.training.criterion import EMDCriterion
-from squared_emd.training.nonfinite import FiniteCheck, NonFiniteCallback
+from squared_emd.training.nonfinite import FiniteCheck
 from squared_emd.training.seeded_data import NUM_UNIQUE
 
 EPOCHS, STEPS = 4, 3  # of each epoch
@@ -124,9 +124,8 @@ def test_reads_no_value(tmp_path, monkeypatch, loss, soft, policy):
         assert trainer.criterion.distance.centroids.class_sums.is_meta
     trainer.finite._on_host = torch.zeros((), dtype=torch.int64, device="meta")  # where it may be read is the host
     monkeypatch.setattr(FiniteCheck, "steps_without", 0)
-    callback = NonFiniteCallback(trainer.finite)
-    callback.on_pre_optimizer_step(trainer.args, trainer.state, trainer.control, model=trainer.model)
-    callback.on_step_end(trainer.args, trainer.state, trainer.control)
+    trainer.finite.on_pre_optimizer_step(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    trainer.finite.on_step_end(trainer.args, trainer.state, trainer.control)
 
 
 def test_reads_no_value_of_a_batch_with_repeats_in_the_jump_start(tmp_path):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
-class FiniteCheck:
-    """Which samples have finite features and logits, and for how many steps in a row none had."""
+class FiniteCheck(TrainerCallback):
+    """Which samples have finite features and logits; where too many have not, it acts as `nan_policy` says."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._steps_without = torch.zeros((), dtype=torch.int64, device=device)
@@ -20,12 +20,6 @@ class FiniteCheck:
         self._samples_in_step = 0
         self._finite_in_step = torch.zeros((), dtype=torch.int64, device=device)
         self.last_finite = torch.zeros_like(self._finite_in_step)  # samples of the last batch
-
-    def reset(self) -> None:
-        self._steps_without.zero_()
-        self._on_host.zero_()
-        self._samples_in_step = 0
-        self._finite_in_step.zero_()
 
     @property
     def steps_without(self) -> int:
@@ -61,16 +55,6 @@ class FiniteCheck:
         self._samples_in_step = 0
         self._finite_in_step.zero_()
 
-
-class NonFiniteCallback(TrainerCallback):
-    """Acts on NaN and infinity as `nan_policy` says."""
-
-    def __init__(self, check: FiniteCheck) -> None:
-        self.check = check
-
-    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.check.reset()
-
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
     ) -> None:
@@ -86,8 +70,8 @@ class NonFiniteCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Count the step; under `raise`, end the run after `nan_steps` steps in a row without a finite sample."""
-        self.check.end_step()
-        without = self.check.steps_without
+        self.end_step()
+        without = self.steps_without
         if args.nan_policy == "raise" and without >= args.nan_steps:
             raise FloatingPointError(
                 f"for {without} steps, up to step {state.global_step}, all features or logits were NaN or infinite "

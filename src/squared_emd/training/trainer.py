@@ -32,7 +32,7 @@ from .data_order import DataOrderMixin
 from .evaluation import LogitsFirst, evaluation_loss, keep_best_evaluation, keep_evaluation, settings_of_evaluation
 from .head_features import HeadInput
 from .labels import balanced_draws, check_batch_labels, check_label_column, class_shares, num_classes_of, transformed
-from .nonfinite import FiniteCheck, NonFiniteCallback, check_weights
+from .nonfinite import FiniteCheck, check_weights
 from .seeded_data import NUM_UNIQUE
 
 __all__ = ["EMDTrainer"]
@@ -123,11 +123,12 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; afterwards the config of the model has D, and nothing else of ours is left on the model."""
         self.evaluated, self.calibrated, self.saved_weights = {}, {}, None  # They are of the weights before.
+        self.finite = FiniteCheck(self.args.device)
         own = [
             GroundDistanceCallback(self.criterion),
             ConfigWriter(self),
             GroundDistanceFigures(self.criterion, self.callback_handler),
-            NonFiniteCallback(self.finite),
+            self.finite,
         ]
         self.callback_handler.callbacks[:0] = own  # The others see the D of the epoch that ends.
         try:
