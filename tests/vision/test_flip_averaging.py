@@ -9,7 +9,7 @@ import transformers as tf
 from tests.training.tiny import tiny_vit
 from torch import nn
 
-from squared_emd.vision.flip_averaging import average_flips
+from squared_emd.vision import average_flips
 
 
 @pytest.fixture(autouse=True)

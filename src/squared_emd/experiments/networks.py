@@ -30,9 +30,8 @@ def image_network(
 
     `train_view`: (size, mean, std) -> transform of an image, in training; the paper's by default.
     """
-    from ..vision.flip_averaging import average_flips  # They need an extra, which texts do without.
-    from ..vision.networks import load_image_classifier
-    from ..vision.transforms import EvalTransform, TrainTransform, with_views
+    from ..vision.networks import load_image_classifier  # It needs an extra, which texts do without.
+    from ..vision.transforms import EvalTransform, TrainTransform, average_flips, with_views
 
     def build(model: str, samples: Samples, num_outputs: int) -> Network:
         regresses = num_outputs == 1

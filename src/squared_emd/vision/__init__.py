@@ -9,10 +9,9 @@ except ImportError as error:
         f'squared_emd.vision needs {error.name}, which is not installed: pip install "squared-emd[vision]".'
     ) from error
 
-from .flip_averaging import average_flips
 from .mixup import BatchMixup
 from .networks import SMALL, ImageClassifier, load_image_classifier
-from .transforms import AlexNetTrainTransform, EvalTransform, TrainTransform, with_views
+from .transforms import AlexNetTrainTransform, EvalTransform, TrainTransform, average_flips, with_views
 
 __all__ = [
     "SMALL",

@@ -1,4 +1,4 @@
-"""The paper's views of an image: random in training, the center in evaluation (section 4.1)."""
+"""The paper's views of an image: random in training, the center and its flip in evaluation (section 4.1)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
+from typing import Any
 
 import datasets
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from .images import ImageSource, crop_and_resize, decode_image, normalize, pixels_of, resize, warp
 
-__all__ = ["AlexNetTrainTransform", "EvalTransform", "TrainTransform", "with_views"]
+__all__ = ["AlexNetTrainTransform", "EvalTransform", "TrainTransform", "average_flips", "with_views"]
 
 # Principal components of the RGB values in [0, 1] over ImageNet, as fb.resnet.torch publishes them. The vectors have a
 # row for each channel and a column for each value.
@@ -211,3 +213,46 @@ def _view_rows(
     if label_column is not None:
         rows["labels"] = list(batch[label_column])
     return rows
+
+
+def average_flips(model: nn.Module) -> RemovableHandle:
+    """Makes a model in evaluation mode return the average over an image and its horizontal flip.
+
+    Hou et al. 2016, section 4.1: *probabilities* are averaged. The softmax of the returned logits is that average; with
+    a single output, a regression, the outputs are averaged. In training mode nothing changes. A loss that the model
+    computes itself is still that of the image alone.
+
+    Args:
+        model: takes ``pixel_values`` (B, C, H, W) by keyword and returns a mapping with ``logits`` (B, K), as models of
+            transformers do. The model itself, not one wrapped by DistributedDataParallel or ``torch.compile``.
+
+    Returns:
+        A handle; its ``remove()`` restores the model.
+
+    Raises:
+        ValueError: later, when the model is called without ``pixel_values=``.
+    """
+    return model.register_forward_hook(_average_with_flip, with_kwargs=True)
+
+
+def _average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+    if module.training:
+        return output
+    if kwargs.get("pixel_values") is None:
+        raise ValueError(
+            f"To average over flips, {type(module).__name__} must be called with pixel_values=... by keyword, "
+            f"got {len(args)} positional arguments and the keywords {sorted(kwargs)}. Name the argument, or remove() "
+            f"the handle that average_flips returned."
+        )
+    flipped = module.forward(*args, **{**kwargs, "pixel_values": kwargs["pixel_values"].flip(-1)})["logits"]
+    logits = output["logits"]  # (B, K)
+    if logits.shape[-1] == 1:
+        output["logits"] = (logits + flipped) / 2
+    else:
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        both = logits.log_softmax(-1, dtype=dtype), flipped.log_softmax(-1, dtype=dtype)
+        output["logits"] = torch.logaddexp(*both) - math.log(2)  # log of the mean probability
+    return output
+
+
+_average_with_flip.averages_flips = True  # how the trainer recognizes it, which does not import this package
