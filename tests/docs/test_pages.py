@@ -10,8 +10,7 @@ import pytest
 from accelerate.commands.launch import launch_command_parser
 from tests.docs.pages import LINKED, PAGES, ROOT, anchors, fences, inline, name_of
 from tests.docs.run_page import document_of, run, run_each
-from tests.hub.server import HubServer, become_client
-from tests.ranks import in_fork
+from tests.hub.server import HubServer, client_of
 from torch.distributed.run import get_args_parser as torchrun_parser
 from transformers import HfArgumentParser
 
@@ -27,11 +26,6 @@ HTTP = "chenlab.ece.cornell.edu"  # has no https
 pytestmark = pytest.mark.xdist_group("docs_pages")
 
 
-def push_pages(server, folder):
-    become_client(server, folder)
-    run_each(ON_HUB)
-
-
 class TestBlocks:
     @pytest.mark.parametrize("page", [page for page in WITH_BLOCKS if name_of(page) not in ON_HUB], ids=name_of)
     def test_run_in_their_order(self, page, tmp_path, monkeypatch):
@@ -40,8 +34,8 @@ class TestBlocks:
         run(page)
 
     def test_those_that_push_run(self, tmp_path):
-        with HubServer() as server:
-            in_fork(push_pages, server, tmp_path)
+        with HubServer() as server, client_of(server, tmp_path):
+            run_each(ON_HUB)
             for name in ON_HUB.values():
                 assert "config.json" in server.repo(name).files()
 

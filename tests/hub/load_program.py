@@ -1,6 +1,6 @@
 """Loads models from the Hub of `HF_ENDPOINT` where squared_emd cannot be imported; `test_push.py` runs it.
 
-It is given the folder with `logits.npz` of `push_program.py` and one for what it sees.
+It is given the folder with `logits.npz` and one for what it sees.
 """
 
 import copy

@@ -1,7 +1,5 @@
 """A test double of the Hugging Face Hub, models over HTTP on loopback, and the processes that talk to it.
 
-huggingface_hub reads its settings once, so each client has a process of its own.
-
 huggingface_hub repeats preupload, LFS requests and HEAD of a file by itself, five times, after 408, 429, 500, 502, 503,
 504 or a lost connection; it fails at once on a new repository, a commit and the model info.
 """
@@ -305,10 +303,20 @@ def environment(server, tmp_path, token="hf_me"):
     return own | {"OMP_NUM_THREADS": "1"} | ({"HF_TOKEN": token} if token else {})
 
 
-def become_client(server, tmp_path):
-    """Gives this process, a forked one, that environment, as if it had begun with it."""
+@contextlib.contextmanager
+def client_of(server, tmp_path):
+    """This process with that environment, as if it had begun with it."""
+    before = dict(os.environ)
+    _set_environment(environment(server, tmp_path))
+    try:
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(variables):
     os.environ.clear()
-    os.environ.update(environment(server, tmp_path))
+    os.environ.update(variables)
     importlib.reload(huggingface_hub.constants)
     huggingface_hub.close_session()
 
