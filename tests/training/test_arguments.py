@@ -66,6 +66,8 @@ def test_lists_of_numbers_may_be_arrays(tmp_path, make):
     other = copy.copy(args)
     other.spacing, other.class_weights = make([1.0, 2.5]), make([1.0, 2.5, 4.0])
     assert other.changed_fields(args) == ["class_weights"]
+    other.class_weights = make([1.0, 2.5, 3.0])
+    assert other.changed_fields(args) == []
 
 
 @pytest.mark.parametrize(

@@ -201,21 +201,21 @@ class EMDTrainingArguments(TrainingArguments):
     def check_fields(self) -> None:
         """Raise a ValueError if a field is out of its range or does not go with the others."""
         self._make_lists()
-        if isinstance(self.class_weights, (str, float, int)):
-            self.class_weights = [self.class_weights]
-        if self.class_weights is not None:
-            self.class_weights = [str(entry) for entry in self.class_weights]  # as a command line gives them
-            joined = "".join(self.class_weights)
-            if counting_scheme([joined]) is not None:  # A hyperparameter search makes a list of a text.
-                self.class_weights = [joined]
         check_ranges(self)
         check_conflicts(self)
 
     def _make_lists(self) -> None:
-        """Arrays, tensors and tuples as lists, which can be compared."""
+        """Arrays, tensors and tuples as lists, which can be compared, of weights as a command line gives them."""
         for name in ("spacing", "class_weights"):
             value = _plain(getattr(self, name))
             setattr(self, name, [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value)
+        if isinstance(self.class_weights, (str, float, int)):
+            self.class_weights = [self.class_weights]
+        if self.class_weights is not None:
+            self.class_weights = [str(entry) for entry in self.class_weights]
+            joined = "".join(self.class_weights)
+            if counting_scheme([joined]) is not None:  # A hyperparameter search makes a list of a text.
+                self.class_weights = [joined]
 
     def changed_fields(self, other: EMDTrainingArguments) -> list[str]:
         """The fields of ours that have another value in other arguments."""

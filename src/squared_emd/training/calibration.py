@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import Trainer
@@ -101,11 +102,8 @@ def _measure(probabilities: Tensor, labels: Tensor, calibration: dict[str, Any])
     """The share of the truth that lies in the intervals, and the mean number of their classes."""
     num_samples, num_classes = probabilities.shape
     low, high = predict_intervals(probabilities, calibration)
-    if labels.dim() == 1:
-        held = ((low <= labels) & (labels <= high)).double()
-    else:
-        classes = torch.arange(num_classes)
-        held = (labels * ((low[:, None] <= classes) & (classes <= high[:, None]))).sum(1, dtype=torch.float64)
+    classes, shares = torch.arange(num_classes), F.one_hot(labels, num_classes) if labels.dim() == 1 else labels
+    held = (shares * ((low[:, None] <= classes) & (classes <= high[:, None]))).sum(1, dtype=torch.float64)
     return {
         "coverage": held.mean().item(),
         "mean_size": (high - low + 1).double().mean().item(),

@@ -29,11 +29,6 @@ from .jump_start import JumpStart
 
 logger = logging.getLogger(__name__)
 
-# What of the state is one number, or None: of the criterion, the jump start and D.
-_NUMBERS = ("epoch", "first_epoch", "regularizer_weight")
-_OF_JUMP_START = ("step", "last_step", "measurement_start")
-_OF_DISTANCE = ("sdd", "sdd_relative")
-
 
 class EMDCriterion(nn.Module):
     """The loss of a run as named components per sample, and what a self-guided loss learns on the way.
@@ -196,7 +191,8 @@ class EMDCriterion(nn.Module):
         if not self.args.is_self_guided:
             return {}
         weight = None if self.jump_start.is_running else self.regularizer_weight
-        values = {"regularizer_weight": weight} | {name: getattr(self.distance, name) for name in _OF_DISTANCE}
+        distance = self.distance
+        values = {"regularizer_weight": weight, "sdd": distance.sdd, "sdd_relative": distance.sdd_relative}
         return {name: value for name, value in values.items() if value is not None}
 
     def observe(self, features: Tensor, labels: Tensor) -> None:
@@ -238,9 +234,13 @@ class EMDCriterion(nn.Module):
 
     @property
     def _numbers(self) -> list[tuple[Any, str]]:
-        """Where each number of the state is: the owner and the name."""
-        owners = ((self, _NUMBERS), (self.jump_start, _OF_JUMP_START), (self.distance, _OF_DISTANCE))
-        return [(owner, name) for owner, names in owners for name in names]
+        """What of the state is one number, or None: the owner and the name."""
+        names = {
+            self: ("epoch", "first_epoch", "regularizer_weight"),
+            self.jump_start: ("step", "last_step", "measurement_start"),
+            self.distance: ("sdd", "sdd_relative"),
+        }
+        return [(owner, name) for owner in names for name in names[owner]]
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors by name; the running sums are those of this rank alone.
