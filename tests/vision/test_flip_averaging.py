@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
+from tests.data.files import message_of
 from tests.training.tiny import tiny_vit
 from torch import nn
 
@@ -81,9 +82,7 @@ def test_training_mode_is_untouched_and_the_handle_restores():
 def test_pixel_values_must_be_named():
     model = Dictionary(5).eval()
     average_flips(model)
-    with pytest.raises(ValueError) as error:
-        model(torch.randn(4, 3, 16, 16), scale=2.0)
-    assert str(error.value) == (
+    assert message_of(ValueError, model, torch.randn(4, 3, 16, 16), scale=2.0) == (
         "To average over flips, Dictionary must be called with pixel_values=... by keyword, got 1 positional "
         "arguments and the keywords ['scale']. Name the argument, or remove() the handle that average_flips returned."
     )

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from tests.data.files import message_of
 from tests.vision.images import ONE, ORIENTATION, ZERO, jpeg, noise
 
 from squared_emd.vision.images import decode_image
@@ -137,28 +138,26 @@ def test_a_reduced_decode_gives_nearly_the_same_view():
 
 
 def test_bad_images_are_named(tmp_path):
-    def message_of(source, error=ValueError):
-        with pytest.raises(error) as caught:
-            decode_image(source, 8)
-        return str(caught.value)
+    def message(source):
+        return message_of(ValueError, decode_image, source, 8)
 
     advice = "Leave it out, or replace it by a complete image of 8 bits a channel."
     (tmp_path / "text.jpg").write_text("no image")
-    assert message_of(tmp_path / "text.jpg") == f"{tmp_path}/text.jpg cannot be decoded: it is not an image. {advice}"
+    assert message(tmp_path / "text.jpg") == f"{tmp_path}/text.jpg cannot be decoded: it is not an image. {advice}"
     cut = jpeg(Image.effect_noise((64, 64), 50))
-    message = message_of({"bytes": cut["bytes"][:-900], "path": "folder/cut.jpg"})
-    assert message.startswith("folder/cut.jpg cannot be decoded: ") and "truncated" in message
-    assert message.endswith(f". {advice}")
+    said = message({"bytes": cut["bytes"][:-900], "path": "folder/cut.jpg"})
+    assert said.startswith("folder/cut.jpg cannot be decoded: ") and "truncated" in said
+    assert said.endswith(f". {advice}")
     os.mkfifo(tmp_path / "pipe.png")
     for name in ("pipe.png", "."):
         path = tmp_path / name
-        assert message_of(path) == f"{path} cannot be decoded: it is not a regular file. {advice}"
+        assert message(path) == f"{path} cannot be decoded: it is not a regular file. {advice}"
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     Image.new("RGB", (1, 1)).save(tmp_path / "bomb.png")
     content = (tmp_path / "bomb.png").read_bytes()
     (tmp_path / "bomb.png").write_bytes(content[:8] + chunk + content[8 + len(chunk) :])
-    assert message_of(tmp_path / "bomb.png") == (
+    assert message(tmp_path / "bomb.png") == (
         f"{tmp_path}/bomb.png cannot be decoded: Image size (2500000000 pixels) exceeds limit of 178956970 pixels, "
         f"could be decompression bomb DOS attack. {advice}"
     )
@@ -169,14 +168,14 @@ def test_bad_images_are_named(tmp_path):
         (Image.new("I", (2, 2), -7), "I", "65535", "-7 .. -7"),
     ):
         reason = f"gray levels of the mode {mode!r} must lie within 0 .. {limit}, got {levels}. Rescale them first."
-        assert message_of(image) == reason
+        assert message(image) == reason
         image.save(tmp_path / "deep.tiff")
         path = str(tmp_path / "deep.tiff")
-        assert message_of({"bytes": None, "path": path}) == f"{path} cannot be decoded: {reason} {advice}"
-    assert message_of({"bytes": b"", "path": None}) == (
+        assert message({"bytes": None, "path": path}) == f"{path} cannot be decoded: {reason} {advice}"
+    assert message({"bytes": b"", "path": None}) == (
         f"an image without a path cannot be decoded: it is not an image. {advice}"
     )
-    assert message_of({"bytes": None, "path": None}) == (
+    assert message({"bytes": None, "path": None}) == (
         "an image must be a file, bytes or a PIL image, got {'bytes': None, 'path': None}. Leave the row out."
     )
-    assert str(tmp_path / "none.jpg") in message_of(str(tmp_path / "none.jpg"), FileNotFoundError)
+    assert str(tmp_path / "none.jpg") in message_of(FileNotFoundError, decode_image, str(tmp_path / "none.jpg"), 8)

@@ -12,6 +12,7 @@ import torch
 import torchvision
 from PIL import Image
 from safetensors.torch import save_file
+from tests.data.files import message_of
 from torch import nn
 from transformers import (
     AutoImageProcessor,
@@ -166,8 +167,7 @@ class TestTimm:
         ],
     )
     def test_unknown(self, name, message):
-        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            load_image_classifier(name, NAMES, from_scratch=True)
+        assert message_of(ValueError, load_image_classifier, name, NAMES, from_scratch=True) == message
 
 
 class TestSavedModel:
@@ -277,8 +277,6 @@ def test_without_timm(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("squared_emd.vision")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ImportError) as error:
-        __import__("squared_emd.vision")
-    assert str(error.value) == (
+    assert message_of(ImportError, __import__, "squared_emd.vision") == (
         'squared_emd.vision needs timm, which is not installed: pip install "squared-emd[vision]".'
     )
