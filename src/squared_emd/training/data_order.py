@@ -116,29 +116,16 @@ class DataOrderMixin:
         self._sampler = batches.attach(loader, collate)
         return loader
 
-    def _run_epoch(
-        self,
-        *,
-        epoch: int,
-        train_dataloader: DataLoader,
-        epochs_trained: int,
-        steps_trained_in_current_epoch: int,
-        **kwargs: Any,
-    ) -> None:
+    def _run_epoch(self, **kwargs: Any) -> None:
         if self._sampler is not None:
+            epoch, loader = kwargs["epoch"], kwargs["train_dataloader"]
             self._sampler.set_epoch(epoch)  # Accelerate does not reach it below every loader of a resumed epoch
             # Of a loader whose main process reads for all, Accelerate skips too few batches.
-            dispatches = isinstance(train_dataloader, DataLoaderDispatcher) and not train_dataloader.split_batches
-            if epoch == epochs_trained and dispatches:
-                others = self.accelerator.num_processes - 1
-                self._sampler.skip_once = others * self._train_batch_size * steps_trained_in_current_epoch
-        super()._run_epoch(
-            epoch=epoch,
-            train_dataloader=train_dataloader,
-            epochs_trained=epochs_trained,
-            steps_trained_in_current_epoch=steps_trained_in_current_epoch,
-            **kwargs,
-        )
+            dispatches = isinstance(loader, DataLoaderDispatcher) and not loader.split_batches
+            if epoch == kwargs["epochs_trained"] and dispatches:
+                samples = self._train_batch_size * kwargs["steps_trained_in_current_epoch"]
+                self._sampler.skip_once = (self.accelerator.num_processes - 1) * samples
+        super()._run_epoch(**kwargs)
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, *args: Any) -> tuple[list, Tensor | int | None]:
         """As `Trainer`; without padding duplicates, and without too few batches at the end of a stream."""
