@@ -20,6 +20,7 @@ from tests.training.tiny import (
 from squared_emd import EMDTrainer, EMDTrainingArguments
 from squared_emd.training.arguments import LOSSES
 
+OF_STREAM = {"data": Stream(), "max_steps": 9}
 LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
 
 
@@ -62,30 +63,17 @@ def test_how_long_it_is(tmp_path, loss, fields, num_steps, epoch_steps, expected
         ({"loss": "xemd2", "jump_start_ratio": 0.1, "regularizer_weight": 1.0}, 2),
         ({"loss": "xemd2", "jump_start_epochs": 0, "regularizer_weight": 1.0}, 1),
         ({"loss": "xemd", "jump_start_epochs": 0, "num_train_epochs": 1}, 1),
+        (OF_STREAM | {"jump_start_epochs": None}, 3),
+        (OF_STREAM | {"loss": "xemd"}, 1),
+        (OF_STREAM | {"jump_start_ratio": 0.5}, 5),
+        (OF_STREAM | {"jump_start_epochs": 1.5}, 6),  # A pass has three steps, and only whole ones are known.
+        (OF_STREAM | {"loss": "xemd", "jump_start_epochs": 0}, 1),
     ],
 )
 def test_the_first_steps_are_plain(tmp_path, fields, num_plain):
     trainer = train(tmp_path, logging_strategy="steps", logging_steps=1, **fields)
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(trainer.state.max_steps)]
-
-
-@pytest.mark.parametrize(
-    ("fields", "num_plain"),  # of 9 steps, a pass of three
-    [
-        ({}, 3),
-        ({"loss": "xemd"}, 1),
-        ({"jump_start_ratio": 0.5}, 5),
-        ({"jump_start_epochs": 1.5}, 6),
-        ({"loss": "xemd", "jump_start_epochs": 0}, 1),
-    ],
-)
-def test_a_stream_has_steps(tmp_path, fields, num_plain):
-    fields = {"logging_strategy": "steps", "logging_steps": 1, "max_steps": 9} | fields
-    trainer = EMDTrainer(Network(), arguments(tmp_path, **fields), train_dataset=Stream())
-    trainer.train()
-    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
-    assert ["loss_emd" in entry for entry in logs] == [step >= num_plain for step in range(9)]
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,6 @@ def test_every_integer_is_a_class_index(tmp_path, dtype):
     assert run(dtype) == run(torch.int64)
 
 
-def test_true_and_false_are_counted(tmp_path):
-    args = arguments(tmp_path, loss="xe", class_weights="balanced")
-    trainer = EMDTrainer(Network(2), args, train_dataset=table([True, False, False, False]))
-    assert trainer.criterion.class_weights.tolist() == pytest.approx([2 / 3, 2])
-
-
 @pytest.mark.parametrize(
     ("labels", "count", "row", "value", "remedy"),
     [
@@ -106,17 +100,21 @@ def test_labels_of_which_one_alone_would_fit():
     assert str(error.value) == f"{REQUIRED} the training data {end}"
 
 
-def test_labels_of_mixed_types_that_fit():
-    for labels, counts in (
-        ([0, True, np.uint8(3), torch.tensor(2)], [1, 1, 1, 1]),
-        (
-            [[0.5, 0.5, 0, 0], np.array([0.0, 0, 0, 1]), torch.ones(4, dtype=torch.bfloat16) / 4],
-            [0.75, 0.75, 0.25, 1.25],
-        ),
-    ):
-        data = [{"label": label} for label in labels]
-        check_label_column(data, K, default_data_collator, source="train_dataset")
-        assert class_shares(data, K, needed_by="balanced_sampling")[0].tolist() == counts
+@pytest.mark.parametrize(
+    ("labels", "counts"),
+    [
+        ([True, False, False], [2, 1, 0, 0]),
+        ([0, True, np.uint8(3), torch.tensor(2), np.bool_(False)], [2, 1, 1, 1]),
+        ([[0.5, 0.5, 0, 0], np.array([0.0, 0, 0, 1]), torch.full((4,), 0.25).bfloat16()], [0.75, 0.75, 0.25, 1.25]),
+    ],
+)
+def test_labels_of_other_and_mixed_types_that_fit(labels, counts):
+    data = [{"label": label} for label in labels]
+    check_label_column(data, K, default_data_collator, source="train_dataset")
+    assert class_shares(data, K, needed_by="balanced_sampling")[0].tolist() == counts
+
+
+def test_scores_of_mixed_types_that_fit():
     scores = [{"label": score} for score in (-100, -3.5, 7, True)]
     check_label_column(scores, None, default_data_collator, source="train_dataset")
 
