@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
 import shutil
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo, HfApi
+from transformers import Trainer
 from transformers.trainer_utils import HubStrategy, has_length
 from transformers.utils.hub import PushInProgress
 
@@ -24,36 +25,23 @@ from .upload import UploadError, create_repository, files_to_upload, upload_mode
 logger = logging.getLogger(__name__)
 
 
-def write_card_of_training(
-    trainer: Any,
-    language: str | None = None,
-    license: str | None = None,
-    tags: str | list[str] | None = None,
-    model_name: str | None = None,
-    finetuned_from: str | None = None,
-    tasks: str | list[str] | None = None,
-    dataset_tags: str | list[str] | None = None,
-    dataset: str | list[str] | None = None,
-    dataset_args: str | list[str] | None = None,
-) -> None:
-    """Write the card of what was saved in the output folder: `Trainer.create_model_card`.
-
-    `model_name`, `tasks`, `dataset` and `dataset_args` are not used.
-    """
+def write_card_of_training(trainer: Any, *args: Any, **kwargs: Any) -> None:
+    """Write the card of what was saved in the output folder; takes what `Trainer.create_model_card` does."""
     folder = trainer.args.output_dir
     if not trainer.is_world_process_zero() or not Path(folder, "config.json").is_file():
         return
     results = facts_of_training(trainer)
     if trainer.saved_weights != trainer.weights_version:  # other weights were saved than were evaluated
         results = _without_metrics(results)
-    given = {"language": language, "tags": tags, "base_model": finetuned_from, "datasets": dataset_tags}
-    metadata = {name: value for name, value in given.items() if value is not None}
-    write = partial(write_card, folder, repo_id=trainer.hub_model_id, license=license, metadata=metadata)
+    given = inspect.signature(Trainer.create_model_card).bind(trainer, *args, **kwargs).arguments
+    fields = {"language": "language", "tags": "tags", "finetuned_from": "base_model", "dataset_tags": "datasets"}
+    metadata = {field: given[name] for name, field in fields.items() if given.get(name) is not None}
+    options = {"repo_id": trainer.hub_model_id, "license": given.get("license"), "metadata": metadata}
     try:
-        write(results=results)
+        write_card(folder, results=results, **options)
     except ValueError as error:
         logger.warning("The metrics do not go on the card: %s", error)
-        write(results=_without_metrics(results))
+        write_card(folder, results=_without_metrics(results), **options)
 
 
 def facts_of_training(trainer: Any) -> dict[str, Any]:
