@@ -106,8 +106,9 @@ def circular_emd_loss(
     spacing = probabilities.new_ones(num_classes) if spacing is None else spacing
     spacing = check_weights("spacing", spacing, probabilities, num_classes, meaning)  # (K,)
     flows = mass_difference(probabilities, labels).cumsum(-1)  # (B, K) over the gap after each class
-    center = _weighted_mean if p == 2 else _weighted_median
-    losses = (_power(flows - center(flows, spacing), p) * spacing).sum(-1)  # (B,)
+    mean = (flows * spacing).sum(-1, keepdim=True) / spacing.sum()  # (B, 1)
+    center = mean if p == 2 else _weighted_median(flows, spacing)  # (B, 1)
+    losses = (_power(flows - center, p) * spacing).sum(-1)  # (B,)
     return reduce_losses(losses, reduction, labels, class_weights, num_classes)
 
 
@@ -221,11 +222,6 @@ def _power(values: Tensor, p: float) -> Tensor:
 def _check_order(p: float) -> None:
     """Raise ValueError unless ``p`` is the order of a norm."""
     check_number("p", p, least=1, hint=" Use p=2 for Eq. 10 or p=1 for the plain EMD.")
-
-
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """(B, 1), of (B, K) values."""
-    return (values * weights).sum(-1, keepdim=True) / weights.sum()
 
 
 def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:

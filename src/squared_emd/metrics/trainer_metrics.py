@@ -223,8 +223,7 @@ class ScoreMetrics(TrainerMetrics):
         self._means = bins.means if self._has_training_bins else as_reals(bins, "class_scores")  # (K,)
         if len(self._means) < 2 or not (self._means[1:] > self._means[:-1]).all():
             raise ValueError(f"class_scores must be at least two increasing scores, got {self._means.tolist()}.")
-        halfway = self._means[:-1] / 2 + self._means[1:] / 2
-        self._edges = bins.edges if self._has_training_bins else halfway  # (K-1,)
+        self._edges = bins.edges if self._has_training_bins else self._means[:-1] / 2 + self._means[1:] / 2  # (K-1,)
         self._ordinal = ordinal_metrics(class_names=[str(k) for k in range(len(self._means))])
         super().__init__(self._of_batch, self._of_all)
 
