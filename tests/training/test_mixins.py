@@ -47,22 +47,20 @@ def trained(cls, folder, data, seed=0, dropout=0.0, resume=None, model=None, **f
     return trainer
 
 
-def check_resumed(cls, folder, data, **fields):
-    full = trained(cls, folder, data, save_strategy="steps", save_steps=1, **fields)
+def check_same_weights(trainer, expected):
+    for name, weight in expected.model.state_dict().items():
+        assert torch.equal(trainer.model.state_dict()[name], weight), name
+
+
+@pytest.mark.parametrize(("cls", "data"), [(ResumableTrainer, samples()), (BothTrainer, Augmented())])
+def test_runs_resume_to_the_bit(tmp_path, cls, data):
+    full = trained(cls, tmp_path, data, dropout=0.2, save_strategy="steps", save_steps=1)
     for step in (2, 3, 7):
-        assert validate_checkpoint(folder / f"checkpoint-{step}") is None
-        resumed = trained(cls, folder, data, seed=1, resume=str(folder / f"checkpoint-{step}"), **fields)
+        checkpoint = tmp_path / f"checkpoint-{step}"
+        assert validate_checkpoint(checkpoint) is None
+        resumed = trained(cls, tmp_path, data, seed=1, dropout=0.2, resume=str(checkpoint))
         assert logged(resumed, "loss") == logged(full, "loss")
-        for name, weight in full.model.state_dict().items():
-            assert torch.equal(resumed.model.state_dict()[name], weight), name
-
-
-def test_checkpoints_resume_to_the_bit(tmp_path):
-    check_resumed(ResumableTrainer, tmp_path, samples(), dropout=0.2)
-
-
-def test_both_resume_augmented_data_to_the_bit(tmp_path):
-    check_resumed(BothTrainer, tmp_path, Augmented(), dropout=0.2)
+        check_same_weights(resumed, full)
 
 
 def test_checkpoints_load_renamed_weights(tmp_path):
@@ -70,8 +68,7 @@ def test_checkpoints_load_renamed_weights(tmp_path):
     model = tiny_vit()
     torch.nn.init.zeros_(model.classifier.weight)
     resumed = trained(ResumableTrainer, tmp_path, images(), model=model, resume=str(tmp_path / "checkpoint-6"))
-    for name, weight in full.model.state_dict().items():
-        assert torch.equal(resumed.model.state_dict()[name], weight), name
+    check_same_weights(resumed, full)
 
 
 def ordered(rank, folder, world_size):
