@@ -14,13 +14,6 @@ from squared_emd.plot.class_maps import embed_classes
 
 
 class TestEmbedding:
-    def test_points_in_the_plane_are_found_again(self):
-        points = np.random.default_rng(0).normal(size=(9, 2))
-        found, stress = embed_classes(of_points(points))
-        np.testing.assert_allclose(of_points(found), of_points(points), atol=1e-12)
-        assert stress == pytest.approx(0, abs=1e-12)
-        assert found[0, 0] <= 0 <= found[0, 1]  # on the left and above
-
     def test_a_cube_shows_two_of_its_three_dimensions(self):
         # Classical scaling projects a box on its two longest sides, 4 and 6; it loses the side of 2.
         corners = np.array([[x, y, z] for x in (-1, 1) for y in (-2, 2) for z in (-3, 3)], dtype=float)
