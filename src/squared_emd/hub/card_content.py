@@ -189,10 +189,11 @@ def render_card(
         repo=repo_id or "YOUR_NAME/YOUR_MODEL",
         split=escape(split or ""),
         rows=_result_rows(known),
-        interval_rows=_interval_rows(known, emd),
+        held_out={each["coverage"]: each.get("held_out") for each in known.get("intervals", [])},
+        wilson_interval=_wilson_interval,
         figures=figures,
         command=_fence(known["command"]) if "command" in known else None,
-        settings=_training_settings(known),
+        escape=escape,
         license_id=license,
         license_name=license_name,
         base=base,
@@ -251,26 +252,6 @@ def _result_rows(known: Mapping[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-def _interval_rows(known: Mapping[str, Any], emd: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The table of intervals: for each coverage that was calibrated, what was measured on held-out samples."""
-    rows, measured = [], {each["coverage"]: each.get("held_out") for each in known.get("intervals", [])}
-    for calibration in emd.get("intervals") or []:
-        held_out, share, size = measured.get(calibration["coverage"]), "not run", "not run"
-        if held_out:
-            share, size = f"{100 * held_out['coverage']:.1f}%", f"{held_out['mean_size']:.2f}"
-        rows.append(
-            {
-                "asked": f"{calibration['coverage']:g}",
-                "share": share,
-                "interval": _wilson_interval(held_out["coverage"], held_out["num_samples"]) if held_out else "",
-                "size": size,
-                "calibrated_on": str(calibration["num_samples"]),
-                "tested_on": str(held_out["num_samples"]) if held_out else "",
-            }
-        )
-    return rows
-
-
 def _wilson_interval(share: float, num_samples: int | None) -> str:
     """Wilson's 95 % interval of a share of independent samples, in percent; "" if it is no share of that many."""
     if num_samples is None or abs(share * num_samples - round(share * num_samples)) > 1e-6 * num_samples:
@@ -293,19 +274,6 @@ def _per_class_facts(counts: np.ndarray | None, names: Sequence[str]) -> dict[st
         "fewest": f"{escape(names[fewest])}, {totals[fewest]}" if totals[fewest] < totals.max() else None,
         "most_frequent": f"{100 * totals.max() / totals.sum():.1f}%",
     }
-
-
-def _training_settings(known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The table of training settings."""
-    versions = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
-    keys = {
-        "training samples": "num_train", "epochs": "epochs", "batch size of a step": "batch_size",
-        "optimizer": "optimizer", "learning rate": "learning_rate", "seed": "seed", "device": "device",
-        "seconds per step": "seconds_per_step",
-    }  # fmt: skip
-    values = {name: known.get(key) for name, key in keys.items()} | {"versions": versions or None}
-    texts = {name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return [(name, "not recorded" if values[name] is None else escape(text)) for name, text in texts.items()]
 
 
 def _loss_text(loss: str | None, emd: Mapping[str, Any]) -> str | None:
