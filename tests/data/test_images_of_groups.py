@@ -180,12 +180,6 @@ def test_crops_are_made_again_when_an_eye_has_moved_or_the_image_has_changed(roo
     assert np.asarray(load_images_of_groups(root)[0]["image"])[..., 1].min() > 240
 
 
-def test_a_folder_for_the_crops(root, tmp_path, cache):
-    dataset = load_images_of_groups(root, crops_dir=tmp_path / "crops")
-    assert dataset[3]["image"].filename == str(tmp_path / "crops" / "0003.jpg")
-    assert not cache.exists()
-
-
 @pytest.mark.parametrize(
     ("lines", "number"),
     [

@@ -79,22 +79,19 @@ class _Face(NamedTuple):
         return AGE_CODES.index(self.age_code)
 
 
-def load_images_of_groups(
-    data_dir: str | os.PathLike, *, skip_bad_images: bool = False, crops_dir: str | os.PathLike | None = None
-) -> Dataset:
+def load_images_of_groups(data_dir: str | os.PathLike, *, skip_bad_images: bool = False) -> Dataset:
     """Gives the faces of the published split of Images of Groups, cut out, those for training first.
 
     A face of `eventrain.mat` (3,500 rows) or `eventest.mat` (1,050) is the one of PersonData.txt whose point between
     the eyes is nearest, at most half its eye distance (or 2 pixels) away; both must give it the same age. The struct in
     such a file is read as published, 1 x 1 with one array a field, or as 1 x N with one face an element. The faces are
-    cut out once (`crop_face`, 256 x 256 JPEG), and again into another folder of the cache when an image has changed.
+    cut out once into a folder of the user's cache (`crop_face`, 256 x 256 JPEG), and again when an image has changed.
 
     Source: files and split of Gallagher and Chen 2009, as in Hou et al. 2016, Sec. 4.5.
 
     Args:
         data_dir: The folder that holds the 11 folders of images and the two .mat files (or one folder with these).
         skip_bad_images: Leaves out, with a warning, faces whose image is absent or cannot be decoded.
-        crops_dir: Where the cut out faces are kept; a folder of the user's cache if None.
 
     Returns:
         A dataset with `image` (decoded when read), `label` (`ClassLabel`, 0..6), `split` ("train" or "test") and
@@ -103,7 +100,6 @@ def load_images_of_groups(
 
     Raises:
         FileNotFoundError: `data_dir`, a PersonData.txt or a .mat file is missing.
-        FileExistsError: `crops_dir` holds something else. Nothing in it is touched.
         ValueError: A file, a path, a face or an image is not as it should be, or a split has no usable face.
     """
     root = data_folder(data_dir, LAYOUT)
@@ -113,7 +109,7 @@ def load_images_of_groups(
     faces = usable_rows(faces, root, "split", SPLITS, skip_bad_images=skip_bad_images)
     settings = {"pictures": "faces of Images of Groups", "version": VERSION, "size": CROP_SIZE}
     settings["made_from"] = _fingerprint(faces, root)
-    folder = prepare_once(crops_dir, "images_of_groups", settings, README, lambda empty: _cut_out(faces, empty))
+    folder = prepare_once(None, "images_of_groups", settings, README, lambda empty: _cut_out(faces, empty))
     return to_dataset([face._replace(image=str(folder / f"{i:04d}.jpg")) for i, face in enumerate(faces)], FEATURES)
 
 

@@ -71,7 +71,9 @@ def groups_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def groups(groups_folder, tmp_path_factory):
-    return load_images_of_groups(groups_folder, crops_dir=tmp_path_factory.mktemp("crops"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("crops")))
+        return load_images_of_groups(groups_folder)
 
 
 def person_data(folder):
