@@ -74,7 +74,7 @@ def main() -> None:
     from squared_emd.experiments.experiment import Experiment, Samples
     from squared_emd.experiments.networks import image_network
     from squared_emd.experiments.results import write_ensembles
-    from squared_emd.experiments.runner import report_table, run_table
+    from squared_emd.experiments.runner import run_table
     from squared_emd.metrics import ScoreMetrics
     from squared_emd.vision.networks import SMALL
 
@@ -103,13 +103,10 @@ def main() -> None:
         )
 
     # 4. One run a network, loss and seed (for the ensemble: and number of bins), and the report of all of them.
-    ensemble = args.bins == "ensemble"
+    is_ensemble = args.bins == "ensemble"
     with user_errors():
-        experiments = [experiment(num_bins) for num_bins in (ENSEMBLE_BINS if ensemble else [int(args.bins)])]
-    results = run_table(args, *experiments, report=not ensemble)
-    if ensemble and not args.dry_run:
-        write_ensembles(args, results)
-        report_table(args)
+        experiments = [experiment(num_bins) for num_bins in (ENSEMBLE_BINS if is_ensemble else [int(args.bins)])]
+    run_table(args, *experiments, before_report=write_ensembles if is_ensemble else None)
 
 
 if __name__ == "__main__":

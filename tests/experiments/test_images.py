@@ -165,8 +165,8 @@ class TestScores:
 
     def test_scores_are_saved_and_averaged(self, model, tmp_path):
         args = arguments(tmp_path, loss="emd", num_train_epochs=2)
-        results = run_table(args, *(self.of_bins(model, args, num_bins) for num_bins in (3, 4)), report=False)
-        write_ensembles(args, results)
+        experiments = [self.of_bins(model, args, num_bins) for num_bins in (3, 4)]
+        results = run_table(args, *experiments, before_report=write_ensembles)
         true, predicted = [k % 4 + k / 100 for k in range(60) if k // 4 % 3 == 0], []
         for run in results:
             saved = np.load(f"{run['folder']}/expected_scores.npz")

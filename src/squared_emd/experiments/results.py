@@ -95,10 +95,8 @@ def write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
         shutil.rmtree(checkpoint)
 
 
-def write_ensembles(args: ExperimentArguments, results: Sequence[dict[str, Any]]) -> None:
+def write_ensembles(results: Sequence[dict[str, Any]]) -> None:
     """Write the results of the ensembles of runs that differ in their variant alone: their scores are averaged."""
-    if not args.should_save:
-        return
     members = defaultdict(list)
     for run in results:
         members[run["model"], run["loss"], run["fold"], run["seed"]].append(run)

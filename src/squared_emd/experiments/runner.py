@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,11 @@ from .training import arguments_of_run, train
 _CUT_SEED = 42  # of the rows that --validate tests on: the same whatever seeds a table has, or is given later
 
 
-def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool = True) -> list[dict[str, Any]]:
+def run_table(
+    args: ExperimentArguments,
+    *experiments: Experiment,
+    before_report: Callable[[list[dict[str, Any]]], None] | None = None,
+) -> list[dict[str, Any]]:
     """Train every run of a table that is not done yet, and report all of them.
 
     Each run lies in a folder of its own below `args.output_dir` (`Run`): its model, its results as `all_results.json`,
@@ -42,7 +46,7 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
     Args:
         args: the command line.
         experiments: what is trained on; several are variants of one table, with the same folds.
-        report: write the report of the output folder, and print it.
+        before_report: gets the results on the main process, before all that lies in the output folder is reported.
 
     Returns:
         The results of all runs asked for, each with its `folder`, in the order of :func:`plan`; none of a dry run. The
@@ -92,20 +96,16 @@ def run_table(args: ExperimentArguments, *experiments: Experiment, report: bool 
         results.append(found | {"folder": str(run.folder)})
         if args.push_to_hub and (failure := _push(args, run, repository_of(args, run, runs))):
             failures.append(failure)
-    if report:
-        report_table(args)
-    if failures:
-        sys.exit(f"All runs are done; {len(failures)} of {len(runs)} were not pushed. The first: {failures[0]}")
-    return results
-
-
-def report_table(args: ExperimentArguments) -> None:
-    """Write the report of all runs in the output folder, and print it, on the main process."""
     if args.should_save:
         with user_errors():
+            if before_report is not None:
+                before_report(results)
             report = write_report([args.output_dir], metric=f"eval_{args.metric}", all_rows=args.all_rows)
         fold = "" if args.has_validation_data else "fold_<k>/"
         print(f"\nEach run's model lies in {args.output_dir}/<network>/<loss>/{fold}seed_<n>.\n\n{report}")
+    if failures:
+        sys.exit(f"All runs are done; {len(failures)} of {len(runs)} were not pushed. The first: {failures[0]}")
+    return results
 
 
 class _Table:

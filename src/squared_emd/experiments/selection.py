@@ -24,11 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def select_hyperparameters(
-    args: ExperimentArguments,
-    run: Run,
-    train_rows: Dataset,
-    settings: dict[str, Any],
-    **own: Any,
+    args: ExperimentArguments, run: Run, train_rows: Dataset, settings: dict[str, Any], **own: Any
 ) -> dict[str, float]:
     """The rate and the strength that do best on validation data; each trial is trained once and kept as a number.
 

@@ -168,11 +168,7 @@ def _decisions_and_predictions(
     group = next((column for column in _GROUP_COLUMNS if column in rows.column_names), None)
     groups = None if group is None else np.asarray(rows.with_format(None)[:][group], dtype=str)
     predictions = Predictions(
-        probabilities,
-        labels,
-        None if names is None else np.asarray(names),
-        groups,
-        is_of_regression=is_regression,
+        probabilities, labels, None if names is None else np.asarray(names), groups, is_of_regression=is_regression
     )
     return (decisions, true_classes), predictions
 

@@ -92,10 +92,7 @@ def write_report(
 
 
 def write_comparison(
-    folders: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str] | None = None,
-    *,
-    metric: str = "eval_mae",
+    folders: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str] | None = None, *, metric: str = "eval_mae"
 ) -> str:
     """Compares runs of one's own, see `compare_folders`: the first folder is the baseline of the others.
 
