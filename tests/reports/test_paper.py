@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from squared_emd.data.adience import AGE_GROUPS
-from squared_emd.metrics.names import PRETRAINED, TABLES, loss_name, network_name, network_of
+from squared_emd.metrics.names import TABLES
 from squared_emd.reports.paper import LAYOUTS, PAPER_GROUND_DISTANCE
 
 # Table, network, metric -> the paper's figures in the order of its losses.
@@ -68,11 +68,3 @@ def test_titles_and_sdd_of_section_4_7():
         ("Table 5: ImageNet ILSVRC 2012", 0.00614), ("Own data", None), ("Texts", None), ("Sounds", None),
         ("Table", None),
     ]  # fmt: skip
-
-
-def test_names():
-    assert {name: network_of(model) for name, model in PRETRAINED.items()} == {name: name for name in PRETRAINED}
-    assert network_of("timm/resnet18.a1_in1k") == "timm/resnet18.a1_in1k"
-    shown = [network_name(name) for name in ("alxs", "alx", "vgg_f", "res", "res_f", "small")]
-    assert shown == ["ALXs", "ALX", "VGG_F", "RES", "RES_F", "small"]
-    assert [loss_name("a-emd"), loss_name("mine"), loss_name("xe", "3 bins")] == ["A-EMD", "mine", "XE, 3 bins"]
