@@ -30,6 +30,9 @@ class ExpectedScoreCorrelation(ArrayMetric):
         ``spearman``, ``pearson`` and ``kendall`` (tau-b) in [-1, 1], with ties as SciPy has them; 0 where either side
         is constant, as a single sample is: it has no correlation.
 
+    Raises:
+        ValueError: no samples; a row that is no distribution, NaN or infinity; a setting does not fit.
+
     >>> metric = ExpectedScoreCorrelation()
     >>> predictions = [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]]  # expected scores 1, 1.5, 3
     >>> results = metric.compute(predictions=predictions, references=[0.1, 0.2, 0.5], scores=[1, 2, 3])

@@ -34,6 +34,10 @@ class OrdinalAccuracy(ArrayMetric):
         the same weight, Baccianella et al. 2009). On request ``within_<tolerance>`` (fraction) and
         ``accuracy_per_class`` (up to the largest class among predictions and references).
 
+    Raises:
+        ValueError: no samples; an entry that is no class index, NaN; a tolerance that is not a whole number from 0;
+            class weights that do not fit.
+
     >>> metric = OrdinalAccuracy()
     >>> metric.compute(predictions=[0, 2, 5, 1], references=[0, 1, 1, 1])
     {'aem': 0.5, 'aeo': 0.75, 'mae': 1.25, 'macro_mae': 0.8333333333333334}

@@ -30,6 +30,9 @@ class QuadraticWeightedKappa(ArrayMetric):
         ``quadratic_weighted_kappa``, ``linear_weighted_kappa``, or with a ground distance ``weighted_kappa``: up to 1.
         It is 0 where chance leaves nothing to disagree on (both sides constant and equal, where kappa is 0/0).
 
+    Raises:
+        ValueError: no samples; an entry that is no class index, NaN; a setting does not fit.
+
     >>> metric = QuadraticWeightedKappa()
     >>> metric.compute(predictions=[0, 1, 2, 1], references=[0, 1, 2, 2])
     {'quadratic_weighted_kappa': 0.8}

@@ -38,6 +38,10 @@ class SquaredEMD(ArrayMetric):
         ``squared_emd``, and without ``spacing`` ``ranked_probability_score``; in their place ``emd`` where ``p`` is not
         2 or ``ground_distance`` is given. On request ``<name>_per_class`` (K) and ``<name>_per_sample`` (N).
 
+    Raises:
+        ValueError: no samples; a row that is no distribution, a label that is no class, NaN; a setting does not fit.
+        ImportError: POT is needed and not installed.
+
     >>> metric = SquaredEMD()
     >>> metric.compute(predictions=[[0.5, 0.25, 0.25], [0, 0, 1]], references=[0, 2], per_class=True)
     {'squared_emd': 0.15625, 'ranked_probability_score': 0.078125, 'squared_emd_per_class': [0.3125, None, 0.0]}

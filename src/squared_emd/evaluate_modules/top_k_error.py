@@ -27,6 +27,9 @@ class TopKError(ArrayMetric):
     Returns:
         ``top_<k>_error`` for each k: fractions; 0 where k is K or more.
 
+    Raises:
+        ValueError: no samples; a label that is no class, NaN; a ``k`` below 1.
+
     >>> metric = TopKError()
     >>> metric.compute(predictions=[[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], references=[2, 1], k=[1, 2])
     {'top_1_error': 1.0, 'top_2_error': 0.5}
