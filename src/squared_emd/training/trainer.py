@@ -105,18 +105,13 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         self.evaluated: dict[tuple[int, int], dict[str, tuple[dict[str, float], int]]] = {}
         self.calibrated: dict[tuple[int, int], list[dict[str, Any]]] = {}
         self.saved_weights: tuple[int, int] | None = None  # the version of those in the output folder
-        self.criterion = EMDCriterion(
-            args,
-            num_classes_of(self.model),
-            class_names=class_names_of(getattr(self.model, "config", None)),
-            ground_distance=ground_distance,
-            device=args.device,
-        )
+        config, names = config_of(self.model), class_names_of(getattr(self.model, "config", None))
+        options = {"class_names": names, "ground_distance": ground_distance, "device": args.device}
+        self.criterion = EMDCriterion(args, num_classes_of(self.model), **options)
+        self.loaded_ground_distance = ground_distance_of_model(config, names)
         self.train_batch_transform = train_batch_transform
         self.finite = FiniteCheck(args.device)
         self._told: set[str] = set()
-        config = config_of(self.accelerator.unwrap_model(self.model))
-        self.loaded_ground_distance = ground_distance_of_model(config, class_names_of(config))
         self.head_input: HeadInput | None = None
         self._prepare(getattr(config, "emd", None) or {})
 
@@ -257,17 +252,13 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
         # It is filled on the device: no copy waits for it.
         return batches, self.accelerator.reduce(torch.full((), samples, device=self.args.device), "sum")
 
-    def evaluation_loop(
-        self, dataloader: DataLoader, description: str, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
-    ) -> EvalLoopOutput:
+    def evaluation_loop(self, dataloader: DataLoader, description: str, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """As `Trainer`; memory grows with the data only where `compute_metrics` needs all outputs at once."""
-        returns_outputs = description == "Prediction"
+        prefix, returns_outputs = kwargs.get("metric_key_prefix", "eval"), description == "Prediction"
         with settings_of_evaluation(self, dataloader, returns_outputs=returns_outputs):
-            output = super().evaluation_loop(
-                dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs
-            )
-        if f"{metric_key_prefix}_loss" in output.metrics and not returns_outputs:
-            keep_evaluation(self, output, metric_key_prefix)
+            output = super().evaluation_loop(dataloader, description, *args, **kwargs)
+        if f"{prefix}_loss" in output.metrics and not returns_outputs:
+            keep_evaluation(self, output, prefix)
         return output
 
     def calibrate(
