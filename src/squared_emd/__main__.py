@@ -107,12 +107,7 @@ def _add_distance(commands: argparse._SubParsersAction) -> None:
     distance.add_argument("--device", help="as cuda:1 or cpu")
     distance.add_argument("--output_dir", metavar="DIR", help="where the model is saved with D")
     distance.add_argument(
-        "--push",
-        dest="push_to",
-        nargs="?",
-        const="",
-        metavar="REPOSITORY",
-        help="upload it; by default to MODEL itself",
+        "--push", dest="push_to", nargs="?", const="", metavar="REPOSITORY", help="upload it, to MODEL by default"
     )
     distance.add_argument("--private", action="store_true", default=None, help="if a repository is made")
 

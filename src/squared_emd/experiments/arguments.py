@@ -90,8 +90,7 @@ class ExperimentArguments(EMDTrainingArguments):
     save_total_limit: int | None = 1  # they are deleted when the run is done
 
     def __post_init__(self) -> None:
-        names = [str(fold) for fold in range(self.num_folds)]
-        if self.fold not in (*names, "all"):
+        if self.fold not in (*map(str, range(self.num_folds)), "all"):
             span = "0" if self.num_folds == 1 else f"0 .. {self.num_folds - 1}"
             raise ValueError(f"fold must be {span} or all, got {self.fold!r}.")
         self.folds = range(self.num_folds) if self.fold == "all" else [int(self.fold)]

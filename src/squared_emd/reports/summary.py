@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -18,8 +19,7 @@ from .records import Run
 VALIDATION = "validation data"  # of `tested_on`: the paper has no such figures
 
 
-@dataclass(frozen=True)
-class Average:
+class Average(NamedTuple):
     """Mean over seeds of the mean over folds, and the sample standard deviation over seeds; None with one seed."""
 
     mean: float

@@ -96,14 +96,14 @@ def compare_folders(folders: Sequence[str | os.PathLike[str]], *, metric: str = 
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two folders, the baseline first; got {len(folders)}.")
-    resolved = [Path(folder).resolve() for folder in folders]
-    for position, folder in enumerate(folders):
-        if resolved[position] in resolved[:position]:
-            first = folders[resolved.index(resolved[position])]
+    places: dict[Path, object] = {}
+    for folder in folders:
+        if (place := Path(folder).resolve()) in places:
             raise ValueError(
-                f"the folders that are compared must differ; got {first} and {folder}, which are the same; "
+                f"the folders that are compared must differ; got {places[place]} and {folder}, which are the same; "
                 "leave one out."
             )
+        places[place] = folder
     found = [_runs_below(Path(folder)) for folder in folders]
     has_seed = {known: run.folder for of in found for run, known in of}
     if len(has_seed) > 1:
