@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,13 +190,14 @@ class _OrdinalClassification(Pipeline):
         return matrix
 
     def _forward(self, model_inputs: dict[str, Tensor], mirrored: bool = False) -> dict[str, Tensor]:
-        caller = _Caller(self.model)
-        if mirrored:
-            from ..vision import average_flips  # Here, because timm is optional.
-
-            average_flips(caller)
         with evaluating(self.model):
-            return {"logits": logits_of(caller(**model_inputs))}  # (B, K)
+            output = self.model(**model_inputs)
+            if mirrored:
+                from ..vision.transforms import average_with_flip  # Here, because timm is optional.
+
+                caller = SimpleNamespace(training=False, forward=self.model)  # Other threads would see a hook.
+                output = average_with_flip(caller, (), model_inputs, output)
+            return {"logits": logits_of(output)}  # (B, K)
 
     def postprocess(self, model_outputs: dict[str, Tensor], **decision: Any) -> dict[str, Any]:
         """The prediction for one sample; see :func:`ordinal_prediction`."""
@@ -288,18 +290,6 @@ class OrdinalAudioClassificationPipeline(_OrdinalClassification, AudioClassifica
     def preprocess(self, sound: Any, timeout: float | None = None) -> dict[str, Tensor]:
         """The inputs of the model for a sound, opened as training opens it."""
         return super().preprocess(open_sound(sound, self.feature_extractor, timeout))
-
-
-class _Caller(nn.Module):
-    """Calls a model and takes the hook in its place, because other threads may use the model."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.training = False  # Of this module only.
-
-    def forward(self, **inputs: Any) -> Any:
-        return self.model(**inputs)
 
 
 @contextmanager

@@ -232,10 +232,11 @@ def average_flips(model: nn.Module) -> RemovableHandle:
     Raises:
         ValueError: later, when the model is called without ``pixel_values=``.
     """
-    return model.register_forward_hook(_average_with_flip, with_kwargs=True)
+    return model.register_forward_hook(average_with_flip, with_kwargs=True)
 
 
-def _average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+def average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+    """The output averaged with that for the flipped images: a forward hook."""
     if module.training:
         return output
     if kwargs.get("pixel_values") is None:
@@ -255,4 +256,4 @@ def _average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], o
     return output
 
 
-_average_with_flip.averages_flips = True  # how the trainer recognizes it, which does not import this package
+average_with_flip.averages_flips = True  # how the trainer recognizes it, which does not import this package
