@@ -181,14 +181,12 @@ class _StreamCollator:
                 worker_id = 0 if worker is None else worker.id
                 _seed_all(stream.seed, int(stream.epoch), 1 + stream.num_batches, worker_id, 1)
                 batch = self.collate(samples)
+            stream.num_batches += 1
         if self.check is not None:
             self.check(batch)
-        if not isinstance(stream, SeededStream):
-            return batch
-        number, stream.num_batches = stream.num_batches, stream.num_batches + 1
         if shard is not None and isinstance(batch, MutableMapping):
             step = shard.batch_size * (1 if shard.split_batches else shard.num_processes)
-            before = number * step + shard.process_index * len(samples)
+            before = (stream.num_batches - 1) * step + shard.process_index * len(samples)
             unique = min(max(stream.num_samples - before, 0), len(samples))
             if unique < len(samples):
                 batch[NUM_UNIQUE] = unique
