@@ -13,7 +13,7 @@ from tests.experiments.tiny import Line, point_arguments, point_experiment, poin
 from squared_emd.experiments import results, runner, selection
 from squared_emd.experiments.experiment import Run, network_name, plan
 from squared_emd.experiments.runner import run_table
-from squared_emd.experiments.settings import digest_of_rows
+from squared_emd.experiments.settings import digest_of_rows, settings_of
 from squared_emd.ground_distance.saved import read_ground_distance
 from squared_emd.reports.predictions import read_predictions
 
@@ -338,6 +338,14 @@ class TestGivenGroundDistance:
 def test_a_token_is_not_kept():
     assert results._command(["a.py", "--hub_token", "t", "--loss", "xe"]) == "a.py --loss xe"
     assert results._command(["a.py", "--hub-token=t", "--data_dir", "my data"]) == "a.py --data_dir 'my data'"
+
+
+def test_where_the_classes_lie_is_a_setting_of_smoothed_labels(tmp_path):
+    smoothed = {"label_smoothing_factor": 0.1, "label_smoothing_temperature": 1.0, "geometry": "line"}
+    for fields in ({}, smoothed):
+        args = point_arguments(tmp_path, loss="xe", **fields)
+        (run,) = plan(args, [point_experiment()])
+        assert settings_of(args, run, None, "a digest").get("geometry", "none") == fields.get("geometry", "none")
 
 
 def test_the_digest_is_of_what_is_in_the_rows():

@@ -52,6 +52,8 @@ def settings_of(args: ExperimentArguments, run: Run, ground_distance: Path | Non
     """
     standard = {field.name for field in fields(TrainingArguments)}
     others = {name for name, losses in _OF_LOSSES.items() if run.loss not in losses}
+    if args.label_smoothing_temperature is not None:  # They say how far apart the classes are that it is spread over.
+        others -= {"geometry", "spacing", "ground_distance"}
     left_out = _OF_THE_TABLE | others | set(args.told_by_variant)
     settings: dict[str, Any] = {"dataloader_drop_last": args.dataloader_drop_last}
     for name in (field.name for field in fields(args)):
