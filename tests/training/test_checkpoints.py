@@ -88,9 +88,13 @@ def test_a_file_that_changed(checkpoint, name, content, change):
     assert checkpoint_to_resume(True, checkpoint.parent) == str(checkpoint)
 
 
+@pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("size", [10, None])
-def test_a_manifest_of_an_earlier_version_has_sizes_alone(checkpoint, size):
-    (checkpoint / "files.json").write_text(json.dumps({"config.json": size, "optimizer.pt": 10}))
+def test_manifests_of_earlier_versions_have_sizes_alone_or_several_digests(checkpoint, size, several):
+    mark_complete(checkpoint)
+    now = json.loads((checkpoint / "files.json").read_text())["optimizer.pt"]
+    content = [[10, "another"], now] if several else 10
+    (checkpoint / "files.json").write_text(json.dumps({"config.json": size, "optimizer.pt": content}))
     assert validate_checkpoint(checkpoint) is None
     (checkpoint / "optimizer.pt").write_text("0")
     assert validate_checkpoint(checkpoint).startswith("optimizer.pt has 1 bytes in place of 10 (")

@@ -84,13 +84,17 @@ def _content(path: Path) -> list[int | str]:
 
 
 def _change(path: Path, content: Any) -> str | None:
-    """What has become of a file whose size and digest are given; commit 5c0dc70 wrote the size alone, or None."""
+    """What has become of a file whose size and digest are given.
+
+    Earlier versions wrote the size alone, or None, or a list of those that the file may have.
+    """
     if not path.is_file():
         return "is missing"
-    size = content[0] if isinstance(content, list) else content
-    if size is not None and path.stat().st_size != size:
-        return f"has {path.stat().st_size} bytes in place of {size}"
-    if isinstance(content, list) and _content(path) != content:
+    contents = content if isinstance(content, list) and isinstance(content[0], list) else [content]
+    sizes = [given[0] if isinstance(given, list) else given for given in contents]
+    if None not in sizes and path.stat().st_size not in sizes:
+        return f"has {path.stat().st_size} bytes in place of {sizes[-1]}"
+    if isinstance(contents[0], list) and _content(path) not in contents:
         return "has as many bytes as it was written with, and other ones"
     return None
 
