@@ -21,6 +21,9 @@ class TestEmbedding:
         assert sorted((found**2).sum(axis=0)) == pytest.approx([32, 72])
         lost = squareform(of_points(corners)) - squareform(of_points(corners[:, 1:]))
         assert stress == pytest.approx(np.sqrt((lost**2).sum() / (squareform(of_points(corners)) ** 2).sum()))
+        for first in range(8):  # whichever is the first class, it is on the left above
+            x, y = embed_classes(of_points(np.roll(corners, first, axis=0)))[0][0]
+            assert (x, y) == pytest.approx((-3, 2))
 
     def test_distances_that_no_points_have(self):
         # 0 and 1 are far apart and both near to 2: -J D^2 J / 2 has the eigenvalues 2, 0 and -1/2.

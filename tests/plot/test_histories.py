@@ -10,6 +10,7 @@ from tests.reports.images import assert_good_png
 from transformers import PretrainedConfig
 
 from squared_emd import plot
+from squared_emd.ground_distance.saved import write_ground_distance
 
 MATRICES = np.linspace(0.5, 1, 4)[:, None, None] * of_line(4)
 LOG = [{"epoch": float(epoch), "sdd": 0.1 * epoch, "sdd_relative": 0.2} for epoch in (1, 2, 3, 4)]
@@ -71,12 +72,26 @@ class TestArrays:
         refused(plot.history, message, source, path=tmp_path / "d.png", **options)
         assert not list(tmp_path.iterdir())
 
+    def test_an_animation(self, tmp_path):
+        message = (
+            f"path must name a still image, got {tmp_path / 'd.GIF'}. Give one that ends in .png; for an animation "
+            "draw heat_map for each epoch."
+        )
+        refused(plot.history, message, MATRICES, path=tmp_path / "d.GIF")
+        assert not list(tmp_path.iterdir())
+
+
+def write_model(folder, matrix=MATRICES[-1], epoch=4.0, log=LOG):
+    config = PretrainedConfig(id2label=dict(enumerate(AGES[: len(matrix)])))
+    write_ground_distance(torch.tensor(matrix), folder, config, {"loss": "xemd2"})
+    config.save_pretrained(folder)
+    (folder / "trainer_state.json").write_text(json.dumps({"epoch": epoch, "log_history": log}))
+    return folder
+
 
 class TestRuns:
     def test_a_folder(self, tmp_path):
-        folder = tmp_path / "run"
-        PretrainedConfig(id2label=dict(enumerate(AGES))).save_pretrained(folder)
-        (folder / "trainer_state.json").write_text(json.dumps({"epoch": 4.0, "log_history": LOG}))
+        folder = write_model(tmp_path / "run")
         history = folder / "ground_distance_history.npz"
         np.savez_compressed(history, epochs=np.arange(1.0, 5), ground_distance=MATRICES)
         figure = plot.history(str(folder), path=tmp_path / "d.png")
@@ -87,10 +102,26 @@ class TestRuns:
         figure = plot.history(folder)  # D was not kept
         assert (len(maps(figure)), len(lines(figure))) == (0, 2)
 
+    def test_checkpoints(self, tmp_path):
+        for epoch, matrix in enumerate(MATRICES[:2], start=1):
+            write_model(tmp_path / f"checkpoint-{epoch * 9}", matrix, 1.5 * epoch, LOG[:epoch])
+        PretrainedConfig().save_pretrained(tmp_path / "checkpoint-1")  # of the jump start: without a D
+        figure = plot.history(tmp_path)
+        assert [axes.get_title() for axes in maps(figure)] == ["epoch 1.5", "epoch 3"]
+        np.testing.assert_allclose(maps(figure)[0].images[0].get_array(), MATRICES[0], atol=1e-6)
+        assert [label.get_text() for label in maps(figure)[0].get_yticklabels()] == AGES
+        assert len(lines(figure)[0].lines[0].get_xdata()) == 2
+        write_model(tmp_path / "checkpoint-2", of_line(3), 0.5, [])
+        message = (
+            f"the checkpoints in {tmp_path} must be of one run; got ground distances of 3, 4, 4 classes. Take those of "
+            "other runs away."
+        )
+        refused(plot.history, message, tmp_path)
+
     def test_nothing_there(self, tmp_path):
         message = (
-            f"{tmp_path} must be the folder of a run that learned D, with its ground_distance_history.npz, or SDD in "
-            "its trainer_state.json; there is neither. Name the folder of one run."
+            f"{tmp_path} must be the folder of a run that learned D, with its ground_distance_history.npz, with "
+            "checkpoints or with SDD in its trainer_state.json; there is none of them. Name the folder of one run."
         )
         refused(plot.history, message, tmp_path)
         nowhere = tmp_path / "none"

@@ -1,5 +1,7 @@
 """Where D is taken from, the names that come with it, and orders of classes against known ones."""
 
+import re
+
 import huggingface_hub
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def check(source, matrix=D, names=AGES, **options):
     assert found_names == names
 
 
-@pytest.mark.parametrize("source", [D, D.tolist(), torch.tensor(D).float().requires_grad_()])
+@pytest.mark.parametrize("source", [D, D[::-1, ::-1], D.tolist(), torch.tensor(D).float().requires_grad_()])
 def test_numbers(source):
     check(source, names=NUMBERS)
     check(source, names=["1", "2", "3", "4"], class_names=range(1, 5))
@@ -99,8 +101,9 @@ def test_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("d.npy", D)
     check("d.npy", names=NUMBERS)
-    with pytest.raises(FileNotFoundError, match=r"there is no d\.json\.$"):
-        read_source("d.json")
+    for name in ("none.json", "none.npy", "none.safetensors"):
+        with pytest.raises(FileNotFoundError, match=rf"there is no {re.escape(name)}\.$"):
+            read_source(name)
 
 
 def test_the_hub(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..ground_distance.files import read_object
-from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances
+from ..ground_distance.saved import HISTORY_FILE, read_epoch_distances, read_ground_distance
 from ..metrics.logs import STATE_FILE, points
 from .figures import BLUE, place_epochs, save_figure, short_names
 from .heat_maps import color_limits, show_matrix
@@ -38,9 +38,9 @@ def history(
     """D epoch by epoch: up to six heat maps on one color scale, with SDD below.
 
     Args:
-        source: (E, K, K) numbers; or the folder of a run, with `ground_distance_history.npz`, as the recipes write it.
-            Without matrices SDD alone is drawn.
-        path: the file to write: PNG or what its suffix says; None: no file.
+        source: (E, K, K) numbers; or the folder of a run, with `ground_distance_history.npz`, as the recipes write it,
+            or with checkpoints that have a D each. Without matrices SDD alone is drawn.
+        path: the file to write: PNG or what its suffix says, but no GIF; None: no file.
         order: of the rows and columns: "classes", or "seriation", that of the last D.
         epochs: (E,) of the matrices, in order; default: those saved, else 1, 2 ...
         log: a trainer's `log_history`, whose "sdd" and "sdd_relative" are drawn; default: the run's.
@@ -54,13 +54,18 @@ def history(
         TypeError: `source` is none of these.
         FileNotFoundError: there is no such folder.
         ValueError: there is no history, the matrices are not (K, K) and finite, `epochs` or `class_names` do not fit
-            them, or there is no such order.
+            them, there is no such order, or `path` ends in .gif.
 
     Examples:
         >>> figure = history([[[0, 1], [1, 0]], [[0, 2], [2, 0]]], epochs=[1, 5])
         >>> [axes.get_title() for axes in figure.axes if axes.images]
         ['epoch 1', 'epoch 5']
     """
+    if path is not None and Path(path).suffix.lower() == ".gif":
+        raise ValueError(
+            f"path must name a still image, got {path}. Give one that ends in .png; for an animation draw heat_map for "
+            "each epoch."
+        )
     if isinstance(source, (str, os.PathLike)):
         at, matrices, saved_log, names = _read_run(Path(source))
     else:
@@ -140,15 +145,30 @@ def _read_run(folder: Path) -> tuple[np.ndarray, np.ndarray, Sequence[Mapping[st
     """Epochs, matrices, log and names of the classes, as a run left them."""
     if not folder.is_dir():
         raise FileNotFoundError(f"source must name the folder of a run; there is no folder {folder}.")
-    state = read_object(folder / STATE_FILE) if (folder / STATE_FILE).is_file() else {}
-    log = state.get("log_history") or ()
     if (folder / HISTORY_FILE).is_file():
-        epochs, matrices = read_epoch_distances(folder / HISTORY_FILE)
-    elif points(log, "sdd"):
-        epochs, matrices = np.empty(0), np.empty((0, 0, 0))
-    else:
+        return *read_epoch_distances(folder / HISTORY_FILE), _read_log(folder), names_in_folder(folder)
+    with_distance = (
+        path.parent for path in folder.glob("checkpoint-*/config.json") if read_object(path).get("ground_distance")
+    )
+    checkpoints = dict(sorted((read_object(place / STATE_FILE)["epoch"], place) for place in with_distance))
+    if checkpoints:
+        matrices = [read_ground_distance(place).numpy() for place in checkpoints.values()]
+        if len({len(matrix) for matrix in matrices}) > 1:
+            raise ValueError(
+                f"the checkpoints in {folder} must be of one run; got ground distances of "
+                f"{', '.join(str(len(matrix)) for matrix in matrices)} classes. Take those of other runs away."
+            )
+        last = list(checkpoints.values())[-1]
+        return np.array(list(checkpoints), dtype=np.float64), np.stack(matrices), _read_log(last), names_in_folder(last)
+    log = _read_log(folder)
+    if not points(log, "sdd"):
         raise ValueError(
-            f"{folder} must be the folder of a run that learned D, with its {HISTORY_FILE}, or SDD in its "
-            f"{STATE_FILE}; there is neither. Name the folder of one run."
+            f"{folder} must be the folder of a run that learned D, with its {HISTORY_FILE}, with checkpoints or with "
+            f"SDD in its {STATE_FILE}; there is none of them. Name the folder of one run."
         )
-    return epochs, matrices, log, names_in_folder(folder)
+    return np.empty(0), np.empty((0, 0, 0)), log, names_in_folder(folder)
+
+
+def _read_log(folder: Path) -> Sequence[Mapping[str, Any]]:
+    state = read_object(folder / STATE_FILE) if (folder / STATE_FILE).is_file() else {}
+    return state.get("log_history") or ()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from huggingface_hub import try_to_load_from_cache
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
@@ -77,9 +76,9 @@ def as_array(numbers: Any) -> np.ndarray:
 
 def check_finite(matrix: np.ndarray | Tensor) -> None:
     """Raise where one or more matrices are not finite."""
-    wrong = ~torch.as_tensor(matrix).isfinite()
-    if wrong.any():
-        place = tuple(wrong.nonzero()[0].tolist())
+    finite = matrix.isfinite().cpu().numpy() if isinstance(matrix, Tensor) else np.isfinite(matrix)
+    if not finite.all():
+        place = tuple(np.argwhere(~finite)[0].tolist())
         got = f"{float(matrix[place])} in row {place[-2]}, column {place[-1]}"
         raise ValueError(f"matrix must be finite; got {got}; set unknown distances to 0")
 
