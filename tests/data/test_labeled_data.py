@@ -427,14 +427,17 @@ class TestMedia:
             assert f"/own/{name}/" in image.filename
         assert f"{what}. They are left out." in warnings_in(caplog)
 
-    def test_every_format_that_pillow_opens(self, tmp_path):
+    def test_every_format_that_pillow_opens(self, tmp_path, monkeypatch):
+        """Formats that a plugin registers later are among them."""
+        monkeypatch.setattr(Image, "EXTENSION", Image.registered_extensions().copy())
+        Image.register_extension("PNG", ".late")
         endings = ("AVIF", "bmp", "dib", "gif", "JFIF", "jp2", "jpeg", "pgm", "Png", "qoi", "tga", "tif", "webp")
         write_folder(tmp_path, {"1": 1, "2": 5})
-        for k, ending in enumerate(endings):
+        for k, ending in enumerate((*endings, "late")):
             image = Image.new("RGB", (16, 16), (k, 0, 0))
             image.save(tmp_path / "1" / f"{k}.{ending}", Image.registered_extensions()[f".{ending.lower()}"])
         Image.new("I;16", (16, 16), 40_000).save(tmp_path / "1" / "deep.png")
-        assert names_of(load_images(tmp_path)).count("1") == len(endings) + 2
+        assert names_of(load_images(tmp_path)).count("1") == len(endings) + 3
 
     def test_bad_images_of_a_table(self, tmp_path, caplog):
         """What is in a parquet file is checked as files are."""

@@ -35,11 +35,7 @@ from squared_emd.data.splits import SPLIT_NAMES, SPLITS, split_of
 logger = logging.getLogger(__name__)
 
 BUILDERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-# The endings of what can be decoded, in lower case, and the column that the files become.
-ENDINGS = {
-    "images": {ending for ending, kind in PIL.Image.registered_extensions().items() if kind in PIL.Image.OPEN},
-    "sounds": {*AudioFolder.EXTENSIONS, ".aif", ".aifc", ".oga"},
-}
+SOUND_ENDINGS = frozenset((*AudioFolder.EXTENSIONS, ".aif", ".aifc", ".oga"))
 COLUMNS = {"images": "image", "sounds": "audio"}
 
 
@@ -119,7 +115,7 @@ class SourceReader(NamedTuple):
             saved = load_from_disk(str(root))
             return saved if isinstance(saved, DatasetDict) else DatasetDict(train=saved)
         is_configured = _has_own_configuration(root)
-        folder = scan_folder(root, ENDINGS.get(self.noun, ()))
+        folder = scan_folder(root, _endings_of(self.noun))
         if folder.files and not is_configured:
             names = FolderBasedBuilder.METADATA_FILENAMES
             if metadata := [file for file in folder.others if os.path.basename(file) in names]:
@@ -154,6 +150,13 @@ class SourceReader(NamedTuple):
         unread = {os.path.join(folder.root, file) for file in folder.files} - set(rows[column])
         warn_left_out(folder.root, "files left out because no metadata name them", sorted(unread))
         return _by_split(rows, folder.splits_of([path or os.path.join(folder.root, "none") for path in rows[column]]))
+
+
+def _endings_of(noun: str) -> Collection[str]:
+    """The endings, in lower case, of the files that can be decoded."""
+    if noun == "images":  # Asked at each read: a plugin may have registered further formats.
+        return {ending for ending, kind in PIL.Image.registered_extensions().items() if kind in PIL.Image.OPEN}
+    return SOUND_ENDINGS if noun == "sounds" else ()
 
 
 def _by_split(rows: Dataset, splits: Sequence[str]) -> DatasetDict:
