@@ -19,6 +19,8 @@ def test_by_hand(tmp_path):
     # x, x is missing, same, kind is a, kind is b
     assert encoded["features"][:] == [[-1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [2, 0, 0, 0, 0]]
     assert (encoded["label"][:], encoded["group"][:]) == ([1, 0, 1], ["p", "p", "q"])
+    unlabeled = encoder.encode(Dataset.from_dict(rows))
+    assert (unlabeled.column_names, unlabeled["features"][:]) == (["features"], encoded["features"][:])
     assert encoder.num_features == 5
     assert str(encoder) == (
         "2 standardized columns of numbers; missing values are the mean and marked in x; one column per value for "

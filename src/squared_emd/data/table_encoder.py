@@ -8,7 +8,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from datasets import ClassLabel, Dataset, List, Value
+from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_datasets
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -55,8 +55,15 @@ class TableEncoder:
     training, a further column marks them. A column of text becomes one column for each of its values; a value that is
     missing, or not seen in training, is 0 in all of them.
 
-    All columns but `label`, `split` and `group` are encoded, as `num_features` columns. A column with an infinite value
-    or no value at all, or one of text with more than 50 values, is a ValueError.
+    Args:
+        train: Training rows; all columns except `label`, `split` and `group` are encoded.
+
+    Attributes:
+        transformer: The fitted `ColumnTransformer`, which takes a pandas `DataFrame`.
+        num_features: Number of columns of the result.
+
+    Raises:
+        ValueError: A column has an infinite value or no value at all, or one of text has more than 50 values.
 
     >>> encoder = TableEncoder(Dataset.from_dict({"x": [1.0, None, 3.0], "kind": ["b", "a", "b"], "label": [0, 1, 0]}))
     >>> encoder.encode(Dataset.from_dict({"x": [4.0, None], "kind": ["a", "c"], "label": [1, 0]}))["features"][:]
@@ -82,7 +89,14 @@ class TableEncoder:
         self.num_features = len(self.transformer.get_feature_names_out())
 
     def encode(self, rows: Dataset) -> Dataset:
-        """A dataset with `features` (`num_features` float32), `label` and, if there is one, `group`."""
+        """Encodes rows with the columns of the training rows.
+
+        Returns:
+            A dataset with `features` (`num_features` float32), and with `label` and `group` if the rows have them.
+
+        Raises:
+            ValueError: A value is infinite, or very far from those of the training rows.
+        """
         table = _as_frame(rows)
         self._warn_about_new(table)
         with np.errstate(over="ignore"):
@@ -95,9 +109,10 @@ class TableEncoder:
                 f"the column {name} has the value {table[name].iloc[row]} (row {row} of {len(table)}), too far from "
                 f"those of the training rows. {ADVICE}, or correct it."
             )
-        kept = rows.select_columns([name for name in ("label", "group") if name in rows.features])
         kind = List(Value("float32"), length=features.shape[1])
-        return kept.add_column("features", list(features.astype(np.float32)), feature=kind)
+        encoded = Dataset.from_dict({"features": features.astype(np.float32)}, Features({"features": kind}))
+        others = [rows.select_columns([name]) for name in ("label", "group") if name in rows.features]
+        return concatenate_datasets([encoded, *others], axis=1)
 
     def _warn_about_new(self, table: pd.DataFrame) -> None:
         """Logs a warning about values that are encoded as if they were none, or the mean, and not marked."""
@@ -174,10 +189,12 @@ def _check_texts(values: pd.Series) -> None:
     unique = pd.Series(values.dropna().unique())
     are_numbers = _are_numbers(unique)
     if are_numbers.mean() > 0.5:
-        others = ", ".join(map(repr, unique[pd.to_numeric(unique, errors="coerce").isna()][:MAX_NAMED]))
+        are_texts = pd.to_numeric(unique, errors="coerce").isna()
+        texts = ", ".join(map(repr, unique[are_texts][:MAX_NAMED]))
+        without = f", without {texts}" if texts else ""
         logger.warning(
             f"the column {values.name} is taken for text, though most of its values are numbers. Store it as numbers"
-            f"{', without ' * bool(others)}{others}."
+            f"{without}."
         )
     if len(unique) > MAX_CATEGORIES:
         raise ValueError(
