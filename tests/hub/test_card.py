@@ -154,6 +154,17 @@ class TestWhoseWeights:
         (tmp_path / "model.safetensors").write_bytes(b"other weights")
         assert cells(card_of(tmp_path), "AEM")[0] == "not run"
 
+    @pytest.mark.parametrize("results", [None, RESULTS | {"eval_aem": 5 / 6, "confusion_matrix": None}])
+    def test_a_calibration_keeps_license_and_metadata(self, tmp_path, results):
+        calibration = {"coverage": 0.9, "threshold": 0.75, "num_classes": 3, "num_samples": 40}
+        model_folder(tmp_path, emd=EMD | {"intervals": [calibration]})
+        write_card(tmp_path, results=RESULTS, license="cc-by-4.0", metadata={"language": "en", "base_model": "a/b"})
+        card = card_of(tmp_path, results=results, metadata={"base_model": "c/d"}, calibrations=[calibration])
+        assert card_of(tmp_path) == card
+        data = ModelCard(card).data
+        assert (data.license, data.language, data.base_model) == ("cc-by-4.0", "en", "c/d")
+        assert cells(card, "AEM")[0] == ("66.7%" if results is None else "83.3%")
+
     def test_an_evaluation_of_nothing(self, tmp_path):
         card = card_of(model_folder(tmp_path), results={"loss": "xemd2", "epochs": 3.0})
         assert "Nothing was measured on these weights. Evaluate them before the push;" in card

@@ -16,7 +16,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from ..ground_distance.files import read_object, read_text, write_aside
 from ..ground_distance.saved import GROUND_DISTANCE_FILE, read_ground_distance
-from .card_content import CARD_METRICS, MARK, render_card
+from .card_content import CARD_METRICS, MARK, MAX_DRAWN_CLASSES, render_card
 from .results import RESULTS_FILE, check_weights, digests_of_weights, read_results, replace_calibrations, verify_results
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 CARD_FILE = "README.md"
 _MARK_OF_TRAINER = "This model card has been generated automatically"
 _KEPT_FILE = "card_results.json"
-_MAX_CLASSES = 256  # Of a confusion matrix: above, its figure shows nothing.
 
 
 def write_card(
@@ -51,7 +50,8 @@ def write_card(
         license: Hub id of the license of the weights. By default that of the pre-trained network for generated data,
             "other" with a link for datasets that are given for research, none for a user's own data.
         metadata: further fields of the metadata, such as `language`, `datasets` or `base_model`; `tags` are added.
-        calibrations: of intervals, measured on these weights; they are kept with the results that there are.
+        calibrations: of intervals, measured on these weights; they are kept with the results that there are, and with
+            the `license` and `metadata` of an earlier call for them.
 
     Returns:
         The files written: README.md, and confusion_matrix.png and ground_distance.png if there is something to draw.
@@ -62,7 +62,8 @@ def write_card(
         ValueError: a number is out of its range, contradicts another or the config, or was measured with other weights;
             `repo_id` or `license` is not valid; `metadata` has results.
     """
-    folder, given = Path(folder), dict(metadata or {})
+    folder = Path(folder)
+    given = dict(metadata or {})
     card = folder / CARD_FILE
     validate_repo_id(repo_id)
     if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", license):
@@ -73,19 +74,26 @@ def write_card(
         raise FileNotFoundError(f"a card needs a saved model, there is no {folder / 'config.json'}; save one first")
     if card.is_file() and not is_generated(card):
         return []
-    config, why_not_run, is_new = _read_config(folder), None, results is not None or calibrations is not None
+    config = _read_config(folder)
+    is_new = results is not None or calibrations is not None
+    kept = _kept_results(folder) if results is None or calibrations is not None else None
+    if kept:
+        license = license or kept["license"]
+        given = (kept["metadata"] or {}) | given
+    why_not_run = None
     if results is not None:
         where = "results"
         if results.get("weights") is not None:
             check_weights(folder, results["weights"], where)
-    elif kept := _kept_results(folder):
-        results, where = kept["results"], _KEPT_FILE
-        license, given = license or kept["license"], (kept["metadata"] or {}) | given
+    elif kept:
+        where = _KEPT_FILE
+        results = kept["results"]
     else:
-        (results, why_not_run), where = read_results(folder), RESULTS_FILE
+        where = RESULTS_FILE
+        results, why_not_run = read_results(folder)
     if calibrations is not None:
-        intervals = replace_calibrations(results.get("intervals") or [], calibrations)
-        results, why_not_run = {**results, "intervals": intervals}, None
+        results = {**results, "intervals": replace_calibrations(results.get("intervals") or [], calibrations)}
+        why_not_run = None
     known = verify_results(results, config, where)
     if is_new:
         kept = {
@@ -103,7 +111,7 @@ def write_card(
     if why_not_run is not None:
         logger.warning("The card of %s has no metrics. %s", folder, why_not_run)
     matrices = {
-        "confusion_matrix": known.get("confusion_matrix") if len(known["class_names"]) <= _MAX_CLASSES else None,
+        "confusion_matrix": known.get("confusion_matrix") if len(known["class_names"]) <= MAX_DRAWN_CLASSES else None,
         "ground_distance": read_ground_distance(folder) if getattr(config, "ground_distance", None) else None,
     }
     figures = _draw(folder, matrices, known["class_names"])

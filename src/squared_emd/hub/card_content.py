@@ -13,9 +13,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
 
-from ..metrics.names import METRICS, loss_name, network_name, network_of
+from ..metrics.names import METRICS, PRETRAINED, loss_name, network_name, network_of
 
 MARK = "<!-- Written by squared_emd; take this line away, and the card is yours and stays as it is. -->"
+MAX_DRAWN_CLASSES = 256  # Of a confusion matrix: above, its figure shows nothing.
 _TEMPLATE = Path(__file__).with_name("template.md")
 _MAX_NAMES = 40
 
@@ -67,11 +68,8 @@ _DATASETS = {
 }  # fmt: skip
 _HUB_DATASETS = {"imagenet": "ILSVRC/imagenet-1k"}
 
-# Pre-trained networks of the recipes -> repository and license of their weights; the others start from random weights.
-_BASE_MODELS = {
-    "vgg_f": ("timm/vgg16.tv_in1k", "bsd-3-clause"),
-    "res_f": ("timm/resnetv2_50.a1h_in1k", "apache-2.0"),
-}
+# Networks of the recipes: of pre-trained ones the license of their weights; the others start from random weights.
+_BASE_LICENSES = {"vgg_f": "bsd-3-clause", "res_f": "apache-2.0"}
 _FROM_SCRATCH = ("small", "alxs", "alx", "res")
 
 # Key in the results -> name in the table, type in the metadata, name in the metadata, meaning.
@@ -126,7 +124,8 @@ def render_card(
     model, loss = known.get("model", ""), emd.get("loss", known.get("loss"))
     architecture = str(getattr(config, "architecture", None) or ", ".join(config.architectures or [config.model_type]))
     is_repository = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model) is not None
-    base, base_license = _BASE_MODELS.get(network_of(model), (model if is_repository else None, None))
+    base = PRETRAINED.get(network_of(model), model if is_repository else None)
+    base_license = _BASE_LICENSES.get(network_of(model))
     license_name = None
     if license is None and data.link:
         license, license_name = "other", f"{dataset.replace('_', '-')}-terms"
@@ -180,6 +179,7 @@ def render_card(
         why_not_run=why_not_run,
         is_ordered=is_ordered,
         num_classes=len(names),
+        max_drawn_classes=MAX_DRAWN_CLASSES,
         class_names=_abbreviated([escape(name) for name in names]),
         scores=_abbreviated([f"{score:.3g}" for score in emd.get("scores") or []]),
         network=escape(network_name(model) or architecture),
