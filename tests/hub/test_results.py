@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from tests.data.files import message_of
 from tests.hub.card_folders import AGAIN, DIGEST, EMD, FOUND, NAMES, RESULTS, config, run_folder
 
 from squared_emd.hub import write_card
-from squared_emd.hub.results import hide_paths, verify_results
+from squared_emd.hub.results import hide_paths, verify_results, weights_version
 
 
 class TestContradictions:
@@ -113,6 +114,13 @@ class TestOtherWeights:
         )
         results = RESULTS | {"weights": weights} if where == "results" else None
         assert message_of(ValueError, write_card, tmp_path, results=results) == message
+
+
+def test_samples_of_all_weights_are_copied_from_a_device_at_once(monkeypatch):
+    copied, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copied.append(tensor.numel()) or cpu(tensor))
+    weights_version(torch.nn.Sequential(torch.nn.Linear(16, 3), torch.nn.Linear(3, 2)))
+    assert copied == [3 * 8 + 3 + 2 * 3 + 2]  # every second of the 16 columns
 
 
 @pytest.mark.parametrize(

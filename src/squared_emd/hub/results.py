@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,20 +54,25 @@ def digests_of_weights(folder: str | os.PathLike[str]) -> dict[str, str]:
 def weights_version(model: nn.Module, *, is_sharded: bool = False) -> int:
     """A hash, in this process, of what PyTorch counts as writes to weights and buffers, and of samples of them.
 
-    The samples show writes by `.data`; of sharded parameters, which come and go, there are none.
+    The samples show writes by `.data`, and are copied from a device at once; of sharded parameters, which come and go,
+    there are none.
     """
     tensors = (*model.parameters(), *model.buffers())
     counts = (0 if tensor.is_inference() else tensor._version for tensor in tensors)
-    return hash((id(model), *counts, *(() if is_sharded else map(_sample, tensors))))
+    return hash((id(model), *counts, *(() if is_sharded else _samples(tensors))))
 
 
-def _sample(tensor: Tensor) -> tuple[torch.dtype, bytes] | None:
-    """Up to 8 entries along each dimension of a tensor of numbers, and its type; None of a quantized one, say."""
-    is_plain = type(tensor) in (Tensor, nn.Parameter, nn.Buffer) and tensor.layout == torch.strided
-    if not is_plain or not tensor.is_floating_point() or tensor.is_meta:
-        return None
-    spread = tuple(slice(None, None, max(-(-size // 8), 1)) for size in tensor.shape)
-    return tensor.dtype, tensor.detach()[spread].float().cpu().numpy().tobytes()
+def _samples(tensors: Iterable[Tensor]) -> Iterator[Any]:
+    """Up to 8 entries along each dimension of each tensor of numbers, and its type, but for quantized ones."""
+    parts: dict[torch.device, list[Tensor]] = {}
+    for tensor in tensors:
+        is_plain = type(tensor) in (Tensor, nn.Parameter, nn.Buffer) and tensor.layout == torch.strided
+        if is_plain and tensor.is_floating_point() and not tensor.is_meta:
+            spread = tuple(slice(None, None, max(-(-size // 8), 1)) for size in tensor.shape)
+            parts.setdefault(tensor.device, []).append(tensor.detach()[spread].flatten().float())
+            yield tensor.dtype
+    for of_device in parts.values():
+        yield torch.cat(of_device).cpu().numpy().tobytes()
 
 
 def facts_of_arguments(args: TrainingArguments) -> dict[str, Any]:
