@@ -15,6 +15,7 @@ import scipy.signal
 import soundfile
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tests.data.files import message_of
 from tests.training import tiny
 from transformers import (
@@ -237,6 +238,16 @@ class TestModelIsLeftAsItWas:
         assert not model._forward_hooks
         assert [module.training for module in model.modules()] == modes
 
+    def test_a_model_of_other_inputs_has_no_mirror_image(self, monkeypatch):
+        pipe = make()
+        monkeypatch.setattr(pipe, "preprocess", lambda image: {"patches": torch.zeros(1, 3, 8, 8)})
+        forward = pipe.model.forward
+        monkeypatch.setattr(pipe.model, "forward", lambda patches: forward(pixel_values=patches))
+        assert message_of(ValueError, pipe, pictures()[0], mirrored=True) == (
+            "mirrored needs a model that takes pixel_values, this one is given patches. Pass mirrored=False."
+        )
+        assert pipe(pictures()[0])["label"] == AGES[0]
+
     def test_a_model_that_averages_already(self):
         model = tiny_vit()
         once = make(model)(pictures()[0], mirrored=True)
@@ -270,6 +281,23 @@ class TestManyClasses:
         assert median != pipe(pictures())
         (folder / "ground_distance.safetensors").unlink()
         assert pipe(pictures(), rule="min_distance") == median
+
+    def test_with_the_file_of_another_model_or_without_it(self, folder, caplog):
+        save_file({"ground_distance": torch.ones(self.K, self.K)}, folder / "ground_distance.safetensors")
+        assert message_of(ValueError, pipeline, TASK, model=str(folder), device="cpu", rule="min_distance") == (
+            f"ground_distance.safetensors of {folder} must be the one that was saved with its config; it is of another "
+            "model or revision. Save or download the whole model again."
+        )
+        (folder / "ground_distance.safetensors").unlink()
+        assert message_of(ValueError, pipeline, TASK, model=str(folder), device="cpu", rule="min_distance") == (
+            'rule "min_distance" needs a ground distance, and the model has none of its classes. Give ground_distance, '
+            "a (257, 257) matrix, or take a rule that works without one: argmax, median or expected."
+        )
+        assert caplog.messages[-1] == (
+            f"The ground distance in the model's config is taken out: {folder} must hold the file "
+            "ground_distance.safetensors that its config names; there is none. Copy the whole folder; "
+            "`EMDTrainer.save_model` writes that file, a model's own `save_pretrained` does not."
+        )
 
 
 def test_images_are_opened_as_in_training(tmp_path, monkeypatch):

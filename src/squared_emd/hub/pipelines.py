@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -191,13 +190,18 @@ class _OrdinalClassification(Pipeline):
 
     def _forward(self, model_inputs: dict[str, Tensor], mirrored: bool = False) -> dict[str, Tensor]:
         with evaluating(self.model):
-            output = self.model(**model_inputs)
-            if mirrored:
-                from ..vision.transforms import average_with_flip  # Here, because timm is optional.
+            logits = logits_of(self.model(**model_inputs))  # (B, K)
+            if mirrored:  # Not by `average_flips`: other threads would see its hook.
+                from ..vision.transforms import average_views  # Here, because timm is optional.
 
-                caller = SimpleNamespace(training=False, forward=self.model)  # Other threads would see a hook.
-                output = average_with_flip(caller, (), model_inputs, output)
-            return {"logits": logits_of(output)}  # (B, K)
+                if "pixel_values" not in model_inputs:
+                    raise ValueError(
+                        "mirrored needs a model that takes pixel_values, this one is given "
+                        f"{', '.join(model_inputs)}. Pass mirrored=False."
+                    )
+                flipped = {**model_inputs, "pixel_values": model_inputs["pixel_values"].flip(-1)}
+                logits = average_views(logits, logits_of(self.model(**flipped)))
+            return {"logits": logits}
 
     def postprocess(self, model_outputs: dict[str, Tensor], **decision: Any) -> dict[str, Any]:
         """The prediction for one sample; see :func:`ordinal_prediction`."""

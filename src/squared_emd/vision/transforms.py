@@ -232,10 +232,10 @@ def average_flips(model: nn.Module) -> RemovableHandle:
     Raises:
         ValueError: later, when the model is called without ``pixel_values=``.
     """
-    return model.register_forward_hook(average_with_flip, with_kwargs=True)
+    return model.register_forward_hook(_average_with_flip, with_kwargs=True)
 
 
-def average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+def _average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
     """The output averaged with that for the flipped images: a forward hook."""
     if module.training:
         return output
@@ -246,14 +246,17 @@ def average_with_flip(module: nn.Module, args: tuple, kwargs: dict[str, Any], ou
             f"the handle that average_flips returned."
         )
     flipped = module.forward(*args, **{**kwargs, "pixel_values": kwargs["pixel_values"].flip(-1)})["logits"]
-    logits = output["logits"]  # (B, K)
-    if logits.shape[-1] == 1:
-        output["logits"] = (logits + flipped) / 2
-    else:
-        dtype = torch.promote_types(logits.dtype, torch.float32)
-        both = logits.log_softmax(-1, dtype=dtype), flipped.log_softmax(-1, dtype=dtype)
-        output["logits"] = torch.logaddexp(*both) - math.log(2)  # log of the mean probability
+    output["logits"] = average_views(output["logits"], flipped)
     return output
 
 
-average_with_flip.averages_flips = True  # how the trainer recognizes it, which does not import this package
+_average_with_flip.averages_flips = True  # how the trainer recognizes it, which does not import this package
+
+
+def average_views(logits: Tensor, flipped: Tensor) -> Tensor:
+    """(B, K) logits whose softmax is the mean probability over an image and its flip; of one output the mean itself."""
+    if logits.shape[-1] == 1:
+        return (logits + flipped) / 2
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    both = logits.log_softmax(-1, dtype=dtype), flipped.log_softmax(-1, dtype=dtype)
+    return torch.logaddexp(*both) - math.log(2)  # log of the mean probability
