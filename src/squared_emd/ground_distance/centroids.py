@@ -138,7 +138,14 @@ class ClassCentroids:
         return {name: tensor.detach().clone() if copy else tensor for name, tensor in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over what :meth:`state_dict` gave; a ValueError if it is of another number of classes."""
+        """Take over what :meth:`state_dict` gave.
+
+        Args:
+            state: its result, from a process with as many classes.
+
+        Raises:
+            ValueError: ``state`` belongs to another number of classes.
+        """
         if len(state["known"]) != self.num_classes:
             raise ValueError(
                 f"the saved centroids are of {len(state['known'])} classes, this run has {self.num_classes}."

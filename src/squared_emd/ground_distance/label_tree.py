@@ -229,7 +229,17 @@ class LabelTree:
         return distances[np.ix_(place, place)]
 
     def reordered(self, class_names: Sequence[str]) -> LabelTree:
-        """The same tree with its classes, which must be the same, in the order of a model's labels."""
+        """The same tree with its classes in another order.
+
+        Args:
+            class_names: (K,) the same names, in the order of a model's labels.
+
+        Returns:
+            A tree whose labels are in that order.
+
+        Raises:
+            ValueError: the names are different ones.
+        """
         names = [str(name) for name in class_names]
         if sorted(names) != sorted(self.class_names):
             missing = sorted(set(names) - set(self.class_names)) or sorted(set(self.class_names) - set(names)) or names

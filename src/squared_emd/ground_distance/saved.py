@@ -41,7 +41,7 @@ def write_ground_distance(
     """Put D and the `emd` block into a model's config; above 256 classes put D into a file beside it.
 
     None for the matrix removes an earlier one; without a folder only the config, which is not written, and the block
-    change. The file has half precision if that moves no entry by more than 2^-12 (docs/checkpoints.md), else float32.
+    change. The file has half precision if that moves no entry by more than 2^-12, else float32.
     """
     emd.pop(_DIGEST, None)
     in_config = config is not None and matrix is not None and len(matrix) <= MAX_CLASSES_IN_CONFIG
