@@ -71,9 +71,11 @@ class OrdinalAccuracy(ArrayMetric):
             "mae": mean_absolute_error(predictions, references, sample_weight=weights),
             "macro_mae": macro_mean_absolute_error(predictions, references),
         }
-        for k in tolerances:
-            results[f"within_{k}"] = within(predictions, references, tolerance=k, sample_weight=weights)
+        for tolerance in tolerances:
+            share = within(predictions, references, tolerance=tolerance, sample_weight=weights)
+            results[f"within_{tolerance}"] = share
         if per_class:
-            found, last = accuracy_per_class(predictions, references), max(predictions.max(), references.max())
-            results["accuracy_per_class"] = [found.get(k) for k in range(last + 1)]
+            accuracies = accuracy_per_class(predictions, references)
+            num_classes = max(predictions.max(), references.max()) + 1
+            results["accuracy_per_class"] = [accuracies.get(k) for k in range(num_classes)]
         return results

@@ -184,8 +184,10 @@ def weighted_kappa(
             )
         disagreement = ground_distance[np.ix_(rows, columns)]
     observed = np.average(disagreement[predictions, references], weights=sample_weight)
-    shares = (np.bincount(side, sample_weight) / sample_weight.sum() for side in (predictions, references))
-    expected = next(shares) @ disagreement @ next(shares)
+    total = sample_weight.sum()
+    shares_predicted = np.bincount(predictions, sample_weight) / total  # (rows,)
+    shares_true = np.bincount(references, sample_weight) / total  # (columns,)
+    expected = shares_predicted @ disagreement @ shares_true
     return float(1 - observed / expected) if expected > 0 else 0.0
 
 
