@@ -67,9 +67,25 @@ def soft_labels(votes: Tensor | Sequence[Sequence[float]], *, num_classes: int |
 
 
 def smoothing_kernel(ground_distance: Tensor, temperature: float, *, known: Tensor | None = None) -> Tensor:
-    """(K, K) rows of sum 1: ``softmax_j(-D[k, j] / (temperature * mean D))``, the mean over different classes.
+    """The share that label smoothing moves from each class to each other: near classes get more.
 
-    A class that is not ``known``, (K,) bool, is at the mean distance from all others.
+    ``softmax_j(-D[k, j] / (temperature * mean D))`` (Diaz & Marathe 2019, with D as the metric), where the mean is over
+    different classes. At a high temperature all get the same, as in plain label smoothing.
+
+    Args:
+        ground_distance: (K, K) D, in any unit.
+        temperature: greater than 0; in the mean distance between classes.
+        known: (K,) bool; a class that D does not know is at the mean distance from all others. Default: all.
+
+    Returns:
+        (K, K) float32 rows that sum to 1.
+
+    Raises:
+        ValueError: ``temperature`` is not as above.
+
+    >>> smoothing_kernel(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), 1 / torch.tensor(3.0).log().item())
+    tensor([[0.7500, 0.2500],
+            [0.2500, 0.7500]])
     """
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import check_inputs, check_number, reduce_losses, upcast_to_float32, values_are_checkable
+from .inputs import check_inputs, check_number, upcast_to_float32, values_are_checkable
+from .reduction import reduce_losses
 
 
 def cross_entropy_loss(

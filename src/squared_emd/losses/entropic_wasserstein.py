@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .inputs import check_inputs, check_number, reduce_losses, upcast_to_float32
+from .inputs import check_inputs, check_number, upcast_to_float32
+from .reduction import reduce_losses
 from .self_guided import columns_of
 
 

@@ -1,4 +1,4 @@
-"""What the losses share: checks of what they are given, their first steps, and the reduction of (B,) losses."""
+"""Checks of what every loss is given, and the first steps that the losses share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,21 @@ def upcast_to_float32(tensor: Tensor) -> Tensor:
 
 
 def logits_of(outputs: Any, num_classes: int | None = None) -> Tensor:
-    """The logits in what a model returns, of K classes; not checked for a network with one output."""
+    """The logits in what a model returns.
+
+    Args:
+        outputs: the logits; a tuple that begins with them; or a mapping or an object with ``logits``.
+        num_classes: K, to check the shape; not that of a network with one output.
+
+    Returns:
+        (B, K) as the model gave them.
+
+    Raises:
+        ValueError: there are none.
+
+    >>> logits_of({"features": torch.zeros(1, 2), "logits": torch.ones(1, 3)})
+    tensor([[1., 1., 1.]])
+    """
     logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
     logits = logits[0] if isinstance(logits, (tuple, list)) and logits else logits
     is_tensor = isinstance(logits, Tensor)
@@ -90,7 +104,23 @@ def check_weights(name: str, weights: Tensor | Sequence[float], like: Tensor, co
 
 
 def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
-    """(B,) class indices as int64, or (B, K) distributions as they are; their values are checked on the CPU only."""
+    """The labels, as int64 if they are class indices.
+
+    Args:
+        labels: (B,) class indices, or (B, K) target distributions.
+        batch: B.
+        num_classes: K.
+
+    Returns:
+        (B,) int64, or (B, K) unchanged.
+
+    Raises:
+        ValueError: the shape is neither; a label is out of range or a row is no distribution (values are checked on the
+            CPU only).
+
+    >>> check_labels(torch.tensor([True, False]), 2, 2)
+    tensor([1, 0])
+    """
     hard = labels.shape == (batch,) and not labels.is_floating_point()
     soft = labels.shape == (batch, num_classes) and labels.is_floating_point()
     if not hard and not soft:
@@ -132,28 +162,3 @@ def remedy_of_range(smallest: float, largest: float, num_classes: int) -> str:
     if smallest >= 1 and largest == num_classes:
         return f"If the labels count from 1, subtract 1; otherwise {enlarge}."
     return f"{enlarge.capitalize()}, or leave out what is no class."
-
-
-def sample_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
-    """(B,) the weight of each sample: that of its class, or the mean over its target distribution."""
-    if labels.dim() == 1:
-        return class_weights[labels.long()]
-    return (labels.to(class_weights) * class_weights).sum(-1)
-
-
-def reduce_losses(
-    losses: Tensor, reduction: str, labels: Tensor, class_weights: Tensor | None = None, num_classes: int | None = None
-) -> Tensor:
-    """(B,) losses, weighted and reduced as ``F.cross_entropy(weight=...)`` does: the mean is over the weights."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}.')
-    total = None
-    if class_weights is not None:
-        class_weights = check_weights("class_weights", class_weights, losses, num_classes, "one a class")
-        weights = sample_weights(labels, class_weights)  # (B,)
-        losses, total = losses * weights, weights.sum()
-    if reduction != "mean":
-        return losses if reduction == "none" else losses.sum()
-    if total is None:
-        return losses.mean()
-    return losses.sum() / torch.where(total > 0, total, 1)  # A batch without weight has a loss of 0.

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .energy_distance import energy_distance_loss
 from .entropic_wasserstein import entropic_wasserstein_loss
 from .inputs import values_are_checkable
 from .self_guided import exact_emd_loss, self_guided_loss
-from .squared_emd import circular_emd_loss, energy_distance_loss, squared_emd_loss, tree_emd_loss
+from .squared_emd import circular_emd_loss, squared_emd_loss, tree_emd_loss
 
 if TYPE_CHECKING:
     from ..ground_distance.label_tree import LabelTree

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .baselines import cross_entropy_loss
-from .inputs import check_inputs, check_number, reduce_losses, upcast_to_float32
+from .inputs import check_inputs, check_number, upcast_to_float32
+from .reduction import reduce_losses
 
 
 def exact_emd_loss(

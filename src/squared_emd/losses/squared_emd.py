@@ -1,4 +1,4 @@
-"""The squared EMD on a line (Hou et al. 2016, Eq. 9 to 11), on a circle, in a tree, and under any ground distance."""
+"""The squared EMD of classes on a line (Hou et al. 2016, Eq. 9 to 11), on a circle and in a tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .inputs import check_inputs, check_number, check_weights, mass_difference, reduce_losses, upcast_to_float32
+from .inputs import check_inputs, check_number, check_weights, mass_difference, upcast_to_float32
+from .reduction import reduce_losses
 
 if TYPE_CHECKING:
     from ..ground_distance.label_tree import LabelTree
@@ -106,9 +107,8 @@ def circular_emd_loss(
     spacing = probabilities.new_ones(num_classes) if spacing is None else spacing
     spacing = check_weights("spacing", spacing, probabilities, num_classes, meaning)  # (K,)
     flows = mass_difference(probabilities, labels).cumsum(-1)  # (B, K) over the gap after each class
-    mean = (flows * spacing).sum(-1, keepdim=True) / spacing.sum()  # (B, 1)
-    center = mean if p == 2 else _weighted_median(flows, spacing)  # (B, 1)
-    losses = (_power(flows - center, p) * spacing).sum(-1)  # (B,)
+    center = _weighted_mean if p == 2 else _weighted_median
+    losses = (_power(flows - center(flows, spacing), p) * spacing).sum(-1)  # (B,)
     return reduce_losses(losses, reduction, labels, class_weights, num_classes)
 
 
@@ -164,51 +164,6 @@ def tree_emd_loss(
     return reduce_losses(losses, reduction, labels, class_weights, num_classes)
 
 
-def energy_distance_loss(
-    logits: Tensor,
-    labels: Tensor,
-    ground_distance: Tensor,
-    *,
-    class_weights: Tensor | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """Energy distance between the softmax of ``logits`` and the target (Székely & Rizzo 2013).
-
-    ``sum_ij p_i t_j D_ij - 1/2 sum_ij p_i p_j D_ij - 1/2 sum_ij t_i t_j D_ij``, the energy score of Gneiting & Raftery
-    (2007): where D holds Euclidean distances, its expectation is least at the true distribution, so that it rewards
-    neither over- nor under-confidence. With the distances on a line it is Eq. 10 of Hou et al. 2016
-    (:func:`squared_emd_loss`), with the paths of a tree :func:`tree_emd_loss`, with ``D = 1 - I`` half the Brier score.
-
-    Args:
-        logits: (B, K) scores, any floating dtype; half precision is computed in float32.
-        labels: (B,) class indices, or (B, K) target distributions whose rows sum to 1.
-        ground_distance: (K, K) symmetric D with a zero diagonal, in any unit; its values are not checked, which would
-            cost as much as the loss. D in the dtype of the computation is read where it lies, another is copied.
-        class_weights: (K,) non-negative weights, as in :func:`squared_emd_loss`. Default: all 1.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Returns:
-        A scalar, or (B,) for ``reduction="none"``, in the unit of D. O(B K^2) time.
-
-    Raises:
-        ValueError: shapes, ``class_weights`` or ``reduction`` are not as above; labels are out of range or rows do not
-            sum to 1 (CPU).
-
-    >>> ground_distance = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
-    >>> logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
-    >>> energy_distance_loss(logits, torch.tensor([0]), ground_distance)  # as squared_emd_loss: 0.25 + 0.0625
-    tensor(0.3125)
-    """
-    labels = check_inputs(logits, labels, ground_distance)
-    probabilities = upcast_to_float32(logits).softmax(-1)  # (B, K)
-    difference = mass_difference(probabilities, labels)  # (B, K) p - t
-    with torch.autocast(logits.device.type, enabled=False):
-        gradient = -difference @ ground_distance.to(difference)  # (B, K) D t - D p, the gradient in p
-    # For a symmetric D the three sums are one quadratic form, free of their cancellation.
-    losses = (difference * gradient).sum(-1) / 2  # (B,)
-    return reduce_losses(losses, reduction, labels, class_weights, logits.shape[1])
-
-
 def _power(values: Tensor, p: float) -> Tensor:
     """``abs(values) ** p`` for p >= 1; all derivatives at 0 are finite (0 where p < 2)."""
     if p == 1:
@@ -222,6 +177,11 @@ def _power(values: Tensor, p: float) -> Tensor:
 def _check_order(p: float) -> None:
     """Raise ValueError unless ``p`` is the order of a norm."""
     check_number("p", p, least=1, hint=" Use p=2 for Eq. 10 or p=1 for the plain EMD.")
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """(B, 1), of the (B, K) values of each row."""
+    return (values * weights).sum(-1, keepdim=True) / weights.sum()
 
 
 def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
