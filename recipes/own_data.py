@@ -8,6 +8,7 @@ The data:        a folder <class>/<image> or train|validation|test/<class>/<imag
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from transformers.hf_argparser import HfArg
@@ -65,7 +66,7 @@ def main() -> None:
         images = args.stored(images)
     order = "without an order" if args.unordered else "in the order " + ", ".join(class_names)
     print_on_main(f"{len(images)} images of {len(class_names)} classes {order}, from {source}.")
-    print_on_main(class_table(images, class_names))
+    print_on_main(partial(class_table, images, class_names))
     if not args.data_dir:
         print_on_main("These are DRAWN faces, made by this program, no photographs. For your own give --data_dir.")
 

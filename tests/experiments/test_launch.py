@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import fields
+from io import BytesIO, TextIOWrapper
 from types import SimpleNamespace
 
 import pytest
@@ -75,6 +76,13 @@ def test_a_program_ends_without_a_group():
     called = []
     run_program(lambda: called.append(True))
     assert called == [True]
+
+
+def test_a_terminal_without_a_sign(monkeypatch):
+    terminal = TextIOWrapper(BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    run_program(lambda: print("61.3 ± 0.4", flush=True))
+    assert terminal.buffer.getvalue() == b"61.3 ? 0.4\n"
 
 
 def test_an_interrupted_program(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Experiment:
             validation = None
             if "validation" in rows["split"]:
                 validation = encode(published_split(rows, test="validation")[1])
-        by = next((name for name in ("group", "content") if name in rows.column_names), None)
+        by = next((name for name in ("group", "content") if name in train.column_names), None)
         of_rows = {"split": lambda fold: (train, test), "validation": validation, "validation_by": by}
         return cls(**of_rows | {"samples": ordered_samples(class_names)} | fields)
 
@@ -122,7 +123,7 @@ def load_rows(
             rows, class_names = generate(), generated_classes
     what = "rows" if kind == "tables" else kind
     print_on_main(f"{len(rows)} {what} of {len(class_names)} classes in the order {', '.join(class_names)}.")
-    print_on_main(class_table(rows, class_names))
+    print_on_main(partial(class_table, rows, class_names))
     if not args.dataset:
         print_on_main(f"These {what} are GENERATED, made by this program. For your own give --dataset.")
     return rows, class_names

@@ -98,10 +98,10 @@ def check_ranks(args: TrainingArguments) -> None:
         )
 
 
-def print_on_main(text: str) -> None:
-    """Prints on the main process alone."""
+def print_on_main(text: str | Callable[[], str]) -> None:
+    """Prints a text, or what a function gives, on the main process alone; the others do not call the function."""
     if PartialState().is_main_process:
-        print(text)
+        print(text() if callable(text) else text)
 
 
 @contextmanager
@@ -115,6 +115,8 @@ def user_errors() -> Iterator[None]:
 
 def run_program(main: Callable[[], None]) -> None:
     """Run the program of one rank, and leave the process group; an interrupt ends it with status 130."""
+    if hasattr(sys.stdout, "reconfigure"):  # A report has "±", which an ASCII terminal cannot show.
+        sys.stdout.reconfigure(errors="replace")
     disable_progress_bar()  # of each model that is written
     timm_wrapper = "transformers.models.timm_wrapper.image_processing_timm_wrapper"
     logging.getLogger(timm_wrapper).setLevel(logging.ERROR)  # it warns of where it saves itself
