@@ -335,9 +335,12 @@ class TestGivenGroundDistance:
         )
 
 
-def test_a_token_is_not_kept():
-    assert results._command(["a.py", "--hub_token", "t", "--loss", "xe"]) == "a.py --loss xe"
-    assert results._command(["a.py", "--hub-token=t", "--data_dir", "my data"]) == "a.py --data_dir 'my data'"
+@pytest.mark.parametrize(
+    "token", [["--hub_token", "t"], ["--hub-token", "a b"], ["--hub_token=hf_a!b"], ["--hub-token=t"]]
+)
+def test_a_token_is_not_kept(token):
+    assert results._command(["a.py", *token, "--data_dir", "my data"]) == "a.py --data_dir 'my data'"
+    assert results._command(["a.py", *token]) == "a.py"
 
 
 def test_where_the_classes_lie_is_a_setting_of_smoothed_labels(tmp_path):

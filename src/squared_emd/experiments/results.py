@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import sys
@@ -71,7 +70,14 @@ def results_of_run(args: ExperimentArguments, run: Run, outcome: Outcome, job: s
 
 def _command(argv: Sequence[str]) -> str:
     """What was typed, but for a token of the Hub."""
-    return re.sub(r" --hub[-_]token[ =]\S+", "", shlex.join(argv))
+    kept, words = [], iter(argv)
+    for word in words:
+        option, equals, _ = word.partition("=")
+        if option not in ("--hub_token", "--hub-token"):
+            kept.append(word)
+        elif not equals:
+            next(words, None)
+    return shlex.join(kept)
 
 
 def write_results(run: Run, outcome: Outcome, results: dict[str, Any]) -> None:
