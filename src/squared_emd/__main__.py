@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command line; those of this process by default.
     """
+    if hasattr(sys.stdout, "reconfigure"):  # A report has "±", which an ASCII terminal cannot show.
+        sys.stdout.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(prog="squared-emd", description="Squared EMD losses.")
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser(
@@ -79,12 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     module, function = _FUNCTIONS[command]
     try:
         outcome = getattr(import_module(f"squared_emd.{module}"), function)(**options)
+        if command == "push":
+            print(f"{options['folder']} is at {outcome.repo_url}.")
+        elif outcome:
+            print(outcome)
     except (OSError, ValueError) as error:  # what the user can mend
         sys.exit(f"squared-emd {command}: {error}")
-    if command == "push":
-        print(f"{options['folder']} is at {outcome.repo_url}.")
-    elif outcome is not None:
-        print(outcome)
 
 
 def _add_distance(commands: argparse._SubParsersAction) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,8 +138,12 @@ class Figures:
             self.missing.append(f"{cell.name}: {count} of {len(cell.runs)} runs without {what}.")
 
     def _save(self, save: Callable[..., Any], name: Sequence[str], title: str) -> None:
-        stem = "_".join(filter(None, name)).replace("/", "--").replace(" ", "_")  # as the folders of runs
-        file = f"{self.prefix}{stem}.png"
+        stem = "_".join(filter(None, name)).replace("/", "--")  # as the folders of runs
+        stem = self.prefix + re.sub(r"[^A-Za-z0-9._-]", "_", stem)  # "#", "?" and "%" would break the link to it.
+        file, count = f"{stem}.png", 1
+        while file in {drawn for files in self.files.values() for drawn, _ in files}:
+            count += 1
+            file = f"{stem}_{count}.png"
         save(path=self.folder / file, title=title)
         self.files.setdefault(name[1], []).append((file, title))
 
