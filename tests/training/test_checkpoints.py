@@ -1,6 +1,7 @@
 """Which checkpoint is whole, which is the last, and whose weights it holds."""
 
 import json
+import os
 import shlex
 import shutil
 from collections import namedtuple
@@ -18,6 +19,7 @@ from squared_emd.training.checkpoints import (
     last_complete_checkpoint,
     load_weights,
     mark_complete,
+    replace_files,
     validate_checkpoint,
     why_not_written,
 )
@@ -88,16 +90,37 @@ def test_a_file_that_changed(checkpoint, name, content, change):
     assert checkpoint_to_resume(True, checkpoint.parent) == str(checkpoint)
 
 
-@pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("size", [10, None])
-def test_manifests_of_earlier_versions_have_sizes_alone_or_several_digests(checkpoint, size, several):
-    mark_complete(checkpoint)
-    now = json.loads((checkpoint / "files.json").read_text())["optimizer.pt"]
-    content = [[10, "another"], now] if several else 10
-    (checkpoint / "files.json").write_text(json.dumps({"config.json": size, "optimizer.pt": content}))
+def test_a_manifest_of_an_earlier_version_has_sizes_alone(checkpoint, size):
+    (checkpoint / "files.json").write_text(json.dumps({"config.json": size, "optimizer.pt": 10}))
     assert validate_checkpoint(checkpoint) is None
     (checkpoint / "optimizer.pt").write_text("0")
     assert validate_checkpoint(checkpoint).startswith("optimizer.pt has 1 bytes in place of 10 (")
+
+
+@pytest.mark.parametrize("kill", [1, 2, 3])
+def test_files_are_replaced_in_a_checkpoint_that_stays_complete(checkpoint, tmp_path, monkeypatch, kill):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "config.json").write_text("a longer config")
+    (tmp_path / "new" / "ground_distance.safetensors").write_text("new")
+    replace, calls = os.replace, []
+
+    def counted(*paths):
+        calls.append(paths)
+        if len(calls) == kill:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    monkeypatch.setattr("os.replace", counted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_files(checkpoint, tmp_path / "new")
+    assert validate_checkpoint(checkpoint) is None
+    replace_files(checkpoint, tmp_path / "new")
+    assert validate_checkpoint(checkpoint) is None
+    assert (checkpoint / "ground_distance.safetensors").read_text() == "new"
+    assert not list(checkpoint.glob(".*"))
+    (checkpoint / "config.json").write_text("another  config")
+    assert "config.json has as many bytes" in validate_checkpoint(checkpoint)
 
 
 @pytest.mark.parametrize(

@@ -220,9 +220,10 @@ KILLED_IN = [
     (EMDTrainer, "_save_optimizer_and_scheduler", 5, 4),
     (EMDTrainer, "_save_rng_state", 5, 4),
     (checkpointing, "mark_complete", 5, 4),
-    (checkpointing, "mark_complete", 12, 11),  # of the last one, once its epoch has ended
     (checkpointing, "rotate_checkpoints", 5, 5),
     (os, "replace", 5, 3),  # of the fourth manifest, after three of them and a D
+    (os, "replace", 23, 12),  # of the manifest that admits another D in the last checkpoint, once training is over
+    (os, "replace", 24, 12),  # of this D
 ]
 
 

@@ -24,6 +24,7 @@ from tests.training.tiny import (
 from torch import nn
 from transformers import (
     AutoModelForImageClassification,
+    EarlyStoppingCallback,
     Trainer,
     TrainingArguments,
     ViTConfig,
@@ -32,8 +33,10 @@ from transformers import (
 
 from squared_emd import EMDTrainer, entropic_wasserstein_loss
 from squared_emd.training.automatic_lambda import AutomaticLambda
+from squared_emd.training.checkpoints import validate_checkpoint
 from squared_emd.training.criterion import EMDCriterion
 
+MAE = {"metric_for_best_model": "mae", "greater_is_better": False}
 HAND_CHECKED = 1e-6  # float32 sums of a few dozen terms of order 1
 
 
@@ -215,13 +218,57 @@ class TestSaving:
         assert not hasattr(AutoModelForImageClassification.from_pretrained(tmp_path).config, "ground_distance")
         assert len(caplog.messages) == 1 and "is taken out: it is of 5 classes, the model has 4." in caplog.text
 
-    @pytest.mark.parametrize("strategy", ["epoch", "steps"])
-    def test_the_last_checkpoint_has_the_last_matrix(self, tmp_path, strategy):
-        trainer = train(tmp_path, tiny_vit(), images(), save_strategy=strategy, save_steps=3)
-        config = AutoModelForImageClassification.from_pretrained(tmp_path / "checkpoint-12").config
+    @pytest.mark.parametrize(
+        ("fields", "step", "epoch"),
+        [
+            ({"save_strategy": "epoch"}, 12, 4),
+            ({"save_steps": 3}, 12, 4),
+            ({"max_steps": 11}, 11, 4),
+            ({"save_strategy": "best", "eval_strategy": "steps", "eval_steps": 1, **MAE}, 12, 4),
+            ({"eval_strategy": "steps", "eval_steps": 1, "stops": 1, **MAE}, 8, 3),  # one after the jump start's last
+            ({"data": Stream(images()), "max_steps": 12}, 12, 4),
+            ({"data": Stream(images()), "max_steps": 11}, 11, 4),
+        ],
+        ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+    )
+    def test_the_last_checkpoint_has_the_last_matrix(self, tmp_path, fields, step, epoch):
+        fields = {"save_strategy": "steps", "save_steps": 1, "jump_start_epochs": 2} | fields
+        data, stops = fields.pop("data", images()), fields.pop("stops", None)
+        options = {
+            "train_dataset": data,
+            "eval_dataset": images(),
+            "callbacks": stops and [EarlyStoppingCallback(stops)],
+        }
+        # Lower each time, or higher, so that the first one after the jump start is the best.
+        options["compute_metrics"] = lambda _: {"mae": trainer.state.global_step * (1 if stops else -1)}
+        trainer = EMDTrainer(tiny_vit(), arguments(tmp_path, **fields), **options)
+        trainer.train()
+        config = AutoModelForImageClassification.from_pretrained(tmp_path / f"checkpoint-{step}").config
         expected = trainer.criterion.ground_distance
         torch.testing.assert_close(torch.tensor(config.ground_distance).double(), expected, rtol=0, atol=1e-6)
-        assert config.emd["epoch"] == 4
+        assert (trainer.state.global_step, config.emd["epoch"]) == (step, epoch)
+        assert validate_checkpoint(tmp_path / f"checkpoint-{step}") is None
+
+    def test_a_second_training_writes_its_own_checkpoints(self, tmp_path):
+        trainer = train(tmp_path / "first", tiny_vit(), images(), save_strategy="steps", save_steps=6)
+        trainer.train()  # in the same folder
+        for step in (6, 12):
+            assert validate_checkpoint(tmp_path / "first" / f"checkpoint-{step}") is None
+        config = tmp_path / "first" / "checkpoint-12" / "config.json"
+        before = config.read_bytes()
+        trainer.args.output_dir, trainer.args.save_strategy = str(tmp_path / "second"), "no"
+        trainer.train()
+        assert trainer.state.global_step == 12
+        assert config.read_bytes() == before
+
+    def test_the_best_model_is_evaluated_as_when_it_was_the_best(self, tmp_path):
+        fields = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+        fields |= {"num_train_epochs": 3, "learning_rate": 0.01, "load_best_model_at_end": True}
+        args = arguments(tmp_path, jump_start_epochs=2, **fields)
+        trainer = EMDTrainer(tiny_vit(), args, train_dataset=images(), eval_dataset=images())
+        trainer.train()
+        assert trainer.state.best_global_step == 9  # whose D was refreshed after it
+        assert trainer.evaluate()["eval_loss"] == trainer.state.best_metric
 
 
 class DeepSpeedTrainer(EMDTrainer):  # DeepSpeed itself is not among the packages of the tests

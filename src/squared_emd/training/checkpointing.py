@@ -40,6 +40,7 @@ class CheckpointingMixin:
         log_sums: by name, a scalar on the device: this rank's sum over the steps since the last log.
         reduced_log_sums: those of all ranks, while the log is written.
         steps_to_log: the steps that they are of.
+        last_checkpoint: that this process has written in this training.
     """
 
     summed_state: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class CheckpointingMixin:
         self.log_sums: dict[str, Tensor] = {}
         self.reduced_log_sums: dict[str, float] = {}
         self.steps_to_log = 0
+        self.last_checkpoint: str | None = None
         self._last_step: dict[str, Tensor | float] = {}
         self._epochs_ended = 0
         self._steps_in_epoch = 0
@@ -134,8 +136,10 @@ class CheckpointingMixin:
         failed = torch.tensor(int(error is not None), device=self.args.device)
         if self.accelerator.reduce(failed, "sum"):  # which waits for all
             raise error or _AnotherRankFailed(f"another rank could not write its part of {folder}; its log says why.")
-        if self.args.should_save and not Path(folder, MANIFEST).exists():  # one that is pushed has it already
-            mark_complete(folder)
+        if self.args.should_save:
+            if not Path(folder, MANIFEST).exists():  # one that is pushed has it already
+                mark_complete(folder)
+            self.last_checkpoint = folder
 
     def _write_state(self, folder: str) -> None:
         # The sums are those of all ranks. Every rank then continues as a resumed run would: the main process with the
@@ -177,12 +181,7 @@ class CheckpointingMixin:
             self.reduced_log_sums = dict(zip(names, sums.tolist(), strict=True))
             self.steps_to_log = self.state.global_step - self._globalstep_last_logged
             self.log_sums = {}
-        # A run's last checkpoint is written when its epoch has ended, and so has what that changes.
-        is_last = self.control.should_training_stop and self._steps_in_epoch > 0 and has_length(self.train_dataset)
-        waits = self.control.should_save and is_last and float(self.state.epoch).is_integer()
-        self.control.should_save &= not waits
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, learning_rate=learning_rate)
-        self.control.should_save |= waits
 
     # Resuming from a checkpoint
 
@@ -206,6 +205,7 @@ class CheckpointingMixin:
     def _restore_progress(self) -> None:
         """When training begins: continue the log where it was interrupted; end an epoch that only lacked its end."""
         checkpoint = self._resumed_from
+        self.last_checkpoint = None  # That of an earlier training belongs to another run.
         self._is_over = self.state.global_step >= self.state.max_steps
         state = None if checkpoint is None else _read_state(checkpoint)
         if state is not None and not has_length(self.train_dataset):

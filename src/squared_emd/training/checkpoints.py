@@ -29,7 +29,7 @@ __all__ = ["last_complete_checkpoint", "mark_complete", "validate_checkpoint"]
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "emd_state.safetensors"  # the first file that is written
-MANIFEST = "files.json"  # of each file the size and digest; the last file that is written
+MANIFEST = "files.json"  # of each file the sizes and digests that it may have; the last file that is written
 
 
 def mark_complete(folder: str | Path) -> None:
@@ -48,12 +48,30 @@ def mark_complete(folder: str | Path) -> None:
     with ThreadPoolExecutor() as pool:
         contents = list(pool.map(_content, files))
     names = [path.relative_to(folder).as_posix() for path in files]
-    with write_aside(folder / MANIFEST) as path:
-        path.write_text(json.dumps(dict(zip(names, contents, strict=True))) + "\n", encoding="utf-8")
+    _write_manifest(folder, {name: [content] for name, content in zip(names, contents, strict=True)})
+
+
+def replace_files(folder: str | Path, replacements: str | Path) -> None:
+    """Move the files of a folder on the same disk into a complete checkpoint, which is complete all the time."""
+    folder, files = Path(folder), sorted(Path(replacements).iterdir())
+    manifest = read_json(folder / MANIFEST)
+    for path in files:
+        if path.name in manifest:  # a kill may leave either of both
+            manifest[path.name].append(_content(path))
+    _write_manifest(folder, manifest)
+    for path in files:
+        os.replace(path, folder / path.name)
 
 
 def validate_checkpoint(folder: str | Path) -> str | None:
-    """Why a run cannot be resumed from a checkpoint, also of a plain `Trainer`; None where it is complete."""
+    """Why a run cannot be resumed from a checkpoint.
+
+    Args:
+        folder: the checkpoint of an `EMDTrainer`, or of a plain `Trainer`.
+
+    Returns:
+        The reason, or None where it is complete.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         return "there is no such folder"
@@ -62,8 +80,8 @@ def validate_checkpoint(folder: str | Path) -> str | None:
             manifest = dict(read_json(folder / MANIFEST))
         except (OSError, TypeError, ValueError):
             return f"{MANIFEST} is incomplete"
-        for name, content in manifest.items():
-            if (change := _change(folder / name, content)) is not None:
+        for name, contents in manifest.items():
+            if (change := _change(folder / name, contents)) is not None:
                 source = f"from {mark_complete.__module__} import {mark_complete.__name__}"
                 accept = shlex.join(["python", "-c", f"{source}; {mark_complete.__name__}({str(folder)!r})"])
                 return f"{name} {change} (if you changed the checkpoint on purpose, accept it as it is: {accept})"
@@ -77,24 +95,29 @@ def validate_checkpoint(folder: str | Path) -> str | None:
     return None
 
 
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    with write_aside(folder / MANIFEST) as path:
+        path.write_text(json.dumps(manifest) + "\n", encoding="utf-8")
+
+
 def _content(path: Path) -> list[int | str]:
     """Size and XXH64 digest, which finds any damage and takes little more time than reading does."""
     with path.open("rb") as file:
         return [path.stat().st_size, Hasher.hash_bytes(iter(partial(file.read, 2**20), b""))]
 
 
-def _change(path: Path, content: Any) -> str | None:
-    """What has become of a file whose size and digest are given.
-
-    Earlier versions wrote the size alone, or None, or a list of those that the file may have.
-    """
+def _change(path: Path, contents: Any) -> str | None:
+    """What has become of a file whose sizes and digests are given; of earlier versions the size alone, or None."""
     if not path.is_file():
         return "is missing"
-    contents = content if isinstance(content, list) and isinstance(content[0], list) else [content]
-    sizes = [given[0] if isinstance(given, list) else given for given in contents]
-    if None not in sizes and path.stat().st_size not in sizes:
-        return f"has {path.stat().st_size} bytes in place of {sizes[-1]}"
-    if isinstance(contents[0], list) and _content(path) not in contents:
+    size = path.stat().st_size
+    if isinstance(contents, list):
+        sizes = [content[0] for content in contents]
+    else:
+        sizes = [size if contents is None else contents]
+    if size not in sizes:
+        return f"has {size} bytes in place of {sizes[-1]}"
+    if isinstance(contents, list) and _content(path) not in contents:
         return "has as many bytes as it was written with, and other ones"
     return None
 
@@ -119,7 +142,14 @@ def checkpoint_to_resume(given: str | os.PathLike[str] | bool, output_dir: str) 
 
 
 def last_complete_checkpoint(folder: str | Path) -> str | None:
-    """The last complete checkpoint of a run, or None; one that is incomplete is skipped with a warning."""
+    """The last complete checkpoint of a run; one that is incomplete is skipped with a warning.
+
+    Args:
+        folder: the run's `output_dir`.
+
+    Returns:
+        Its path, or None where there is none.
+    """
     found = []
     for path in Path(folder).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         number = re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", path.name)

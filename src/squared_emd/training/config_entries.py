@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from ..ground_distance.model_config import class_names_of
 from ..ground_distance.saved import write_ground_distance
 from .arguments import SELF_GUIDED
+from .checkpoints import replace_files
 from .criterion import EMDCriterion
 
 
@@ -37,9 +40,29 @@ def write_entries(folder: str | None, model: nn.Module, matrix: Tensor | None, b
     """
     config = config_of(model)
     write_ground_distance(matrix, folder, config, block)
-    saves_its_config = isinstance(model, PreTrainedModel) and not getattr(model, "_hf_peft_config_loaded", False)
-    if folder is not None and config is not None and not saves_its_config:
+    if folder is not None and config is not None and not _saves_its_config(model):
         write_ground_distance(matrix, folder, None, {})
+
+
+def replace_config_entries(trainer: Any) -> None:
+    """When training is over, give the checkpoint of its last step the last D; it is complete all the time.
+
+    Where it was not written at the end of an epoch, what ended the epoch has refreshed D since.
+    """
+    checkpoint = trainer.last_checkpoint or ""
+    if not trainer.args.is_self_guided or not checkpoint.endswith(f"checkpoint-{trainer.state.global_step}"):
+        return
+    with TemporaryDirectory(dir=os.path.dirname(checkpoint)) as temporary:
+        write_config_entries(trainer, temporary)
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if _saves_its_config(model):
+            model.config.save_pretrained(temporary)
+        replace_files(checkpoint, temporary)
+
+
+def _saves_its_config(model: nn.Module) -> bool:
+    """Whether a Trainer saves config.json with the model; beside an adapter it would be taken for a whole model."""
+    return isinstance(model, PreTrainedModel) and not getattr(model, "_hf_peft_config_loaded", False)
 
 
 def emd_block(model: nn.Module, criterion: EMDCriterion, *, has_distance: bool) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from .arguments import EMDTrainingArguments
 from .calibration import calibrate
 from .callbacks import ConfigWriter, GroundDistanceCallback, GroundDistanceFigures
 from .checkpointing import CheckpointingMixin
-from .config_entries import config_of, write_config_entries
+from .config_entries import config_of, replace_config_entries, write_config_entries
 from .criterion import EMDCriterion
 from .data_order import DataOrderMixin
 from .evaluation import LogitsFirst, evaluation_loss, keep_best_evaluation, keep_evaluation, settings_of_evaluation
@@ -229,6 +229,8 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As `Trainer`; the training log also has the loss components and what is known of D."""
+        if "train_loss" in logs:  # training is over, and the best model is not loaded yet
+            replace_config_entries(self)
         if self.reduced_log_sums and "loss" in logs:
             sums, self.reduced_log_sums = self.reduced_log_sums, {}
             not_finite = sums.pop("non_finite_samples")
