@@ -407,15 +407,17 @@ class TestHub:
 
 class TestMedia:
     def test_bad_images(self, tmp_path, caplog):
-        """A pipe would be read without end; a float image of 700 has no place in 0 .. 255."""
+        """A pipe would be read without end; a float image of 700 has no place in 0 .. 255. The first five are named."""
         root = write_folder(tmp_path / "own", {"1": 7, "2": 7})
         (root / "1" / "0.png").write_text("<html>")
         (root / "1" / "gone.png").symlink_to(root / "nowhere")
         os.mkfifo(root / "1" / "pipe.png")
         (root / "2" / "1.png").write_bytes((root / "2" / "1.png").read_bytes()[:45])
         Image.new("F", (2, 2), 700).save(root / "2" / "deep.tiff")
+        for name in ("e.png", "f.png"):
+            (root / "2" / name).touch()
         what = (
-            f"5 of 17 images of {root} are missing or cannot be decoded, the first: {root}/1/0.png (it is not an "
+            f"7 of 19 images of {root} are missing or cannot be decoded, the first: {root}/1/0.png (it is not an "
             f"image); {root}/1/gone.png (missing); {root}/1/pipe.png (it is not a regular file); {root}/2/1.png "
             f"(image file is truncated); {root}/2/deep.tiff (gray levels of the mode "
             "'F' must lie within 0 .. 1, got 700 .. 700. Rescale them first)"
@@ -426,6 +428,15 @@ class TestMedia:
         for name, image in zip(names_of(loaded), loaded.dataset["image"], strict=True):
             assert f"/own/{name}/" in image.filename
         assert f"{what}. They are left out." in warnings_in(caplog)
+
+    def test_no_image_is_good(self, tmp_path):
+        for folder in ("1", "2"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "a.png").touch()
+        assert message_of(ValueError, load_images, tmp_path, skip_bad_images=True) == (
+            f"2 of 2 images of {tmp_path} are missing or cannot be decoded, the first: {tmp_path}/1/a.png (it is not "
+            f"an image); {tmp_path}/2/a.png (it is not an image). Repair them."
+        )
 
     def test_every_format_that_pillow_opens(self, tmp_path, monkeypatch):
         """Formats that a plugin registers later are among them."""

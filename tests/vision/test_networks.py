@@ -23,7 +23,8 @@ from transformers import (
     ResNetForImageClassification,
 )
 
-from squared_emd.vision.networks import PRETRAINED, SMALL, load_image_classifier
+from squared_emd.metrics.names import PRETRAINED
+from squared_emd.vision.networks import SMALL, load_image_classifier
 from squared_emd.vision.transforms import EvalTransform
 
 NAMES = ["young", "grown", "old"]

@@ -28,7 +28,7 @@ AGE_BOUNDS: tuple[tuple[int, int], ...] = (
 """The same groups as the published files write them: "(8, 12)" is the paper's 8-13."""
 
 NUM_FOLDS = 5
-COLUMNS = ("user_id", "original_image", "face_id", "age")
+FOLD_FILE_COLUMNS = ("user_id", "original_image", "face_id", "age")
 FEATURES = {
     "image": Image(),
     "label": ClassLabel(names=list(AGE_GROUPS)),
@@ -97,10 +97,10 @@ def load_adience(
 def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Row]:
     lines = read_lines(file)
     header = [name.strip() for name in next(lines, ("", ""))[1].split("\t")]
-    missing = [name for name in COLUMNS if name not in header]
+    missing = [name for name in FOLD_FILE_COLUMNS if name not in header]
     if missing:
         raise ValueError(
-            f"{file}: the first line must name the tab-separated columns {', '.join(COLUMNS)}; "
+            f"{file}: the first line must name the tab-separated columns {', '.join(FOLD_FILE_COLUMNS)}; "
             f"it lacks {', '.join(missing)}, got {' '.join(header)[:200]!r}. {AS_PUBLISHED}"
         )
     rows = []
@@ -109,7 +109,7 @@ def _read_fold(file: Path, fold: int, folder: Path, odd_labels: str) -> list[_Ro
         if len(fields) < len(header):
             raise ValueError(f"{place}: {len(header)} tab-separated fields are required, got {len(fields)}.")
         row = dict(zip(header, fields, strict=False))
-        user, image, face = (row[name].strip() for name in COLUMNS[:3])
+        user, image, face = (row[name].strip() for name in FOLD_FILE_COLUMNS[:3])
         for name, text in (("user_id", user), ("original_image", image), ("face_id", face)):
             check_name(text, place, name)
         label = _label(row["age"].strip(), odd_labels, place)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
-from datasets import Audio, ClassLabel, Dataset, Features, Image, List, Value, concatenate_datasets
+from datasets import ClassLabel, Dataset, Features, Image, List, Value, concatenate_datasets
 
 from squared_emd.data.csv_files import MISSING_MARKERS
 from squared_emd.data.labels import (
@@ -20,7 +20,7 @@ from squared_emd.data.labels import (
     soft_labels_from_votes,
 )
 from squared_emd.data.media_files import check_media
-from squared_emd.data.sources import SourceReader
+from squared_emd.data.sources import MEDIA_COLUMNS, SourceReader
 from squared_emd.data.splits import (
     SPLIT_NAMES,
     complete_splits,
@@ -30,18 +30,12 @@ from squared_emd.data.splits import (
     warn_about_duplicates,
     warn_about_splits,
 )
-from squared_emd.data.table_encoder import TEXTS, id_columns, is_number, is_text
+from squared_emd.data.table_encoder import TEXT_TYPES, id_columns, is_number, is_text
 
 logger = logging.getLogger(__name__)
 
 BATCH = 256
-PATHS = ("path", "file", "file_name")
-# The column of inputs in the result, its default names in the source, and its type, None if it is text.
-INPUTS = {
-    "images": ("image", ("image", *PATHS), Image),
-    "sounds": ("audio", ("audio", *PATHS), Audio),
-    "texts": ("text", ("text",), None),
-}
+PATH_COLUMNS = ("path", "file", "file_name")  # default names
 
 
 class LabeledData(NamedTuple):
@@ -108,7 +102,7 @@ def load_labeled_data(
         ValueError: The source is none of the above, or a row has no usable input, label, split or group; it is named.
     """
     rows = _Rows(source, noun, classes, label_column, group_column, skip_incomplete)
-    is_media, place = noun in ("images", "sounds"), rows.place
+    is_media, place = noun in MEDIA_COLUMNS, rows.place
     if noun == "tables":
         inputs = rows.table_inputs(columns)
         contents = pd.util.hash_pandas_object(inputs.with_format(None).to_pandas(), index=False).tolist()
@@ -198,9 +192,10 @@ class _Rows:
 
     def inputs(self, wanted: str | None) -> Dataset:
         """The column of images, sounds or texts, under its name in the result, of the rows that have one."""
-        name, defaults, kind = INPUTS[self.noun]
+        name, kind = MEDIA_COLUMNS.get(self.noun, ("text", None))
+        defaults = (name, *PATH_COLUMNS) if kind else (name,)
         typed = [column for column, found in self.free.items() if kind and isinstance(found, kind)]
-        usable = typed or [column for column, found in self.free.items() if getattr(found, "dtype", "") in TEXTS]
+        usable = typed or [column for column, found in self.free.items() if getattr(found, "dtype", "") in TEXT_TYPES]
         if wanted in self.features and wanted not in usable:
             required = f"{kind.__name__} or text" if kind else "text"
             raise ValueError(
@@ -211,7 +206,7 @@ class _Rows:
         column = self._column(usable, wanted, only, f"{name}_column")
         values = self.dataset.select_columns([column]).with_format("arrow")[:][column]
         missing = pc.is_null(values)
-        if self.features[column].dtype in TEXTS:
+        if self.features[column].dtype in TEXT_TYPES:
             missing = pc.or_(missing, pc.equal(pc.fill_null(pc.utf8_trim_whitespace(values), ""), ""))
         self._leave_out(missing.to_numpy(), self.noun[:-1])
         return self.dataset.select_columns([column]).rename_columns({column: name})
@@ -323,7 +318,7 @@ class _Rows:
 def _decoded(rows: _Rows, wanted: str | None, skip: bool) -> tuple[Dataset, list[bytes], list[str]]:
     """The images or sounds that can be decoded, the digest of each, and what each is called."""
     inputs = rows.inputs(wanted)
-    column, _, kind = INPUTS[rows.noun]
+    column, kind = MEDIA_COLUMNS[rows.noun]
     if isinstance(inputs.features[column], kind):
         inputs = inputs.cast_column(column, kind(decode=False))
         paths = (file["path"] for file in _values(inputs, column))

@@ -12,10 +12,12 @@ import numpy as np
 import PIL.Image
 import yaml
 from datasets import (
+    Audio,
     Dataset,
     DatasetBuilder,
     DatasetDict,
     DownloadManager,
+    Image,
     Value,
     concatenate_datasets,
     load_dataset,
@@ -29,14 +31,15 @@ from datasets.packaged_modules.folder_based_builder.folder_based_builder import 
 from huggingface_hub import DatasetCard, snapshot_download
 
 from squared_emd.data.csv_files import read_csv_files
-from squared_emd.data.media_files import MediaFolder, scan_folder, warn_left_out
+from squared_emd.data.media_folders import MediaFolder, scan_folder, warn_left_out
 from squared_emd.data.splits import SPLIT_NAMES, SPLITS, split_of
 
 logger = logging.getLogger(__name__)
 
 BUILDERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 SOUND_ENDINGS = frozenset((*AudioFolder.EXTENSIONS, ".aif", ".aifc", ".oga"))
-COLUMNS = {"images": "image", "sounds": "audio"}
+# The column that files become, and its type.
+MEDIA_COLUMNS = {"images": ("image", Image), "sounds": ("audio", Audio)}
 
 
 class SourceReader(NamedTuple):
@@ -57,7 +60,7 @@ class SourceReader(NamedTuple):
         """
         path = Path(os.path.abspath(source))
         name = str(path) if path.exists() else str(source)
-        folders = "a folder of <class>/<file> or <split>/<class>/<file>, " if self.noun in COLUMNS else ""
+        folders = "a folder of <class>/<file> or <split>/<class>/<file>, " if self.noun in MEDIA_COLUMNS else ""
         supported = (
             f"Own {self.noun} are {folders}a {', '.join(BUILDERS)} file with a column of {self.noun} and one of "
             "labels, a folder that load_from_disk or load_dataset reads, or a dataset of the Hub"
@@ -93,7 +96,7 @@ class SourceReader(NamedTuple):
         if path.is_dir():
             return self._load_folder(path)
         found = load_dataset_builder(name)
-        if self.noun in COLUMNS and isinstance(found, FolderBasedBuilder):
+        if self.noun in MEDIA_COLUMNS and isinstance(found, FolderBasedBuilder):
             return self._load_folder(Path(snapshot_download(name, repo_type="dataset")))  # As the same folder on disk.
         return self._load_data_files(name, found)
 
@@ -122,7 +125,8 @@ class SourceReader(NamedTuple):
                 return self._load_metadata(folder, metadata)
             rows = folder.rows(self.noun, self.classes)
             if rows is not None:
-                dataset = Dataset.from_dict({COLUMNS[self.noun]: rows.paths, "label": rows.labels})
+                column, _ = MEDIA_COLUMNS[self.noun]
+                dataset = Dataset.from_dict({column: rows.paths, "label": rows.labels})
                 return _by_split(dataset, rows.splits)
         found = load_dataset_builder(str(root))
         read = {str(file) for part in found.config.data_files.values() for file in part}
@@ -133,7 +137,7 @@ class SourceReader(NamedTuple):
 
     def _load_metadata(self, folder: MediaFolder, files: Sequence[str]) -> DatasetDict:
         """The rows of metadata files, whose `file_name` is relative to them; a folder gives its files their split."""
-        column = COLUMNS[self.noun]
+        column, _ = MEDIA_COLUMNS[self.noun]
         csv_files = {file: [os.path.join(folder.root, file)] for file in files if file.endswith(".csv")}
         tables = dict(read_csv_files(csv_files, self.text_columns)) if csv_files else {}
         tables |= {

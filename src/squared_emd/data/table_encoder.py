@@ -18,8 +18,8 @@ from ..ground_distance.files import write_aside
 
 logger = logging.getLogger(__name__)
 
-NUMBERS = ("int", "uint", "float", "bool", "decimal")
-TEXTS = ("string", "large_string")
+NUMBER_TYPES = ("int", "uint", "float", "bool", "decimal")  # as the names of Arrow types begin
+TEXT_TYPES = ("string", "large_string")
 MAX_CATEGORIES = 50
 MAX_DEVIATIONS = 1e15  # Beyond them a network's sums and squares may leave float32.
 MAX_NAMED = 5
@@ -41,11 +41,11 @@ def id_columns(rows: Dataset) -> list[str]:
 
 
 def is_text(kind: Any) -> bool:
-    return isinstance(kind, ClassLabel) or getattr(kind, "dtype", None) in TEXTS
+    return isinstance(kind, ClassLabel) or getattr(kind, "dtype", None) in TEXT_TYPES
 
 
 def is_number(kind: Any) -> bool:
-    return not isinstance(kind, ClassLabel) and str(getattr(kind, "dtype", "")).startswith(NUMBERS)
+    return not isinstance(kind, ClassLabel) and str(getattr(kind, "dtype", "")).startswith(NUMBER_TYPES)
 
 
 class TableEncoder:

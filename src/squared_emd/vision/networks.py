@@ -31,7 +31,7 @@ from transformers import (
 
 from ..metrics.names import PRETRAINED
 
-__all__ = ["PRETRAINED", "SMALL", "ImageClassifier", "load_image_classifier"]
+__all__ = ["SMALL", "ImageClassifier", "load_image_classifier"]
 
 FROM_SCRATCH = ("alxs", "alx", "res")
 SAVED_SUFFIX = "_needs_import_squared_emd"  # of their architectures in a saved config: what loading them needs

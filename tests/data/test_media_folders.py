@@ -5,7 +5,7 @@ import os
 import pytest
 from tests.data.files import message_of
 
-from squared_emd.data.media_files import scan_folder
+from squared_emd.data.media_folders import scan_folder
 
 
 def make(root, *files):
