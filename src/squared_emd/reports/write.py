@@ -23,6 +23,7 @@ REPORT_FILE, TABLE_FILE, RUNS_FILE, VERDICT_FILE = "report.md", "table.csv", "ru
 _WIDTH = 120
 _MOST_METRICS = 4  # in the terminal
 _MOST_CLASSES = 20  # of a matrix that is printed
+_Part = tuple[Section, Figures, list[Comparison]]
 _PAPER = 'Hou, Yu & Samaras, "Squared Earth Mover\'s Distance-based Loss for Training Deep Neural Networks" (2016)'
 
 
@@ -61,22 +62,18 @@ def write_report(
     measured = {folder: run for folder, run in measured.items() if run is not None}
     target = Path(folders[0] if output is None else output)
     target.mkdir(parents=True, exist_ok=True)
-    prefixes = [f"{s.table}_{n}_" for n, s in enumerate(sections, start=1)] if len(sections) > 1 else [""]
-    figures = [Figures(s, measured, target, prefix).draw() for s, prefix in zip(sections, prefixes, strict=True)]
-    comparisons = []
-    for section, drawn in zip(sections, figures, strict=True):
+    parts: list[_Part] = []
+    for number, section in enumerate(sections, start=1):
+        prefix = f"{section.table}_{number}_" if len(sections) > 1 else ""
+        drawn, compared = Figures(section, measured, target, prefix).draw(), []
         try:
-            comparisons.append(compare_losses(section, measured, metric=metric))
+            compared = compare_losses(section, measured, metric=metric)
         except ValueError as error:  # The rest of the report says all the same what the runs gave.
-            comparisons.append([])
             drawn.missing.append(f"No loss is compared with XE: {error}")
-    verdict = [
-        {"results": _title(section), **comparison.as_dict()}
-        for section, of in zip(sections, comparisons, strict=True)
-        for comparison in of
-    ]
+        parts.append((section, drawn, compared))
+    verdict = [{"results": _title(section), **found.as_dict()} for section, _, compared in parts for found in compared]
     texts = {
-        REPORT_FILE: _markdown(sections, figures, comparisons, folders),
+        REPORT_FILE: _markdown(parts, folders),
         TABLE_FILE: cells_frame(sections).to_csv(index=False),
         RUNS_FILE: runs_frame(runs).to_csv(index=False),
     }
@@ -85,10 +82,10 @@ def write_report(
     for name, text in texts.items():
         with write_aside(target / name) as path:
             path.write_text(text, encoding="utf-8")
-    count = sum(len(files) for of_section in figures for files in of_section.files.values())
+    count = sum(len(files) for _, drawn, _ in parts for files in drawn.files.values())
     where = f"Written to {target}: {', '.join(texts)}, figures: {count}."
-    sentences = [_wrap(comparison.sentence()) for of in comparisons for comparison in of]
-    return "\n\n".join([*map(_text, sections, figures, comparisons), where, *sentences])
+    sentences = [_wrap(found["sentence"]) for found in verdict]
+    return "\n\n".join([*(_text(*part) for part in parts), where, *sentences])
 
 
 def write_comparison(
@@ -131,12 +128,8 @@ def _text(section: Section, figures: Figures, comparisons: Sequence[Comparison])
     return "\n\n".join([*parts, *(["\n".join(map(_wrap, notes))] if notes else [])])
 
 
-def _markdown(
-    sections: Sequence[Section],
-    figures: Sequence[Figures],
-    comparisons: Sequence[Sequence[Comparison]],
-    folders: Sequence[str | os.PathLike[str]],
-) -> str:
+def _markdown(parts: Sequence[_Part], folders: Sequence[str | os.PathLike[str]]) -> str:
+    sections = [section for section, _, _ in parts]
     count = sum(len(section.runs) for section in sections)
     where = ", ".join(escape_markdown(str(folder)) for folder in folders)
     blocks = [f"# Results\n\n{count} {'run' if count == 1 else 'runs'}, read from {where}."]
@@ -149,7 +142,7 @@ def _markdown(
         "time of a step is that of a process with all its threads, relative to XE's in the same command, the median "
         "over commands. Curves may end elsewhere than the tables, as with early stopping."
     )
-    for section, drawn, compared in zip(sections, figures, comparisons, strict=True):
+    for section, drawn, compared in parts:
         blocks.append(f"## {escape_markdown(_title(section))}")
         for network in section.networks():
             blocks += [f"### {escape_markdown(network_name(network))}", markdown_table(results_frame(section, network))]
