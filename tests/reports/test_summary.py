@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 from tests.reports.run_folders import REAL, log_of, sections_of
 
-from squared_emd.reports.summary import Average
-
 
 def only_cell(tmp_path, *runs):
     (section,) = sections_of(tmp_path, *runs)
@@ -16,34 +14,27 @@ def only_cell(tmp_path, *runs):
 
 
 class TestMeans:
-    def test_over_folds_then_over_seeds(self, tmp_path):
-        values = {(1, 0): 0.25, (1, 1): 0.75, (2, 0): 0.5, (2, 1): 1.0}  # means of the seeds: 0.5 and 0.75
+    @pytest.mark.parametrize(
+        ("values", "average", "folds", "seeds", "left_out"),
+        [
+            # The means of the seeds are 0.5 and 0.75: two deviations of 0.125, over 1.
+            ({(1, 0): 0.25, (1, 1): 0.75, (2, 0): 0.5, (2, 1): 1.0}, (0.625, 0.03125**0.5), (0, 1), (1, 2), []),
+            # One seed has no spread.
+            ({(1, fold): 0.125 * fold for fold in range(5)}, (0.25, None), (0, 1, 2, 3, 4), (1,), []),
+            # A seed that lacks a fold is left out; where none has all, the most seeds with the most folds count.
+            ({(1, 0): 0.5, (1, 1): 0.5, (2, 0): 0.5, (2, 1): 0.5, (3, 0): 1.0}, (0.5, 0), (0, 1), (1, 2), [(3, 0)]),
+            (
+                {(1, 0): 1, (1, 1): 1, (2, 1): 0.5, (2, 2): 0.5, (3, 1): 0.5, (3, 2): 0.5, (4, 0): 1},
+                (0.5, 0), (1, 2), (2, 3), [(1, 0), (1, 1), (4, 0)],
+            ),
+        ],
+    )  # fmt: skip
+    def test_over_folds_then_over_seeds(self, tmp_path, values, average, folds, seeds, left_out):
         cell = only_cell(tmp_path, *({"seed": s, "fold": f, "eval_aem": v} for (s, f), v in values.items()))
-        assert cell.averages["eval_aem"].mean == 0.625
-        assert cell.averages["eval_aem"].spread == pytest.approx(0.03125**0.5)  # two deviations of 0.125, over 1
-        assert cell.averages["eval_aeo"] == Average(0.75, 0.0)
-        assert cell.coverage == "folds 2 of 5, seeds 2"
-        assert not cell.is_complete
-
-    def test_one_seed_has_no_spread(self, tmp_path):
-        cell = only_cell(tmp_path, *({"fold": fold, "eval_aem": 0.125 * fold} for fold in range(5)))
-        assert cell.averages["eval_aem"] == Average(0.25, None)
-        assert cell.coverage == "folds 5 of 5, seeds 1"
-        assert cell.is_complete
-
-    def test_a_seed_that_lacks_a_fold_is_left_out(self, tmp_path):
-        runs = [{"seed": seed, "fold": fold, "eval_aem": 0.5} for seed in (1, 2) for fold in (0, 1)]
-        cell = only_cell(tmp_path, *runs, {"seed": 3, "fold": 0, "eval_aem": 1.0})
-        assert cell.averages["eval_aem"] == Average(0.5, 0.0)
-        assert cell.coverage == "folds 2 of 5, seeds 2"
-        assert [(run.seed, run.fold) for run in cell.left_out] == [(3, 0)]
-
-    def test_where_no_seed_has_all_folds_the_most_seeds_with_the_most_folds_count(self, tmp_path):
-        folds = {1: (0, 1), 2: (1, 2), 3: (1, 2), 4: (0,)}
-        runs = [{"seed": seed, "fold": fold} for seed, of_seed in folds.items() for fold in of_seed]
-        cell = only_cell(tmp_path, *runs)
-        assert (cell.folds, cell.seeds) == ((1, 2), (2, 3))
-        assert [(run.seed, run.fold) for run in cell.left_out] == [(1, 0), (1, 1), (4, 0)]
+        assert cell.averages["eval_aem"] == pytest.approx(average)
+        assert (cell.folds, cell.seeds, cell.is_complete) == (folds, seeds, len(folds) == 5)
+        assert cell.coverage == f"folds {len(folds)} of 5, seeds {len(seeds)}"
+        assert [(run.seed, run.fold) for run in cell.left_out] == left_out
 
     def test_a_metric_that_a_run_lacks_has_no_mean(self, tmp_path):
         cell = only_cell(tmp_path, {"fold": 0, "eval_mae": 0.5}, {"fold": 1, "eval_mae": None})
@@ -103,19 +94,17 @@ class TestSections:
             {"tested_on": "validation data"},
             {"tested_on": "test fold"},
             REAL,
+            REAL | {"tested_on": "validation data"},
         )
         assert [(section.table, section.data, section.tested_on) for section in sections] == [
             ("adience", "Adience files", "test fold"),
+            ("adience", "Adience files", "validation data"),
             ("adience", "drawn faces", "test fold"),
             ("adience", "drawn faces", "validation data"),
             ("aadb", "drawn faces", "test fold"),
             ("own_data", "cats", "test fold"),
         ]
-        assert [section.shows_paper for section in sections] == [True, False, False, False, False]
-
-    def test_the_papers_figures_are_not_shown_beside_validation_data(self, tmp_path):
-        (section,) = sections_of(tmp_path, REAL | {"tested_on": "validation data"})
-        assert not section.shows_paper
+        assert [section.shows_paper for section in sections] == [True, *5 * [False]]
 
     def test_a_published_model_is_the_papers_network(self, tmp_path):
         (section,) = sections_of(tmp_path, {"model": "res_f"}, {"model": "timm/resnetv2_50.a1h_in1k", "seed": 1})
@@ -133,10 +122,6 @@ class TestSections:
         assert section.rows("vgg_f") == [*five, ("emd", "ensemble of 8"), ("emd", "3 bins")]
         assert section.rows("own") == [*five, ("mine", "")]
         assert section.metrics() == ["eval_spearman", "eval_aem", "eval_aeo"]
-
-    def test_drawn_data_has_the_networks_that_were_run(self, tmp_path):
-        (section,) = sections_of(tmp_path, {"model": "res_f"}, {"model": "alxs"}, {"model": "small"})
-        assert section.networks() == ["alxs", "res_f", "small"]
 
     @pytest.mark.parametrize(("field", "value"), [("folds", 3), ("class_names", ["a", "b", "c"])])
     def test_runs_that_belong_together_must_agree(self, tmp_path, field, value):

@@ -58,6 +58,12 @@ def interval(differences):
     return differences.mean() - half, differences.mean() + half
 
 
+def refused(*folders, **options):
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        compare_folders(folders, **options)
+    return str(error.value)
+
+
 def test_a_report_ends_with_the_verdict_and_writes_it(tmp_path):
     write_two_losses(tmp_path)
     text = write_report([tmp_path])
@@ -150,9 +156,7 @@ def test_groups_of_either_side_count(tmp_path):
     assert (low, high) == pytest.approx(
         tuple(-getattr(other.differences["argmax"]["eval_mae"], end) for end in ("high", "low"))
     )
-    with pytest.raises(ValueError) as error:
-        compare_folders([tmp_path / "b", tmp_path / "c"])
-    assert str(error.value) == (
+    assert refused(tmp_path / "b", tmp_path / "c") == (
         f"runs that are compared must have the same groups of samples, or none; those of {tmp_path}/b/0 and "
         f"{tmp_path}/c/0 differ."
     )
@@ -162,9 +166,7 @@ def test_groups_of_one_fold_only(tmp_path):
     for name in ("a", "b"):
         for fold, fields in ((0, {"groups": range(N)}), (1, {})):
             write_tested_run(tmp_path / name / str(fold), distributions(fold), fold=fold, **fields)
-    with pytest.raises(ValueError) as error:
-        compare_folders([tmp_path / "a", tmp_path / "b"])
-    assert str(error.value) == (
+    assert refused(tmp_path / "a", tmp_path / "b") == (
         "either the samples of all folds must have groups, or of none; those of the folds [1] have none; write their "
         "predictions again, with groups."
     )
@@ -198,9 +200,7 @@ def test_seeds_are_named_by_all_runs_or_none(tmp_path, results):
             (found,) = compare_folders([tmp_path / "a", tmp_path / "b"])
             assert (list(found.seeds), found.left_out) == ([0, 1], [])
         else:
-            with pytest.raises(ValueError) as error:
-                compare_folders([tmp_path / "a", tmp_path / "b"])
-            assert str(error.value) == (
+            assert refused(tmp_path / "a", tmp_path / "b") == (
                 "either all runs that are compared must have a 'seed' in their all_results.json, or none; got one for "
                 f"{tmp_path}/a/2, none for {tmp_path}/b/2; write it there."
             )
@@ -210,9 +210,7 @@ def test_seeds_are_named_by_all_runs_or_none(tmp_path, results):
 def test_a_file_that_holds_a_list(tmp_path, name):
     write_tested_run(tmp_path / "a", distributions(0))
     (tmp_path / "a" / name).write_text("[1]")
-    with pytest.raises(ValueError) as error:
-        compare_folders([tmp_path / "a", tmp_path])
-    assert str(error.value) == f"{tmp_path}/a/{name} must hold a JSON object; got [1]; write it again"
+    assert refused(tmp_path / "a", tmp_path) == f"{tmp_path}/a/{name} must hold a JSON object; got [1]; write it again"
 
 
 @pytest.mark.parametrize("validates", [False, True])
@@ -239,33 +237,32 @@ def test_the_least_expected_distance_needs_a_d(tmp_path):
     assert decisions["min_distance"] == pytest.approx(decisions["median"])
 
 
-def test_own_data_are_compared_by_their_order_where_they_have_one(tmp_path):
-    write_two_losses(tmp_path, table="own_data", folds=1)
-    write_report([tmp_path])
-    (found,) = json.loads((tmp_path / "verdict.json").read_text())
-    assert found["differences"]["median"].keys() == {"eval_aem", "eval_aeo", "eval_mae"}
+OF_ORDER, OF_PROBABILITIES = {"eval_aem", "eval_aeo", "eval_mae"}, {"eval_nll", "eval_ece"}
+BY_ORDER = dict.fromkeys(("argmax", "median", "expected"), OF_ORDER)
+BY_ORDER |= {"probabilities": OF_PROBABILITIES | {"eval_squared_emd"}}
+WITHOUT_ORDER = {"eval_aem": None, "eval_aeo": None, "eval_top_1_error": 0.5}
+BY_ERRORS = {"argmax": {"eval_top_1_error"}, "probabilities": OF_PROBABILITIES}
 
 
-@pytest.mark.parametrize("table", ["imagenet", "own_data"])
-def test_classes_without_order_are_compared_by_errors(tmp_path, table):
-    write_two_losses(tmp_path, table=table, folds=1, eval_aem=None, eval_aeo=None, eval_top_1_error=0.5)
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"table": "own_data"}, BY_ORDER),
+        ({"table": "own_data"} | WITHOUT_ORDER, BY_ERRORS),
+        ({"table": "imagenet"} | WITHOUT_ORDER, BY_ERRORS),
+    ],
+)
+def test_classes_are_compared_by_their_order_where_they_have_one(tmp_path, fields, expected):
+    write_two_losses(tmp_path, folds=1, **fields)
     write_report([tmp_path])
-    (found,) = json.loads((tmp_path / "verdict.json").read_text())
-    assert found["differences"].keys() == {"probabilities", "argmax"}
-    assert found["differences"]["argmax"].keys() == {"eval_top_1_error"}
-    assert found["differences"]["probabilities"].keys() == {"eval_nll", "eval_ece"}
+    (reported,) = json.loads((tmp_path / "verdict.json").read_text())
     (of_folders,) = compare_folders([tmp_path / "xe", tmp_path / "xemd"])
-    assert {rule: of.keys() for rule, of in of_folders.differences.items()} == {
-        rule: of.keys() for rule, of in found["differences"].items()
-    }
+    for differences in (reported["differences"], of_folders.differences):
+        assert {rule: of.keys() for rule, of in differences.items()} == expected
 
 
-def test_what_cannot_be_compared(tmp_path):
-    def refused(*folders, **options):
-        with pytest.raises((ValueError, FileNotFoundError)) as error:
-            compare_folders([tmp_path / folder for folder in folders], **options)
-        return str(error.value)
-
+def test_what_cannot_be_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_seeds(tmp_path / "a")
     write_seeds(tmp_path / "other labels", labels=LABELS[::-1])
     write_seeds(tmp_path / "other ids", ids=np.arange(N))
@@ -274,27 +271,25 @@ def test_what_cannot_be_compared(tmp_path):
     write_run(tmp_path / "none")
     assert refused("a") == "a comparison needs at least two folders, the baseline first; got 1."
     assert refused("a", "none/../a") == (
-        f"the folders that are compared must differ; got {tmp_path}/a and {tmp_path}/none/../a, which are the same; "
-        "leave one out."
+        "the folders that are compared must differ; got a and none/../a, which are the same; leave one out."
     )
     assert refused("a", "other labels", metric="mae") == (
         "metric, by which the decision rule is chosen, must be one of eval_mae, eval_aem, eval_aeo, eval_top_1_error; "
         "got 'mae'; give one of them."
     )
-    assert refused("a", "missing").startswith(f"a folder with runs must exist; there is no folder {tmp_path}/missing")
-    assert refused("a", "none").startswith(f"there must be a predictions.npz in or below {tmp_path}/none; got none.")
+    assert refused("a", "missing") == "a folder with runs must exist; there is no folder missing; check its name."
+    assert refused("a", "none").startswith("there must be a predictions.npz in or below none; got none.")
     assert refused("a", "other seeds") == (
-        f"{tmp_path}/other seeds must have one run of each seed and fold; got {tmp_path}/other seeds/0 and "
-        f"{tmp_path}/other seeds/1, both seed 7, fold 0. Name the folders of one loss each."
+        "other seeds must have one run of each seed and fold; got other seeds/0 and other seeds/1, both seed 7, fold "
+        "0. Name the folders of one loss each."
     )
     for other in ("other labels", "other ids"):
         assert refused("a", other) == (
-            "runs that are compared must be tested on the same samples, in the same order; those of "
-            f"{tmp_path}/{other}/0 and {tmp_path}/a/0 differ."
+            f"runs that are compared must be tested on the same samples, in the same order; those of {other}/0 and "
+            "a/0 differ."
         )
     assert refused("a", "other seeds/0") == (
-        f"{tmp_path}/other seeds/0 and {tmp_path}/a must have a seed and a fold in common; got the seeds [7] and "
-        "[0, 1]."
+        "other seeds/0 and a must have a seed and a fold in common; got the seeds [7] and [0, 1]."
     )
 
 
