@@ -183,8 +183,8 @@ def _read_person_data(root: Path) -> dict[str, list[_Face]]:
         raise FileNotFoundError(f"There is no PersonData.txt in {', '.join(missing)} in {root}. {LAYOUT}.")
     faces = defaultdict(list)
     for folder in FOLDERS:
-        file, image = root / folder / "PersonData.txt", None
-        for place, line in read_lines(file):
+        image = None
+        for place, line in read_lines(root / folder / "PersonData.txt"):
             fields = line.split()
             numbers = _numbers(fields)
             if len(fields) == 1 and not numbers:

@@ -102,7 +102,8 @@ def load_labeled_data(
         ValueError: The source is none of the above, or a row has no usable input, label, split or group; it is named.
     """
     rows = _Rows(source, noun, classes, label_column, group_column, skip_incomplete)
-    is_media, place = noun in MEDIA_COLUMNS, rows.place
+    is_media = noun in MEDIA_COLUMNS
+    place = rows.place
     if noun == "tables":
         inputs = rows.table_inputs(columns)
         contents = pd.util.hash_pandas_object(inputs.with_format(None).to_pandas(), index=False).tolist()
@@ -265,7 +266,8 @@ class _Rows:
 
     def splits(self) -> np.ndarray:
         """(N,) `train`, `validation`, `test`, or "" if the only split of the source has another name."""
-        given, is_column = self.split_names, False
+        given = self.split_names
+        is_column = False
         if "split" in self.features and "split" not in (*self.labels, self.group):
             cells = self._texts("split").str.strip().to_numpy()
             reason = ""
@@ -276,7 +278,8 @@ class _Rows:
             if reason:
                 logger.warning(f"{self.source}: the column split is left out, because {reason}.")
             else:
-                given, is_column = cells, True
+                given = cells
+                is_column = True
         meant = {name: split_of(name) for name in set(given)}
         splits = np.array([meant[name] for name in given])
         if is_column and not splits.all():

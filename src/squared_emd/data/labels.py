@@ -54,7 +54,8 @@ def missing_labels(texts: pd.Series, classes: Sequence[str] | None, source: Any)
 
     If no classes are defined, NA is one, unless all other labels are numbers.
     """
-    empty, marked = texts == "", texts.str.strip().str.lower().isin(MISSING_MARKERS)
+    empty = texts == ""
+    marked = texts.str.strip().str.lower().isin(MISSING_MARKERS)
     markers = texts[marked].unique()
     if classes is not None:
         known = set(map(_folded, classes))

@@ -51,7 +51,8 @@ def check_media(
         except ValueError as error:
             return str(error.__cause__ or error).rstrip(".")
 
-    found, remaining = [], iter(files)
+    found = []
+    remaining = iter(files)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(islice(remaining, CHUNK)):
             found += pool.map(check, chunk)

@@ -95,7 +95,8 @@ def _mono(file: Any, max_seconds: float) -> np.ndarray:
     rate = file.samplerate
     if not MIN_RATE <= rate <= MAX_RATE:
         raise ValueError(f"a sound must have {MIN_RATE} to {MAX_RATE} samples per second, its header says {rate}")
-    missing, blocks = max_seconds * rate, [np.zeros(0, np.float32)]
+    missing = max_seconds * rate
+    blocks = [np.zeros(0, np.float32)]
     while missing > 0:
         size = min(math.ceil(min(missing, BLOCK)), max(BLOCK // file.channels, 1))
         block = file.read(size, dtype="float32", always_2d=True)  # (size, channels)

@@ -41,10 +41,12 @@ def id_columns(rows: Dataset) -> list[str]:
 
 
 def is_text(kind: Any) -> bool:
+    """Whether a type of `datasets` is that of texts, or of classes, which have names."""
     return isinstance(kind, ClassLabel) or getattr(kind, "dtype", None) in TEXT_TYPES
 
 
 def is_number(kind: Any) -> bool:
+    """Whether a type of `datasets` is that of numbers."""
     return not isinstance(kind, ClassLabel) and str(getattr(kind, "dtype", "")).startswith(NUMBER_TYPES)
 
 

@@ -161,11 +161,13 @@ def _draw_behind(pen: _HeadPen, person: Person, rng: np.random.Generator, waist:
         pen.oval(0, -0.05, width * 1.28, 1.0, person.hair)
     elif person.style == "bun":
         pen.oval(0, -1.08, 0.34, 0.3, person.hair)
-    broad, cloth = looks["shoulders"], _mix(tuple(rng.integers(20, 235, 3)), (110, 110, 110), 0.3)
+    broad = looks["shoulders"]
+    cloth = _mix(tuple(rng.integers(20, 235, 3)), (110, 110, 110), 0.3)
     pen.oval(0, SHOULDERS, broad, 0.72, cloth)
     if waist > SHOULDERS:
         pen.shape([(-broad, SHOULDERS), (broad, SHOULDERS), (broad, waist), (-broad, waist)], cloth)
-    neck, shade = looks["neck"], _mix(person.skin, DARK, 0.16)
+    neck = looks["neck"]
+    shade = _mix(person.skin, DARK, 0.16)
     pen.shape([(-neck, 0.5), (neck, 0.5), (neck, 1.3), (0, 1.45), (-neck, 1.3)], shade)
 
 
@@ -210,7 +212,8 @@ def _draw_features(pen: _HeadPen, person: Person, rng: np.random.Generator) -> N
         pen.oval(x + look, y, iris, iris, person.eyes)
         pen.oval(x + look, y, iris * 0.5, iris * 0.5, DARK)
         pen.oval(x + look - 0.3 * iris, y - 0.35 * iris, iris * 0.25, iris * 0.25, WHITE)
-        droop, lid = 0.05 * lines * side, _mix(skin, DARK, 0.75)
+        droop = 0.05 * lines * side
+        lid = _mix(skin, DARK, 0.75)
         pen.curve((x - eye, y - droop), (x + eye, y + droop), -wide * 1.15, 0.03 if person.woman else 0.022, lid)
         brow_y = y - eye * 1.15 - 0.06
         brow = _mix(skin, _mix(person.hair, DARK, 0.2), min(1.0, 0.35 + looks["hair"] * 0.6))
@@ -224,7 +227,8 @@ def _draw_nose_and_mouth(pen: _HeadPen, person: Person, nose_y: float, mouth_y: 
     pen.curve((x + 0.05, looks["eye_line"] + 0.08), (x + wing * 0.6, nose_y - 0.06), 0, 0.025, _mix(skin, DARK, 0.13))
     pen.oval(x, nose_y - 0.03, wing * 0.75, 0.07, _mix(skin, WHITE, 0.08))
     pen.curve((x - wing, nose_y - 0.03), (x + wing, nose_y - 0.03), 0.08, 0.03, _mix(skin, DARK, 0.35))
-    x, half = pen.yaw * 1.1, 0.2 + 0.35 * (looks["nose"] - 0.17)
+    x = pen.yaw * 1.1
+    half = 0.2 + 0.35 * (looks["nose"] - 0.17)
     lip = _mix(skin, LIPS, 0.65 if person.woman else 0.4)
     pen.oval(x, mouth_y + smile * 0.7, half * 0.8, looks["lip"] + abs(smile) * 0.3, lip)
     pen.curve((x - half, mouth_y), (x + half, mouth_y), smile, 0.026, _mix(lip, DARK, 0.55))
