@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from safetensors.torch import load_file
 from tests.training.tiny import (
     K,
     Network,
@@ -169,8 +170,10 @@ class TestSaved:
         np.testing.assert_allclose(trainer.criterion.ground_distance, learned.ground_distance, atol=1e-6)
 
     def test_beside_a_module(self, tmp_path):
-        learned = learn(Network(), samples())
+        model = Network()
+        learned = learn(model, samples(), processor=nn.Sequential(nn.Linear(1, 1)))
         learned.save(tmp_path)
+        torch.testing.assert_close(load_file(tmp_path / "model.safetensors"), dict(model.state_dict()))
         np.testing.assert_allclose(load_ground_distance(tmp_path), learned.ground_distance, atol=1e-6)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["ground_distance.safetensors", "model.safetensors"]
 

@@ -94,11 +94,12 @@ class LearnedGroundDistance:
         if self.class_names is not None:
             block["class_names"] = self.class_names
         write_entries(os.fspath(folder), self.model, self.ground_distance.cpu(), block)
-        for part in (self.model, self.processor):
-            if hasattr(part, "save_pretrained"):
-                part.save_pretrained(folder)
-            elif isinstance(part, nn.Module):
-                save_model(part, os.fspath(Path(folder, "model.safetensors")))
+        if hasattr(self.model, "save_pretrained"):
+            self.model.save_pretrained(folder)
+        else:
+            save_model(self.model, os.fspath(Path(folder, "model.safetensors")))
+        if hasattr(self.processor, "save_pretrained"):  # Not a pipeline of torchvision, which is a module, too.
+            self.processor.save_pretrained(folder)
 
 
 @torch.no_grad()
