@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tests.training.tiny import K, Network, arguments, logged, samples
+from tests.training.tiny import K, Network, arguments, features_and_logits, ground_distance_slowly, logged, samples
+from torch.utils.data import DataLoader
 from transformers.trainer_utils import HPSearchBackend
 
 from squared_emd import EMDTrainer, ordinal_metrics
@@ -61,6 +62,22 @@ def test_a_search_over_losses_trains_as_a_trainer_of_each(tmp_path, monkeypatch)
         expected = make(tmp_path, make_network, **fields)
         expected.train()
         assert results(trainer) == results(expected), trial
+
+
+def test_a_new_model_with_a_loader_of_ones_own(tmp_path):
+    class OwnLoader(EMDTrainer):
+        def get_train_dataloader(self):
+            return DataLoader(DATA, batch_size=8)
+
+    trainer = OwnLoader(
+        args=arguments(tmp_path, loss="xemd2", jump_start_epochs=1, learning_rate=0.0),
+        model_init=make_network,
+        train_dataset=DATA,
+    )
+    trainer.train()
+    features, _ = features_and_logits(trainer.model, DATA)
+    expected, _ = ground_distance_slowly(features, np.array([sample["labels"] for sample in DATA]))
+    np.testing.assert_allclose(trainer.criterion.ground_distance, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

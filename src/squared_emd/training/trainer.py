@@ -145,16 +145,23 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             needed_by = f"class_weights {args.class_weights[0]}" if args.weights_by_count else "balanced_sampling"
             criterion.count_classes(class_shares(dataset, criterion.num_label_classes, needed_by=needed_by)[0])
         criterion.adopt(self.loaded_ground_distance, emd)
-        self._prepare_model()
+        self._prepare_model(self.model)
 
-    def _prepare_model(self) -> None:
+    def _prepare_model(self, model: nn.Module) -> None:
         if self.head_input is not None:
             self.head_input.remove()
-        criterion, config = self.criterion, config_of(self.model)
+        criterion, config = self.criterion, config_of(model)
         learns = criterion.learns_ground_distance
-        self.head_input = HeadInput(self.model, criterion.num_classes, self.args.head) if learns else None
+        self.head_input = HeadInput(model, criterion.num_classes, self.args.head) if learns else None
         if config is not None:
             config.problem_type = "regression" if self.args.loss == "reg" else "single_label_classification"
+
+    def call_model_init(self, trial: Any = None) -> nn.Module:
+        """As `Trainer`; the features are caught from the new model."""
+        model = super().call_model_init(trial)
+        if hasattr(self, "criterion"):  # which the first model is made before
+            self._prepare_model(model)
+        return model
 
     def compute_loss(
         self,
@@ -215,8 +222,6 @@ class EMDTrainer(CheckpointingMixin, DataOrderMixin, Trainer):
             if self.args.changed_fields(self.criterion.args):  # as in a hyperparameter search
                 self.criterion.read_arguments(self.args)
                 self._prepare({})
-            else:
-                self._prepare_model()  # which model_init may have made
             check(dataset, source="train_dataset")
             check(self.eval_dataset, source="eval_dataset")
             if hasattr(self.compute_metrics, "check_outputs") and self.preprocess_logits_for_metrics is None:
