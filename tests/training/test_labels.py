@@ -1,5 +1,7 @@
 """Labels of every kind and dtype: taken as they are meant, or refused before training, with what to do."""
 
+from decimal import Decimal
+
 import datasets
 import numpy as np
 import pytest
@@ -56,6 +58,7 @@ def test_every_integer_is_a_class_index(tmp_path, dtype):
         ([1, 4, 3, 2], 1, 1, "4", "If the labels count from 1, subtract 1; otherwise give the model num_labels=5."),
         ([0, 4, 3, 9], 2, 1, "4", "Give the model num_labels=10, or leave out what is no class."),
         ([0.0, 1.0, 2.0], 3, 0, "0.0", CAST),
+        ([Decimal(0), Decimal(1)], 2, 0, "Decimal('0')", CAST),
         (["good", "bad", "fair"], 3, 0, "'good'", ENCODE),
         ([[0.5, 0.5, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0]], 1, 1, "[3.0, 1.0, 0.0, 0.0]", VOTES),
         ([[0.5, 0.5], [0.5, 0.5]], 2, 0, "[0.5, 0.5]", VOTES),
@@ -114,9 +117,17 @@ def test_labels_of_other_and_mixed_types_that_fit(labels, counts):
     assert class_shares(data, K, needed_by="balanced_sampling")[0].tolist() == counts
 
 
+def test_whole_numbers_are_counted():
+    whole = [0.0, 1.0, 1.0], [Decimal(0), Decimal(1), Decimal(1)], [0, Decimal(1), 1.0]
+    for data in (*([{"label": label} for label in labels] for labels in whole), *map(table, whole[:2])):
+        assert class_shares(data, K, needed_by="balanced_sampling")[0].tolist() == [1, 2, 0, 0]
+
+
 def test_scores_of_mixed_types_that_fit():
-    scores = [{"label": score} for score in (-100, -3.5, 7, True)]
-    check_label_column(scores, None, default_data_collator, source="train_dataset")
+    scores = [{"label": score} for score in (-100, -3.5, 7, True, Decimal("0.5"))]
+    check_label_column(scores, None, None, source="train_dataset")
+    with pytest.raises(ValueError, match=f"1 are not, the first in row 5: Decimal\\('NaN'\\). {MISSING}"):
+        check_label_column([*scores, {"label": Decimal("nan")}], None, default_data_collator, source="train_dataset")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import check_labels, remedy_of_range
+
+_REAL = (Real, Decimal)  # Decimals are those of Arrow.
 
 
 def num_classes_of(model: nn.Module) -> int:
@@ -109,7 +113,7 @@ def _fits(labels: np.ndarray, num_classes: int | None) -> np.ndarray:
     """(N,) bool: whether each label is a class index or a distribution; without classes, whether it is a score."""
     if labels.dtype.kind not in "biuf":  # Of several types: what cannot fit becomes a number that does not.
         if num_classes is None:
-            labels = np.array([label if isinstance(label, Real) else np.nan for label in labels], np.float64)
+            labels = np.array([label if isinstance(label, _REAL) else np.nan for label in labels], np.float64)
         elif isinstance(labels[0], (list, tuple)) or np.ndim(labels[0]):
             labels = np.stack([_as_shares(label, num_classes) for label in labels])
         else:
@@ -149,7 +153,7 @@ def _remedy(label: Any, name: str, labels: np.ndarray, num_classes: int | None) 
         if all(isinstance(share, int) for share in label) and sorted(label) == [0] * (num_classes - 1) + [1]:
             return "Give shares as floating point: labels.float()."
         return "squared_emd.soft_labels makes such shares of votes."
-    if isinstance(label, float) and np.isfinite(label):
+    if isinstance(label, (float, Decimal)) and math.isfinite(label):
         return (
             f'Cast class indices to integers: dataset.cast_column("{name}", Value("int64")); real-valued scores are '
             "for the loss reg."
@@ -203,7 +207,7 @@ def class_shares(dataset: Any, num_classes: int | None, *, needed_by: str) -> tu
     """
     found = labels_of(dataset)
     name, labels = ("", np.zeros((0, 0, 0))) if found is None else found
-    is_mixed = labels.dtype == object and all(isinstance(label, Real) for label in labels)
+    is_mixed = labels.dtype == object and all(isinstance(label, _REAL) for label in labels)
     numbers = labels.astype(np.float64) if is_mixed else labels
     if numbers.dtype.kind == "f" and numbers.ndim == 1 and (numbers == np.rint(numbers)).all():
         labels = numbers.astype(np.int64)
