@@ -1,6 +1,8 @@
 """Calibrated intervals: of every loss they hold what they are to hold, follow the weights, and stand in a folder."""
 
+import gc
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from datasets import DatasetDict
 from huggingface_hub import ModelCard
 from tests.training.tiny import K, Network, arguments, images, named, samples, tiny_reviewer, tiny_vit, train
 from torch import nn
-from transformers import ViTImageProcessor, pipeline
+from transformers import Trainer, TrainerCallback, ViTImageProcessor, pipeline
 
 from squared_emd import EMDTrainer, ordinal_metrics
 from squared_emd.__main__ import main
@@ -208,6 +210,22 @@ def test_the_command_calibrates_a_folder(reviews, capsys):
     card = Path("stars/README.md").read_text()
     assert [f"| {coverage} | " in card for coverage in (0.5, 0.8, 0.9)] == [True] * 3
     assert ModelCard(card).data.pipeline_tag == "text-classification"
+
+
+def test_the_command_keeps_the_logits_of_a_few_batches_on_the_device(reviews, monkeypatch, recwarn):
+    class Watch(TrainerCallback):
+        most = 0
+
+        def on_prediction_step(self, *args, **kwargs):
+            tensors = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+            logits = [each for each in tensors if each.dtype == torch.float32 and each.shape[1:] == (len(STARS),)]
+            self.most = max(self.most, *map(len, logits))
+
+    watch = Watch()
+    monkeypatch.setattr("squared_emd.training.calibration.Trainer", partial(Trainer, callbacks=[watch]))
+    main(["calibrate", "stars", "--dataset", "reviews.csv", "--batch_size", "1"])
+    assert watch.most == 16  # of 30 and 20
+    assert not [warning for warning in recwarn if "pin_memory" in str(warning.message)]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from ..hub.results import replace_calibrations
 from ..hub.upload import UPLOAD_ERRORS
 from .arguments import EMDTrainingArguments
 from .config_entries import config_of
+from .evaluation import BATCHES_ON_DEVICE
 from .labeled_inputs import labeled_inputs, load_classifier
 from .labels import check_one_split
 from .other_trainers import compute_loss_func
@@ -150,6 +151,8 @@ def write_calibration(
             temporary,
             loss="xe",
             per_device_eval_batch_size=batch_size,
+            eval_accumulation_steps=BATCHES_ON_DEVICE,
+            dataloader_pin_memory=torch.accelerator.is_available(),  # else PyTorch warns of it
             remove_unused_columns=False,
             report_to=[],
         )

@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..losses import logits_of
 
-_BATCHES_ON_DEVICE = 16  # whose outputs leave the device together
+BATCHES_ON_DEVICE = 16  # whose outputs leave the device together
 _NOT_ON_A_CARD = ("loss", "loss_ce", "loss_emd", "loss_mse", "model_preparation_time")
 
 
@@ -63,7 +63,7 @@ def settings_of_evaluation(trainer: Any, dataloader: Any, *, returns_outputs: bo
             f"with, {earlier}; they were changed to {now}. "
             "Set them back, or call train(), which takes them up."
         )
-    fields = {"eval_accumulation_steps": args.eval_accumulation_steps or _BATCHES_ON_DEVICE}
+    fields = {"eval_accumulation_steps": args.eval_accumulation_steps or BATCHES_ON_DEVICE}
     # Only a loader of Accelerate tells Trainer which batch is the last one.
     if _takes_batches(trainer.compute_metrics) and isinstance(dataloader, (DataLoaderShard, DataLoaderDispatcher)):
         trainer.compute_metrics.restart()  # an earlier evaluation may have been interrupted between two batches
