@@ -157,6 +157,8 @@ def _read(
     try:
         rows, names = load_labeled_data(source, noun, classes=None if is_unnamed else class_names, **options)
     except ValueError as error:
+        if indices is None:
+            raise
         try:
             # Labels may be class indices, as Trainer takes them.
             rows, names = load_labeled_data(source, noun, classes=indices, **options)
