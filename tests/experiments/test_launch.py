@@ -72,12 +72,6 @@ class TestUserErrors:
                 raise error
 
 
-def test_a_program_ends_without_a_group():
-    called = []
-    run_program(lambda: called.append(True))
-    assert called == [True]
-
-
 def test_a_terminal_without_a_sign(monkeypatch):
     terminal = TextIOWrapper(BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", terminal)

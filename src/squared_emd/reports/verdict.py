@@ -76,15 +76,14 @@ def compare_losses(
 ) -> list[Comparison]:
     """Each loss of a section against cross-entropy on the same network, where both left predictions."""
     comparisons = []
-    for network, variant, loss in section.cells:
-        if loss == _BASELINE or (network, variant, _BASELINE) not in section.cells:
+    for (network, variant, loss), cell in section.cells.items():
+        baseline = section.cells.get((network, variant, _BASELINE))
+        if loss == _BASELINE or baseline is None:
             continue
-        (name, runs), (baseline, baseline_runs) = (
-            (loss_name(of, variant), [measured[r.folder] for r in cell.runs if r.folder in measured])
-            for of, cell in ((of, section.cells[network, variant, of]) for of in (loss, _BASELINE))
-        )
-        if _in_common(_by_place(name, runs), _by_place(baseline, baseline_runs))[1]:
-            comparisons.append(compare_runs(name, runs, baseline, baseline_runs, metric=metric))
+        ours, theirs = ([measured[run.folder] for run in of.runs if run.folder in measured] for of in (cell, baseline))
+        if _in_common(*([(run.seed, run.fold) for run in of] for of in (ours, theirs)))[1]:
+            names = loss_name(loss, variant), loss_name(_BASELINE, variant)
+            comparisons.append(compare_runs(names[0], ours, names[1], theirs, metric=metric))
     return comparisons
 
 
