@@ -9,9 +9,10 @@ from tests.reports.run_folders import write_run
 
 from squared_emd.__main__ import main
 from squared_emd.metrics import expected_calibration_error
+from squared_emd.metrics.comparison import Difference
 from squared_emd.reports import write_report
 from squared_emd.reports.predictions import Predictions, read_predictions, write_predictions
-from squared_emd.reports.verdict import CHOSEN, compare_folders
+from squared_emd.reports.verdict import CHOSEN, Comparison, compare_folders
 
 K, N = 3, 150
 LABELS = np.arange(N) % K
@@ -104,6 +105,35 @@ def test_unclear_metrics_are_named_and_one_seed_decides_nothing(tmp_path):
     assert (
         "150 test samples, too few to show small differences, one seed, which decides nothing: MAE" in found.sentence()
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "found", "verdict", "phrase"),
+    [
+        ("eval_nll", (2.1972, 2.1971, -2e-4, -1e-5), "no clear difference",
+         "NLL 2.197 instead of 2.197 (0.0 %, 95 % interval 0.0 to 0.0)"),
+        ("eval_nll", (2.1976, 2.1974, -3e-4, -1e-4), "better",
+         "NLL 2.197 instead of 2.198 (0.0 %, 95 % interval 0.0 to 0.0)"),
+        ("eval_nll", (0.0, -0.0, 0.0, 0.0), "no clear difference",
+         "NLL 0.000 instead of 0.000 (0.0, 95 % interval 0.0 to 0.0)"),
+        ("eval_mae", (0.5, 0.501, 5e-4, 15e-4), "worse",
+         "MAE 0.501 instead of 0.500 (+0.2 %, 95 % interval 0.1 to 0.3)"),
+        ("eval_aem", (0.4001, 0.4004, 1e-4, 5e-4), "no clear difference",  # as percent has it: 40.01 and 40.04
+         "AEM 40.0 instead of 40.0 (0.0 points, 95 % interval 0.0 to 0.1)"),
+        ("eval_aem", (0.4004, 0.4006, 1e-4, 3e-4), "better",
+         "AEM 40.1 instead of 40.0 (0.0 points, 95 % interval 0.0 to 0.0)"),
+        ("eval_nll", (2.1972, 2.1971, None, None), "one seed", "NLL 2.197 instead of 2.197 (0.0 %)"),
+    ],
+)  # fmt: skip
+def test_a_difference_that_the_digits_do_not_show(metric, found, verdict, phrase):
+    """It is not clear, whatever its interval; the numbers stay."""
+    difference = Difference(*found)
+    compared = {"argmax": {metric: difference}, "probabilities": {}}
+    comparison = Comparison("mine", "theirs", [0, 1], 300, None, compared, {}, {}, [])
+    ending = "" if verdict == "one seed" else f": {verdict}"
+    assert comparison.sentence() == f"mine against theirs on 300 test samples, 2 seeds: {phrase}{ending}."
+    written = comparison.as_dict()["differences"]["argmax"][metric]
+    assert written == vars(difference) | {"difference": found[1] - found[0], "verdict": verdict}
 
 
 def test_the_rule_is_chosen_on_validation_data(tmp_path, monkeypatch, capsys):

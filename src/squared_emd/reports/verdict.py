@@ -263,8 +263,11 @@ def _best_rule(runs: Sequence[MeasuredRun], tested: pd.DataFrame, metric: str) -
     return best(scores, key=scores.__getitem__) if scores and PROBABILITIES not in scores else None
 
 
-def _verdict(metric: str, difference: Difference) -> str:
-    return difference.verdict(less_is_better=METRICS[metric].less_is_better)
+def _verdict(metric: str, found: Difference) -> str:
+    """That of the interval; a difference that the digits of the means do not show is not clear."""
+    if found.low is not None and _mean(metric, found.value) == _mean(metric, found.baseline):
+        return UNCLEAR
+    return found.verdict(less_is_better=METRICS[metric].less_is_better)
 
 
 def _listed(metrics: Sequence[str]) -> str:
@@ -272,20 +275,32 @@ def _listed(metrics: Sequence[str]) -> str:
     return f"{', '.join(names)} and {last}" if names else last
 
 
+def _mean(metric: str, value: float) -> str:
+    """In the unit and with the digits in which the metric is shown."""
+    shown = METRICS[metric]
+    return f"{_rounded(shown.shown(value), shown.digits):.{shown.digits}f}"
+
+
+def _rounded(value: float, digits: int = 1) -> float:
+    """Rounded; never -0.0, to which 0.0 is added."""
+    return round(value, digits) + 0.0
+
+
 def _phrase(metric: str, found: Difference) -> str:
     """As "MAE 0.651 instead of 0.667 (-2.4 %, 95 % interval -4.1 to -0.6): better"."""
     shown, verdict = METRICS[metric], _verdict(metric, found)
     heading = shown.heading.removesuffix(" %")
-    value, baseline = (f"{shown.shown(value):.{shown.digits}f}" for value in (found.value, found.baseline))
+    value, baseline = _mean(metric, found.value), _mean(metric, found.baseline)
     if shown.in_percent:
         unit, scale = " points", 100.0
     elif found.baseline > 0:
         unit, scale = " %", 100 / found.baseline
     else:
         unit, scale = "", 1.0
-    change = f"{scale * found.difference:+.1f}{unit}"
+    rounded = _rounded(scale * found.difference)
+    change = f"{rounded:{'+' if rounded else ''}.1f}{unit}"
     if found.low is None or found.high is None:
         return f"{heading} {value} instead of {baseline} ({change})"
     interval = f"{CONFIDENCE:.0%} interval".replace("%", " %")
-    low, high = scale * found.low, scale * found.high
+    low, high = _rounded(scale * found.low), _rounded(scale * found.high)
     return f"{heading} {value} instead of {baseline} ({change}, {interval} {low:.1f} to {high:.1f}): {verdict}"
