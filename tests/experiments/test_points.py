@@ -215,6 +215,7 @@ class TestSelection:
         assert chosen == [(1.0001e-3, True)] * 2
         said = capsys.readouterr().out
         assert said.count("  learning rate 0.01: MAE 0.450 on validation data") == 1
+        assert said.count("\n1 epoch, learning rate 0.001.\n") == 2
         told = r"2 runs: emd x seeds 3, 4\.\nHow long these runs take is told after the first\.\n\nRun 1 of 2"
         assert re.search(rf"{told}(?s:.*)\nAbout \d+ seconds for the others, by", said)
         third = run_table(point_arguments(tmp_path, seeds=3, **three), point_experiment())  # tries nothing again

@@ -66,6 +66,24 @@ def test_one_that_a_power_loss_left_broken(tmp_path, criterion, caplog):
     )
 
 
+@pytest.mark.parametrize(
+    ("logs", "shown"),
+    [
+        ({"loss": 1.9, "loss_ce": 1.9}, "loss 1.900"),  # in the jump start, and of xe
+        ({"loss": 3.049, "loss_ce": 1.9, "loss_emd": 1.149}, "loss 3.049 (1.900 cross-entropy + 1.149 EMD)"),
+        ({"loss": 1.5, "loss_ce": 1.75, "loss_emd": -0.25}, "loss 1.500 (1.750 cross-entropy - 0.250 EMD)"),
+        ({"loss": 0.5, "loss_emd": 0.5}, "loss 0.500"),
+    ],
+)
+def test_the_line_of_an_epoch_has_the_parts_of_the_loss(tmp_path, criterion, capsys, logs, shown):
+    recorder, args = RunRecorder(criterion, tmp_path, prints=True), SimpleNamespace(num_train_epochs=4)
+    recorder.on_epoch_begin(args, state_after(0), None)
+    recorder.on_log(args, state_after(1), None, logs)
+    recorder.on_log(args, state_after(1), None, {"eval_mae": 0.5, "eval_loss_emd": 7.0})
+    recorder.on_epoch_begin(args, state_after(1), None)
+    assert capsys.readouterr().out.startswith(f"  epoch 1 of 4: {shown}, MAE 0.500, ")
+
+
 def test_predictions_hold_what_float32_cannot():
     samples = SimpleNamespace(class_names="abc", compute_metrics=None, test=Dataset.from_dict({"label": [1]}))
     tested = PredictionOutput(np.array([[0, -200, 0]], dtype=np.float32), np.array([1]), {})

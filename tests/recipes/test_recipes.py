@@ -147,8 +147,11 @@ def test_adience(as_a_user, cache, monkeypatch, capsys, tmp_path):
         "D learned by XEMD2, small, drawn faces:",
     ]
     assert [line for line in said.splitlines() if line in lines] == lines
-    metrics = r"loss \d\.\d{3}, MAE \d\.\d{3}, AEM \d+\.\d %, EMD2 \d\.\d{3}, \d+\.\d s"
-    assert re.findall(rf"(?m)^  epoch (\d) of 6: {metrics}$", said) == list("123456")
+    parts = r" \(\d\.\d{3} cross-entropy [+-] \d\.\d{3} EMD\)"
+    metrics = r"MAE \d\.\d{3}, AEM \d+\.\d %, EMD2 \d\.\d{3}, \d+\.\d s"
+    epochs = re.findall(rf"(?m)^  epoch (\d) of 6: loss -?\d\.\d{{3}}({parts})?, {metrics}$", said)
+    assert [number for number, _ in epochs] == list("123456")
+    assert [number for number, of_loss in epochs if of_loss] == list("3456")  # after the jump start
     assert "{" not in said and "Writing model shards" not in said
     first = rf"(?m)^150 faces of \d+ people in 8 age groups, from {re.escape(str(cache))}.*\.$"
     assert len(re.findall(first, said)) == 1

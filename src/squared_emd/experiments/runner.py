@@ -201,7 +201,8 @@ def _train_run(args: ExperimentArguments, run: Run, table: _Table, job: str) -> 
     own |= select_hyperparameters(args, choosing, rows[0], settings, **own)
     arguments = arguments_of_run(args, experiment, **own, seed=run.seed, output_dir=str(run.folder))
     resumes = f", from {Path(checkpoint).name} on" if checkpoint else ""
-    print_on_main(f"{arguments.num_train_epochs:g} epochs, learning rate {arguments.learning_rate:.2g}{resumes}.")
+    epochs = "1 epoch" if arguments.num_train_epochs == 1 else f"{arguments.num_train_epochs:g} epochs"
+    print_on_main(f"{epochs}, learning rate {arguments.learning_rate:.2g}{resumes}.")
     outcome = train(arguments, chooser if args.chooses_epoch else experiment, run.model, rows, checkpoint=checkpoint)
     outcome.trainer.save_model()
     outcome.trainer.accelerator.wait_for_everyone()

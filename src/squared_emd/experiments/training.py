@@ -234,6 +234,9 @@ class RunRecorder(TrainerCallback):
     def _print_epoch(self, args: Any, state: TrainerState) -> None:
         logs, self.logs = self.logs, {}
         found = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
+        if found and {"loss_ce", "loss_emd"} <= logs.keys():  # The sum rises where the regularizer sets in.
+            entropy, emd = logs["loss_ce"], logs["loss_emd"]
+            found[0] += f" ({entropy:.3f} cross-entropy {'-' if emd < 0 else '+'} {abs(emd):.3f} EMD)"
         for name in _PRINTED:
             if name in logs:
                 metric, unit = METRICS[name], " %" if METRICS[name].in_percent else ""
