@@ -102,6 +102,11 @@ class TestRuns:
         figure = plot.history(folder)  # D was not kept
         assert (len(maps(figure)), len(lines(figure))) == (0, 2)
 
+    def test_names_of_a_module_without_a_config(self, tmp_path):
+        np.savez_compressed(tmp_path / "ground_distance_history.npz", epochs=[1.0], ground_distance=MATRICES[:1])
+        (tmp_path / "all_results.json").write_text(json.dumps({"class_names": AGES}))
+        assert [label.get_text() for label in maps(plot.history(tmp_path))[0].get_yticklabels()] == AGES
+
     def test_checkpoints(self, tmp_path):
         for epoch, matrix in enumerate(MATRICES[:2], start=1):
             write_model(tmp_path / f"checkpoint-{epoch * 9}", matrix, 1.5 * epoch, LOG[:epoch])

@@ -18,6 +18,7 @@ from transformers import PretrainedConfig
 from ..ground_distance.files import read_object
 from ..ground_distance.model_config import class_names_of, emd_block_of
 from ..ground_distance.saved import load_ground_distance, read_ground_distance
+from ..metrics.logs import RESULTS_FILE
 
 Source: TypeAlias = ArrayLike | Tensor | PretrainedConfig | str | os.PathLike[str]
 """A (K, K) matrix, a model's config, the folder of a saved model, a file, or a model on the Hub."""
@@ -98,9 +99,11 @@ def names_or_numbers(given: Sequence[str] | None, saved: Sequence[str] | None, n
 
 
 def names_in_folder(folder: Path) -> Sequence[str] | None:
-    """The names of the classes in the config of a saved model; None where there is none."""
-    config = folder / _CONFIG_FILE
-    return _names_in_config(read_object(config)) if config.is_file() else None
+    """The names of the classes in the config of a saved model, else in the results of its run; None without both."""
+    config, results = folder / _CONFIG_FILE, folder / RESULTS_FILE
+    if config.is_file():
+        return _names_in_config(read_object(config))
+    return read_object(results).get("class_names") if results.is_file() else None
 
 
 def _names_in_config(config: Mapping[str, Any]) -> Sequence[str] | None:
