@@ -71,6 +71,13 @@ def test_ticks_are_whole_epochs(num_epochs):
     assert ticks and all(tick == round(tick) for tick in ticks)
 
 
+def test_values_that_hardly_differ_are_written_in_full():
+    (axes,) = learning_curves({"xe": entries("eval_mae", 1.50301, 1.50304)}, metrics=["eval_mae"]).axes
+    axes.figure.draw_without_rendering()
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    assert axes.yaxis.get_ticklabels()[0].get_text().startswith("1.5030")
+
+
 def test_the_first_epoch_that_is_as_good_as_cross_entropy():
     (axes,) = learning_curves(CURVES).axes
     assert legend(axes) == [
@@ -125,15 +132,19 @@ class TestReliability:
 
     def test_accuracy_by_confidence_and_the_error(self, tmp_path):
         bins = {"xe": self.BINS, "xemd": self.BINS}
-        upper, lower = reliability_diagram(bins, title="Faces", path=tmp_path / "reliability.png").axes
+        path = tmp_path / "reliability.png"
+        figure = reliability_diagram(bins, title="Faces", path=path, mean_errors={"xemd": 0.125})
+        upper, lower = figure.axes
         diagonal, xe, _ = upper.lines
         assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
         np.testing.assert_allclose(xe.get_xdata(), [0.55, 0.9])
         np.testing.assert_allclose(xe.get_ydata(), [0.5, 1.0])
         np.testing.assert_allclose(lower.lines[0].get_ydata(), [50, 50])  # percent
         # 0.05 in one half and 0.1 in the other
-        assert [text.get_text() for text in upper.get_legend().get_texts()] == ["XE, ECE 0.075", "XEMD, ECE 0.075"]
-        assert_good_png(tmp_path / "reliability.png")
+        (below,) = figure.legends
+        assert [text.get_text() for text in below.get_texts()] == ["XE, ECE 0.075", "XEMD, mean ECE 0.125"]
+        assert below.get_window_extent().y1 < lower.get_window_extent().y0  # on neither of the lines
+        assert_good_png(path)
 
     def test_no_loss(self):
         message = "bins must hold at least one loss; got none; pass {loss: reliability(confidences, hits)}"

@@ -182,6 +182,41 @@ class TestSeveral:
             "[[1, 0], [0, 3]]; run the recipe again"
         )
 
+    def test_reliability_is_of_all_runs_and_its_error_that_of_the_table(self, tmp_path, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(plot, "reliability_diagram", lambda bins, **given: drawn.append((bins, given)))
+        # Confidence 0.75, of which one run has all right and the other none: together they have half.
+        for seed, predicted, error in ((1, [0.75, 0.25, 0], 0.25), (2, [0.25, 0.75, 0], 0.75)):
+            write_run(tmp_path / str(seed), seed=seed, eval_ece=error)
+            write_predictions(tmp_path / str(seed), {"test": Predictions(np.array([predicted] * 2), np.array([0, 0]))})
+        assert "ECE: Expected calibration error" in write_report([tmp_path])
+        ((bins, given),) = drawn
+        assert (bins["xe"].error, given["mean_errors"]) == (0.25, {"xe": 0.5})
+        assert given["title"] == "Reliability of the probabilities, small, drawn faces, 2 runs together"
+
+    @pytest.mark.parametrize(
+        ("seeds", "part"), [((), ""), ((2,), ", in part on validation data"), ((1, 2), ", on validation data")]
+    )
+    def test_curves_say_that_they_are_on_validation_data(self, seeds, part, tmp_path, monkeypatch):
+        titles = []
+        monkeypatch.setattr(plot, "learning_curves", lambda *_, title, **__: titles.append(title))
+        write_run(tmp_path / "1", seed=1, log=log_of(aem=[0.5]), validation_mae=0.5 if 1 in seeds else None)
+        write_run(tmp_path / "2", seed=2, log=log_of(aem=[0.5]))
+        predictions = Predictions(np.full((2, 3), 1 / 3), np.array([0, 1]), is_of_regression=True)
+        parts = ["test", "validation"] if 2 in seeds else ["test"]
+        write_predictions(tmp_path / "2", dict.fromkeys(parts, predictions))
+        write_report([tmp_path])
+        assert titles == [f"Results by epoch, small, drawn faces{part}"]
+
+    @pytest.mark.parametrize(("aeo", "ordered"), [(0.75, True), (None, False)])
+    def test_a_line_through_own_classes_that_have_an_order(self, aeo, ordered, tmp_path, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(plot, "class_map", lambda *_, **given: drawn.append(given["ordered"]))
+        own = {"table": "own_data", "data": "cats", "folds": 1, "stand_in": False, "eval_aeo": aeo}
+        write_run(tmp_path / "run", loss="xemd", sdd=0.5, ground_distance=line_distances(3), **own)
+        write_report([tmp_path])
+        assert drawn == [ordered]
+
     def test_d_of_a_module_without_a_config(self, tmp_path):
         write_run(tmp_path / "run", loss="xemd2", sdd=0.5, ground_distance=line_distances(3), in_file=True)
         (tmp_path / "run" / "config.json").unlink()

@@ -90,6 +90,7 @@ def learning_curves(
 def reliability_diagram(
     bins: Mapping[str, ReliabilityBins],
     *,
+    mean_errors: Mapping[str, float] | None = None,
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -100,6 +101,8 @@ def reliability_diagram(
 
     Args:
         bins: loss -> what `metrics.reliability` gave.
+        mean_errors: loss -> the mean over runs of the error, where bins are of several runs together, whose own error
+            is another one: the legend has this mean instead.
         path: the file to write, PNG or what its suffix says; None: no file.
         title: a line above the figure.
 
@@ -118,16 +121,18 @@ def reliability_diagram(
     """
     if not bins:
         raise ValueError("bins must hold at least one loss; got none; pass {loss: reliability(confidences, hits)}")
-    figure = Figure(figsize=(5.2, 6.4), layout="constrained")
+    figure = Figure(figsize=(5.2, 6.2 + 0.2 * math.ceil(len(bins) / 2)), layout="constrained")  # with the legend
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     for loss, style in _line_styles(bins).items():
-        label = f"{loss_name(loss)}, ECE {bins[loss].error:.3f}"
+        mean = (mean_errors or {}).get(loss)
+        error = f"ECE {bins[loss].error:.3f}" if mean is None else f"mean ECE {mean:.3f}"
+        label = f"{loss_name(loss)}, {error}"
         upper.plot(bins[loss].confidence, bins[loss].accuracy, label=label, **style)
         lower.plot(bins[loss].confidence, 100 * bins[loss].share, **style)
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.set(xlabel="confidence: probability of the predicted class", ylabel="percent of\npredictions", ylim=(0, None))
-    upper.legend(loc="upper left", frameon=False, fontsize=9, handlelength=3.6)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9, handlelength=3.6)
     for axes in (upper, lower):
         axes.grid(color="0.9")
         axes.spines[["top", "right"]].set_visible(False)

@@ -45,7 +45,8 @@ def render(figure: Figure, dpi: float) -> Image:
 
 
 def place_epochs(axes: Axes) -> None:
-    """Labels the x axis with whole epochs and removes the frame that a line chart does not need."""
+    """Labels the x axis with whole epochs, the y axis without an offset, and removes a frame that is not needed."""
+    axes.ticklabel_format(useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)

@@ -19,6 +19,7 @@ from ..metrics.logs import RESULTS_FILE, STATE_FILE, check_confusion_matrix, poi
 from ..metrics.names import loss_name, network_name
 from .paper import PAPER_GROUND_DISTANCE
 from .predictions import MeasuredRun, ground_distance_of_run
+from .records import Run
 from .summary import Cell, Section
 
 
@@ -67,20 +68,27 @@ class Figures:
             metrics=metrics,
             not_compared=[loss for loss, cell in drawn.items() if baseline and cell.folds != baseline.folds],
         )
-        self._save(save, ("curves", network, variant), self._title("Results by epoch", cells[0]))
+        validates = [self._validates(run) for cell in drawn.values() for run in cell.runs]
+        part = f", {'' if all(validates) else 'in part '}on validation data" if any(validates) else ""
+        self._save(save, ("curves", network, variant), self._title("Results by epoch", cells[0]) + part)
 
     def _draw_reliability(self, cells: Sequence[Cell]) -> None:
         """How far the probabilities can be trusted, of the losses whose runs left predictions, all runs together."""
-        bins = {}
+        bins, counts, means = {}, [], {}
         for cell in cells:
             found = [self.measured[run.folder] for run in cell.runs if run.folder in self.measured]
             found = [run for run in found if run.confidences is not None]
             if found:
                 confidences = np.concatenate([run.confidences for run in found])
                 bins[cell.loss] = reliability(confidences, np.concatenate([run.hits for run in found]))
+                counts.append(len(found))
+                if len(cell.runs) > 1 and "eval_ece" in cell.averages:
+                    means[cell.loss] = cell.averages["eval_ece"].mean  # as the table has it
         if bins:
-            save = partial(plot.reliability_diagram, bins)
-            title = self._title("Reliability of the probabilities", cells[0])
+            save = partial(plot.reliability_diagram, bins, mean_errors=means)
+            count = counts[0] if len(set(counts)) == 1 else "all"
+            total = f", {count} runs together" if max(counts) > 1 else ""
+            title = self._title("Reliability of the probabilities", cells[0]) + total
             self._save(save, ("reliability", *cells[0].key[:2]), title)
 
     def _draw_confusion(self, cell: Cell) -> None:
@@ -118,7 +126,8 @@ class Figures:
         if beside_paper:
             paper = "The paper's D: its Table 2, RES_F-XEMD2 on Adience"
             self._save(partial(save, PAPER_GROUND_DISTANCE), ("ground_distance_of_the_paper", *of), paper)
-        save = partial(plot.class_map, matrix, class_names=names, ordered=self.section.layout.is_ordered)
+        ordered = all("eval_aeo" in run.metrics for run in cell.runs)  # as in write_report
+        save = partial(plot.class_map, matrix, class_names=names, ordered=ordered)
         self._save(save, ("class_map", *of), self._title(f"Map of the classes by {loss}'s D", cell) + mean)
 
     def _draw_history(self, cell: Cell) -> None:
@@ -132,6 +141,11 @@ class Figures:
             fold = f", fold {run.fold}" if run.folds > 1 else ""
             title = f"{self._title(what, cell)}{fold}, seed {run.seed}"
             self._save(partial(plot.history, run.folder), ("history", *cell.key), title)
+
+    def _validates(self, run: Run) -> bool:
+        """Whether validation data were evaluated after each epoch, in place of those that it was tested on."""
+        measured = self.measured.get(run.folder)
+        return "validation_mae" in run.metrics or (measured is not None and measured.validation is not None)
 
     def _note_missing(self, cell: Cell, count: int, what: str) -> None:
         if count:

@@ -28,7 +28,6 @@ class Layout:
     data_set: str
     metrics: tuple[str, ...] = ()  # of the paper's columns
     curves: tuple[str, ...] = _BY_EPOCH  # metrics that are drawn by epoch
-    is_ordered: bool = True
     networks: tuple[str, ...] = ()  # the paper's, in its order
     # (Loss, variant), in the paper's order -> for each network its figures of `metrics`, in the unit that is shown.
     figures: Mapping[tuple[str, str], tuple[tuple[float, ...] | None, ...]] = field(default_factory=dict)
@@ -102,7 +101,6 @@ LAYOUTS: dict[str, Layout] = {
         "ImageNet ILSVRC 2012",
         ("eval_top_1_error", "eval_top_5_error"),
         curves=("eval_top_1_error",),
-        is_ordered=False,
         networks=("alx", "res"),
         figures={
             ("xe", ""): ((0.435, 0.207), (0.232, 0.0657)),
@@ -110,7 +108,7 @@ LAYOUTS: dict[str, Layout] = {
         },
         paper_sdd=0.00614,
     ),
-    "own_data": Layout(None, "Own data", curves=(*_BY_EPOCH, "eval_top_1_error"), is_ordered=False),
+    "own_data": Layout(None, "Own data", curves=(*_BY_EPOCH, "eval_top_1_error")),
     "text_ratings": Layout(None, "Texts"),
     "audio_grades": Layout(None, "Sounds"),
     "tabular": Layout(None, "Table"),
