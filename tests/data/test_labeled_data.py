@@ -390,7 +390,8 @@ class TestHub:
         monkeypatch.setattr("squared_emd.data.sources.load_dataset", load)
         assert Counter(load_images("someone/own-data_1.0").dataset["split"]) == {"train": 8, "test": 2}
         assert message_of(FileNotFoundError, load_images, "someone/data") == (
-            f"someone/data cannot be loaded as a dataset: Couldn't reach 'someone/data' on the Hub. {own('images')}"
+            "someone/data cannot be loaded as a dataset: there is no such folder, and Couldn't reach 'someone/data' on "
+            f"the Hub. {own('images')}"
         )
 
     def test_folders_are_read_as_those_on_disk(self, monkeypatch, tmp_path):

@@ -76,6 +76,8 @@ class SourceReader(NamedTuple):
         except (OSError, ValueError, DatasetsError) as error:
             kind = FileNotFoundError if isinstance(error, OSError) else ValueError
             reason = error.__cause__ if isinstance(error, DatasetGenerationError) else error
+            where = "" if path.exists() else "there is no such folder, and "
+            reason = f"{where}{reason}".rstrip(".")
             raise kind(f"{source} cannot be loaded as a dataset: {reason}. {supported}.") from error
         if len(parts) > 1 and not all(map(split_of, parts)):
             raise ValueError(f"{source}: splits must be named {', '.join(SPLIT_NAMES)}; got {', '.join(parts)}.")
