@@ -123,8 +123,9 @@ def _add_calibrate(commands: argparse._SubParsersAction) -> None:
     )
     _add_model_and_data(calibrate)
     calibrate.add_argument("--coverage", type=float, nargs="+", default=[0.9], help="one or several; 0.9 by default")
-    what = "of the data, to calibrate on: none that the model was trained on; validation by default"
-    calibrate.add_argument("--split", choices=SPLITS, default="validation", help=what)
+    what = "of the data, to calibrate on: none that the model was trained on; validation by default, or where the data "
+    what += "have none, half of the rows that the coverage is measured on"
+    calibrate.add_argument("--split", choices=SPLITS, help=what)
     what = "of the data, to measure the coverage on; test by default"
     calibrate.add_argument("--test_split", choices=SPLITS, default="test", help=what)
     what = "where a model of the Hub is saved with its calibration; a folder is changed where it is"

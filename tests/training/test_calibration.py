@@ -19,6 +19,7 @@ from squared_emd.__main__ import main
 from squared_emd.data.synthetic.generated_data import STARS
 from squared_emd.decoding import calibrate_intervals, predict_intervals
 from squared_emd.hub.results import digests_of_weights
+from squared_emd.training.calibration import rows_of_splits
 
 LINE = np.abs(np.subtract.outer(np.arange(K), np.arange(K))) / (K - 1)
 LOSSES = {
@@ -228,6 +229,23 @@ def test_the_command_keeps_the_logits_of_a_few_batches_on_the_device(reviews, mo
     assert not [warning for warning in recwarn if "pin_memory" in str(warning.message)]
 
 
+def test_halves_of_one_split(reviews, capsys):
+    main(["calibrate", "stars", "--dataset", "reviews.csv", "--split", "test", "--coverage", "0.8"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Calibrated on the 10 test samples of one half of reviews.csv; in stars:"
+    assert " % of the 10 test samples of the other, with " in lines[1]
+    splits = np.array(["train", "test", "train", "test", "test", "test", "test"])
+    halves = [rows.tolist() for rows in rows_of_splits(splits, "test", "test", "data")]
+    assert sorted(halves[0] + halves[1]) == [1, 3, 4, 5, 6]
+    assert list(map(len, halves)) == [2, 3]
+    with pytest.raises(ValueError) as error:  # images get no validation split by themselves
+        rows_of_splits(splits, "validation", "test", "photos")
+    assert str(error.value) == (
+        "photos must have rows of the split 'validation'; it has test, train. Name one of these for both: half of its "
+        "rows are then calibrated on, and the others measured."
+    )
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -235,8 +253,6 @@ def test_the_command_keeps_the_logits_of_a_few_batches_on_the_device(reviews, mo
          "Give output_dir for it."),
         ("stars --dataset reviews.csv --output_dir out", "stars is a folder, which is calibrated where it is. Leave "
          "out output_dir."),
-        ("stars --dataset reviews.csv --split test", "the coverage must be measured on other samples than those of "
-         "the calibration, got 'test' for both. Give another split or test_split."),
         ("stars --dataset reviews.csv --coverage 0.999", "a coverage of 0.999 needs at least 999 labeled samples, got "
          "30; only intervals of all classes would be sure to have it. Give more samples, or ask for a smaller "
          "coverage."),

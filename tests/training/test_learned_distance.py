@@ -331,6 +331,10 @@ def test_a_push_that_fails_loses_nothing(folder, capsys, monkeypatch):
     ("command", "message"),
     [
         ("nowhere --dataset reviews.csv", "the model 'nowhere' cannot be loaded: "),
+        (
+            ". --dataset reviews.csv",
+            ". must hold a classifier of images, texts or sounds that transformers can load; it ",
+        ),
         ("stars --dataset nowhere.csv", "There is no "),
         (
             "stars --dataset nowhere.csv --push",

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import snapshot_download
 from torch import Tensor
+from torch.utils.data import Subset
 from transformers import Trainer
 
 from ..decoding import calibrate_intervals, predict_intervals
@@ -117,7 +118,7 @@ def write_calibration(
     dataset: str,
     *,
     coverage: Sequence[float] = (0.9,),
-    split: str = "validation",
+    split: str | None = None,
     test_split: str = "test",
     input_column: str | None = None,
     label_column: str | None = None,
@@ -126,13 +127,9 @@ def write_calibration(
 ) -> str:
     """Calibrate a saved model, and write that into its config and on its card, as `squared-emd calibrate` does.
 
-    It gives what came out as text, on the main process. A model of the Hub is saved with it in `output_dir`.
+    It gives what came out as text, on the main process. A model of the Hub is saved with it in `output_dir`. Without a
+    validation split, or where both splits are the same one, half of its rows are calibrated on.
     """
-    if split == test_split:
-        raise ValueError(
-            f"the coverage must be measured on other samples than those of the calibration, got {split!r} for both. "
-            "Give another split or test_split."
-        )
     folder = on_main_process(lambda: _folder_of(model, output_dir), ValueError)
     network, processor = load_classifier(folder)
     if network.config.num_labels == 1:
@@ -143,9 +140,11 @@ def write_calibration(
         average_flips(network)  # As the pipeline does.
     names = class_names_of(network.config)
     columns = {"input_column": input_column, "label_column": label_column}
-    (samples, collate), (tested, _) = (
-        labeled_inputs(dataset, network, processor, names, split=part, **columns) for part in (split, test_split)
-    )
+    inputs, collate = labeled_inputs(dataset, network, processor, names, **columns)
+    splits = np.asarray(inputs.rows["split"])  # (N,)
+    if split is None:
+        split = "validation" if "validation" in splits else test_split
+    samples, tested = (Subset(inputs, rows.tolist()) for rows in rows_of_splits(splits, split, test_split, dataset))
     with TemporaryDirectory() as temporary:
         args = EMDTrainingArguments(
             temporary,
@@ -167,14 +166,31 @@ def write_calibration(
     with write_aside(Path(folder, "config.json")) as path:
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     write_card(folder, calibrations=found)
-    lines = [f"Calibrated on the {found[0]['num_samples']} {split} samples of {dataset}; in {folder}:"]
+    half = " of one half" if split == test_split else ""
+    lines = [f"Calibrated on the {found[0]['num_samples']} {split} samples{half} of {dataset}; in {folder}:"]
     for calibration in found:
         share, size, num_samples = (calibration["held_out"][name] for name in ("coverage", "mean_size", "num_samples"))
+        other = " of the other" if half else ""
         lines.append(
-            f"coverage {calibration['coverage']:g}: {100 * share:.1f} % of the {num_samples} {test_split} samples, "
-            f"with {size:.2f} of {calibration['num_classes']} classes"
+            f"coverage {calibration['coverage']:g}: {100 * share:.1f} % of the {num_samples} {test_split} "
+            f"samples{other}, with {size:.2f} of {calibration['num_classes']} classes"
         )
     return "\n".join(lines)
+
+
+def rows_of_splits(splits: np.ndarray, split: str, test_split: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to calibrate on, and those to measure on; of one split a half each, always the same."""
+    for name in (split, test_split):
+        if name not in splits:
+            raise ValueError(
+                f"{source} must have rows of the split {name!r}; it has {', '.join(sorted(set(splits.tolist())))}. "
+                "Name one of these for both: half of its rows are then calibrated on, and the others measured."
+            )
+    rows = np.flatnonzero(splits == split)
+    if split != test_split:
+        return rows, np.flatnonzero(splits == test_split)
+    rows = np.random.default_rng(0).permutation(rows)
+    return rows[: len(rows) // 2], rows[len(rows) // 2 :]
 
 
 def _folder_of(model: str, output_dir: str | os.PathLike[str] | None) -> str:

@@ -55,6 +55,12 @@ _TASKS = {
 
 def load_classifier(name: str | os.PathLike[str], processor: Any = None) -> tuple[PreTrainedModel, Any]:
     """A classifier of images, texts or sounds from the Hub or a folder, on the CPU, and what makes its inputs."""
+    if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "config.json")):
+        raise FileNotFoundError(
+            f"{name} must hold a classifier of images, texts or sounds that transformers can load; it has no "
+            "config.json. Of another module, such as one of a table, learn_ground_distance and EMDTrainer.calibrate "
+            "take the module."
+        )
     try:
         config = AutoConfig.from_pretrained(name)
         task = task_of(config)
@@ -172,7 +178,8 @@ def _read(
     if split is not None:
         numbers = [i for i, of_row in enumerate(rows["split"]) if of_row == split]
         if not numbers:
-            raise ValueError(f"{source} must have rows of the split {split!r}; it has {sorted(set(rows['split']))}.")
+            present = ", ".join(sorted(set(rows["split"])))
+            raise ValueError(f"{source} must have rows of the split {split!r}; it has {present}. Name one of these.")
         rows = rows.select(numbers)
     return rows
 
