@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd import decode
 from squared_emd.decoding import calibrate_intervals, predict_intervals

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd import class_weights_from_counts, ground_distance_from_positions, smooth_labels, soft_labels
 

@@ -1,6 +1,5 @@
-"""What the tests of datasets share: the files of a folder, small images, and the whole message of an error."""
+"""What the tests of datasets share: the files of a folder, and small images."""
 
-import pytest
 from PIL import Image
 
 ADVICE = "Give another folder, or move that one away."
@@ -14,10 +13,3 @@ def write_jpeg(path, size=16):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.effect_noise((size, size), 60).convert("RGB").save(path, "JPEG")
     return path
-
-
-def message_of(error, call, *args, **options):
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert caught.type is error
-    return str(caught.value)

@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 from scipy.io import savemat
-from tests.data.files import message_of, write_jpeg
+from tests.data.files import write_jpeg
+from tests.errors import message_of
 
 from squared_emd.data.aadb import IMAGE_FOLDERS, INFO, LAYOUT, LISTS, load_aadb
 from squared_emd.data.published_files import AS_PUBLISHED

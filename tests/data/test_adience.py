@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.data.files import message_of, write_jpeg
+from tests.data.files import write_jpeg
+from tests.errors import message_of
 
 from squared_emd.data.adience import AGE_BOUNDS, AGE_GROUPS, LAYOUT, load_adience
 from squared_emd.data.splits import fold_split

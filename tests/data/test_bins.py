@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL.Image import new as new_image
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.bins import ScoreBins, balanced_bins
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.images_of_groups import crop_face
 

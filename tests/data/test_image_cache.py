@@ -9,7 +9,7 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as PILImage
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data import image_cache as module
 from squared_emd.data.image_cache import small_images

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.data.files import message_of, write_jpeg
+from tests.data.files import write_jpeg
+from tests.errors import message_of
 
 from squared_emd.data.imagenet import IMAGE_SUFFIXES, LAYOUT, load_imagenet
 

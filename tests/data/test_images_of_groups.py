@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.images_of_groups import (
     AGE_CODES,

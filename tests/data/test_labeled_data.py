@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from datasets import Audio, ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.labeled_data import load_labeled_data
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.labels import check_class_names, hard_labels, soft_labels_from_votes
 

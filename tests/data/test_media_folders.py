@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.media_folders import scan_folder
 

@@ -1,7 +1,8 @@
 """Folders that are filled once: complete or not at all, never over something else."""
 
 import pytest
-from tests.data.files import ADVICE, files_of, message_of
+from tests.data.files import ADVICE, files_of
+from tests.errors import message_of
 
 from squared_emd.data.prepared import prepare_once
 

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from tests.data.files import message_of, write_jpeg
+from tests.data.files import write_jpeg
+from tests.errors import message_of
 
 from squared_emd.data.published_files import AS_PUBLISHED, find_together, read_mat, usable_rows, write_mat
 

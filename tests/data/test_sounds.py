@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import soundfile
-from tests.data.files import message_of
+from tests.errors import message_of
 from transformers import Wav2Vec2FeatureExtractor
 
 from squared_emd.data.sounds import AudioCollator, audio_decoder, decode_audio

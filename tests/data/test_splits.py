@@ -2,7 +2,7 @@
 
 import pytest
 from datasets import Dataset
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.splits import class_table, fold_split, published_split, validation_split
 

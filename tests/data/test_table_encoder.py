@@ -2,7 +2,7 @@ import joblib
 import numpy as np
 import pytest
 from datasets import Dataset, Features, Value
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.table_encoder import TableEncoder, id_columns
 

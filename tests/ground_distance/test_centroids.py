@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.distributed as dist
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.ranks import on_ranks
 
 from squared_emd import ClassCentroids

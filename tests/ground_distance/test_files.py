@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.ground_distance.files import read_json, write_aside
 

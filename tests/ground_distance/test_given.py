@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd import (
     LabelTree,

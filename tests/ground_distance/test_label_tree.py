@@ -5,7 +5,7 @@ import json
 import networkx as nx
 import numpy as np
 import pytest
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd import LabelTree, ground_distance_from_tree
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import percentileofscore
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd import ground_distance_from_centroids, percentile_ranks, raw_distances, sdd
 from squared_emd.ground_distance import learned

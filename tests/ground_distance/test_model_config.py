@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.hub.test_pipelines import make, pictures
 from tests.training.tiny import arguments, tiny_vit
 from transformers import PretrainedConfig, ViTForImageClassification

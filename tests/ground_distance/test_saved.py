@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.training.tiny import K, arguments, images, tiny_vit, train
 from transformers import AutoModelForImageClassification, PretrainedConfig
 

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
 from safetensors.torch import save_file
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.hub.card_folders import (
     DISTANCES,
     EMD,

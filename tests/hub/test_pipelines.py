@@ -16,7 +16,7 @@ import soundfile
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.training import tiny
 from transformers import (
     AutoModelForAudioClassification,

@@ -13,7 +13,8 @@ import transformers
 from huggingface_hub import HfApi, ModelCard
 from peft import LoraConfig
 from PIL import Image
-from tests.data.files import files_of, message_of
+from tests.data.files import files_of
+from tests.errors import message_of
 from tests.hub.server import Fault, HubServer, client_of, environment, run_python
 from tests.training.tiny import tiny_vit
 from transformers import (

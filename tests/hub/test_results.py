@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.hub.card_folders import AGAIN, DIGEST, EMD, FOUND, NAMES, RESULTS, config, run_folder
 
 from squared_emd.hub import write_card

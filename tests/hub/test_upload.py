@@ -5,7 +5,7 @@ import json
 import sys
 
 import pytest
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.hub import push_model, write_card
 from squared_emd.hub.upload import _warn_about_missing_code, files_to_upload

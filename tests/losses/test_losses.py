@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax, xlogy
 from scipy.stats import energy_distance
-from tests.data.files import message_of
+from tests.errors import message_of
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import grad, hessian, jvp, vmap
 

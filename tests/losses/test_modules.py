@@ -4,7 +4,7 @@ from inspect import signature
 
 import pytest
 import torch
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.losses.test_losses import BOTH, CIRCLE, CLASS_WEIGHTS, DISTANCE, EUCLIDEAN, HARD, LOGITS, SPACING, TREE, K
 
 from squared_emd import losses

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.metrics import Difference, paired_difference
 

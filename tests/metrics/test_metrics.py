@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.metrics.cases import CASES, GUESSES, LABELS, LINE, LOGITS, LOPSIDED, SOFT, P
 
 from squared_emd import exact_emd_loss, ordinal_metrics, squared_emd_loss

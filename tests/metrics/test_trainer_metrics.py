@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from scipy.stats import spearmanr
 from sklearn import metrics as sklearn_metrics
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.metrics.cases import CASES, GUESSES, LABELS, LOGITS, SCORES, SOFT, VOTES, N, P
 from tests.ranks import on_ranks
 from torch import nn

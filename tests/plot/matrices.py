@@ -1,7 +1,7 @@
 """Ground distances to draw, and what tests of figures share."""
 
 import numpy as np
-from tests.data.files import message_of
+from tests.errors import message_of
 
 AGES = ["baby", "child", "adult", "old"]
 NAN = "matrix must be finite; got nan in row 0, column 1; set unknown distances to 0"

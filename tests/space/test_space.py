@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from huggingface_hub import RepoCard
 from PIL import Image
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.hub.test_pipelines import processor, tiny_vit
 
 from squared_emd.data.adience import AGE_GROUPS

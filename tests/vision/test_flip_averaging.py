@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.training.tiny import tiny_vit
 from torch import nn
 

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from tests.data.files import message_of
+from tests.errors import message_of
 from tests.vision.images import ONE, ORIENTATION, ZERO, jpeg, noise
 
 from squared_emd.vision.images import decode_image

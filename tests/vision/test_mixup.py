@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.data.files import message_of
+from tests.errors import message_of
 from timm.data import Mixup
 
 from squared_emd.vision.mixup import BatchMixup

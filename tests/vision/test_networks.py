@@ -12,7 +12,7 @@ import torch
 import torchvision
 from PIL import Image
 from safetensors.torch import save_file
-from tests.data.files import message_of
+from tests.errors import message_of
 from torch import nn
 from transformers import (
     AutoImageProcessor,

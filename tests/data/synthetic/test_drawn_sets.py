@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from tests.data.files import files_of, message_of
+from tests.data.files import files_of
+from tests.errors import message_of
 
 from squared_emd.data.synthetic.drawn_compositions import draw_compositions
 from squared_emd.data.synthetic.drawn_people import draw_faces, draw_groups

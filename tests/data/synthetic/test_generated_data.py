@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import RidgeCV
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.synthetic.generated_data import (
     FREQUENCIES,
