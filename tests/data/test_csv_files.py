@@ -2,12 +2,12 @@
 
 import pandas as pd
 import pytest
-from tests.data.files import message_of
+from tests.errors import message_of
 
 from squared_emd.data.labeled_data import load_labeled_data
 
 SUPPORTED = (
-    "Own tables are a .csv, .tsv, .json, .jsonl, .parquet file with a column of tables and one of labels, a folder "
+    "Own tables are a .csv, .tsv, .json, .jsonl, .parquet file with columns to learn from and one of labels, a folder "
     "that load_from_disk or load_dataset reads, or a dataset of the Hub."
 )
 

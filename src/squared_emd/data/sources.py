@@ -61,9 +61,10 @@ class SourceReader(NamedTuple):
         path = Path(os.path.abspath(source))
         name = str(path) if path.exists() else str(source)
         folders = "a folder of <class>/<file> or <split>/<class>/<file>, " if self.noun in MEDIA_COLUMNS else ""
+        inputs = "columns to learn from" if self.noun == "tables" else f"a column of {self.noun}"
         supported = (
-            f"Own {self.noun} are {folders}a {', '.join(BUILDERS)} file with a column of {self.noun} and one of "
-            "labels, a folder that load_from_disk or load_dataset reads, or a dataset of the Hub"
+            f"Own {self.noun} are {folders}a {', '.join(BUILDERS)} file with {inputs} and one of labels, a folder that "
+            "load_from_disk or load_dataset reads, or a dataset of the Hub"
         )
         if path.is_file() and path.suffix.lower() not in BUILDERS:
             raise ValueError(f"A file must be one of {', '.join(BUILDERS)}, got {path}. {supported}.")
